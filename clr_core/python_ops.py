@@ -1,0 +1,104 @@
+"""`Ops` of plain Python: one float at a time, with the `math` of the platform.
+
+Where `math` raises, these give what IEEE 754 and every array library give: NaN or an infinity.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import sys
+from collections.abc import Callable
+
+from clr_core.errors import received
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_THIS = sys.modules[__name__]  # An `Ops` is a module.
+
+# Python rounds every operation by itself, so a product needs no guard; `float` returns a float
+# unchanged.
+rounded = float
+fmod = math.fmod
+abs = abs
+tanh = math.tanh
+
+
+def divide(a: float, b: float) -> float:
+    try:
+        return a / b
+    except ZeroDivisionError:
+        return (
+            math.nan if a == 0.0 or a != a else math.copysign(math.inf, a) * math.copysign(1.0, b)
+        )
+
+
+def rint(x: float) -> float:
+    return float(round(x))
+
+
+def power(a: float, b: float) -> float:
+    try:
+        return math.pow(a, b)
+    except (OverflowError, ValueError):  # Too large; a power of zero below 0; a root of a negative.
+        if a < 0.0 and not b.is_integer():
+            return math.nan
+        return math.copysign(math.inf, a) if b % 2.0 == 1.0 else math.inf
+
+
+def minimum(a: float, b: float) -> float:
+    return a if a < b or a != a else b
+
+
+def maximum(a: float, b: float) -> float:
+    return a if a > b or a != a else b
+
+
+def sin(x: float) -> float:
+    return math.sin(x) if math.isfinite(x) else math.nan
+
+
+def cos(x: float) -> float:
+    return math.cos(x) if math.isfinite(x) else math.nan
+
+
+def exp(x: float) -> float:
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return math.inf
+
+
+def log(x: float) -> float:
+    if x > 0.0:
+        return math.log(x)
+    return -math.inf if x == 0.0 else math.nan
+
+
+def sqrt(x: float) -> float:
+    return math.sqrt(x) if x >= 0.0 else math.nan
+
+
+def floor(x: float) -> float:
+    return float(math.floor(x)) if math.isfinite(x) else x
+
+
+def call(fn: Callable[[Any], Any], x: float) -> float:
+    # Python's own ints don't overflow: `1 / 2 ** (x - 1)` is fine in cycle 2,000.
+    return float(fn(int(x)))
+
+
+def evaluate(curve: Callable[[float, Any], Any], step: int) -> Any:
+    """`curve(step, ops)` at one step, an integer from 0 to 2**53."""
+    if type(step) is not int:
+        try:
+            if isinstance(step, bool):
+                raise TypeError
+            step = operator.index(step)
+        except TypeError:
+            raise TypeError(f"`step` must be an integer. {received('step', step)}") from None
+    if not 0 <= step <= 2**53:  # Beyond 2**53 not every integer is a float64.
+        raise ValueError(f"`step` must lie between 0 and 2**53. {received('step', step)}")
+    return curve(float(step), _THIS)

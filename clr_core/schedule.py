@@ -1,0 +1,458 @@
+"""The cyclical schedule: its parameters, its formula, and how it is written down."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cached_property, partial
+
+from clr_core import python_ops
+from clr_core.errors import number, received
+
+TYPE_CHECKING = False  # `typing` itself would double the time of `import clr_core`.
+if TYPE_CHECKING:
+    from typing import Any, Self, overload
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from clr_core.ops import Ops
+
+MODES = ("triangular", "triangular2", "exp_range")
+SCALE_MODES = ("cycle", "iterations")
+
+# Below this a step size is lost beside one step: 1 + 2**-53 == 1.
+SMALLEST_STEP_SIZE = 2.0**-53
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CyclicSchedule:
+    """A learning rate, and a momentum against it, that cycle between two boundaries.
+
+    With `position` the steps into the current cycle, `cycle` its index from 0, and
+    `cycle_size = step_size_up + step_size_down`:
+
+        position, cycle = step mod cycle_size, step div cycle_size
+        height   = min(position / step_size_up, (cycle_size - position) / step_size_down)
+        wave     = height * scale
+        lr       = base_lr * (1 - wave) + max_lr * wave
+        momentum = max_momentum * (1 - wave) + base_momentum * wave
+
+    where `scale` is 1 in mode "triangular", `0.5 ** cycle` in "triangular2" and `gamma ** step` in
+    "exp_range" (from the start of training, as torch computes it), or what `scale_fn` gives. All of
+    it in float64, in the same order of operations in every framework.
+
+        >>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2, mode="triangular2")
+        >>> [round(schedule.lr(step), 3) for step in range(9)]
+        [0.1, 0.3, 0.5, 0.3, 0.1, 0.2, 0.3, 0.2, 0.1]
+
+    A schedule is immutable and hashable and has no state: `lr(step)` is the rate used *for* the
+    update that `step` updates came before. Equal schedules compare equal, whatever they were
+    written as (`step_size_up=2` or `2.0`, `step_size_down=None` or the same number).
+
+    Args:
+        base_lr: Lower boundary of the rate, at least 0.
+        max_lr: Upper boundary of the rate, at least `base_lr`.
+        step_size_up: Steps (updates, not epochs) in the rising half; may be fractional. The paper
+            suggests 2 to 10 epochs.
+        step_size_down: Steps in the falling half; None: as long as the rise.
+        mode: "triangular", "triangular2" (the band halves with each cycle) or "exp_range" (the band
+            shrinks by `gamma` with each step).
+        gamma: Factor per step in "exp_range", 0 < gamma <= 1.
+        scale_fn: A decay of one's own in place of `mode`: an expression in `x` as text, such as
+            "1 / 5 ** (x * 1e-4)" (grammar: `clr_core.expression`), or a Python callable. An
+            expression works in every framework and is written down with the schedule; a callable
+            must be traceable where the framework traces, and can't be written down.
+        scale_mode: What `scale_fn` is a function of: the number of the "cycle", counted from 1 as
+            torch and the paper do, or the step, "iterations", from 0.
+        base_momentum: Momentum at `max_lr`. Both momenta or neither.
+        max_momentum: Momentum at `base_lr`; `0 <= base_momentum <= max_momentum < 1`.
+
+    Raises:
+        TypeError: An argument of the wrong kind, or an unknown one.
+        ValueError: An argument outside its range, or one that another makes meaningless.
+
+    References:
+        Leslie N. Smith, Cyclical Learning Rates for Training Neural Networks,
+        https://arxiv.org/abs/1506.01186; torch.optim.lr_scheduler.CyclicLR.
+    """
+
+    base_lr: float
+    max_lr: float
+    step_size_up: float = 2000.0
+    step_size_down: float | None = None
+    mode: str = "triangular"
+    gamma: float = 1.0
+    scale_fn: str | Callable[[Any], Any] | None = None
+    scale_mode: str = "cycle"
+    base_momentum: float | None = None
+    max_momentum: float | None = None
+
+    def __post_init__(self) -> None:
+        # Each argument gets its one form, so that equal schedules are equal, hash and print alike.
+        for name, value in _normalized(self).items():
+            object.__setattr__(self, name, value)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def lr(self, step: int) -> float: ...
+        @overload
+        def lr(self, step: NDArray[np.integer[Any]]) -> NDArray[np.float64]: ...
+        @overload
+        def lr(self, step: Any, ops: Ops) -> Any: ...
+
+    def lr(self, step: Any, ops: Ops | None = None) -> Any:
+        """The learning rate for the update that `step` updates came before.
+
+            >>> CyclicSchedule(base_lr=0.001, max_lr=0.006).lr(2000)
+            0.006
+
+        Args:
+            step: An int from 0 to 2**53, or a NumPy integer array of any shape. With `ops`: a
+                float64 array of that library, whole numbers from 0.
+            ops: The array library to compute with, for adapters.
+
+        Returns:
+            A float; for an array, a float64 array of the same shape.
+
+        Raises:
+            TypeError: `step` isn't an integer.
+            ValueError: `step` is below 0 or above 2**53.
+        """
+        if ops is None:
+            return _on_host(self.lr, step)
+        return self._between(self.base_lr, self.max_lr, self._wave(step, ops), ops)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def momentum(self, step: int) -> float | None: ...
+        @overload
+        def momentum(self, step: NDArray[np.integer[Any]]) -> NDArray[np.float64] | None: ...
+        @overload
+        def momentum(self, step: Any, ops: Ops) -> Any: ...
+
+    def momentum(self, step: Any, ops: Ops | None = None) -> Any:
+        """The momentum for that update: `max_momentum` where the rate is at `base_lr`.
+
+            >>> momenta = dict(base_momentum=0.8, max_momentum=0.9)
+            >>> CyclicSchedule(base_lr=0.001, max_lr=0.006, **momenta).momentum(2000)
+            0.8
+
+        Takes, returns and raises what `lr` does. None where no momentum is set.
+        """
+        if self.base_momentum is None or self.max_momentum is None:
+            return None
+        if ops is None:
+            return _on_host(self.momentum, step)
+        return self._between(self.max_momentum, self.base_momentum, self._wave(step, ops), ops)
+
+    @cached_property
+    def cycle_size(self) -> float:
+        """Steps in a cycle, as a float64: `step_size_up + step_size_down`."""
+        assert self.step_size_down is not None  # Set by __post_init__.
+        return self.step_size_up + self.step_size_down
+
+    @cached_property
+    def _fall(self) -> float:
+        # Not `step_size_down`: after the sum was rounded, this is where both halves meet exactly.
+        return self.cycle_size - self.step_size_up
+
+    def _wave(self, step: Any, ops: Ops) -> Any:
+        """Where in the band: 0 at `base_lr`, 1 at `max_lr`."""
+        position = ops.fmod(step, self.cycle_size)
+        # The smaller of the two lines is the triangle, with no branch on a step that may be traced.
+        height = ops.minimum(
+            ops.divide(position, self.step_size_up),
+            ops.divide(self.cycle_size - position, self._fall),
+        )
+        if self.scale_fn is None and self.mode == "triangular":
+            return height
+        return ops.rounded(height * self._scale(step, position, ops))
+
+    def _scale(self, step: Any, position: Any, ops: Ops) -> Any:
+        if self.scale_fn is None and self.mode == "exp_range":
+            return ops.power(self.gamma, step)
+        if self.scale_fn is not None and self.scale_mode == "iterations":
+            x = step
+        else:
+            # `step - position` is a whole number of cycles but for rounding.
+            x = ops.rint(ops.divide(step - position, self.cycle_size))
+        if self.scale_fn is None:
+            return ops.power(0.5, x)
+        if self.scale_mode == "cycle":
+            x = x + 1.0
+        if isinstance(self.scale_fn, str):
+            return self._expression(x, ops)
+        return ops.call(self.scale_fn, x)
+
+    @cached_property
+    def _expression(self) -> Callable[[Any, Ops], Any]:
+        # Here and not at the top: most schedules have none, and `import clr_core` is to be light.
+        from clr_core.expression import evaluate
+
+        return partial(evaluate, str(self.scale_fn))
+
+    def _between(self, start: float, peak: float, wave: Any, ops: Ops) -> Any:
+        """`start` where the wave is 0, `peak` where it is 1, both to the bit."""
+        value = ops.rounded(start * (1.0 - wave)) + ops.rounded(peak * wave)
+        if self.scale_fn is not None:
+            return value  # A scale of one's own may leave the band, as in torch.
+        # Rounding may lead out of the band by the last bit, where its boundaries are close.
+        return ops.maximum(min(start, peak), ops.minimum(max(start, peak), value))
+
+    def to_dict(self, *, strict: bool = True) -> dict[str, Any]:
+        """The schedule as plain data: every parameter, and its "kind".
+
+            >>> CyclicSchedule(base_lr=0.001, max_lr=0.006).to_dict()["step_size_down"]
+            2000.0
+
+        Args:
+            strict: Whether a `scale_fn` that is a Python callable is an error. If not, it stands
+                in the result as it is.
+
+        Raises:
+            TypeError: `scale_fn` is a Python callable, and `strict`.
+        """
+        if strict and callable(self.scale_fn):
+            raise TypeError(
+                "`scale_fn` must be an expression for the schedule to be written down. "
+                f"{received('scale_fn', self.scale_fn)}. "
+                'Write it as text in `x`, such as "1 / 2 ** (x - 1)".'
+            )
+        return {"kind": KIND, **{field.name: getattr(self, field.name) for field in fields(self)}}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """The schedule that `to_dict` wrote.
+
+        Raises:
+            TypeError: Not a mapping, or a value of the wrong kind.
+            ValueError: Another kind, unknown or missing keys, or values out of range.
+        """
+        if not isinstance(document, Mapping):
+            raise TypeError(f"A schedule must be a mapping. {received('document', document)}")
+        if document.get("kind") != KIND:
+            raise ValueError(f"`kind` must be {KIND!r}. {received('kind', document.get('kind'))}")
+        expected, given = {"kind", *(field.name for field in fields(cls))}, set(document)
+        if given != expected:
+            raise ValueError(
+                f"A schedule must have the keys {', '.join(sorted(expected))}. "
+                f"Missing: {sorted(expected - given)}. "
+                f"Unknown: {sorted(map(str, given - expected))}"
+            )
+        return cls(**{name: value for name, value in document.items() if name != "kind"})
+
+    def to_json(self) -> str:
+        """`to_dict` as JSON in one line; the same text for equal schedules."""
+        import json  # Only who writes or reads pays for it.
+
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The schedule that `to_json` wrote.
+
+        Raises:
+            TypeError: `text` isn't text.
+            ValueError: Malformed JSON, or not a schedule (see `from_dict`).
+        """
+        import json
+
+        if not isinstance(text, str):
+            raise TypeError(f"`text` must be a str. {received('text', text)}")
+        try:
+            return cls.from_dict(
+                json.loads(text, parse_constant=_no_constant, object_pairs_hook=_without_twins)
+            )
+        except (TypeError, ValueError, RecursionError) as error:
+            # One type for everything that can be wrong with a document.
+            raise ValueError(
+                f"`text` must be the JSON of a schedule: {error}. {received('text', text)}"
+            ) from None
+
+    def __repr__(self) -> str:
+        shown = (
+            (field.name, getattr(self, field.name), field.default)
+            for field in fields(self)
+            if not (field.name == "step_size_down" and self.step_size_down == self.step_size_up)
+        )
+        arguments = (
+            f"{name}={value!r}"
+            for name, value, default in shown
+            if default is MISSING or value != default
+        )
+        return f"CyclicSchedule({', '.join(arguments)})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first cycles as a picture."""
+        from clr_core.svg import picture
+
+        return picture(self)
+
+
+KIND = "cyclic"
+
+
+def schedule_from_dict(document: Mapping[str, Any]) -> CyclicSchedule:
+    """The schedule of whatever kind that a `to_dict` wrote.
+
+        >>> schedule_from_dict(CyclicSchedule(base_lr=0.001, max_lr=0.006).to_dict())
+        CyclicSchedule(base_lr=0.001, max_lr=0.006)
+
+    Raises:
+        TypeError: Not a mapping, or a value of the wrong kind.
+        ValueError: An unknown kind, unknown or missing keys, or values out of range.
+    """
+    # There is one kind so far; another one is to be told apart here by its "kind".
+    return CyclicSchedule.from_dict(document)
+
+
+def check_schedule(schedule: object) -> None:
+    """Raises a TypeError unless `schedule` has what an adapter asks of one.
+
+    That is `lr(step, ops)`, `momentum(step, ops)` and `to_dict()`.
+    """
+    if not all(callable(getattr(schedule, name, None)) for name in ("lr", "momentum", "to_dict")):
+        raise TypeError(
+            "`schedule` must be a schedule such as CyclicSchedule. "
+            f"{received('schedule', schedule)}"
+        )
+
+
+def _on_host(curve: Callable[[Any, Ops], Any], step: Any) -> Any:
+    """`curve` at an int, or at the elements of a NumPy array."""
+    # Who passes an array has imported NumPy; the core itself doesn't need it.
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(step, numpy.ndarray):
+        from clr_core import numpy_ops
+
+        return numpy_ops.evaluate(curve, step)
+    return python_ops.evaluate(curve, step)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number in JSON")
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return document
+
+
+def _normalized(given: CyclicSchedule) -> dict[str, Any]:
+    """Every parameter in its one form, or an error that says which rule it breaks."""
+    base_lr, max_lr = number("base_lr", given.base_lr), number("max_lr", given.max_lr)
+    if base_lr < 0.0:
+        raise ValueError(f"`base_lr` must not be negative. {received('base_lr', given.base_lr)}")
+    if base_lr > max_lr:
+        raise ValueError(
+            "`base_lr` must not be above `max_lr`. "
+            f"{received('base_lr', given.base_lr)}, max_lr={given.max_lr!r}"
+        )
+    step_size_up = _step_size("step_size_up", given.step_size_up)
+    step_size_down = (
+        step_size_up
+        if given.step_size_down is None
+        else _step_size("step_size_down", given.step_size_down)
+    )
+    cycle_size = step_size_up + step_size_down
+    if cycle_size == float("inf") or cycle_size == step_size_up:
+        raise ValueError(
+            "`step_size_up` and `step_size_down` must have a finite sum in which neither is lost. "
+            f"{received('step_size_up', given.step_size_up)}, step_size_down={step_size_down!r}"
+        )
+    gamma, scale_fn = _decay(given)
+    base_momentum, max_momentum = _momenta(given)
+    return {
+        "base_lr": base_lr,
+        "max_lr": max_lr,
+        "step_size_up": step_size_up,
+        "step_size_down": step_size_down,
+        "gamma": gamma,
+        "scale_fn": scale_fn,
+        "base_momentum": base_momentum,
+        "max_momentum": max_momentum,
+    }
+
+
+def _step_size(name: str, value: object) -> float:
+    size = number(name, value)
+    if size <= 0.0:
+        raise ValueError(f"`{name}` must be positive. {received(name, value)}")
+    if size < SMALLEST_STEP_SIZE:
+        raise ValueError(f"`{name}` must be at least 2**-53. {received(name, value)}")
+    return size
+
+
+def _decay(given: CyclicSchedule) -> tuple[float, Any]:
+    """`gamma` and `scale_fn`, once they and the two modes go together."""
+    if given.mode not in MODES:
+        raise ValueError(f"`mode` must be one of {_listed(MODES)}. {received('mode', given.mode)}")
+    if given.scale_mode not in SCALE_MODES:
+        raise ValueError(
+            f"`scale_mode` must be one of {_listed(SCALE_MODES)}. "
+            f"{received('scale_mode', given.scale_mode)}"
+        )
+    gamma, scale_fn = number("gamma", given.gamma), given.scale_fn
+    if not 0.0 < gamma <= 1.0:
+        raise ValueError(f"`gamma` must be above 0 and at most 1. {received('gamma', given.gamma)}")
+    if gamma != 1.0 and (given.mode != "exp_range" or scale_fn is not None):
+        raise ValueError(
+            "`gamma` must be left out unless `mode` is 'exp_range'. "
+            f"{received('gamma', given.gamma)}, mode={given.mode!r}"
+        )
+    if scale_fn is None:
+        if given.scale_mode != "cycle":
+            raise ValueError(
+                "`scale_mode` must be left out where there is no `scale_fn`. "
+                f"{received('scale_mode', given.scale_mode)}"
+            )
+        if given.mode == "exp_range" and gamma == 1.0:
+            warnings.warn(
+                "`mode` 'exp_range' with gamma=1 is 'triangular'. Give a `gamma` below 1.",
+                stacklevel=5,  # _decay, _normalized, __post_init__, __init__, the caller.
+            )
+    elif given.mode != "triangular":
+        raise ValueError(
+            "`mode` must be left out where a `scale_fn` takes its place. "
+            f"{received('mode', given.mode)}"
+        )
+    elif isinstance(scale_fn, str):
+        from clr_core import expression
+
+        scale_fn = expression.normalized(scale_fn)
+        expression.check_finite(scale_fn, first=1 if given.scale_mode == "cycle" else 0)
+    elif not callable(scale_fn):
+        raise TypeError(
+            "`scale_fn` must be an expression (text), a callable or None. "
+            f"{received('scale_fn', scale_fn)}"
+        )
+    return gamma, scale_fn
+
+
+def _momenta(given: CyclicSchedule) -> tuple[float | None, float | None]:
+    both = {"base_momentum": given.base_momentum, "max_momentum": given.max_momentum}
+    text = ", ".join(f"{name}={value!r}" for name, value in both.items())
+    if given.base_momentum is None and given.max_momentum is None:
+        return None, None
+    if given.base_momentum is None or given.max_momentum is None:
+        raise ValueError(
+            f"`base_momentum` and `max_momentum` must be given both or neither. Received: {text}"
+        )
+    base, peak = (number(name, value) for name, value in both.items())
+    for name, value in (("base_momentum", base), ("max_momentum", peak)):
+        if not 0.0 <= value < 1.0:
+            raise ValueError(f"`{name}` must be at least 0 and below 1. {received(name, value)}")
+    if base > peak:
+        raise ValueError(f"`base_momentum` must not be above `max_momentum`. Received: {text}")
+    return base, peak
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(map(repr, names))

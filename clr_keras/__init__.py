@@ -1,0 +1,21 @@
+"""The cyclical learning rate as a Keras `LearningRateSchedule`, on every backend of Keras.
+
+>>> import keras
+>>> from clr_core import CyclicSchedule
+>>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
+>>> optimizer = keras.optimizers.Adam(CyclicLR(schedule))
+>>> round(float(optimizer.learning_rate), 3)
+0.1
+"""
+
+try:
+    import keras as _keras  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "`clr_keras` needs Keras and one of its backends. "
+        "Install it with: pip install 'cyclical-lr[keras]'"
+    ) from error
+
+from clr_keras.schedule import CyclicLR
+
+__all__ = ["CyclicLR"]

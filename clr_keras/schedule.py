@@ -1,0 +1,106 @@
+"""The cyclical schedule as a Keras schedule: `step` is the optimizer's `iterations`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Self
+
+import keras
+import numpy as np
+
+from clr_core import CyclicSchedule, check_schedule, schedule_from_dict
+
+# Native operations and not `keras.ops`: on the torch backend `keras.ops.minimum` of two float64
+# tensors gives float32. These modules import an array library each and nothing of optax.
+_OPS = {"tensorflow": "clr_keras.ops", "jax": "clr_jax.ops", "torch": "clr_torch.ops"}
+
+
+@keras.saving.register_keras_serializable(package="clr_keras")
+class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that cycles between two boundaries.
+
+    The formula is that of `clr_core.CyclicSchedule`, in float64; the result is float32 whatever
+    `keras.config.floatx()` says. Steps beyond 2**24 stay exact.
+
+        >>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
+        >>> optimizer = keras.optimizers.Adam(CyclicLR(schedule))
+        >>> [round(float(CyclicLR(schedule)(step)), 3) for step in range(5)]
+        [0.1, 0.3, 0.5, 0.3, 0.1]
+
+    It has no state: the position is the optimizer's `iterations`, which Keras saves and restores.
+    A momentum of the schedule isn't used here.
+
+    Args:
+        schedule: A `clr_core.CyclicSchedule`. A `scale_fn` that is an expression is saved with the
+            model; a callable must be registered with Keras for that.
+        gradient_accumulation_steps: The optimizer's argument of the same name. Keras hands a
+            schedule the count of micro-batches; with this, the schedule counts updates instead.
+        name: A name of your own.
+
+    Raises:
+        TypeError: `schedule` isn't a schedule.
+        ValueError: `gradient_accumulation_steps` isn't a positive integer.
+    """
+
+    def __init__(
+        self,
+        schedule: CyclicSchedule,
+        gradient_accumulation_steps: int | None = 1,
+        name: str = "CyclicLR",
+    ) -> None:
+        check_schedule(schedule)
+        steps = 1 if gradient_accumulation_steps is None else gradient_accumulation_steps
+        if type(steps) is not int or steps < 1:
+            raise ValueError(
+                "`gradient_accumulation_steps` must be a positive integer or None. "
+                f"Received: gradient_accumulation_steps={gradient_accumulation_steps!r}"
+            )
+        self.schedule = schedule
+        self.gradient_accumulation_steps = steps
+        self.name = name
+        backend = keras.backend.backend()
+        if backend not in _OPS:
+            raise ValueError(
+                f"Keras must run on one of the backends {', '.join(_OPS)}. "
+                f"Received: KERAS_BACKEND={backend}"
+            )
+        self._ops = import_module(_OPS[backend])
+
+    def __call__(self, step: Any) -> Any:
+        """The learning rate for the update after `step` of them (or of micro-batches).
+
+        Args:
+            step: An integer tensor or variable of the backend; also an int or a NumPy array.
+
+        Returns:
+            A float32 tensor of the same shape.
+
+        Raises:
+            TypeError: `step` isn't an integer.
+        """
+        if not isinstance(step, keras.Variable) and not keras.ops.is_tensor(step):
+            # Computed here and now, in plain Python or NumPy: 2**31 is no tensor in JAX.
+            updates = step // self.gradient_accumulation_steps
+            return keras.ops.convert_to_tensor(np.float32(self.schedule.lr(updates)))
+        step = keras.ops.convert_to_tensor(step)
+        dtype = keras.backend.standardize_dtype(step.dtype)
+        if "int" not in dtype:
+            raise TypeError(f"`step` must be an integer. Received: dtype {dtype}")
+        return self._ops.evaluate(self.schedule.lr, step // self.gradient_accumulation_steps)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "schedule": self.schedule.to_dict(strict=False),
+            "gradient_accumulation_steps": self.gradient_accumulation_steps,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        # Keras writes a callable as a dict of its own and leaves it to us to read that.
+        schedule = {
+            name: keras.saving.deserialize_keras_object(value) if isinstance(value, dict) else value
+            for name, value in config["schedule"].items()
+        }
+        return cls(**{**config, "schedule": schedule_from_dict(schedule)})

@@ -1,0 +1,19 @@
+"""The cyclical learning rate as a torch `LRScheduler`.
+
+>>> import torch
+>>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], momentum=0.9)
+>>> scheduler = CyclicLR(optimizer, base_lr=0.1, max_lr=0.5, step_size_up=2)
+>>> scheduler.get_last_lr()
+[0.1]
+"""
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "`clr_torch` needs torch. Install it with: pip install 'cyclical-lr[torch]'"
+    ) from error
+
+from clr_torch.schedule import CyclicLR
+
+__all__ = ["CyclicLR"]

@@ -1,0 +1,291 @@
+"""The cyclical schedule as a torch scheduler: `step` is `last_epoch`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from clr_core import CyclicSchedule, check_schedule
+from clr_torch.group import check_momentum, read, write_lr, write_momentum
+from clr_torch.state import check_same, plain, written
+
+
+class CyclicLR(LRScheduler):
+    """Sets the learning rate and momentum of each parameter group to a point of a cycle.
+
+    A drop-in for `torch.optim.lr_scheduler.CyclicLR`, with its parameters in its order and its
+    defaults; the formula is that of `clr_core.CyclicSchedule`. Call `step()` after each
+    `optimizer.step()`, once per batch and not per epoch.
+
+        >>> import torch
+        >>> weights = torch.nn.Parameter(torch.zeros(3))
+        >>> optimizer = torch.optim.SGD([weights], lr=0.1, momentum=0.9)
+        >>> scheduler = CyclicLR(optimizer, base_lr=0.1, max_lr=0.5, step_size_up=2)
+        >>> for _ in range(2):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr(), scheduler.get_last_momentum()
+        ([0.5], [0.8])
+
+    The rate is a Python float in `group["lr"]`; where the optimizer was given a tensor, that tensor
+    is filled in place and stays the same object. Momentum goes into `group["momentum"]`, or in
+    place of the first of `group["betas"]`.
+
+    Args:
+        optimizer: The wrapped optimizer.
+        base_lr: Lower boundary: a number, a tensor's value, or one of these per parameter group.
+        max_lr: Upper boundary, likewise.
+        step_size_up: Steps (updates) in the rising half; may be fractional.
+        step_size_down: Steps in the falling half; None: as long as the rise.
+        mode: "triangular", "triangular2" or "exp_range".
+        gamma: Factor per step in "exp_range".
+        scale_fn: A decay of one's own in place of `mode`: a callable, or an expression such as
+            "1 / 2 ** (x - 1)", which is saved with the scheduler.
+        scale_mode: What `scale_fn` is given: the number of the "cycle", from 1, or of the step,
+            "iterations", from 0.
+        cycle_momentum: Whether momentum cycles too, against the rate.
+        base_momentum: Momentum at `max_lr`; one number or one per group.
+        max_momentum: Momentum at `base_lr`, likewise.
+        last_epoch: How many updates were done, less one; -1 starts anew. The next update uses the
+            rate of step `last_epoch + 1`.
+
+    Raises:
+        TypeError, ValueError: Arguments outside their range (see `clr_core.CyclicSchedule`), not
+            one per group, or `cycle_momentum` for an optimizer without momentum. Nothing in the
+            optimizer has changed then.
+
+    Warns:
+        UserWarning: An argument that another one makes meaningless, which torch ignores silently;
+            a momentum of 0, which torch would switch on and which stays 0 here.
+
+    References:
+        https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.CyclicLR.html
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        base_lr: float | Tensor | Sequence[float | Tensor],
+        max_lr: float | Tensor | Sequence[float | Tensor],
+        step_size_up: float = 2000,
+        step_size_down: float | None = None,
+        mode: str = "triangular",
+        gamma: float = 1.0,
+        scale_fn: Callable[[Any], Any] | str | None = None,
+        scale_mode: str = "cycle",
+        cycle_momentum: bool = True,
+        base_momentum: float | Sequence[float] = 0.8,
+        max_momentum: float | Sequence[float] = 0.9,
+        last_epoch: int = -1,
+    ) -> None:
+        _check_optimizer(optimizer)
+        decay: dict[str, Any] = {"mode": mode, "gamma": gamma, "scale_mode": scale_mode}
+        _drop_meaningless(decay, scale_fn)
+        boundaries = {"base_lr": base_lr, "max_lr": max_lr}
+        if cycle_momentum:
+            boundaries |= {"base_momentum": base_momentum, "max_momentum": max_momentum}
+        columns = {
+            name: _per_group(name, value, len(optimizer.param_groups))
+            for name, value in boundaries.items()
+        }
+        schedules = [
+            CyclicSchedule(
+                step_size_up=_value(step_size_up),
+                step_size_down=_value(step_size_down),
+                scale_fn=scale_fn,
+                **decay,
+                **dict(zip(columns, row, strict=True)),
+            )
+            for row in zip(*columns.values(), strict=True)
+        ]
+        if cycle_momentum:
+            check_momentum(optimizer)
+            if any(momentum == 0 for momentum in read(optimizer, "momentum")):
+                warnings.warn(
+                    "A `momentum` of 0 isn't cycled and stays 0, where torch would switch it on. "
+                    "Pass cycle_momentum=False, or give the optimizer a momentum.",
+                    stacklevel=2,
+                )
+        self._start(optimizer, schedules, last_epoch)
+
+    @classmethod
+    def from_schedule(
+        cls,
+        optimizer: Optimizer,
+        schedule: CyclicSchedule | Sequence[CyclicSchedule],
+        last_epoch: int = -1,
+    ) -> Self:
+        """A scheduler that follows `schedule`: one for all parameter groups, or one per group.
+
+            >>> import torch
+            >>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
+            >>> optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(3))])
+            >>> CyclicLR.from_schedule(optimizer, schedule, last_epoch=1).get_last_lr()
+            [0.5]
+
+        Momentum cycles where the schedule has one.
+
+        Raises:
+            TypeError, ValueError: Not a schedule, not one per group, or a momentum for an optimizer
+                that has none or where it is 0. Nothing in the optimizer has changed then.
+        """
+        _check_optimizer(optimizer)
+        schedules = _per_group("schedule", schedule, len(optimizer.param_groups))
+        for each in schedules:
+            check_schedule(each)
+        cycled = [each.momentum(0) is not None for each in schedules]
+        if any(cycled):
+            check_momentum(optimizer)
+        for cycles, momentum in zip(cycled, read(optimizer, "momentum"), strict=True):
+            if cycles and momentum == 0:
+                raise ValueError(
+                    "`optimizer` must have a momentum above 0 for it to be cycled. "
+                    "Received: momentum=0. Create it with the schedule's `max_momentum`."
+                )
+        scheduler = cls.__new__(cls)
+        scheduler._start(optimizer, schedules, last_epoch)
+        return scheduler
+
+    def _start(
+        self, optimizer: Optimizer, schedules: Sequence[CyclicSchedule], last_epoch: int
+    ) -> None:
+        if type(last_epoch) is not int or last_epoch < -1:
+            raise ValueError(
+                "`last_epoch` must be an integer, -1 to start anew. "
+                f"Received: last_epoch={last_epoch!r}"
+            )
+        first: list[float | Tensor] = [schedule.lr(0) for schedule in schedules]
+        self._at(schedules, last_epoch + 1)  # Raises what the first update would raise.
+        # A momentum of 0 means that the optimizer keeps no buffer for it, and it stays 0.
+        self._cycled = [momentum != 0 for momentum in read(optimizer, "momentum")]
+        self._schedules = tuple(schedules)
+        for group, lr in zip(optimizer.param_groups, first, strict=True):
+            # What torch's base class asks for, and SequentialLR goes back to.
+            group.setdefault("initial_lr", lr)
+        super().__init__(optimizer, last_epoch)
+        self.base_lrs = first
+
+    @property
+    def schedules(self) -> tuple[CyclicSchedule, ...]:
+        """The schedule of each parameter group."""
+        return self._schedules
+
+    def get_lr(self) -> list[float | Tensor]:
+        """The rate of each group at `last_epoch`, as floats. Changes nothing."""
+        return [schedule.lr(max(self.last_epoch, 0)) for schedule in self._schedules]
+
+    def get_last_momentum(self) -> list[float | None]:
+        """The momentum (or beta1) last set for each group; None where it doesn't cycle."""
+        return list(self._last_momentum)
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        # What torch's `step()` and SequentialLR call. Unlike the method that it replaces, it
+        # computes everything before it changes anything, and leaves momentum out of `get_lr()`.
+        step = self.last_epoch + 1 if epoch is None else epoch
+        if len(self.optimizer.param_groups) != len(self._schedules):
+            raise ValueError(
+                "The optimizer must have the parameter groups that the scheduler was made for "
+                f"({len(self._schedules)}). Received: {len(self.optimizer.param_groups)} groups. "
+                "Make a new scheduler after `add_param_group`, with one boundary per group and "
+                f"last_epoch={self.last_epoch}."
+            )
+        lrs, momenta = self._at(self._schedules, step)
+        self.last_epoch = step
+        self._last_momentum = [
+            momentum if cycled else None
+            for momentum, cycled in zip(momenta, self._cycled, strict=True)
+        ]
+        for group, lr, momentum in zip(
+            self.optimizer.param_groups, lrs, self._last_momentum, strict=True
+        ):
+            write_lr(group, lr)
+            if momentum is not None:
+                write_momentum(group, momentum)
+        self._last_lr = read(self.optimizer, "lr")
+
+    @staticmethod
+    def _at(
+        schedules: Sequence[CyclicSchedule], step: int
+    ) -> tuple[list[float], list[float | None]]:
+        return (
+            [schedule.lr(step) for schedule in schedules],
+            [schedule.momentum(step) for schedule in schedules],
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """A snapshot as plain data: JSON, and loaded by `torch.load(weights_only=True)`.
+
+        A `scale_fn` that is a Python callable is noted by its name; see `load_state_dict`.
+        """
+        return {
+            "schedules": [written(schedule) for schedule in self._schedules],
+            "last_epoch": self.last_epoch,
+            "_step_count": self._step_count,
+            "_last_lr": plain(self._last_lr),
+            # False while another scheduler has the say, as in SequentialLR.
+            "applied": plain(self._last_lr) == plain(read(self.optimizer, "lr")),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes to the step of a saved state, and sets the optimizer to its rate and momentum.
+
+        Args:
+            state_dict: What `state_dict()` of this class or of torch's `CyclicLR` gave. It isn't
+                changed.
+
+        Raises:
+            TypeError, ValueError: Not such a state, or that of a scheduler with other parameters
+                or another number of groups; nothing has changed then.
+        """
+        state = check_same(state_dict, self._schedules)
+        self._at(self._schedules, max(state["last_epoch"], 0))
+        self._step_count = state["_step_count"]
+        if state["applied"] and state["last_epoch"] >= 0:
+            self._update_lr(state["last_epoch"])
+        else:
+            self.last_epoch, self._last_lr = state["last_epoch"], list(state["_last_lr"])
+
+
+def _check_optimizer(optimizer: object) -> None:
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"`optimizer` must be a torch.optim.Optimizer. Received: optimizer={optimizer!r}"
+        )
+
+
+def _value(number: Any) -> Any:
+    return number.item() if isinstance(number, Tensor) and number.numel() == 1 else number
+
+
+def _per_group(name: str, value: Any, groups: int) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        return [_value(value)] * groups
+    if len(value) != groups:
+        raise ValueError(
+            f"`{name}` must be one or one per parameter group ({groups}). "
+            f"Received: {len(value)} in {name}={value!r}"
+        )
+    return [_value(each) for each in value]
+
+
+def _drop_meaningless(decay: dict[str, Any], scale_fn: object) -> None:
+    """Takes out, with a warning, what torch ignores without one."""
+    reasons = {
+        "mode": scale_fn is not None and "a `scale_fn` takes its place",
+        "gamma": (scale_fn is not None or decay["mode"] != "exp_range")
+        and "only `mode` 'exp_range' uses it",
+        "scale_mode": scale_fn is None and "only a `scale_fn` uses it",
+    }
+    defaults = {"mode": "triangular", "gamma": 1.0, "scale_mode": "cycle"}
+    for name, reason in reasons.items():
+        if reason:
+            value = decay.pop(name)
+            if value != defaults[name]:
+                warnings.warn(
+                    f"`{name}` is ignored: {reason}. Received: {name}={value!r}", stacklevel=3
+                )

@@ -1,0 +1,114 @@
+"""Hold the trainings against the schedule and against each other."""
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+from problem import Problem
+from training import Training
+
+# Sums of float32 products in another order differ by about 1e-7 a step. Rates that are late by
+# one step show up here as 1e-2.
+LOSS_TOLERANCE = 1e-4
+# Three networks that learn nothing agree perfectly.
+LEAST_ACCURACY = 0.95
+
+
+def rates_of_schedule(problem: Problem) -> np.ndarray:
+    """The schedule's own rates, rounded once to float32."""
+    return problem.schedule.lr(np.arange(problem.steps)).astype(np.float32)
+
+
+def ulps_apart(rates: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """How many float32 numbers `rates` lies above `expected`, element by element.
+
+    Positive floats are ordered as their bit patterns are, so that a difference of patterns counts.
+    """
+    return rates.view(np.int32).astype(np.int64) - expected.view(np.int32)
+
+
+def differing_bits(rates: np.ndarray, expected: np.ndarray) -> int:
+    return int(np.bitwise_count(rates.view(np.uint32) ^ expected.view(np.uint32)).sum())
+
+
+def loss_spread(trainings: Mapping[str, Training]) -> np.ndarray:
+    """For each step, the largest difference of any two losses; NaN where a loss is NaN."""
+    losses = np.stack([training.losses for training in trainings.values()])
+    return losses.max(axis=0) - losses.min(axis=0)
+
+
+def final_loss(problem: Problem, training: Training) -> float:
+    """The mean over the last epoch's batches: the loss of one batch says little."""
+    return float(training.losses[-problem.steps_per_epoch :].mean())
+
+
+def accuracy(problem: Problem, training: Training) -> float:
+    predicted = training.held_out_logits.argmax(axis=1)
+    return float((predicted == problem.held_out_labels).mean())
+
+
+def wrong_lengths(problem: Problem, trainings: Mapping[str, Training]) -> list[str]:
+    """A sentence for each curve that can't be compared, since it has too few or too many steps."""
+    return [
+        f"{name}: {len(curve):,} {what} were recorded, not {problem.steps:,}."
+        for name, training in trainings.items()
+        for what, curve in (("rates", training.rates), ("losses", training.losses))
+        if curve.shape != (problem.steps,)
+    ]
+
+
+def faults(problem: Problem, trainings: Mapping[str, Training]) -> list[str]:
+    """A sentence for each promise that was broken."""
+    expected = rates_of_schedule(problem)
+    found = []
+    for name, training in trainings.items():
+        apart = ulps_apart(training.rates, expected)
+        if apart.any():
+            first = int(apart.nonzero()[0][0])
+            found.append(
+                f"{name}: {np.count_nonzero(apart):,} of {problem.steps:,} rates aren't the "
+                f"schedule's. The first is that of step {first}: {training.rates[first]}, "
+                f"not {expected[first]}."
+            )
+        # Written so that a NaN is a fault too, here and below.
+        if not accuracy(problem, training) >= LEAST_ACCURACY:
+            found.append(
+                f"{name}: {accuracy(problem, training):.1%} of the held-out digits are "
+                f"recognized, fewer than {LEAST_ACCURACY:.0%}."
+            )
+    for one, other in combinations(trainings, 2):
+        apart = np.abs(trainings[one].losses - trainings[other].losses)
+        too_far = ~(apart <= LOSS_TOLERANCE)
+        if too_far.any():
+            first = int(too_far.nonzero()[0][0])
+            found.append(
+                f"{one} and {other}: the losses differ by up to {apart.max():.2e}, more than "
+                f"{LOSS_TOLERANCE:.0e}, first in step {first}."
+            )
+    return found
+
+
+def table(problem: Problem, trainings: Mapping[str, Training]) -> str:
+    """One row per framework."""
+    expected = rates_of_schedule(problem)
+    rows = [
+        ("", "steps", "differing rates", "differing bits", "final loss", "held-out accuracy"),
+        *(
+            (
+                f"{name} {training.version}",
+                f"{len(training.rates):,}",
+                f"{np.count_nonzero(ulps_apart(training.rates, expected)):,}",
+                f"{differing_bits(training.rates, expected):,}",
+                f"{final_loss(problem, training):.6f}",
+                f"{accuracy(problem, training):.2%}",
+            )
+            for name, training in trainings.items()
+        ),
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  "
+        + f"{row[0]:<{widths[0]}}"
+        + "".join(f"   {cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
+        for row in rows
+    )

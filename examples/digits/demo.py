@@ -1,0 +1,73 @@
+"""One schedule, three frameworks: train the same network in each, and compare.
+
+Writes `rates.png`, `losses.png` and `tutorial.png`. Exits with 0 if every rate was the schedule's
+in every bit and the losses agree, with 1 if not, and with 2 if the demo couldn't run.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import progress
+from needed import how_to_install, missing
+
+HERE = Path(__file__).resolve().parent
+# Each in a process of its own: TensorFlow and torch crash when one loads both.
+SCRIPTS = {"torch": "train_torch.py", "Keras": "train_keras.py", "JAX": "train_jax.py"}
+ENVIRONMENT = {
+    # Other devices multiply matrices in other precisions; the losses are compared on the CPU.
+    "CUDA_VISIBLE_DEVICES": "",
+    "JAX_PLATFORMS": "cpu",
+    # TensorFlow would greet with lines about the processor and about oneDNN.
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo-output"),
+        metavar="DIR",
+        help="where the pictures go (default: %(default)s)",
+    )
+    out = parser.parse_args().out
+    if absent := missing():
+        names = ", ".join(f"`{package}`" for package in absent)
+        print(f"demo: {names} must be installed. {how_to_install(absent)}", file=sys.stderr)
+        return 2
+
+    # Only now: these import what was just looked for.
+    from report import report
+
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        records = Path(folder)
+        try:
+            for name, script in SCRIPTS.items():
+                run(name, script, records / f"{name}.npz")
+            run("torch's CyclicLR", "tutorial_torch.py", records / "tutorial.npz")
+        except subprocess.CalledProcessError as error:
+            script = Path(error.cmd[1]).name
+            print(f"demo: {script} ended with status {error.returncode}.", file=sys.stderr)
+            return 2
+        return report(records, list(SCRIPTS), out)
+
+
+def run(name: str, script: str, record: Path) -> None:
+    """Run `script` in its own process, which shows its own progress and writes `record`."""
+    progress.loading(name)
+    subprocess.run(
+        [sys.executable, str(HERE / script), "--save", str(record)],
+        check=True,
+        env=os.environ | ENVIRONMENT,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""What the demo needs beside Python, and how to get it."""
+
+from importlib.util import find_spec
+
+# What pip is to install, by the name that is imported; "." is this repository.
+_REQUIREMENTS = {
+    "clr_core": ".",
+    "torch": ".[torch]",
+    "keras": ".[keras]",
+    "tensorflow": "tensorflow-cpu",
+    "jax": ".[jax]",
+    "optax": ".[jax]",
+    "sklearn": "scikit-learn",
+    "matplotlib": "matplotlib",
+}
+
+
+def missing() -> list[str]:
+    """The packages that can't be found; nothing is imported to find out."""
+    return [package for package in _REQUIREMENTS if find_spec(package) is None]
+
+
+def how_to_install(packages: list[str]) -> str:
+    requirements = dict.fromkeys(_REQUIREMENTS[package] for package in packages)
+    by_hand = " ".join(f"'{requirement}'" for requirement in requirements)
+    return f"`make demo` installs what is missing; by hand, in the repository's root: pip install {by_hand}"

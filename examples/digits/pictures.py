@@ -1,0 +1,188 @@
+"""The three pictures."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+
+# Draws without a display.
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import tutorial
+from comparison import LOSS_TOLERANCE, loss_spread, rates_of_schedule, ulps_apart
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from problem import EPOCHS, EPOCHS_UP, Problem
+from training import Training
+
+# From the palette of Okabe and Ito, which colour-blind readers can tell apart. The widths let
+# curves that coincide show one another, also in grey print.
+LINES = (
+    {"color": "#E69F00", "linewidth": 7.0, "solid_joinstyle": "bevel"},
+    {"color": "#0072B2", "linewidth": 3.2, "solid_joinstyle": "bevel"},
+    {"color": "#000000", "linewidth": 1.2, "linestyle": (0, (4, 3))},
+)
+BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#666666"
+
+
+def rates(problem: Problem, trainings: Mapping[str, Training], path: Path) -> None:
+    """The rates that each framework used, and how far they are from the schedule's."""
+    expected = rates_of_schedule(problem)
+    steps = np.arange(problem.steps)
+    with _two_panels(path) as (top, bottom):
+        different, reach = 0, 2
+        for (name, training), line in zip(trainings.items(), LINES, strict=True):
+            apart = ulps_apart(training.rates, expected)
+            different += np.count_nonzero(apart)
+            reach = max(reach, np.abs(apart).max())
+            top.plot(steps, training.rates, label=name, **line)
+            bottom.plot(steps, apart, **line)
+        total = problem.steps * len(trainings)
+        top.set_title(
+            f"One schedule, three frameworks: {different:,} of {total:,} rates differ from it",
+            loc="left",
+            pad=10,
+        )
+        top.set_ylabel("learning rate")
+        top.set_ylim(0, problem.schedule.max_lr * 1.12)
+        _mark_boundaries(top, problem.schedule.base_lr, problem.schedule.max_lr)
+        top.legend(loc="upper right", bbox_to_anchor=(1, 0.86), handlelength=4)
+        bottom.set_ylabel("difference from\nthe schedule\n(float32 ulps)")
+        bottom.set_ylim(-1.1 * reach, 1.1 * reach)
+        bottom.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        bottom.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        _label_steps(top, bottom, problem)
+
+
+def losses(problem: Problem, trainings: Mapping[str, Training], path: Path) -> None:
+    """The losses of each framework, and how far apart they are."""
+    steps = np.arange(problem.steps)
+    size = problem.steps_per_epoch
+    middles = (np.arange(problem.steps // size) + 0.5) * size
+    with _two_panels(path) as (top, bottom):
+        for training in trainings.values():
+            top.plot(steps, training.losses, color=GREY, linewidth=0.4, alpha=0.35)
+        for (name, training), line in zip(trainings.items(), LINES, strict=True):
+            means = training.losses.reshape(-1, size).mean(axis=1)
+            top.plot(middles, means, label=f"{name}, mean of an epoch", **line)
+        top.plot([], [], color=GREY, linewidth=0.8, label="every step")
+        spread = loss_spread(trainings)
+        top.set_title(
+            f"Three trainings, one schedule: losses differ by at most {spread.max():.1e}",
+            loc="left",
+            pad=10,
+        )
+        top.set_ylabel("cross entropy (nats)")
+        top.set_yscale("log")
+        top.legend(loc="upper right", handlelength=4)
+        # A difference of 0 has no place on a logarithmic axis; it is left out.
+        bottom.plot(steps, np.where(spread > 0, spread, np.nan), ".", color=BLUE, markersize=2)
+        bottom.axhline(LOSS_TOLERANCE, color=VERMILLION, linewidth=1.5)
+        bottom.text(
+            1,
+            LOSS_TOLERANCE / 1.6,
+            "allowed ",
+            color=VERMILLION,
+            ha="right",
+            va="top",
+            transform=bottom.get_yaxis_transform(),
+        )
+        bottom.set_yscale("log")
+        bottom.set_ylabel("largest\ndifference\n(nats)")
+        _label_steps(top, bottom, problem)
+
+
+def tutorial_curve(ours: tutorial.Curve, theirs: tutorial.Curve, path: Path) -> None:
+    """The tutorial's rates with every turn, and what computing them took."""
+    # The size divides the steps of a half cycle, so that no turn falls between two points.
+    steps = np.append(np.arange(0, tutorial.STEPS, 1000), tutorial.STEPS - 1)
+    turns = np.arange(0, tutorial.STEPS, tutorial.STEP_SIZE_UP)
+    with _figure(path, figsize=(8, 4.2)) as figure:
+        axes = figure.subplots()
+        axes.plot(steps / 1e6, ours.rates[steps], color=BLUE, linewidth=2)
+        axes.plot(turns / 1e6, ours.rates[turns], "o", color=BLUE, markersize=4, clip_on=False)
+        axes.set_title(
+            f"{tutorial.EPOCHS} epochs of {tutorial.STEPS_PER_EPOCH:,} batches: Adam, triangular2, "
+            f"{tutorial.EPOCHS_UP} epochs up and {tutorial.EPOCHS_UP} down",
+            loc="left",
+            pad=10,
+        )
+        axes.set_xlim(0, tutorial.STEPS / 1e6)
+        axes.set_ylim(0, tutorial.MAX_LR * 1.12)
+        axes.set_xlabel("step (millions)")
+        axes.set_ylabel("learning rate")
+        _mark_boundaries(axes, tutorial.BASE_LR, tutorial.MAX_LR)
+        _label_epochs(
+            axes, tutorial.STEPS_PER_EPOCH / 1e6, range(0, tutorial.EPOCHS, tutorial.EPOCHS_UP)
+        )
+        axes.text(
+            0.98,
+            0.84,
+            f"{tutorial.STEPS:,} rates\n"
+            f"{ours.seconds:.2f} s as one array\n"
+            f"{theirs.seconds:.1f} s by stepping torch's own class",
+            transform=axes.transAxes,
+            ha="right",
+            va="top",
+            linespacing=1.5,
+        )
+
+
+@contextmanager
+def _figure(path: Path, figsize: tuple[float, float]) -> Iterator[plt.Figure]:
+    style = {
+        "font.size": 10,
+        "axes.titleweight": "bold",
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "legend.frameon": False,
+    }
+    with plt.rc_context(style):
+        figure = plt.figure(figsize=figsize, layout="constrained")
+        yield figure
+        figure.savefig(path, dpi=160)
+        plt.close(figure)
+
+
+@contextmanager
+def _two_panels(path: Path) -> Iterator[tuple[Axes, Axes]]:
+    """A curve above, what differs below, over the same steps."""
+    with _figure(path, figsize=(8, 5.6)) as figure:
+        top, bottom = figure.subplots(2, sharex=True, height_ratios=(3, 1))
+        yield top, bottom
+        figure.align_ylabels()
+
+
+def _label_steps(top: Axes, bottom: Axes, problem: Problem) -> None:
+    bottom.set_xlabel("step")
+    bottom.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    bottom.set_xlim(0, problem.steps)
+    # A tick at each turn of the schedule.
+    _label_epochs(top, problem.steps_per_epoch, range(0, EPOCHS + 1, EPOCHS_UP))
+
+
+def _label_epochs(axes: Axes, width: float, ticks: range) -> None:
+    """Put epochs on a second axis above; `width` is that of one on the axis below."""
+    epochs = axes.secondary_xaxis(
+        "top", functions=(lambda step: step / width, lambda epoch: epoch * width)
+    )
+    epochs.set_xlabel("epoch")
+    epochs.set_xticks(ticks)
+
+
+def _mark_boundaries(axes: Axes, base_lr: float, max_lr: float) -> None:
+    for name, value, above in (("base_lr", base_lr, False), ("max_lr", max_lr, True)):
+        axes.axhline(value, color=GREY, linewidth=1, linestyle=(0, (1, 2)), zorder=0)
+        axes.annotate(
+            f"{name} = {value}",
+            xy=(1, value),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(0, 4 if above else -4),
+            textcoords="offset points",
+            ha="right",
+            va="bottom" if above else "top",
+            color=GREY,
+        )

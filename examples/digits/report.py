@@ -1,0 +1,63 @@
+"""What the demo says in the end: the table, the tutorial's figures, the pictures, the verdict."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pictures
+import tutorial
+from comparison import (
+    LOSS_TOLERANCE,
+    faults,
+    loss_spread,
+    table,
+    ulps_apart,
+    wrong_lengths,
+)
+from problem import EPOCHS_UP, digits
+from training import Training
+
+
+def report(records: Path, names: list[str], out: Path) -> int:
+    """Compare what lies in `records`; return the exit status."""
+    problem = digits()
+    trainings = {name: Training.load(records / f"{name}.npz") for name in names}
+    if found := wrong_lengths(problem, trainings):
+        return _verdict(found)
+
+    schedule = problem.schedule
+    print(
+        f"\nDigits: {len(problem.images):,} to learn from, {len(problem.held_out_images):,} held "
+        f"out. Rates between {schedule.base_lr} and {schedule.max_lr},\n{schedule.mode}, "
+        f"up for {EPOCHS_UP} epochs of {problem.steps_per_epoch} steps and down for as many.\n"
+    )
+    print(table(problem, trainings))
+    print(
+        f"\nThe loss curves differ by at most {loss_spread(trainings).max():.1e} "
+        f"({LOSS_TOLERANCE:.0e} is allowed)."
+    )
+
+    ours = tutorial.curve()
+    with np.load(records / "tutorial.npz") as stored:
+        theirs = tutorial.Curve(rates=stored["rates"], seconds=float(stored["seconds"]))
+    apart = ulps_apart(ours.rates.astype(np.float32), theirs.rates.astype(np.float32))
+    print(
+        f"\nThe tutorial's curve, {tutorial.STEPS:,} rates: {ours.seconds:.2f} s as one array, "
+        f"{theirs.seconds:.1f} s by\nstepping torch's own class. As float32, "
+        f"{np.count_nonzero(apart):,} of the rates differ between the two."
+    )
+
+    pictures.rates(problem, trainings, out / "rates.png")
+    pictures.losses(problem, trainings, out / "losses.png")
+    pictures.tutorial_curve(ours, theirs, out / "tutorial.png")
+    print(f"\nPictures: {out}/rates.png, losses.png, tutorial.png")
+    return _verdict(faults(problem, trainings))
+
+
+def _verdict(found: list[str]) -> int:
+    if not found:
+        print("\nThe same rates in every bit, and the same training.")
+        return 0
+    for fault in found:
+        print(f"demo: {fault}", file=sys.stderr)
+    return 1
