@@ -47,7 +47,7 @@ setup: .venv/wheel.stamp .venv-core/wheel.stamp  ## set up both environments and
 
 .PHONY: demo
 demo: .venv/wheel.stamp  ## train on real digits in three frameworks and compare every rate
-	$(PY) examples/digits/demo.py --out demo-output
+	.venv/bin/python examples/digits/demo.py --out demo-output
 
 # ── tests: a process per framework, because some crash in one process ───────────────────────────
 
@@ -87,7 +87,7 @@ test-full: test  ## also what is slow: a million points in each host
 
 .PHONY: mutants
 mutants: .venv/wheel.stamp  ## plant errors one at a time and see that the suite catches each
-	$(PY) tests/mutants.py
+	.venv/bin/python tests/mutants.py
 
 # ── the look of it ──────────────────────────────────────────────────────────────────────────────
 
@@ -104,11 +104,11 @@ format: .venv/requirements.stamp  ## format, and mend what can be mended
 
 .PHONY: golden
 golden: .venv/wheel.stamp  ## write the golden curves anew from the oracle (a breaking change)
-	$(PY) tests/write_golden_curves.py
+	.venv/bin/python tests/write_golden_curves.py
 
 .PHONY: benchmarks
 benchmarks: .venv/wheel.stamp  ## measure, and write the tables in benchmarks/
-	$(PY) benchmarks/import_time.py
+	.venv/bin/python benchmarks/import_time.py
 
 .PHONY: clean
 clean:  ## remove the environments and everything made

@@ -23,4 +23,4 @@ def missing() -> list[str]:
 def how_to_install(packages: list[str]) -> str:
     requirements = dict.fromkeys(_REQUIREMENTS[package] for package in packages)
     by_hand = " ".join(f"'{requirement}'" for requirement in requirements)
-    return f"`make demo` installs what is missing; by hand, in the repository's root: pip install {by_hand}"
+    return f"`make demo` does that; by hand, in the repository's root: pip install {by_hand}"

@@ -14,6 +14,7 @@ import numpy as np
 import tutorial
 from comparison import LOSS_TOLERANCE, loss_spread, rates_of_schedule, ulps_apart
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from problem import EPOCHS, EPOCHS_UP, Problem
 from training import Training
@@ -132,7 +133,7 @@ def tutorial_curve(ours: tutorial.Curve, theirs: tutorial.Curve, path: Path) -> 
 
 
 @contextmanager
-def _figure(path: Path, figsize: tuple[float, float]) -> Iterator[plt.Figure]:
+def _figure(path: Path, figsize: tuple[float, float]) -> Iterator[Figure]:
     style = {
         "font.size": 10,
         "axes.titleweight": "bold",

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from clr_core import CyclicSchedule
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+
+from clr_core import CyclicSchedule
 
 HELD_OUT = 360
 BATCH_SIZE = 32

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import clr_jax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +9,8 @@ import optax
 from problem import Problem
 from progress import counted
 from training import Training, run_as_script
+
+import clr_jax
 
 
 def logits(weights: Any, images: jax.Array) -> jax.Array:

@@ -7,12 +7,13 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 
 from typing import Any
 
-import clr_keras
 import keras
 import numpy as np
 from problem import Problem
 from progress import counted
 from training import Training, run_as_script
+
+import clr_keras
 
 
 class RecordingSGD(keras.optimizers.SGD):

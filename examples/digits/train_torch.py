@@ -1,11 +1,12 @@
 """The digits in torch: `scheduler.step()` after every `optimizer.step()`."""
 
-import clr_torch
 import numpy as np
 import torch
 from problem import Problem
 from progress import counted
 from training import Training, run_as_script
+
+import clr_torch
 
 
 def train(problem: Problem) -> Training:

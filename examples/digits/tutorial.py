@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+
 from clr_core import CyclicSchedule
 
 EPOCHS = 79

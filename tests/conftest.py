@@ -1,0 +1,46 @@
+"""Which row of the conformance suite runs: `--row rows.torch`, or any importable module."""
+
+import importlib
+import importlib.util
+import os
+
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--row",
+        default="rows.core",
+        help="module of the adapter to judge: MAX_STEP, lrs, moves, momenta, CURVES, FLOAT64",
+    )
+    parser.addoption(
+        "--with-numpy",
+        action="store_true",
+        help="fail where NumPy is missing, in place of skipping",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.option.markexpr:
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
+@pytest.fixture(scope="session")
+def row(request):
+    """The adapter to judge. That it can't be imported is a failure and never a skip."""
+    return importlib.import_module(request.config.option.row)
+
+
+@pytest.fixture(scope="session")
+def np(request):
+    """NumPy, where it is installed; a failure where it was asked for and is missing."""
+    if not request.config.option.with_numpy:
+        return pytest.importorskip("numpy")
+    return importlib.import_module("numpy")
+
+
+def pytest_report_header(config):
+    backend = os.environ.get("KERAS_BACKEND", "")
+    return f"row: {config.option.row} {backend}"

@@ -1,0 +1,62 @@
+"""JAX: an optax schedule in a real `optax.sgd`, jitted over all steps."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+import clr_jax
+import clr_jax.ops
+
+MAX_STEP = 2**31 - 1
+
+
+def _used(schedule, steps):
+    """The rate and momentum that each update used, and how far it moved a weight."""
+    hyperparams = {"learning_rate": clr_jax.cyclic_lr(schedule)}
+    if schedule.momentum(0) is not None:
+        hyperparams["momentum"] = clr_jax.cyclic_momentum(schedule)
+    optimizer = optax.inject_hyperparams(optax.sgd)(**hyperparams)
+    weight = jnp.zeros(())
+    start = optimizer.init(weight)
+
+    def update(count):
+        # A schedule reads a count of its own and not the outermost one.
+        counts = {
+            name: state._replace(count=count) for name, state in start.hyperparams_states.items()
+        }
+        state = start._replace(count=count, hyperparams_states=counts)
+        moved, state = optimizer.update(jnp.float32(-1.0), state, weight)
+        return state.hyperparams, optax.apply_updates(weight, moved)
+
+    return jax.jit(lambda counts: jax.lax.map(update, counts))(jnp.asarray(steps, jnp.int32))
+
+
+def lrs(schedule, steps):
+    return _used(schedule, steps)[0]["learning_rate"].tolist()
+
+
+def moves(schedule, steps):
+    return _used(schedule, steps)[1].tolist()
+
+
+def momenta(schedule, steps):
+    return _used(schedule, steps)[0]["momentum"].tolist()
+
+
+def _float64(schedule, steps):
+    with jax.enable_x64(True):
+        return jax.jit(lambda step: schedule.lr(step, clr_jax.ops))(steps.astype("float64"))
+
+
+def _eager(schedule, steps):
+    with jax.disable_jit():
+        return clr_jax.cyclic_lr(schedule)(steps)
+
+
+CURVES = {
+    "called": lambda schedule, steps: clr_jax.cyclic_lr(schedule)(steps),
+    "jit": lambda schedule, steps: jax.jit(clr_jax.cyclic_lr(schedule))(steps),
+    "vmap": lambda schedule, steps: jax.jit(jax.vmap(clr_jax.cyclic_lr(schedule)))(steps),
+    "operation by operation": _eager,
+}
+FLOAT64 = {"jit": _float64}

@@ -1,0 +1,80 @@
+"""Keras on the backend that KERAS_BACKEND names: a schedule in a real `keras.optimizers.SGD`."""
+
+import keras
+
+import clr_keras
+
+BACKEND = keras.backend.backend()
+MAX_STEP = 2**53 if BACKEND == "tensorflow" else 2**31 - 1  # `iterations` is int64 there only.
+
+
+def _used(schedule, steps):
+    """The optimizer's rate, and how far one update moves a weight."""
+    optimizer = keras.optimizers.SGD(clr_keras.CyclicLR(schedule))
+    weight = keras.Variable(0.0)
+    optimizer.build([weight])
+    gradient = keras.ops.convert_to_tensor(-1.0)
+    for step in steps:
+        optimizer.iterations.assign(step)
+        weight.assign(0.0)
+        lr = float(optimizer.learning_rate)
+        optimizer.apply([gradient])
+        yield lr, float(weight)
+
+
+def lrs(schedule, steps):
+    return [lr for lr, _ in _used(schedule, steps)]
+
+
+def moves(schedule, steps):
+    return [move for _, move in _used(schedule, steps)]
+
+
+momenta = None  # `clr_keras` cycles no momentum yet.
+
+
+def _called(schedule, steps):
+    steps = keras.ops.convert_to_tensor(steps)
+    return keras.ops.convert_to_numpy(clr_keras.CyclicLR(schedule)(steps))
+
+
+def _compiled(compiler):
+    def compiled(schedule, steps):
+        steps = keras.ops.convert_to_tensor(steps)
+        return keras.ops.convert_to_numpy(compiler(clr_keras.CyclicLR(schedule))(steps))
+
+    return compiled
+
+
+CURVES = {"called": _called}
+FLOAT64 = {}
+if BACKEND == "tensorflow":
+    import tensorflow as tf
+
+    import clr_keras.ops
+
+    CURVES |= {
+        "graph": _compiled(lambda rate: tf.function(rate, autograph=False)),
+        "XLA": _compiled(lambda rate: tf.function(rate, jit_compile=True, autograph=False)),
+    }
+
+    def _float64(schedule, steps):
+        rate = tf.function(
+            lambda step: schedule.lr(step, clr_keras.ops), jit_compile=True, autograph=False
+        )
+        return rate(tf.constant(steps, tf.float64)).numpy()
+
+    FLOAT64 = {"XLA": _float64}
+elif BACKEND == "jax":
+    import jax
+
+    CURVES |= {"jit": _compiled(jax.jit)}
+else:
+    import torch
+
+    # Without the reset, the limit on recompilations would make it eager after a few schedules.
+    def _torch_compile(rate):
+        torch.compiler.reset()
+        return torch.compile(rate)
+
+    CURVES |= {"torch.compile": _compiled(_torch_compile)}

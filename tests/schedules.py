@@ -1,0 +1,186 @@
+"""The schedules and steps that curves are compared on: chosen ones, and random ones."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from fractions import Fraction
+from math import ceil
+
+import oracle
+from clr_core import CyclicSchedule
+from clr_core.conformance import float32
+
+MOMENTA = {"base_momentum": 0.8, "max_momentum": 0.95}
+
+HALVES = {
+    "equal": {"step_size_up": 2000.0, "step_size_down": 2000.0},
+    "short": {"step_size_up": 1.0, "step_size_down": 1.0},
+    "unequal": {"step_size_up": 3.0, "step_size_down": 7.0},
+    "fractional": {"step_size_up": 4.5, "step_size_down": 2.75},
+    "decimal": {"step_size_up": 33.3, "step_size_down": 66.7},
+}
+BOUNDARIES = {
+    "decimal": {"base_lr": 0.001, "max_lr": 0.006} | MOMENTA,
+    "float32": {"base_lr": float32(0.001), "max_lr": float32(0.006)},
+    "zero": {"base_lr": 0.0, "max_lr": 0.1, "base_momentum": 0.0, "max_momentum": 0.9},
+}
+DECAYS = {
+    "triangular": {"mode": "triangular"},
+    "triangular2": {"mode": "triangular2"},
+    "exp_range": {"mode": "exp_range", "gamma": 0.99994},
+}
+
+# Well-conditioned where they are used: the last float64 bit of `sin` and the like may differ from
+# host to host, and must not decide a float32 bit.
+BY_CYCLE = [
+    "1 / 2 ** (x - 1)",
+    "1 / x",
+    "0.5 * (1 + sin(x * pi / 2))",
+    "max(0.1, exp(-0.1 * x))",
+    "sqrt(abs(cos(x))) * tanh(log(x + e))",
+    "min(1, floor((x + 0.5) / 2) / 5)",
+]
+BY_ITERATION = [
+    "1 / 5 ** (x * 1e-4)",
+    "exp(-x / 1000)",
+    "1 / (1 + x / 1000)",
+    "0.75 + 0.25 * cos(x * pi / 500)",
+]
+LARGEST_X = 10_000
+
+
+def named() -> Iterator[tuple[str, CyclicSchedule]]:
+    """The schedules of the golden curves: every mode with all halves and boundaries."""
+    for mode, decay in DECAYS.items():
+        for halves, sizes in HALVES.items():
+            for boundaries, band in BOUNDARIES.items():
+                yield f"{mode}-{halves}-{boundaries}", CyclicSchedule(**decay, **sizes, **band)
+    for scale_mode, texts in (("cycle", BY_CYCLE), ("iterations", BY_ITERATION)):
+        for text in texts:
+            yield (
+                f"{scale_mode} {text}",
+                CyclicSchedule(
+                    **BOUNDARIES["decimal"],
+                    **HALVES["unequal"],
+                    scale_fn=text,
+                    scale_mode=scale_mode,
+                ),
+            )
+
+
+def steps_of(schedule: CyclicSchedule) -> list[int]:
+    """The start, the steps around turns up to cycle 1024 and the ends of the integer types."""
+    cycles = (0, 1, 2, 9, 100, 125, 126, 127, 148, 149, 150, 1000, 1022, 1023, 1024)
+    turns = [
+        int(cycle * schedule.cycle_size + part)
+        for cycle in cycles
+        for part in (0.0, schedule.step_size_up)
+    ]
+    around = [*turns, 2**24, 2**31 - 3, 2**31 + 3, 2**40, 2**53 - 2]
+    rng = random.Random(repr(schedule))
+    steps = {*range(12), *(rng.randrange(10**exponent) for exponent in range(2, 8))}
+    steps |= {step + offset for step in around for offset in (-1, 0, 1)}
+    return sorted(step for step in steps if 0 <= step <= largest_step(schedule))
+
+
+def largest_step(schedule: CyclicSchedule) -> int:
+    """Up to where the curve is well-conditioned: 2**53, but for expressions."""
+    if schedule.scale_fn is None:
+        return 2**53
+    if schedule.scale_mode == "iterations":
+        return LARGEST_X
+    return int(LARGEST_X * schedule.cycle_size)
+
+
+def random_schedule(rng: random.Random) -> CyclicSchedule:
+    """Any schedule that a user may write: decimal or float32 boundaries, whole or other sizes."""
+    low, high = sorted(
+        rng.choice((0.0, _number(rng, -7, 0))) if i else _number(rng, -7, 0) for i in (0, 1)
+    )
+    parameters = {
+        "base_lr": low,
+        "max_lr": high,
+        "step_size_up": _size(rng),
+        "step_size_down": rng.choice((None, _size(rng))),
+    }
+    if rng.random() < 0.7:
+        momenta = sorted(
+            rng.choice((0.0, rng.random(), round(rng.random(), 2) * 0.99)) for _ in "12"
+        )
+        parameters |= dict(zip(MOMENTA, momenta, strict=True))
+    kind = rng.randrange(5)
+    if kind == 3:
+        parameters |= {"scale_fn": rng.choice(BY_CYCLE)}
+    elif kind == 4:
+        parameters |= {"scale_fn": rng.choice(BY_ITERATION), "scale_mode": "iterations"}
+    else:
+        parameters |= [
+            {"mode": "triangular"},
+            {"mode": "triangular2"},
+            {"mode": "exp_range", "gamma": 1 - 10 ** rng.uniform(-7, -1)},
+        ][kind]
+    return CyclicSchedule(**parameters)
+
+
+def random_steps(
+    rng: random.Random, schedule: CyclicSchedule, count: int, max_step: int
+) -> list[int]:
+    """Steps of every magnitude up to `max_step`, some of them at the turns of the curve."""
+    last = min(max_step, largest_step(schedule))
+    steps = []
+    for _ in range(count):
+        step = int(10 ** rng.uniform(0, 16)) % (last + 1)
+        if rng.random() < 0.3:
+            cycle = step // schedule.cycle_size
+            part = rng.choice((0.0, schedule.step_size_up)) + rng.choice((-1, 0, 1))
+            step = int(cycle * schedule.cycle_size + part)
+        steps.append(min(max(step, 0), last))
+    return steps
+
+
+def expected(schedule: CyclicSchedule, steps: list[int]) -> tuple[dict[int, float], int]:
+    """The oracle's float32 rates, without those that the last float64 bits decide, and their count.
+
+    Every host computes in float64 and rounds once. Where the exact value lies within a few float64
+    ulps of the midpoint between two float32 numbers, either neighbour is a right answer.
+    """
+    return _settled({step: oracle.lr(schedule.to_dict(), step) for step in steps}, schedule, 0.0)
+
+
+def expected_momenta(schedule: CyclicSchedule, steps: list[int]) -> tuple[dict[int, float], int]:
+    """The same for the momentum."""
+    exact = {step: oracle.momentum(schedule.to_dict(), step) for step in steps}
+    return _settled(exact, schedule, schedule.max_momentum)
+
+
+def _settled(
+    exact: dict[int, Fraction], schedule: CyclicSchedule, start: float
+) -> tuple[dict[int, float], int]:
+    settled = {
+        step: oracle.to_float32(value)
+        for step, value in exact.items()
+        if not oracle.near_midpoint32(value, _float64_ulps(schedule, value, start))
+    }
+    return settled, len(exact) - len(settled)
+
+
+def _float64_ulps(schedule: CyclicSchedule, value: Fraction, start: float) -> int:
+    """How far a right float64 value may be from the exact one.
+
+    Four by design; an expression takes several operations more than the three modes. Where the
+    curve falls, `start * (1 - wave)` has the absolute error of the wave, which counts for more the
+    further the curve has fallen below its start (momentum only, and only for a tiny base_momentum).
+    """
+    ulps = 4 if schedule.scale_fn is None else 64
+    return ulps * max(1, ceil(Fraction(start) / value)) if value else ulps
+
+
+def _number(rng: random.Random, low: float, high: float) -> float:
+    number = 10 ** rng.uniform(low, high)
+    return rng.choice((number, float32(number), float(f"{number:.2g}")))
+
+
+def _size(rng: random.Random) -> float:
+    size = 10 ** rng.uniform(0, 5)
+    return rng.choice((float(max(1, round(size))), round(size) + 0.5, round(size, 1), size))
