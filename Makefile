@@ -4,7 +4,7 @@
 PYTHON ?= python3
 PACKAGES := clr_core clr_torch clr_keras clr_jax
 SOURCES := pyproject.toml README.md $(shell find $(PACKAGES) -type f -not -name '*.pyc')
-PIP_FLAGS := --quiet --disable-pip-version-check --constraint requirements/constraints.txt
+PIP_FLAGS := -qq --disable-pip-version-check --constraint requirements/constraints.txt
 WHEEL = build/wheel/cyclical_lr-*.whl
 # -P keeps this folder off the path, so that the tests see the installed wheel and not the source.
 PY := .venv/bin/python -P
@@ -30,14 +30,14 @@ help:  ## print this help
 
 .venv/wheel.stamp: .venv/requirements.stamp $(SOURCES)
 	@rm -rf build/wheel
-	.venv/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
-	.venv/bin/pip install --quiet --no-deps --force-reinstall $(WHEEL)
+	.venv/bin/pip wheel -qq --no-deps --no-build-isolation --wheel-dir build/wheel .
+	.venv/bin/pip install -qq --no-deps --force-reinstall $(WHEEL)
 	@touch $@
 
 .venv-core/wheel.stamp: .venv/wheel.stamp requirements/core.txt
 	@test -d .venv-core || $(PYTHON) -m venv .venv-core
 	.venv-core/bin/pip install $(PIP_FLAGS) -r requirements/core.txt
-	.venv-core/bin/pip install --quiet --no-deps --force-reinstall $(WHEEL)
+	.venv-core/bin/pip install -qq --no-deps --force-reinstall $(WHEEL)
 	@touch $@
 
 .PHONY: setup

@@ -87,8 +87,8 @@ def check(rates: Curve, momenta: Curve | None = None, max_step: int = 2**53) -> 
 def differences(expected: dict[int, float], given: Sequence[float]) -> list[str]:
     """A line for each step whose number isn't the expected one, as float32.
 
-        >>> differences({0: 0.5, 7: 1.0}, [0.5, 1.0000001192092896])
-        ['  step 7: expected 1.0, got 1.0000001192092896 (1 float32 ulp apart)']
+    >>> differences({0: 0.5, 7: 1.0}, [0.5, 1.0000001192092896])
+    ['  step 7: expected 1.0, got 1.0000001192092896 (1 float32 ulp apart)']
     """
     if len(given) != len(expected):
         return [f"  {len(expected)} numbers were asked for, {len(given)} came"]
@@ -107,8 +107,8 @@ def differences(expected: dict[int, float], given: Sequence[float]) -> list[str]
 def float32(number: float) -> float:
     """`number` rounded to float32.
 
-        >>> float32(0.1)
-        0.10000000149011612
+    >>> float32(0.1)
+    0.10000000149011612
     """
     try:
         (rounded,) = struct.unpack("<f", struct.pack("<f", number))

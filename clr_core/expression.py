@@ -1,7 +1,8 @@
 """A portable `scale_fn`: an arithmetic expression in `x`, as text.
 
-    >>> evaluate("1 / 5 ** (x * 1e-4)", 10_000.0, python_ops)
-    0.2
+    >>> text, function = parsed("1/5**(x*1e-4)", first=0)
+    >>> text, function(10_000.0, python_ops)
+    ('1.0 / 5.0 ** (x * 0.0001)', 0.2)
 
 Grammar: `+ - * / **`, unary minus, parentheses, numbers, `x`, `pi`, `e`, and the functions
 `sin cos tanh exp log sqrt abs floor` (one argument), `min max` (two). All in float64. The text is
@@ -13,7 +14,6 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable
-from functools import lru_cache
 
 from clr_core import python_ops
 from clr_core.errors import received
@@ -39,33 +39,28 @@ GRAMMAR = (
 )
 
 
-def normalized(text: str) -> str:
-    """The one form of all texts with the same tree; what isn't in the grammar is a `ValueError`.
+def parsed(text: str, first: int) -> tuple[str, Callable[[Any, Ops], Any]]:
+    """The one form of all texts with the same tree, and its value as a function of (x, ops).
 
-    >>> normalized("(1)/5**(x*1e-4)")
-    '1.0 / 5.0 ** (x * 0.0001)'
+    Raises:
+        ValueError: The text isn't in the grammar, is too long or too deep, or its value isn't
+            finite at x = `first`, 2, 10 or 10**6.
     """
-    return ast.unparse(_parsed(text))
-
-
-def evaluate(text: str, x: Any, ops: Ops) -> Any:
-    """The value of an expression at `x`, a float64 of the library behind `ops`."""
-    return _compiled(text)(x, ops)
-
-
-def check_finite(text: str, first: int) -> None:
-    """Raises a `ValueError` where the value isn't finite at `first`, 2, 10 or 10**6."""
+    tree = _tree(text)
+    value = _closure(tree)
+    function = value if callable(value) else lambda x, ops: value
     for x in (first, 2, 10, 10**6):
-        scale = evaluate(text, float(x), python_ops)
+        scale = function(float(x), python_ops)
         if scale - scale != 0.0:
             raise _refusal(text, f"must be finite, but it is {scale} at x={x}")
+    return ast.unparse(tree), function
 
 
 def _refusal(text: str, rule: str) -> ValueError:
     return ValueError(f"`scale_fn` {rule}. {received('scale_fn', text)}")
 
 
-def _parsed(text: str) -> ast.expr:
+def _tree(text: str) -> ast.expr:
     if len(text) > MAX_LENGTH:
         raise _refusal(text, f"must be an expression of at most {MAX_LENGTH} characters")
     try:
@@ -103,12 +98,6 @@ def _checked(node: ast.expr, text: str, depth: int) -> ast.expr:
         case ast.Call(ast.Name(name), arguments, []) if FUNCTIONS.get(name) == len(arguments):
             return ast.Call(node.func, [inner(argument) for argument in arguments], [])
     raise _refusal(text, f"must be an expression of {GRAMMAR}")
-
-
-@lru_cache(maxsize=256)
-def _compiled(text: str) -> Callable[[Any, Ops], Any]:
-    value = _closure(_parsed(text))
-    return value if callable(value) else lambda x, ops: value
 
 
 def _closure(node: ast.expr) -> Callable[[Any, Ops], Any] | float:

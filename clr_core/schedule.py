@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
-from functools import cached_property, partial
+from dataclasses import dataclass, field, fields
+from functools import partial
 
 from clr_core import python_ops
 from clr_core.errors import number, received
@@ -90,10 +90,20 @@ class CyclicSchedule:
     base_momentum: float | None = None
     max_momentum: float | None = None
 
+    # What follows from the parameters, computed once. The length of the fall isn't
+    # `step_size_down`: after the sum was rounded, this is where both halves meet exactly.
+    cycle_size: float = field(init=False, compare=False)
+    _fall: float = field(init=False, compare=False)
+    _scale_fn: Callable[[Any, Ops], Any] = field(init=False, compare=False)
+
     def __post_init__(self) -> None:
         # Each argument gets its one form, so that equal schedules are equal, hash and print alike.
         for name, value in _normalized(self).items():
             object.__setattr__(self, name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The function of an expression doesn't pickle; the parameters say it all.
+        return partial(type(self), **self._parameters()), ()
 
     if TYPE_CHECKING:
 
@@ -150,17 +160,6 @@ class CyclicSchedule:
             return _on_host(self.momentum, step)
         return self._between(self.max_momentum, self.base_momentum, self._wave(step, ops), ops)
 
-    @cached_property
-    def cycle_size(self) -> float:
-        """Steps in a cycle, as a float64: `step_size_up + step_size_down`."""
-        assert self.step_size_down is not None  # Set by __post_init__.
-        return self.step_size_up + self.step_size_down
-
-    @cached_property
-    def _fall(self) -> float:
-        # Not `step_size_down`: after the sum was rounded, this is where both halves meet exactly.
-        return self.cycle_size - self.step_size_up
-
     def _wave(self, step: Any, ops: Ops) -> Any:
         """Where in the band: 0 at `base_lr`, 1 at `max_lr`."""
         position = ops.fmod(step, self.cycle_size)
@@ -185,16 +184,7 @@ class CyclicSchedule:
             return ops.power(0.5, x)
         if self.scale_mode == "cycle":
             x = x + 1.0
-        if isinstance(self.scale_fn, str):
-            return self._expression(x, ops)
-        return ops.call(self.scale_fn, x)
-
-    @cached_property
-    def _expression(self) -> Callable[[Any, Ops], Any]:
-        # Here and not at the top: most schedules have none, and `import clr_core` is to be light.
-        from clr_core.expression import evaluate
-
-        return partial(evaluate, str(self.scale_fn))
+        return self._scale_fn(x, ops)
 
     def _between(self, start: float, peak: float, wave: Any, ops: Ops) -> Any:
         """`start` where the wave is 0, `peak` where it is 1, both to the bit."""
@@ -223,7 +213,7 @@ class CyclicSchedule:
                 f"{received('scale_fn', self.scale_fn)}. "
                 'Write it as text in `x`, such as "1 / 2 ** (x - 1)".'
             )
-        return {"kind": KIND, **{field.name: getattr(self, field.name) for field in fields(self)}}
+        return {"kind": KIND, **self._parameters()}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
@@ -237,7 +227,7 @@ class CyclicSchedule:
             raise TypeError(f"A schedule must be a mapping. {received('document', document)}")
         if document.get("kind") != KIND:
             raise ValueError(f"`kind` must be {KIND!r}. {received('kind', document.get('kind'))}")
-        expected, given = {"kind", *(field.name for field in fields(cls))}, set(document)
+        expected, given = {"kind", *_DEFAULTS}, set(document)
         if given != expected:
             raise ValueError(
                 f"A schedule must have the keys {', '.join(sorted(expected))}. "
@@ -274,18 +264,18 @@ class CyclicSchedule:
                 f"`text` must be the JSON of a schedule: {error}. {received('text', text)}"
             ) from None
 
+    def _parameters(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _DEFAULTS}
+
     def __repr__(self) -> str:
-        shown = (
-            (field.name, getattr(self, field.name), field.default)
-            for field in fields(self)
-            if not (field.name == "step_size_down" and self.step_size_down == self.step_size_up)
-        )
-        arguments = (
-            f"{name}={value!r}"
-            for name, value, default in shown
-            if default is MISSING or value != default
-        )
-        return f"CyclicSchedule({', '.join(arguments)})"
+        shown = {
+            name: value
+            for name, value in self._parameters().items()
+            if value != _DEFAULTS[name]
+            and not (name == "step_size_down" and value == self.step_size_up)
+        }
+        arguments = ", ".join(f"{name}={value!r}" for name, value in shown.items())
+        return f"CyclicSchedule({arguments})"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the first cycles as a picture."""
@@ -295,6 +285,8 @@ class CyclicSchedule:
 
 
 KIND = "cyclic"
+# The parameters and their defaults, in the order of the constructor.
+_DEFAULTS = {each.name: each.default for each in fields(CyclicSchedule) if each.init}
 
 
 def schedule_from_dict(document: Mapping[str, Any]) -> CyclicSchedule:
@@ -367,7 +359,7 @@ def _normalized(given: CyclicSchedule) -> dict[str, Any]:
             "`step_size_up` and `step_size_down` must have a finite sum in which neither is lost. "
             f"{received('step_size_up', given.step_size_up)}, step_size_down={step_size_down!r}"
         )
-    gamma, scale_fn = _decay(given)
+    gamma, scale_fn, function = _decay(given)
     base_momentum, max_momentum = _momenta(given)
     return {
         "base_lr": base_lr,
@@ -378,6 +370,9 @@ def _normalized(given: CyclicSchedule) -> dict[str, Any]:
         "scale_fn": scale_fn,
         "base_momentum": base_momentum,
         "max_momentum": max_momentum,
+        "cycle_size": cycle_size,
+        "_fall": cycle_size - step_size_up,
+        "_scale_fn": function,
     }
 
 
@@ -390,8 +385,8 @@ def _step_size(name: str, value: object) -> float:
     return size
 
 
-def _decay(given: CyclicSchedule) -> tuple[float, Any]:
-    """`gamma` and `scale_fn`, once they and the two modes go together."""
+def _decay(given: CyclicSchedule) -> tuple[float, Any, Any]:
+    """`gamma`, `scale_fn` and the function of an expression, once all four go together."""
     if given.mode not in MODES:
         raise ValueError(f"`mode` must be one of {_listed(MODES)}. {received('mode', given.mode)}")
     if given.scale_mode not in SCALE_MODES:
@@ -399,7 +394,7 @@ def _decay(given: CyclicSchedule) -> tuple[float, Any]:
             f"`scale_mode` must be one of {_listed(SCALE_MODES)}. "
             f"{received('scale_mode', given.scale_mode)}"
         )
-    gamma, scale_fn = number("gamma", given.gamma), given.scale_fn
+    gamma, scale_fn, function = number("gamma", given.gamma), given.scale_fn, None
     if not 0.0 < gamma <= 1.0:
         raise ValueError(f"`gamma` must be above 0 and at most 1. {received('gamma', given.gamma)}")
     if gamma != 1.0 and (given.mode != "exp_range" or scale_fn is not None):
@@ -424,16 +419,18 @@ def _decay(given: CyclicSchedule) -> tuple[float, Any]:
             f"{received('mode', given.mode)}"
         )
     elif isinstance(scale_fn, str):
-        from clr_core import expression
+        # Here and not at the top: most schedules have none, and `import clr_core` is to be light.
+        from clr_core.expression import parsed
 
-        scale_fn = expression.normalized(scale_fn)
-        expression.check_finite(scale_fn, first=1 if given.scale_mode == "cycle" else 0)
-    elif not callable(scale_fn):
+        scale_fn, function = parsed(scale_fn, first=1 if given.scale_mode == "cycle" else 0)
+    elif callable(scale_fn):
+        function = partial(_called, scale_fn)
+    else:
         raise TypeError(
             "`scale_fn` must be an expression (text), a callable or None. "
             f"{received('scale_fn', scale_fn)}"
         )
-    return gamma, scale_fn
+    return gamma, scale_fn, function
 
 
 def _momenta(given: CyclicSchedule) -> tuple[float | None, float | None]:
@@ -452,6 +449,10 @@ def _momenta(given: CyclicSchedule) -> tuple[float | None, float | None]:
     if base > peak:
         raise ValueError(f"`base_momentum` must not be above `max_momentum`. Received: {text}")
     return base, peak
+
+
+def _called(scale_fn: Callable[[Any], Any], x: Any, ops: Ops) -> Any:
+    return ops.call(scale_fn, x)
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -120,6 +120,9 @@ def random_schedule(rng: random.Random) -> CyclicSchedule:
             {"mode": "triangular2"},
             {"mode": "exp_range", "gamma": 1 - 10 ** rng.uniform(-7, -1)},
         ][kind]
+    if "scale_fn" in parameters:
+        # Above a base of 0, `1 + sin(x)` near its zero is nothing but rounding.
+        parameters["base_lr"] = max(parameters["base_lr"], parameters["max_lr"] / 100)
     return CyclicSchedule(**parameters)
 
 

@@ -19,7 +19,7 @@ def _used(schedule, steps):
         weight.assign(0.0)
         lr = float(optimizer.learning_rate)
         optimizer.apply([gradient])
-        yield lr, float(weight)
+        yield lr, keras.ops.convert_to_numpy(weight).item()
 
 
 def lrs(schedule, steps):
