@@ -50,6 +50,7 @@ def modes(path: Path) -> None:
             _mark_boundaries(axes)
             axes.plot(steps, schedule.lr(steps), color=colour, linewidth=2)
             axes.set_title(title, family="monospace")
+        figure.get_layout_engine().set(wspace=0.06, hspace=0.04)
         axes = grid[0, 0]
         axes.set_xlim(0, steps[-1])
         axes.set_ylim(0, BAND["max_lr"] * 1.15)
@@ -59,7 +60,7 @@ def modes(path: Path) -> None:
         axes.yaxis.set_major_locator(MultipleLocator(0.002))
         axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         figure.supxlabel("step (updates)", fontsize=10)
-        figure.supylabel("learning rate (per update)", fontsize=10)
+        figure.supylabel("learning rate", fontsize=10)
         figure.savefig(path, dpi=160, facecolor="white")
         plt.close(figure)
 

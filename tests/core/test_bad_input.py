@@ -260,6 +260,8 @@ def test_a_document_that_is_no_mapping(document):
 
 def test_keys_that_are_missing_or_unknown_are_named():
     document = {**SCHEDULE, "step_size": 3, 4: 5}
+    with pytest.raises(ValueError, match=r"Missing: \[\]. Unknown: \['4', 'step_size'\]"):
+        schedule_from_dict(document)
     del document["gamma"]
     with pytest.raises(ValueError, match=r"Missing: \['gamma'\]. Unknown: \['4', 'step_size'\]"):
         schedule_from_dict(document)

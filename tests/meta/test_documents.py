@@ -1,0 +1,222 @@
+"""The documents are true: every Python block runs and prints what it says, every link leads on.
+
+A block says how it runs in a comment before it, `<!-- runs: torch -->`. The blocks of a document
+with the same mark run one after the other in a process of their own, since torch and TensorFlow
+crash in one process.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+# How to run the blocks of each mark: once, or on every backend.
+MARKS = {
+    "core": [{}],
+    "torch": [{}],
+    "keras": [{"KERAS_BACKEND": backend} for backend in ("tensorflow", "jax", "torch")],
+    "jax": [{}],
+}
+NOT_PYTHON = {"console", "text", "toml", "yaml"}
+MARK = re.compile(r"<!-- runs: (\w+) -->")
+
+
+class NeverRunError(Exception):
+    """A block that no test would run."""
+
+
+def blocks(document, text):
+    """The Python blocks of a document under their marks: `{mark: [[line, source], …]}`."""
+    found, fence, before = {}, None, ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        where = f"{document}:{number}"
+        if fence is not None:
+            if line != "```":
+                fence.append(line)
+                continue
+            fence = None
+        elif line.lstrip().startswith(("```", "~~~")):
+            language, fence = line.removeprefix("```"), []
+            mark = MARK.fullmatch(before)
+            if mark and language == "python":
+                if mark[1] not in MARKS:
+                    raise NeverRunError(f"{where}: the mark must be one of {', '.join(MARKS)}")
+                found.setdefault(mark[1], []).append((number + 1, fence))
+            elif mark or language not in NOT_PYTHON:
+                raise NeverRunError(
+                    f"{where}: must start with ```python after a line <!-- runs: … -->, "
+                    f"or with ``` and one of {', '.join(sorted(NOT_PYTHON))}"
+                )
+        elif MARK.fullmatch(before.strip()):
+            raise NeverRunError(f"{where}: must be ```python, after <!-- runs: … -->")
+        before = line
+    if fence is not None or MARK.fullmatch(before.strip()):
+        raise NeverRunError(f"{document}: ends within a block, or before one")
+    return {
+        mark: [[line, "\n".join(source)] for line, source in parts] for mark, parts in found.items()
+    }
+
+
+def run(document, parts, environment, folder):
+    """The finished process that ran `parts`, in an empty folder and away from the source tree."""
+    return subprocess.run(
+        [sys.executable, "-P", str(ROOT / "tests" / "meta" / "run_document.py"), document],
+        input=json.dumps(parts),
+        env=os.environ | environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def runs():
+    for path in DOCUMENTS:
+        for mark, parts in blocks(name_of(path), path.read_text(encoding="utf-8")).items():
+            for environment in MARKS[mark]:
+                label = "-".join([name_of(path), mark, *environment.values()])
+                yield pytest.param(name_of(path), parts, environment, id=label)
+
+
+@pytest.mark.parametrize(("document", "parts", "environment"), list(runs()))
+def test_blocks_print_what_they_say(document, parts, environment, tmp_path):
+    process = run(document, parts, environment, tmp_path)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert process.stdout.endswith(f"{len(parts)} blocks ran\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\n1\n```",
+        "<!-- runs: torch -->\n\n```python\n1\n```",
+        "<!-- runs: mxnet -->\n```python\n1\n```",
+        "<!-- runs: torch -->\n```py\n1\n```",
+        "<!-- runs: torch -->\n```text\n1\n```",
+        "```py\n1\n```",
+        "```\n1\n```",
+        "~~~python\n1\n~~~",
+        "- a list\n  ```python\n  1\n  ```",
+        "<!-- runs: torch -->\n```python\n1",
+        "<!-- runs: torch -->",
+    ],
+)
+def test_a_block_that_would_never_run_is_an_error(text):
+    with pytest.raises(NeverRunError):
+        blocks("README.md", text)
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("print(1)  # -> 2", "prints ['1'], the document says ['2']"),
+        ("print(1)", "prints ['1'], the document says []"),
+        ("1  # -> 1", "prints [], the document says ['1']"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import warnings\nwarnings.warn('so')", "UserWarning: so"),
+    ],
+)
+def test_a_block_that_prints_something_else_is_an_error(source, complaint, tmp_path):
+    process = run("README.md", [[8, "pass"], [12, source]], {}, tmp_path)
+    assert process.returncode == 1
+    assert "README.md:12: " in process.stdout
+    assert complaint in process.stdout
+
+
+def anchors(text):
+    """The names that GitHub gives to the headings of a document."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_links_lead_somewhere(path):
+    text = path.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        file, _, anchor = target.partition("#")
+        if file.startswith("https://"):
+            continue
+        there = path.parent / file if file else path
+        assert there.exists(), f"{target} in {name_of(path)}"
+        if anchor:
+            assert anchor in anchors(there.read_text(encoding="utf-8")), f"{target}"
+
+
+def refusals():
+    """The README's table of what torch's class takes and ours doesn't: arguments and outcome."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, table = text.split("| argument | torch | here |\n| --- | --- | --- |\n")
+    rows = table.partition("\n\n")[0].splitlines()
+    return [re.fullmatch(r"\| `(.+?)`.* \| .+ \| `(\w+)`.* \|", row).groups() for row in rows]
+
+
+TRY_REFUSALS = """
+import json, sys, warnings
+import numpy as np
+import torch
+import clr_torch
+
+def outcome(scheduler, arguments, warned):
+    momentum = 0 if arguments == "momentum=0" else 0.9
+    arguments = eval(f"dict({arguments})", {"nan": float("nan")})
+    arguments.pop("momentum", None)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], momentum=momentum)
+    rates = []
+    with warnings.catch_warnings():
+        warnings.simplefilter(warned)
+        try:
+            made = scheduler(optimizer, **{"base_lr": 0.0015, "max_lr": 0.006} | arguments)
+            for _ in range(5000):
+                optimizer.step()
+                rates += made.get_last_lr()
+                made.step()
+        except Exception as error:
+            return type(error).__name__
+    return np.float32(rates).tolist()
+
+for arguments, says in json.load(sys.stdin):
+    torchs = outcome(torch.optim.lr_scheduler.CyclicLR, arguments, "error")
+    assert isinstance(torchs, list) or "gamma=1.1" in arguments, f"{arguments}: torch {torchs}"
+    ours = outcome(clr_torch.CyclicLR, arguments, "error")
+    assert ours == says, f"{arguments}: {ours}, the table says {says}"
+    if says.endswith("Warning"):
+        ours = outcome(clr_torch.CyclicLR, arguments, "ignore")
+        assert ours == torchs, f"{arguments}: not the same rates"
+print("all rows tried")
+"""
+
+
+def test_table_of_refusals():
+    process = subprocess.run(
+        [sys.executable, "-P", "-c", TRY_REFUSALS],
+        input=json.dumps(refusals()),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.stdout == "all rows tried\n", process.stderr
+
+
+def test_pictures_can_be_drawn(tmp_path):
+    script = ROOT / "docs" / "pictures" / "make_pictures.py"
+    subprocess.run([sys.executable, "-P", str(script), "--out", str(tmp_path)], check=True)
+    assert (tmp_path / "modes.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_contributing_names_every_folder():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    made = {"build", "demo-output", "dist"}
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir()}
+    kept = {name for name in folders if not name.startswith(".")} - made
+    missing = {name for name in kept if f"`{name}/`" not in text}
+    assert not missing

@@ -1,0 +1,76 @@
+"""What a user gets by `pip install`."""
+
+import re
+import sys
+import tomllib
+import zipfile
+from importlib import import_module, metadata, resources
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("clr_core", "clr_torch", "clr_keras", "clr_jax")
+
+
+def test_the_tests_see_the_installed_wheel_and_not_the_source():
+    import clr_core
+
+    assert "site-packages" in clr_core.__file__
+    assert str(ROOT) not in sys.path
+    assert "" not in sys.path
+
+
+def test_the_wheel_holds_the_four_packages_and_nothing_else():
+    (wheel,) = (ROOT / "build" / "wheel").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.partition("/")[0] for name in names}
+    (info,) = (top for top in tops if top.endswith(".dist-info"))
+    assert tops == {*PACKAGES, info}
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert "clr_core/golden_curves.json" in names
+    assert f"{info}/licenses/LICENSE" in names
+
+
+def test_the_wheel_is_that_of_this_source():
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.*"):
+            if path.suffix != ".pyc":
+                installed = resources.files(package).joinpath(path.relative_to(ROOT / package))
+                assert installed.read_bytes() == path.read_bytes(), f"{path}: run make"
+
+
+def test_the_core_needs_nothing():
+    required = metadata.requires("cyclical-lr")
+    assert [line for line in required if "extra ==" not in line] == []
+    assert {"torch", "keras", "jax", "plot", "all"} == set(
+        metadata.metadata("cyclical-lr").get_all("Provides-Extra")
+    )
+
+
+def test_published_requirements_have_lower_bounds_and_no_pins():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for extra, requirements in project["optional-dependencies"].items():
+        for requirement in requirements:
+            assert re.fullmatch(r"[\w-]+>=[\d.]+|cyclical-lr\[.*\]", requirement), (
+                extra,
+                requirement,
+            )
+
+
+@pytest.mark.parametrize("package", ["clr_core"])
+def test_public_names_have_docstrings(package):
+    module = import_module(package)
+    for name in module.__all__:
+        assert getattr(module, name).__doc__, name
+
+
+def test_pins_are_in_the_constraints_file_only():
+    pins = (ROOT / "requirements" / "constraints.txt").read_text()
+    assert "torch==" in pins
+    assert "==" not in (ROOT / "requirements" / "dev.txt").read_text().replace("# ", "")
+
+
+def test_the_changelog_has_this_version():
+    version = metadata.version("cyclical-lr")
+    assert version in (ROOT / "CHANGELOG.md").read_text()
