@@ -10,6 +10,8 @@ import clr_torch
 
 
 def train(problem: Problem) -> Training:
+    # On matrices this small, threads mostly wait for each other.
+    torch.set_num_threads(1)
     model = torch.nn.Sequential(
         torch.nn.Linear(*problem.hidden[0].shape),
         torch.nn.Tanh(),
