@@ -46,7 +46,7 @@ def call(fn: Callable[[Any], Any], x: Any) -> Any:
 
 
 def evaluate(curve: Callable[[Any, Any], Any], step: Any, dtype: str = "float32") -> jax.Array:
-    """`curve(step, ops)` as a strongly typed array of `step`'s shape; below 0 a step counts as 0."""
+    """`curve(step, ops)`, strongly typed, of `step`'s shape; below 0 a step counts as 0."""
     with jax.enable_x64(True):
         return _evaluate(curve, dtype, step)
 

@@ -48,12 +48,15 @@ floor = _of_float64(tf.floor)
 
 
 def call(fn: Callable[[Any], Any], x: Any) -> Any:
-    return fn(x)
+    value = fn(x)
+    # TensorFlow multiplies no float32 with a float64, and `keras.ops` gives float32 at times.
+    return tf.cast(value, tf.float64) if tf.is_tensor(value) else value
 
 
 def evaluate(curve: Callable[[Any, Any], Any], step: Any) -> tf.Tensor:
-    """`curve(step, ops)` as a float32 tensor of `step`'s shape."""
-    value = tf.convert_to_tensor(curve(tf.cast(step, tf.float64), _THIS), tf.float64)
+    """`curve(step, ops)` as a float32 tensor of `step`'s shape; below 0 a step counts as 0."""
+    at = tf.maximum(tf.cast(step, tf.float64), 0.0)
+    value = tf.convert_to_tensor(curve(at, _THIS), tf.float64)
     return _to_float32(tf.broadcast_to(value, tf.shape(step)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Self
@@ -9,11 +10,16 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from clr_core import CyclicSchedule, check_schedule, schedule_from_dict
+from clr_core import CyclicSchedule, check_schedule, numpy_ops, python_ops, schedule_from_dict
 
 # Native operations and not `keras.ops`: on the torch backend `keras.ops.minimum` of two float64
 # tensors gives float32. These modules import an array library each and nothing of optax.
 _OPS = {"tensorflow": "clr_keras.ops", "jax": "clr_jax.ops", "torch": "clr_torch.ops"}
+
+# A name of this module and not an attribute of the schedule, which couldn't be copied with it. On
+# another backend the import goes through, for who loads a model without its optimizer.
+_BACKEND = keras.backend.backend()
+_ops: Any = import_module(_OPS[_BACKEND]) if _BACKEND in _OPS else None
 
 
 @keras.saving.register_keras_serializable(package="clr_keras")
@@ -40,7 +46,8 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
 
     Raises:
         TypeError: `schedule` isn't a schedule.
-        ValueError: `gradient_accumulation_steps` isn't a positive integer.
+        ValueError: `gradient_accumulation_steps` isn't a positive integer, or Keras runs on another
+            backend than TensorFlow, JAX and torch.
     """
 
     def __init__(
@@ -49,45 +56,45 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
         gradient_accumulation_steps: int | None = 1,
         name: str = "CyclicLR",
     ) -> None:
-        check_schedule(schedule)
-        steps = 1 if gradient_accumulation_steps is None else gradient_accumulation_steps
-        if type(steps) is not int or steps < 1:
-            raise ValueError(
-                "`gradient_accumulation_steps` must be a positive integer or None. "
-                f"Received: gradient_accumulation_steps={gradient_accumulation_steps!r}"
-            )
-        self.schedule = schedule
-        self.gradient_accumulation_steps = steps
-        self.name = name
-        backend = keras.backend.backend()
-        if backend not in _OPS:
+        if _ops is None:
             raise ValueError(
                 f"Keras must run on one of the backends {', '.join(_OPS)}. "
-                f"Received: KERAS_BACKEND={backend}"
+                f"Received: KERAS_BACKEND={_BACKEND}"
             )
-        self._ops = import_module(_OPS[backend])
+        check_schedule(schedule)
+        self.schedule = schedule
+        self.gradient_accumulation_steps = _positive(gradient_accumulation_steps)
+        self.name = name
 
     def __call__(self, step: Any) -> Any:
         """The learning rate for the update after `step` of them (or of micro-batches).
 
         Args:
-            step: An integer tensor or variable of the backend; also an int or a NumPy array.
+            step: An integer tensor or variable of the backend, from 0; also an int or a NumPy
+                array.
 
         Returns:
             A float32 tensor of the same shape.
 
         Raises:
             TypeError: `step` isn't an integer.
+            ValueError: An int or a number in an array is below 0 or above 2**53.
         """
-        if not isinstance(step, keras.Variable) and not keras.ops.is_tensor(step):
-            # Computed here and now, in plain Python or NumPy: 2**31 is no tensor in JAX.
-            updates = step // self.gradient_accumulation_steps
-            return keras.ops.convert_to_tensor(np.float32(self.schedule.lr(updates)))
-        step = keras.ops.convert_to_tensor(step)
-        dtype = keras.backend.standardize_dtype(step.dtype)
-        if "int" not in dtype:
-            raise TypeError(f"`step` must be an integer. Received: dtype {dtype}")
-        return self._ops.evaluate(self.schedule.lr, step // self.gradient_accumulation_steps)
+        curve = self.schedule.lr if self.gradient_accumulation_steps == 1 else self._lr_of_update
+        if isinstance(step, keras.Variable) or keras.ops.is_tensor(step):
+            step = keras.ops.convert_to_tensor(step)
+            dtype = keras.backend.standardize_dtype(step.dtype)
+            if "int" not in dtype:
+                raise TypeError(f"`step` must be an integer. Received: dtype {dtype}")
+            return _ops.evaluate(curve, step)
+        # Computed here and now, in plain Python or NumPy: 2**31 is no tensor in JAX.
+        ops = numpy_ops if isinstance(step, np.ndarray) else python_ops
+        return keras.ops.convert_to_tensor(np.float32(ops.evaluate(curve, step)), dtype="float32")
+
+    def _lr_of_update(self, micro_batch: Any, ops: Any) -> Any:
+        # In float64, which holds every step: an int32 or a uint8 may not hold the divisor.
+        update = ops.floor(ops.divide(micro_batch, float(self.gradient_accumulation_steps)))
+        return self.schedule.lr(update, ops)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -104,3 +111,20 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
             for name, value in config["schedule"].items()
         }
         return cls(**{**config, "schedule": schedule_from_dict(schedule)})
+
+
+def _positive(gradient_accumulation_steps: Any) -> int:
+    try:
+        if isinstance(gradient_accumulation_steps, bool):
+            raise TypeError
+        steps = operator.index(
+            1 if gradient_accumulation_steps is None else gradient_accumulation_steps
+        )
+    except TypeError:
+        steps = 0
+    if steps < 1:
+        raise ValueError(
+            "`gradient_accumulation_steps` must be a positive integer or None. "
+            f"Received: gradient_accumulation_steps={gradient_accumulation_steps!r}"
+        )
+    return steps

@@ -7,10 +7,12 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
+PLACES = ("lr", "momentum", "betas")
 
-def read(optimizer: Optimizer, name: str) -> list[Any]:
-    """The value of `name` in each group, None where there is none. Tensors are copied."""
-    values = (group.get(name) for group in optimizer.param_groups)
+
+def lrs(optimizer: Optimizer) -> list[Any]:
+    """The rate of each group. Tensors are copied."""
+    values = (group["lr"] for group in optimizer.param_groups)
     return [value.clone() if isinstance(value, Tensor) else value for value in values]
 
 
@@ -22,6 +24,29 @@ def check_momentum(optimizer: Optimizer) -> None:
             f"Received: {type(optimizer).__name__}. Pass cycle_momentum=False, or leave "
             "`base_momentum` and `max_momentum` out of the schedule."
         )
+
+
+def has_momentum(group: dict[str, Any]) -> bool:
+    """Whether the group's momentum or beta1 is above 0, or was before a schedule took it there."""
+    momentum = group["betas"][0] if "betas" in group else group.get("momentum", 0.0)
+    return bool(momentum != 0.0) or group.get("initial_momentum", 0.0) != 0.0
+
+
+def separate(optimizer: Optimizer) -> None:
+    """Gives each group tensors of its own: torch puts its default, one tensor, into all of them."""
+    seen: set[int] = set()
+
+    def own(value: Any) -> Any:
+        if isinstance(value, tuple | list):
+            return tuple(map(own, value))
+        if not isinstance(value, Tensor):
+            return value
+        value = value.clone() if id(value) in seen else value
+        seen.add(id(value))
+        return value
+
+    for group in optimizer.param_groups:
+        group.update({name: own(group[name]) for name in PLACES if name in group})
 
 
 def write_lr(group: dict[str, Any], lr: float) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any, Self
 
 from torch import Tensor
@@ -11,7 +13,14 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from clr_core import CyclicSchedule, check_schedule
-from clr_torch.group import check_momentum, read, write_lr, write_momentum
+from clr_torch.group import (
+    check_momentum,
+    has_momentum,
+    lrs,
+    separate,
+    write_lr,
+    write_momentum,
+)
 from clr_torch.state import check_same, plain, written
 
 
@@ -61,7 +70,7 @@ class CyclicLR(LRScheduler):
 
     Warns:
         UserWarning: An argument that another one makes meaningless, which torch ignores silently;
-            a momentum of 0, which torch would switch on and which stays 0 here.
+            a momentum (or beta1) of 0, which torch would switch on and which stays 0 here.
 
     References:
         https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.CyclicLR.html
@@ -85,13 +94,11 @@ class CyclicLR(LRScheduler):
     ) -> None:
         _check_optimizer(optimizer)
         decay: dict[str, Any] = {"mode": mode, "gamma": gamma, "scale_mode": scale_mode}
-        _drop_meaningless(decay, scale_fn)
-        boundaries = {"base_lr": base_lr, "max_lr": max_lr}
-        if cycle_momentum:
-            boundaries |= {"base_momentum": base_momentum, "max_momentum": max_momentum}
+        momenta = {"base_momentum": base_momentum, "max_momentum": max_momentum}
+        _drop_meaningless(decay, momenta, scale_fn, cycle_momentum)
         columns = {
             name: _per_group(name, value, len(optimizer.param_groups))
-            for name, value in boundaries.items()
+            for name, value in {"base_lr": base_lr, "max_lr": max_lr, **momenta}.items()
         }
         schedules = [
             CyclicSchedule(
@@ -105,10 +112,10 @@ class CyclicLR(LRScheduler):
         ]
         if cycle_momentum:
             check_momentum(optimizer)
-            if any(momentum == 0 for momentum in read(optimizer, "momentum")):
+            if not all(map(has_momentum, optimizer.param_groups)):
                 warnings.warn(
-                    "A `momentum` of 0 isn't cycled and stays 0, where torch would switch it on. "
-                    "Pass cycle_momentum=False, or give the optimizer a momentum.",
+                    "A momentum (or beta1) of 0 isn't cycled and stays 0, where torch would switch "
+                    "it on. Pass cycle_momentum=False, or give the optimizer a momentum.",
                     stacklevel=2,
                 )
         self._start(optimizer, schedules, last_epoch)
@@ -141,11 +148,11 @@ class CyclicLR(LRScheduler):
         cycled = [each.momentum(0) is not None for each in schedules]
         if any(cycled):
             check_momentum(optimizer)
-        for cycles, momentum in zip(cycled, read(optimizer, "momentum"), strict=True):
-            if cycles and momentum == 0:
+        for index, group in enumerate(optimizer.param_groups):
+            if cycled[index] and not has_momentum(group):
                 raise ValueError(
-                    "`optimizer` must have a momentum above 0 for it to be cycled. "
-                    "Received: momentum=0. Create it with the schedule's `max_momentum`."
+                    "`optimizer` must have a momentum (or beta1) above 0 for it to be cycled. "
+                    f"Received: 0 in group {index}. Create it with the schedule's `max_momentum`."
                 )
         scheduler = cls.__new__(cls)
         scheduler._start(optimizer, schedules, last_epoch)
@@ -154,21 +161,22 @@ class CyclicLR(LRScheduler):
     def _start(
         self, optimizer: Optimizer, schedules: Sequence[CyclicSchedule], last_epoch: int
     ) -> None:
-        if type(last_epoch) is not int or last_epoch < -1:
-            raise ValueError(
-                "`last_epoch` must be an integer, -1 to start anew. "
-                f"Received: last_epoch={last_epoch!r}"
-            )
-        first: list[float | Tensor] = [schedule.lr(0) for schedule in schedules]
+        last_epoch = _last_epoch(last_epoch)
+        first, momenta = self._at(schedules, 0)
         self._at(schedules, last_epoch + 1)  # Raises what the first update would raise.
-        # A momentum of 0 means that the optimizer keeps no buffer for it, and it stays 0.
-        self._cycled = [momentum != 0 for momentum in read(optimizer, "momentum")]
         self._schedules = tuple(schedules)
-        for group, lr in zip(optimizer.param_groups, first, strict=True):
+        # A momentum of 0 means that the optimizer keeps no buffer for it, and it stays 0.
+        self._cycled = [has_momentum(group) for group in optimizer.param_groups]
+        separate(optimizer)
+        for group, lr, momentum, cycled in zip(
+            optimizer.param_groups, first, momenta, self._cycled, strict=True
+        ):
             # What torch's base class asks for, and SequentialLR goes back to.
             group.setdefault("initial_lr", lr)
+            if cycled and momentum is not None:
+                group.setdefault("initial_momentum", momentum)  # See `has_momentum`.
         super().__init__(optimizer, last_epoch)
-        self.base_lrs = first
+        self.base_lrs: list[float | Tensor] = [*first]
 
     @property
     def schedules(self) -> tuple[CyclicSchedule, ...]:
@@ -194,19 +202,22 @@ class CyclicLR(LRScheduler):
                 "Make a new scheduler after `add_param_group`, with one boundary per group and "
                 f"last_epoch={self.last_epoch}."
             )
-        lrs, momenta = self._at(self._schedules, step)
-        self.last_epoch = step
-        self._last_momentum = [
-            momentum if cycled else None
-            for momentum, cycled in zip(momenta, self._cycled, strict=True)
-        ]
+        rates, momenta = self._at(self._schedules, step)
+        self.last_epoch = int(step)
+        self._last_momentum = self._of_cycled(momenta)
         for group, lr, momentum in zip(
-            self.optimizer.param_groups, lrs, self._last_momentum, strict=True
+            self.optimizer.param_groups, rates, self._last_momentum, strict=True
         ):
             write_lr(group, lr)
             if momentum is not None:
                 write_momentum(group, momentum)
-        self._last_lr = read(self.optimizer, "lr")
+        self._last_lr = lrs(self.optimizer)
+
+    def _of_cycled(self, momenta: list[float | None]) -> list[float | None]:
+        return [
+            momentum if cycled else None
+            for momentum, cycled in zip(momenta, self._cycled, strict=True)
+        ]
 
     @staticmethod
     def _at(
@@ -228,7 +239,7 @@ class CyclicLR(LRScheduler):
             "_step_count": self._step_count,
             "_last_lr": plain(self._last_lr),
             # False while another scheduler has the say, as in SequentialLR.
-            "applied": plain(self._last_lr) == plain(read(self.optimizer, "lr")),
+            "applied": plain(self._last_lr) == plain(lrs(self.optimizer)),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -243,12 +254,13 @@ class CyclicLR(LRScheduler):
                 or another number of groups; nothing has changed then.
         """
         state = check_same(state_dict, self._schedules)
-        self._at(self._schedules, max(state["last_epoch"], 0))
-        self._step_count = state["_step_count"]
+        _, momenta = self._at(self._schedules, max(state["last_epoch"], 0))
         if state["applied"] and state["last_epoch"] >= 0:
             self._update_lr(state["last_epoch"])
         else:
-            self.last_epoch, self._last_lr = state["last_epoch"], list(state["_last_lr"])
+            self.last_epoch, self._last_lr = state["last_epoch"], state["_last_lr"]
+            self._last_momentum = self._of_cycled(momenta)
+        self._step_count = state["_step_count"]
 
 
 def _check_optimizer(optimizer: object) -> None:
@@ -256,6 +268,22 @@ def _check_optimizer(optimizer: object) -> None:
         raise TypeError(
             f"`optimizer` must be a torch.optim.Optimizer. Received: optimizer={optimizer!r}"
         )
+
+
+def _last_epoch(given: Any) -> int:
+    try:
+        if isinstance(given, bool):
+            raise TypeError
+        last_epoch = operator.index(given)
+    except TypeError:
+        raise TypeError(
+            f"`last_epoch` must be an integer. Received: last_epoch={given!r}"
+        ) from None
+    if last_epoch < -1:
+        raise ValueError(
+            f"`last_epoch` must be at least -1, which starts anew. Received: last_epoch={given!r}"
+        )
+    return last_epoch
 
 
 def _value(number: Any) -> Any:
@@ -273,19 +301,26 @@ def _per_group(name: str, value: Any, groups: int) -> list[Any]:
     return [_value(each) for each in value]
 
 
-def _drop_meaningless(decay: dict[str, Any], scale_fn: object) -> None:
+def _drop_meaningless(
+    decay: dict[str, Any], momenta: dict[str, Any], scale_fn: object, cycle_momentum: bool
+) -> None:
     """Takes out, with a warning, what torch ignores without one."""
-    reasons = {
+    unused = {
         "mode": scale_fn is not None and "a `scale_fn` takes its place",
         "gamma": (scale_fn is not None or decay["mode"] != "exp_range")
         and "only `mode` 'exp_range' uses it",
         "scale_mode": scale_fn is None and "only a `scale_fn` uses it",
+        "base_momentum": not cycle_momentum and "`cycle_momentum` is False",
+        "max_momentum": not cycle_momentum and "`cycle_momentum` is False",
     }
-    defaults = {"mode": "triangular", "gamma": 1.0, "scale_mode": "cycle"}
-    for name, reason in reasons.items():
-        if reason:
-            value = decay.pop(name)
-            if value != defaults[name]:
+    parameters = signature(CyclicLR).parameters
+    for arguments in (decay, momenta):
+        for name, value in list(arguments.items()):
+            if not unused[name]:
+                continue
+            del arguments[name]
+            if value != parameters[name].default:
                 warnings.warn(
-                    f"`{name}` is ignored: {reason}. Received: {name}={value!r}", stacklevel=3
+                    f"`{name}` is ignored: {unused[name]}. Received: {name}={value!r}",
+                    stacklevel=3,
                 )

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from clr_core import CyclicSchedule
 
-KEYS = {"schedules", "last_epoch", "_step_count", "_last_lr", "applied"}
+COUNTS = {"last_epoch", "_step_count", "_last_lr"}
+KEYS = {"schedules", "applied", *COUNTS}
+TORCH_KEYS = {"total_size", "step_ratio", "mode", "gamma", "scale_mode", "cycle_momentum", *COUNTS}
 
 
 def plain(values: Sequence[Any]) -> list[Any]:
@@ -27,31 +29,28 @@ def written(schedule: CyclicSchedule) -> dict[str, Any]:
 
 def _name(function: Any) -> str:
     named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}.{named.__qualname__}"
+    return f"{getattr(named, '__module__', None)}.{named.__qualname__}"
 
 
 def check_same(state: Mapping[str, Any], schedules: Sequence[CyclicSchedule]) -> dict[str, Any]:
     """`state` in our own form, or an error that says where it isn't that of `schedules`."""
     if not isinstance(state, Mapping):
         raise TypeError(f"`state_dict` must be a mapping. Received: a {type(state).__name__}")
-    ours = [written(schedule) for schedule in schedules]
+    groups = len(schedules)
+    expected = [written(schedule) for schedule in schedules]
     if "total_size" in state:  # Only torch's own class has that.
-        given, expected = _from_torch(state), [_as_torch_has_it(each) for each in ours]
+        given, expected = _from_torch(state, groups), [_as_torch_has_it(each) for each in expected]
+        names = [set(mine) for mine in expected]  # Theirs has more, which nothing here depends on.
     else:
-        if set(state) != KEYS:
-            raise ValueError(
-                f"`state_dict` must have the keys {', '.join(sorted(KEYS))}. "
-                f"Received: {', '.join(map(str, state))}"
-            )
-        given, expected = state["schedules"], ours
-    if len(given) != len(expected):
-        raise ValueError(
-            f"`state_dict` must be of {len(expected)} parameter groups. Received: {len(given)}"
-        )
+        _check_keys(state, KEYS, exactly=True)
+        given = _per_group(state, "schedules", groups)
+        if not all(isinstance(each, Mapping) for each in given):
+            raise ValueError(f"`state_dict` must have mappings in 'schedules'. Received: {given!r}")
+        names = [{*mine, *theirs} for mine, theirs in zip(expected, given, strict=True)]
     for index, (theirs, mine) in enumerate(zip(given, expected, strict=True)):
         differing = [
             f"{name}={theirs.get(name)!r} in place of {mine.get(name)!r}"
-            for name in mine
+            for name in sorted(names[index])
             if theirs.get(name) != mine.get(name)
         ]
         if differing:
@@ -63,9 +62,29 @@ def check_same(state: Mapping[str, Any], schedules: Sequence[CyclicSchedule]) ->
     return {
         "last_epoch": _count("last_epoch", state["last_epoch"], -1),
         "_step_count": _count("_step_count", state["_step_count"], 0),
-        "_last_lr": plain(state["_last_lr"]),
-        "applied": bool(state.get("applied", True)),
+        "_last_lr": _per_group(state, "_last_lr", groups),
+        "applied": state.get("applied", True) is True,
     }
+
+
+def _check_keys(state: Mapping[str, Any], keys: set[str], *, exactly: bool) -> None:
+    if not keys <= set(state) or (exactly and set(state) != keys):
+        raise ValueError(
+            f"`state_dict` must have the keys {', '.join(sorted(keys))}. "
+            f"Received: {', '.join(map(str, state))}"
+        )
+
+
+def _per_group(state: Mapping[str, Any], name: str, groups: int) -> list[Any]:
+    values = state[name]
+    if not isinstance(values, list | tuple):
+        raise ValueError(f"`state_dict` must have a list in {name!r}. Received: {values!r}")
+    if len(values) != groups:
+        raise ValueError(
+            f"`state_dict` must be of {groups} parameter groups. "
+            f"Received: {len(values)} in {name!r}"
+        )
+    return plain(values)
 
 
 def _count(name: str, value: object, least: int) -> int:
@@ -83,17 +102,18 @@ def _as_torch_has_it(mine: Mapping[str, Any]) -> dict[str, Any]:
     same |= {"total_size": total_size, "step_ratio": mine["step_size_up"] / total_size}
     if mine["scale_fn"] is not None:  # Torch doesn't save a function, nor say that there was one.
         return same | {"scale_mode": mine["scale_mode"]}
+    decays_by_step = mine["mode"] == "exp_range"
     same |= {"mode": mine["mode"], "_scale_fn_custom": None}
-    return same | {"gamma": mine["gamma"]} if mine["mode"] == "exp_range" else same
+    # Torch sets this itself, so that another value tells of a function that wasn't saved.
+    same |= {"scale_mode": "iterations" if decays_by_step else "cycle"}
+    return same | {"gamma": mine["gamma"]} if decays_by_step else same
 
 
-def _from_torch(state: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _from_torch(state: Mapping[str, Any], groups: int) -> list[dict[str, Any]]:
     """What torch's state tells of each parameter group."""
-    columns = {"base_lr": state["base_lrs"], "max_lr": state["max_lrs"]}
-    if state["cycle_momentum"]:
-        columns |= {
-            "base_momentum": state["base_momentums"],
-            "max_momentum": state["max_momentums"],
-        }
-    rows = zip(*map(plain, columns.values()), strict=True)
+    columns = {"base_lr": "base_lrs", "max_lr": "max_lrs"}
+    if state.get("cycle_momentum"):
+        columns |= {"base_momentum": "base_momentums", "max_momentum": "max_momentums"}
+    _check_keys(state, {*columns.values(), *TORCH_KEYS}, exactly=False)
+    rows = zip(*(_per_group(state, name, groups) for name in columns.values()), strict=True)
     return [{**state, **dict(zip(columns, row, strict=True))} for row in rows]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from itertools import combinations
 
 import numpy as np
+
 from problem import Problem
 from training import Training
 

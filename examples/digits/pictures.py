@@ -11,11 +11,12 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-import tutorial
-from comparison import LOSS_TOLERANCE, loss_spread, rates_of_schedule, ulps_apart
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+import tutorial
+from comparison import LOSS_TOLERANCE, loss_spread, rates_of_schedule, ulps_apart
 from problem import EPOCHS, EPOCHS_UP, Problem
 from training import Training
 

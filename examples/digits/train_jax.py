@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+
+import clr_jax
 from problem import Problem
 from progress import counted
 from training import Training, run_as_script
-
-import clr_jax
 
 
 def logits(weights: Any, images: jax.Array) -> jax.Array:

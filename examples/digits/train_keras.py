@@ -9,11 +9,11 @@ from typing import Any
 
 import keras
 import numpy as np
+
+import clr_keras
 from problem import Problem
 from progress import counted
 from training import Training, run_as_script
-
-import clr_keras
 
 
 class RecordingSGD(keras.optimizers.SGD):

@@ -2,11 +2,11 @@
 
 import numpy as np
 import torch
+
+import clr_torch
 from problem import Problem
 from progress import counted
 from training import Training, run_as_script
-
-import clr_torch
 
 
 def train(problem: Problem) -> Training:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 import tutorial
 from progress import counted
 
