@@ -9,6 +9,7 @@ WHEEL = build/wheel/cyclical_lr-*.whl
 # -P keeps this folder off the path, so that the tests see the installed wheel and not the source.
 PY := .venv/bin/python -P
 PYTEST := $(PY) -m pytest -q
+OLDEST_PYTEST := .venv-oldest/bin/python -P -m pytest -q
 CORE_PYTEST := .venv-core/bin/python -P -m pytest -q
 export TF_CPP_MIN_LOG_LEVEL := 3
 
@@ -85,6 +86,15 @@ test-full: test  ## also what is slow: a million points in each host
 	KERAS_BACKEND=jax $(PYTEST) tests/conformance -m slow --row rows.keras
 	KERAS_BACKEND=torch $(PYTEST) tests/conformance -m slow --row rows.keras
 
+.PHONY: test-oldest
+test-oldest: .venv/wheel.stamp  ## the curves on the oldest frameworks that the requirements admit
+	$(PYTHON) -m venv --clear .venv-oldest
+	.venv-oldest/bin/pip install -qq --disable-pip-version-check -r requirements/oldest.txt
+	.venv-oldest/bin/pip install -qq --no-deps $(WHEEL)
+	$(OLDEST_PYTEST) tests/core tests/conformance --row rows.core --with-numpy
+	$(OLDEST_PYTEST) tests/conformance --row rows.jax
+	KERAS_BACKEND=jax $(OLDEST_PYTEST) tests/conformance --row rows.keras
+
 .PHONY: mutants
 mutants: .venv/wheel.stamp  ## plant errors one at a time and see that the suite catches each
 	.venv/bin/python tests/mutants.py
@@ -112,4 +122,4 @@ benchmarks: .venv/wheel.stamp  ## measure, and write the tables in benchmarks/
 
 .PHONY: clean
 clean:  ## remove the environments and everything made
-	rm -rf .venv .venv-core build demo-output .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-core .venv-oldest build demo-output .mypy_cache .ruff_cache .hypothesis
