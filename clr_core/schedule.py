@@ -192,7 +192,8 @@ class CyclicSchedule:
         if self.scale_fn is not None:
             return value  # A scale of one's own may leave the band, as in torch.
         # Rounding may lead out of the band by the last bit, where its boundaries are close.
-        return ops.maximum(min(start, peak), ops.minimum(max(start, peak), value))
+        low, high = (start, peak) if start < peak else (peak, start)
+        return ops.maximum(low, ops.minimum(high, value))
 
     def to_dict(self, *, strict: bool = True) -> dict[str, Any]:
         """The schedule as plain data: every parameter, and its "kind".
@@ -318,7 +319,7 @@ def check_schedule(schedule: object) -> None:
 def _on_host(curve: Callable[[Any, Ops], Any], step: Any) -> Any:
     """`curve` at an int, or at the elements of a NumPy array."""
     # Who passes an array has imported NumPy; the core itself doesn't need it.
-    numpy = sys.modules.get("numpy")
+    numpy = None if type(step) is int else sys.modules.get("numpy")
     if numpy is not None and isinstance(step, numpy.ndarray):
         from clr_core import numpy_ops
 

@@ -5,6 +5,12 @@ import importlib.util
 import os
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run: what failed once fails again, and nothing fails by chance. No
+# deadline, since the machines are shared.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 
 def pytest_addoption(parser):

@@ -126,7 +126,7 @@ MUTANTS = [
     Mutant(
         "not kept between the boundaries",
         "clr_core/schedule.py",
-        "return ops.maximum(min(start, peak), ops.minimum(max(start, peak), value))",
+        "return ops.maximum(low, ops.minimum(high, value))",
         "return value",
         CORE,
     ),

@@ -324,7 +324,7 @@ EXPRESSIONS = {
 
 @pytest.mark.parametrize("text", EXPRESSIONS.values(), ids=EXPRESSIONS.keys())
 def test_expressions(text):
-    start = time.perf_counter()
+    start = time.process_time()
     assert message(ValueError, scale_fn=text).startswith("`scale_fn` must ")
     # What the issue asks for; a billion-digit power would take hours.
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
