@@ -268,6 +268,13 @@ def _check_optimizer(optimizer: object) -> None:
         raise TypeError(
             f"`optimizer` must be a torch.optim.Optimizer. Received: optimizer={optimizer!r}"
         )
+    # Torch's base class wraps the method, unless it has done so before, and looks for it here.
+    if not any(hasattr(optimizer.step, name) for name in ("__func__", "_wrapped_by_lr_sched")):
+        raise ValueError(
+            "`optimizer.step` must be a method. "
+            f"Received: optimizer.step={optimizer.step!r}. "
+            "Make the scheduler first, then compile or replace the step."
+        )
 
 
 def _last_epoch(given: Any) -> int:

@@ -1,0 +1,248 @@
+"""What is refused, in which words, and that nothing has changed then.
+
+Torch's own class takes the first ones, and changes the optimizer before it raises the others.
+"""
+
+import pytest
+import torch
+
+from clr_core import CyclicSchedule
+from clr_torch import CyclicLR
+
+
+def weight():
+    return torch.nn.Parameter(torch.zeros(3))
+
+
+def sgd(**arguments):
+    groups = [{"params": [weight()]}, {"params": [weight()]}]
+    return torch.optim.SGD(groups, **{"lr": torch.tensor(0.3), "momentum": 0.4} | arguments)
+
+
+def adagrad():
+    return torch.optim.Adagrad([weight()])
+
+
+MOMENTUM_WANTED = (
+    "`optimizer` must have `momentum` or `betas` for its momentum to be cycled. Received: Adagrad. "
+    "Pass cycle_momentum=False, or leave `base_momentum` and `max_momentum` out of the schedule."
+)
+
+
+REFUSED = [
+    (
+        {"base_lr": 0.6},
+        ValueError,
+        "`base_lr` must not be above `max_lr`. Received: base_lr=0.6, max_lr=0.5",
+    ),
+    (
+        {"base_lr": [0.1, 0.6]},  # In the second group only.
+        ValueError,
+        "`base_lr` must not be above `max_lr`. Received: base_lr=0.6, max_lr=0.5",
+    ),
+    (
+        {"mode": "exp_range", "gamma": 1.1},
+        ValueError,
+        "`gamma` must be above 0 and at most 1. Received: gamma=1.1",
+    ),
+    (
+        {"base_momentum": 0.9, "max_momentum": 0.8},
+        ValueError,
+        "`base_momentum` must not be above `max_momentum`. "
+        "Received: base_momentum=0.9, max_momentum=0.8",
+    ),
+    (
+        {"max_momentum": 1.0},
+        ValueError,
+        "`max_momentum` must be at least 0 and below 1. Received: max_momentum=1.0",
+    ),
+    (
+        {"base_lr": [0.1]},
+        ValueError,
+        "`base_lr` must be one or one per parameter group (2). Received: 1 in base_lr=[0.1]",
+    ),
+    (
+        {"max_momentum": (0.85, 0.9, 0.95)},
+        ValueError,
+        "`max_momentum` must be one or one per parameter group (2). "
+        "Received: 3 in max_momentum=(0.85, 0.9, 0.95)",
+    ),
+    (
+        {"mode": "triangle"},
+        ValueError,
+        "`mode` must be one of 'triangular', 'triangular2', 'exp_range'. Received: mode='triangle'",
+    ),
+    (
+        {"scale_fn": abs, "scale_mode": "steps"},
+        ValueError,
+        "`scale_mode` must be one of 'cycle', 'iterations'. Received: scale_mode='steps'",
+    ),
+    (
+        {"max_lr": float("nan")},
+        ValueError,
+        "`max_lr` must be finite. Received: max_lr=nan",
+    ),
+    (
+        {"base_lr": "0.1"},
+        TypeError,
+        "`base_lr` must be a number. Received: base_lr='0.1'",
+    ),
+    (
+        {"step_size_up": 0},
+        ValueError,
+        "`step_size_up` must be positive. Received: step_size_up=0",
+    ),
+    (
+        {"last_epoch": -2},
+        ValueError,
+        "`last_epoch` must be at least -1, which starts anew. Received: last_epoch=-2",
+    ),
+    (
+        {"last_epoch": 1.5},
+        TypeError,
+        "`last_epoch` must be an integer. Received: last_epoch=1.5",
+    ),
+    (
+        {"last_epoch": True},
+        TypeError,
+        "`last_epoch` must be an integer. Received: last_epoch=True",
+    ),
+    (
+        {"last_epoch": 2**53},
+        ValueError,
+        "`step` must lie between 0 and 2**53. Received: step=9007199254740993",
+    ),
+    (
+        {"scale_fn": "x.real"},
+        ValueError,
+        "`scale_fn` must be an expression of + - * / **, unary minus, parentheses, numbers, x, "
+        "pi, e and the functions sin, cos, tanh, exp, log, sqrt, abs, floor, min, max. "
+        "Received: scale_fn='x.real'",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"), REFUSED, ids=[str(each[0]) for each in REFUSED]
+)
+def test_arguments(arguments, error, message, unchanged):
+    optimizer = sgd()
+    with unchanged(optimizer), pytest.raises(error) as caught:
+        CyclicLR(optimizer, **{"base_lr": 0.1, "max_lr": 0.5} | arguments)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("second", [{}, {"momentum": 0.9}], ids=["both groups", "one group"])
+def test_an_optimizer_without_momentum(second, unchanged):
+    optimizer = torch.optim.Adagrad([{"params": [weight()]}, {"params": [weight()]} | second])
+    with unchanged(optimizer), pytest.raises(ValueError, match="`optimizer` must") as caught:
+        CyclicLR(optimizer, 0.1, 0.5)
+    assert str(caught.value) == MOMENTUM_WANTED
+    CyclicLR(optimizer, 0.1, 0.5, cycle_momentum=False)
+
+
+@pytest.mark.parametrize("make", [CyclicLR, CyclicLR.from_schedule], ids=["class", "from_schedule"])
+def test_what_is_no_optimizer(make):
+    with pytest.raises(TypeError) as caught:
+        make("SGD", 0.1, 0.5)
+    assert str(caught.value) == (
+        "`optimizer` must be a torch.optim.Optimizer. Received: optimizer='SGD'"
+    )
+
+
+@pytest.mark.parametrize("make", [CyclicLR, CyclicLR.from_schedule], ids=["class", "from_schedule"])
+def test_a_step_that_was_compiled_before(make, unchanged):
+    # Torch's base class, which wraps the method, fails with an AttributeError.
+    optimizer = sgd()
+    optimizer.step = torch.compile(optimizer.step, backend="eager")
+    with unchanged(optimizer), pytest.raises(ValueError, match="must be a method") as caught:
+        make(optimizer, 0.1, 0.5)
+    assert str(caught.value) == (
+        f"`optimizer.step` must be a method. Received: optimizer.step={optimizer.step!r}. "
+        "Make the scheduler first, then compile or replace the step."
+    )
+
+
+def test_a_scale_fn_that_raises(unchanged):
+    optimizer = sgd()
+    with unchanged(optimizer), pytest.raises(ZeroDivisionError):
+        CyclicLR(optimizer, 0.1, 0.5, scale_fn=lambda x: 1 / (x - 1))
+
+
+def test_a_scale_fn_that_raises_later(unchanged):
+    # In the cycle after the one that `last_epoch` lies in: here, step 4 is the first of cycle 2.
+    optimizer = sgd()
+    with unchanged(optimizer), pytest.raises(ZeroDivisionError):
+        CyclicLR(optimizer, 0.1, 0.5, 2, scale_fn=lambda x: 1 / (x - 2), last_epoch=3)
+
+
+def test_a_scale_fn_that_raises_in_a_step(unchanged):
+    optimizer = sgd()
+    scheduler = CyclicLR(optimizer, 0.1, 0.5, 1, scale_fn=lambda x: 1 / (x - 2))
+    optimizer.step()
+    scheduler.step()
+    optimizer.step()
+    before = scheduler.last_epoch, scheduler.get_last_lr(), scheduler.get_last_momentum()
+    with unchanged(optimizer), pytest.raises(ZeroDivisionError):
+        scheduler.step()
+    assert (scheduler.last_epoch, scheduler.get_last_lr(), scheduler.get_last_momentum()) == before
+
+
+WITH_MOMENTUM = CyclicSchedule(base_lr=0.1, max_lr=0.5, base_momentum=0.8, max_momentum=0.9)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule", "error", "message"),
+    [
+        (
+            sgd(),
+            0.1,
+            TypeError,
+            "`schedule` must be a schedule such as CyclicSchedule. Received: schedule=0.1",
+        ),
+        (
+            sgd(),
+            [WITH_MOMENTUM, None],
+            TypeError,
+            "`schedule` must be a schedule such as CyclicSchedule. Received: schedule=None",
+        ),
+        (
+            sgd(),
+            [WITH_MOMENTUM],
+            ValueError,
+            "`schedule` must be one or one per parameter group (2). "
+            f"Received: 1 in schedule=[{WITH_MOMENTUM!r}]",
+        ),
+        (adagrad(), WITH_MOMENTUM, ValueError, MOMENTUM_WANTED),
+        (
+            sgd(momentum=0),
+            WITH_MOMENTUM,
+            ValueError,
+            "`optimizer` must have a momentum (or beta1) above 0 for it to be cycled. "
+            "Received: 0 in group 0. Create it with the schedule's `max_momentum`.",
+        ),
+        (
+            torch.optim.Adam([weight()], betas=(0.0, 0.9)),
+            WITH_MOMENTUM,
+            ValueError,
+            "`optimizer` must have a momentum (or beta1) above 0 for it to be cycled. "
+            "Received: 0 in group 0. Create it with the schedule's `max_momentum`.",
+        ),
+    ],
+    ids=["a number", "None for a group", "too few", "no momentum", "momentum=0", "beta1=0"],
+)
+def test_schedules(optimizer, schedule, error, message, unchanged):
+    with unchanged(optimizer), pytest.raises(error) as caught:
+        CyclicLR.from_schedule(optimizer, schedule)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("epoch", [-1, 1.5, "2", 2**53 + 1])
+@pytest.mark.filterwarnings("ignore:The epoch parameter in `scheduler.step:UserWarning")
+def test_an_epoch_to_go_to(epoch, unchanged):
+    optimizer = sgd()
+    scheduler = CyclicLR(optimizer, 0.1, 0.5)
+    optimizer.step()
+    with unchanged(optimizer), pytest.raises((TypeError, ValueError), match="`step` must"):
+        scheduler.step(epoch)
+    assert scheduler.last_epoch == 0
