@@ -309,7 +309,9 @@ def check_schedule(schedule: object) -> None:
 
     That is `lr(step, ops)`, `momentum(step, ops)` and `to_dict()`.
     """
-    if not all(callable(getattr(schedule, name, None)) for name in ("lr", "momentum", "to_dict")):
+    names = ("lr", "momentum", "to_dict")
+    has_all = all(callable(getattr(schedule, name, None)) for name in names)
+    if not has_all or isinstance(schedule, type):
         raise TypeError(
             "`schedule` must be a schedule such as CyclicSchedule. "
             f"{received('schedule', schedule)}"

@@ -45,10 +45,9 @@ def call(fn: Callable[[Any], Any], x: Any) -> Any:
 
 
 def evaluate(curve: Callable[[Any, Any], Any], step: Any) -> torch.Tensor:
-    """`curve(step, ops)` as a float32 tensor of `step`'s shape, on its device."""
+    """`curve(step, ops)`, float32, of `step`'s shape, on its device; below 0 a step counts as 0."""
     step = torch.as_tensor(step)
     # Apple's GPUs have no float64; the other devices evaluate where they are.
     at = torch.device("cpu") if step.device.type == "mps" else step.device
-    with at:
-        value = torch.as_tensor(curve(step.to(at).to(torch.float64), _THIS))
+    value = torch.as_tensor(curve(step.to(at).to(torch.float64).clamp(min=0.0), _THIS))
     return value.to(torch.float32).to(step.device).expand(step.shape)

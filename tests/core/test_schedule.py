@@ -174,6 +174,8 @@ def test_picture_escapes_what_it_shows():
 
 def test_check_schedule_refuses_what_an_adapter_cannot_use():
     check_schedule(CyclicSchedule(base_lr=0.1, max_lr=0.5))
+    with pytest.raises(TypeError, match="must be a schedule such as"):
+        check_schedule(CyclicSchedule)
     with pytest.raises(TypeError) as caught:
         check_schedule(0.1)
     assert str(caught.value) == (

@@ -1,0 +1,100 @@
+"""The schedule in optimizers other than plain SGD."""
+
+import keras
+import numpy as np
+import pytest
+
+from clr_keras import CyclicLR
+from integration.keras.rates import (
+    BY_ITERATION,
+    TRIANGULAR,
+    TRIANGULAR2,
+    UPDATES,
+    assert_same,
+    at,
+    data,
+    fit,
+    model,
+    numbers,
+    used,
+)
+
+OLD = tuple(map(int, keras.version().split(".")[:2])) < (3, 13)
+OPTIMIZERS = {
+    name
+    for name, each in vars(keras.optimizers).items()
+    if isinstance(each, type)
+    and issubclass(each, keras.Optimizer)
+    and each not in (keras.Optimizer, keras.optimizers.LossScaleOptimizer)
+    and name != "MultiOptimizer"
+}
+
+
+# It asks TensorFlow's variables for a `path`, which they don't have, whatever the rate.
+BROKEN = {"Muon"} if keras.backend.backend() == "tensorflow" and OLD else set()
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS - BROKEN))
+def test_every_optimizer_shows_the_rate_and_trains(name):
+    optimizer = getattr(keras.optimizers, name)(CyclicLR(TRIANGULAR))
+    weight = keras.Variable(np.ones((3, 2), "float32"))
+    for step in range(UPDATES):
+        assert_same(numbers(optimizer.learning_rate), at(TRIANGULAR, step))
+        optimizer.apply([keras.ops.ones((3, 2))], [weight])
+    weights = numbers(weight)
+    assert np.isfinite(weights).all()
+    assert (weights < 1.0).all()
+
+
+@pytest.mark.parametrize(
+    "loop", [{"run_eagerly": True, "jit_compile": False}, {}], ids=["eager", "default"]
+)
+@pytest.mark.parametrize("name", ["SGD", "AdamW"])
+def test_weight_decay_uses_the_rate_of_the_step(name, loop):
+    trained = model(
+        getattr(keras.optimizers, name)(CyclicLR(TRIANGULAR2), weight_decay=0.5), **loop
+    )
+    trained.set_weights([np.ones((UPDATES, 1), "float32")])
+    x, y = data(range(UPDATES))
+    trained.fit(0 * x, y, batch_size=1, shuffle=False, verbose=0)
+    # Some backends round 1 - rate / 2 first. A rate of another step would be off by 1e-4 or more.
+    expected = np.prod(1 - 0.5 * at(TRIANGULAR2).astype("float64"))
+    np.testing.assert_allclose(used(trained), -expected, rtol=UPDATES * 2.0**-23)
+
+
+def test_a_schedule_shared_by_two_optimizers_keeps_no_step_of_its_own():
+    shared = CyclicLR(TRIANGULAR2)
+    one, other = (model(keras.optimizers.SGD(shared)) for _ in range(2))
+    fit(one, range(5))
+    fit(other, range(UPDATES))
+    fit(one, range(5, UPDATES))
+    assert_same(used(one), at(TRIANGULAR2))
+    assert_same(used(other), at(TRIANGULAR2))
+
+
+def test_a_batch_that_loss_scaling_skips_is_no_step():
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(CyclicLR(TRIANGULAR2)))
+    trained = model(scaled)
+    fit(trained, range(4))
+    x, y = data([4])
+    x[0, 4] = np.inf
+    trained.train_on_batch(x, y)
+    assert_same(numbers(trained.optimizer.learning_rate), at(TRIANGULAR2, 4))
+    fit(trained, range(4, UPDATES))
+    assert_same(used(trained), at(TRIANGULAR2))
+
+
+@pytest.mark.skipif(not hasattr(keras.optimizers, "MultiOptimizer"), reason="newer than this Keras")
+def test_multi_optimizer_has_a_schedule_for_each_part():
+    first, second = (
+        keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name=name)
+        for name in ("first", "second")
+    )
+    inputs = keras.layers.Input((UPDATES,))
+    trained = keras.Model(inputs, keras.layers.Add()([first(inputs), second(inputs)]))
+    by_part = keras.optimizers.OptimizerMap(keras.optimizers.SGD(CyclicLR(TRIANGULAR2)))
+    by_part["second/kernel"] = keras.optimizers.SGD(CyclicLR(BY_ITERATION))
+    trained.compile(keras.optimizers.MultiOptimizer(by_part), loss="mean_absolute_error")
+    fit(trained)
+    assert_same(-numbers(first.kernel)[:, 0], at(TRIANGULAR2))
+    assert_same(-numbers(second.kernel)[:, 0], at(BY_ITERATION))
