@@ -6,6 +6,8 @@
 [0.1, 0.3, 0.5, 0.3, 0.1]
 """
 
+from typing import TYPE_CHECKING, Any
+
 try:
     import jax as _jax  # noqa: F401
 except ImportError as error:
@@ -15,4 +17,41 @@ except ImportError as error:
 
 from clr_jax.schedule import cyclic_lr, cyclic_momentum
 
-__all__ = ["cyclic_lr", "cyclic_momentum"]
+if TYPE_CHECKING:
+    from clr_jax.optimizer import (
+        current_lr,
+        current_momentum,
+        cyclic_optimizer,
+        schedule_counts,
+        set_step,
+    )
+
+__all__ = [
+    "current_lr",
+    "current_momentum",
+    "cyclic_lr",
+    "cyclic_momentum",
+    "cyclic_optimizer",
+    "schedule_counts",
+    "set_step",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # On first use, since Keras on its JAX backend uses `clr_jax.ops` and has no optax.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    try:
+        value = getattr(import_module("clr_jax.optimizer"), name)
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"`clr_jax.{name}` needs optax. Install it with: pip install 'cyclical-lr[jax]'"
+        ) from error
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,77 @@
+"""One compilation, whatever the step."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from clr_core import CyclicSchedule
+from clr_jax import cyclic_lr, cyclic_momentum
+
+SCHEDULE = CyclicSchedule(
+    base_lr=0.1,
+    max_lr=0.5,
+    step_size_up=3,
+    mode="triangular2",
+    base_momentum=0.8,
+    max_momentum=0.9,
+)
+
+
+class Counted:
+    """The schedule, and how often JAX has traced it."""
+
+    def __init__(self):
+        self.traced = 0
+
+    def lr(self, step, ops=None):
+        self.traced += 1
+        return SCHEDULE.lr(step) if ops is None else SCHEDULE.lr(step, ops)
+
+    momentum, to_dict = SCHEDULE.momentum, SCHEDULE.to_dict
+
+
+def test_a_jitted_training_compiles_once():
+    schedule = Counted()
+    optimizer = optax.adam(cyclic_lr(schedule))
+    traced = 0
+
+    @jax.jit
+    def step(params, state):
+        nonlocal traced
+        traced += 1
+        updates, state = optimizer.update(params, state, params)
+        return optax.apply_updates(params, updates), state
+
+    params = jnp.ones(3)
+    state = optimizer.init(params)
+    for _ in range(20):
+        params, state = step(params, state)
+    assert (traced, schedule.traced, step._cache_size()) == (1, 1, 1)
+
+
+def test_eager_calls_compile_once():
+    schedule = Counted()
+    rate = cyclic_lr(schedule)
+    for count in range(20):
+        rate(jnp.int32(count))
+    assert schedule.traced == 1
+    for count in range(20):
+        rate(count)  # A Python int is another type, and that is one more.
+    assert schedule.traced == 2
+    cyclic_lr(schedule)(7)  # What was made of the same schedule shares it.
+    assert schedule.traced == 2
+
+
+def test_a_scan_traces_once():
+    schedule = Counted()
+    rate = cyclic_lr(schedule)
+    jax.lax.scan(lambda step, _: (step + 1, rate(step)), jnp.int32(0), length=1000)
+    assert schedule.traced == 1
+
+
+def test_nothing_is_left_of_the_inner_function():
+    # Inlined, so that XLA fuses it with its surroundings, and a jaxpr is no deeper for it.
+    for schedule in (cyclic_lr(SCHEDULE), cyclic_momentum(SCHEDULE)):
+        text = str(jax.make_jaxpr(schedule)(jnp.int32(0)))
+        assert "pjit" not in text
+        assert "_evaluate" not in text

@@ -1,0 +1,18 @@
+"""What a type checker is to make of `clr_jax`'s names: checked by mypy and never run."""
+
+from typing import assert_type
+
+import jax
+import optax
+
+from clr_core import CyclicSchedule
+from clr_jax import current_lr, current_momentum, cyclic_optimizer, schedule_counts, set_step
+
+schedule = CyclicSchedule(base_lr=0.001, max_lr=0.006)
+optimizer = cyclic_optimizer(optax.adamw, schedule, weight_decay=0.01)
+state = (1, {"a": 2.0})
+assert_type(set_step(state, 3), tuple[int, dict[str, float]])
+assert_type(schedule_counts(state), dict[str, jax.Array])
+assert_type(current_lr(state), jax.Array)
+assert_type(current_momentum(state), jax.Array)
+cyclic_optimizer(optax.adamw, 0.1)  # type: ignore[arg-type]
