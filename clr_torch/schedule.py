@@ -162,6 +162,8 @@ class CyclicLR(LRScheduler):
         self, optimizer: Optimizer, schedules: Sequence[CyclicSchedule], last_epoch: int
     ) -> None:
         last_epoch = _last_epoch(last_epoch)
+        # Groups with the same boundaries share one schedule, which is evaluated once a step.
+        schedules = [schedules[schedules.index(schedule)] for schedule in schedules]
         first, momenta = self._at(schedules, 0)
         self._at(schedules, last_epoch + 1)  # Raises what the first update would raise.
         self._schedules = tuple(schedules)
@@ -223,10 +225,12 @@ class CyclicLR(LRScheduler):
     def _at(
         schedules: Sequence[CyclicSchedule], step: int
     ) -> tuple[list[float], list[float | None]]:
-        return (
-            [schedule.lr(step) for schedule in schedules],
-            [schedule.momentum(step) for schedule in schedules],
-        )
+        points = {
+            key: (schedule.lr(step), schedule.momentum(step))
+            for key, schedule in {id(schedule): schedule for schedule in schedules}.items()
+        }
+        rates, momenta = zip(*(points[id(schedule)] for schedule in schedules), strict=True)
+        return list(rates), list(momenta)
 
     def state_dict(self) -> dict[str, Any]:
         """A snapshot as plain data: JSON, and loaded by `torch.load(weights_only=True)`.
