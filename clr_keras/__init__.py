@@ -16,6 +16,7 @@ except ImportError as error:
         "Install it with: pip install 'cyclical-lr[keras]'"
     ) from error
 
+from clr_keras.optimizer import SGD, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
 from clr_keras.schedule import CyclicLR
 
-__all__ = ["CyclicLR"]
+__all__ = ["SGD", "Adam", "AdamW", "Adamax", "CyclicLR", "Lion", "Nadam", "RMSprop"]

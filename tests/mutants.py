@@ -268,6 +268,21 @@ MUTANTS = [
         "jax",
     ),
     Mutant(
+        "the rate in the place of the momentum in Keras",
+        "clr_keras/optimizer.py",
+        "_ops.evaluate(self._learning_rate.schedule.momentum, iterations)",
+        "_ops.evaluate(self._learning_rate.schedule.lr, iterations)",
+        KERAS,
+        "jax",
+    ),
+    Mutant(
+        "the rate in the place of the momentum in optax",
+        "clr_jax/optimizer.py",
+        "curves[_momentum(factory, parameters)] = schedule.momentum",
+        "curves[_momentum(factory, parameters)] = schedule.lr",
+        JAX,
+    ),
+    Mutant(
         "float32 inside torch tensors",
         "clr_torch/ops.py",
         "torch.as_tensor(x, dtype=torch.float64)",

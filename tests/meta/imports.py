@@ -23,6 +23,7 @@ ALSO = {
 ONLY = {
     "clr_torch/ops.py": {"torch"},
     "clr_keras/ops.py": {"tensorflow"},
+    "clr_keras/foreach.py": {"torch"},
     "clr_jax/ops.py": {"jax", "numpy"},
 }
 

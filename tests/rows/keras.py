@@ -30,7 +30,19 @@ def moves(schedule, steps):
     return [move for _, move in _used(schedule, steps)]
 
 
-momenta = None  # `clr_keras` cycles no momentum yet.
+def momenta(schedule, steps):
+    """What is left of a velocity of 1 when an update has no gradient: the momentum that it used."""
+    optimizer = clr_keras.SGD(schedule)
+    optimizer.build([keras.Variable(0.0)])
+    (velocity,) = optimizer.momentums
+    gradient = keras.ops.convert_to_tensor(0.0)
+    used = []
+    for step in steps:
+        optimizer.iterations.assign(step)
+        velocity.assign(1.0)
+        optimizer.apply([gradient])
+        used.append(keras.ops.convert_to_numpy(velocity).item())
+    return used
 
 
 def _called(schedule, steps):

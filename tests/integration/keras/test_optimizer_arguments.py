@@ -1,0 +1,121 @@
+"""What the optimizers refuse, and in which words."""
+
+import json
+import re
+
+import keras
+import pytest
+
+import clr_keras
+from clr_core import CyclicSchedule
+from clr_keras import CyclicLR
+from integration.keras.cycled import NAMES, SCHEDULE
+
+WITHOUT = CyclicSchedule(base_lr=0.001, max_lr=0.006)
+with_names = pytest.mark.parametrize("name", NAMES)
+
+
+def exactly(text):
+    return f"^{re.escape(text)}$"
+
+
+def scheduled(name):
+    return "momentum" if name in ("SGD", "RMSprop") else "beta_1"
+
+
+@with_names
+@pytest.mark.parametrize("given", [WITHOUT, CyclicLR(WITHOUT)], ids=["schedule", "CyclicLR"])
+def test_a_schedule_without_momentum(name, given):
+    message = (
+        "`learning_rate` must have a momentum to cycle. "
+        "Received: learning_rate=CyclicSchedule(base_lr=0.001, max_lr=0.006). "
+        "Give it a `base_momentum` and a `max_momentum`, or use "
+        f"keras.optimizers.{name} with a clr_keras.CyclicLR."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        getattr(clr_keras, name)(given)
+
+
+@pytest.mark.parametrize("given", [0.1, None, "0.1", {}, keras.optimizers.SGD])
+def test_no_schedule(given):
+    message = (
+        "`learning_rate` must be a schedule such as CyclicSchedule, or a CyclicLR. "
+        f"Received: learning_rate={given!r}"
+    )
+    with pytest.raises(TypeError, match=exactly(message)):
+        clr_keras.Adam(given)
+
+
+def test_another_of_keras_schedules():
+    decay = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
+    with pytest.raises(TypeError, match=r"^`learning_rate` must be a schedule such as Cyclic"):
+        clr_keras.SGD(decay)
+
+
+@with_names
+@pytest.mark.parametrize("given", [0.9, None])
+def test_a_momentum_beside_the_schedule(name, given):
+    message = (
+        f"`{scheduled(name)}` must be left out: it is the schedule's to cycle. "
+        f"Received: {scheduled(name)}={given}"
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        getattr(clr_keras, name)(SCHEDULE, **{scheduled(name): given})
+
+
+@with_names
+def test_a_momentum_assigned_later(name):
+    message = (
+        f"`{scheduled(name)}` must be left to the schedule. Received: {scheduled(name)}=0.5. "
+        "Assign another schedule to `learning_rate`."
+    )
+    optimizer = getattr(clr_keras, name)(SCHEDULE)
+    with pytest.raises(AttributeError, match=exactly(message)):
+        setattr(optimizer, scheduled(name), 0.5)
+
+
+@pytest.mark.parametrize("given", [None, 4])
+def test_two_accumulations(given):
+    message = (
+        "`gradient_accumulation_steps` must be the same in the optimizer and in its CyclicLR. "
+        f"Received: gradient_accumulation_steps={given} and 3. Leave it out of the CyclicLR."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        clr_keras.SGD(CyclicLR(SCHEDULE, 3), gradient_accumulation_steps=given)
+
+
+@pytest.mark.parametrize("of_schedule", [1, 3])
+def test_one_accumulation_said_once_or_twice(of_schedule):
+    rate = CyclicLR(SCHEDULE, of_schedule, name="mine")
+    optimizer = clr_keras.SGD(rate, gradient_accumulation_steps=3)
+    config = optimizer.get_config()["learning_rate"]["config"]
+    assert (config["gradient_accumulation_steps"], config["name"]) == (3, "mine")
+    assert rate.gradient_accumulation_steps == of_schedule
+
+
+@pytest.mark.parametrize("given", [0.1, WITHOUT])
+def test_a_learning_rate_assigned_later(given):
+    optimizer = clr_keras.SGD(SCHEDULE)
+    with pytest.raises((TypeError, ValueError), match=r"^`learning_rate` must "):
+        optimizer.learning_rate = given
+    assert optimizer.momentum == pytest.approx(SCHEDULE.max_momentum)
+
+
+def test_what_keras_refuses():
+    with pytest.raises(ValueError, match="not recognized"):
+        clr_keras.Adam(SCHEDULE, beta1=0.9)
+    with pytest.raises(TypeError, match="positional"):
+        clr_keras.SGD(SCHEDULE, 0.9)
+
+
+@with_names
+def test_the_config_holds_the_schedule_and_no_momentum(name):
+    optimizer = getattr(clr_keras, name)(SCHEDULE, weight_decay=0.5, gradient_accumulation_steps=2)
+    config = optimizer.get_config()
+    assert scheduled(name) not in config
+    assert config["weight_decay"] == 0.5
+    document = json.loads(json.dumps(keras.optimizers.serialize(optimizer)))
+    assert document["registered_name"] == f"clr_keras>{name}"
+    again = keras.optimizers.deserialize(document)
+    assert type(again) is type(optimizer)
+    assert again.get_config() == config

@@ -1,0 +1,132 @@
+"""The weights after two cycles and a half, beside the definitions in NumPy and float64."""
+
+import keras
+import numpy as np
+import pytest
+
+import clr_keras
+from integration.keras.cycled import (
+    BACKEND,
+    GRADIENTS,
+    LOOPS,
+    SCHEDULE,
+    TO_ZERO,
+    UPDATES,
+    VARIANTS,
+    expected,
+    fit,
+    model,
+    momenta,
+    optimizer,
+    weights,
+)
+
+# Each of 14 updates rounds a weight below 2 by at most 2**-24. The largest difference seen is 2e-7;
+# a momentum that isn't cycled makes 5e-3 or more, see below.
+CLOSE = {"rtol": 0, "atol": UPDATES * 2.0**-24}
+
+# Keras's conditions compile anew in each step of JAX's eager loops: 0.4 s a batch.
+FEWER = [name for name in LOOPS if name == "jit" or (BACKEND != "jax" and name == "eager")]
+with_fewer_loops = pytest.mark.parametrize("loop", [LOOPS[name] for name in FEWER], ids=FEWER)
+
+
+@pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_weights_are_those_of_the_definition(variant, loop):
+    trained = model(optimizer(variant), **loop)
+    np.testing.assert_allclose(fit(trained), expected(variant), **CLOSE)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_constant_momentum_or_the_one_of_another_step_would_be_seen(variant):
+    constant = np.full(UPDATES, SCHEDULE.max_momentum)
+    shifted = momenta(updates=UPDATES + 1)[1:]
+    for other in (constant, shifted):
+        apart = abs(expected(variant, momenta_=other) - expected(variant)).max()
+        assert apart > 4e-3
+
+
+@pytest.mark.parametrize("variant", ["SGD", "SGD-nesterov", "SGD-torch", "RMSprop", "Adam"])
+def test_a_momentum_that_reaches_0(variant):
+    trained = model(optimizer(variant, TO_ZERO))
+    np.testing.assert_allclose(fit(trained), expected(variant, schedule=TO_ZERO), **CLOSE)
+
+
+@with_fewer_loops
+@pytest.mark.parametrize("variant", ["SGD", "Adam", "Nadam", "RMSprop"])
+def test_gradient_accumulation_is_an_update_with_their_mean(variant, loop):
+    parts = np.random.default_rng(2).normal(size=(UPDATES, 4, GRADIENTS.shape[1]))
+    parts = np.float32(parts)
+    trained = model(optimizer(variant, gradient_accumulation_steps=4), **loop)
+    given = fit(trained, parts.reshape(4 * UPDATES, -1))
+    means = np.float64(parts).mean(axis=1)
+    np.testing.assert_allclose(given, expected(variant, means), **CLOSE)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras has no steps_per_execution on torch")
+@pytest.mark.parametrize("jit", [False, True], ids=["plain", "jit"])
+@pytest.mark.parametrize("variant", ["SGD", "Adam"])
+def test_steps_per_execution(variant, jit):
+    trained = model(optimizer(variant), steps_per_execution=4, jit_compile=jit)
+    np.testing.assert_allclose(fit(trained), expected(variant), **CLOSE)
+
+
+@with_fewer_loops
+@pytest.mark.parametrize("variant", ["SGD", "Adam"])
+def test_a_batch_that_loss_scaling_skips_is_no_step(variant, loop):
+    trained = model(keras.optimizers.LossScaleOptimizer(optimizer(variant)), **loop)
+    fit(trained, GRADIENTS[:4])
+    before = weights(trained)
+    skipped = fit(trained, np.full_like(GRADIENTS[:1], np.inf))
+    np.testing.assert_array_equal(skipped, before)
+    np.testing.assert_allclose(fit(trained, GRADIENTS[4:]), expected(variant), **CLOSE)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="sparse gradients are TensorFlow's")
+@pytest.mark.parametrize("variant", ["SGD", "SGD-nesterov", "SGD-torch", "RMSprop", "Adam"])
+def test_sparse_gradients_are_as_dense_ones(variant):
+    import tensorflow as tf
+
+    rows, values = [2, 0], tf.constant([[0.5], [-1.0]])
+    sparse = tf.IndexedSlices(values, tf.constant(rows), (3, 1))
+    moved = []
+    for gradient in (sparse, tf.convert_to_tensor(sparse)):
+        weight, made = keras.Variable(np.ones((3, 1), "float32")), optimizer(variant)
+        for _ in range(UPDATES):
+            made.apply([gradient], [weight])
+        moved.append(weight.numpy())
+    np.testing.assert_allclose(*moved, **CLOSE)
+    assert abs(moved[0][[0, 2]] - 1).min() > 0.005
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_weights_of_other_types(variant, dtype):
+    """Rates and momenta are float32 numbers there, too."""
+    if dtype == "float64" and BACKEND == "jax":
+        pytest.skip("float64 is off in JAX")
+    weight = keras.Variable(np.ones(2), dtype=dtype)
+    made = optimizer(variant)
+    for _ in range(UPDATES):
+        made.apply([keras.ops.ones(2, dtype=dtype)], [weight])
+    by_float32 = keras.Variable(np.ones(2), dtype="float32")
+    made = optimizer(variant)
+    for _ in range(UPDATES):
+        made.apply([keras.ops.ones(2)], [by_float32])
+    given = keras.ops.convert_to_numpy(weight)
+    assert given.dtype == dtype
+    # float16 rounds the weight, its velocity and Adam's corrections to 11 bits each.
+    np.testing.assert_allclose(
+        given,
+        keras.ops.convert_to_numpy(by_float32),
+        rtol=0,
+        atol=1e-6 if dtype == "float64" else 5e-3,
+    )
+
+
+def test_the_optimizers_are_keras_own_ones_and_as_fast():
+    for name in ("SGD", "Adam", "AdamW", "Nadam", "Adamax", "RMSprop", "Lion"):
+        keras_own = getattr(keras.optimizers, name)
+        assert issubclass(getattr(clr_keras, name), keras_own)
+        # On torch, what Keras puts in the place of its class: a step over whole lists.
+        assert issubclass(getattr(clr_keras, name), type(keras_own(0.1)))
