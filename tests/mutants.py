@@ -53,7 +53,7 @@ MUTANTS = [
     ),
     Mutant(
         "the fall as given, not as what the sum leaves",
-        "clr_core/schedule.py",
+        "clr_core/parameters.py",
         '"_fall": cycle_size - step_size_up',
         '"_fall": step_size_down',
         CORE,
@@ -88,7 +88,7 @@ MUTANTS = [
     ),
     Mutant(
         "step size truncated to an int",
-        "clr_core/schedule.py",
+        "clr_core/parameters.py",
         "    size = number(name, value)\n",
         "    size = float(max(1, int(number(name, value))))\n",
         CORE,
@@ -146,14 +146,14 @@ MUTANTS = [
     ),
     Mutant(
         "< for <= at the boundaries",
-        "clr_core/schedule.py",
+        "clr_core/parameters.py",
         "if base_lr > max_lr:",
         "if base_lr >= max_lr:",
         CORE,
     ),
     Mutant(
         "gamma of 0 taken",
-        "clr_core/schedule.py",
+        "clr_core/parameters.py",
         "if not 0.0 < gamma <= 1.0:",
         "if not 0.0 <= gamma <= 1.0:",
         CORE,

@@ -206,6 +206,7 @@ def test_numbers_of_numpy(np):
     assert type(schedule.base_lr) is float
     message(TypeError, base_lr=np.array([0.1]))
     message(TypeError, base_lr=np.bool_(True))
+    assert message(ValueError, mode=np.array(["triangular"])).startswith("`mode` must be one of")
 
 
 SCHEDULE = CyclicSchedule(**GOOD).to_dict()
