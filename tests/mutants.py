@@ -323,14 +323,14 @@ def caught_by(mutant: Mutant) -> str | None:
 
 def main(wanted: list[str]) -> int:
     """Tries every mutant whose words hold one of `wanted`; 1 where one survives."""
-    survivors = 0
+    tried = survivors = 0
     for mutant in MUTANTS:
         if wanted and not any(word in f"{mutant.what} {mutant.file}" for word in wanted):
             continue
         test = caught_by(mutant)
-        survivors += test is None
+        tried, survivors = tried + 1, survivors + (test is None)
         print(f"{mutant.file}: {mutant.what}: {test or 'NOT CAUGHT'}", flush=True)
-    print(f"{survivors} of {len(MUTANTS)} not caught")
+    print(f"{survivors} of {tried} not caught")
     return 1 if survivors else 0
 
 
