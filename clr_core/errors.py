@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 
 def received(name: str, value: object) -> str:
     """Says what the caller passed, as the second sentence of an error.
@@ -40,3 +42,17 @@ def number(name: str, value: object) -> float:
     if result - result != 0.0:
         raise ValueError(f"`{name}` must be finite. {received(name, value)}")
     return result + 0.0  # -0.0 and 0.0 mean the same, so they get one form.
+
+
+def integer(name: str, value: object) -> int:
+    """`value` as an int, or an error that names the argument. A bool isn't an integer here.
+
+    >>> integer("step", 3)
+    3
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"`{name}` must be an integer. {received(name, value)}") from None

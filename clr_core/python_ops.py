@@ -6,11 +6,10 @@ Where `math` raises, these give what IEEE 754 and every array library give: NaN 
 from __future__ import annotations
 
 import math
-import operator
 import sys
 from collections.abc import Callable
 
-from clr_core.errors import received
+from clr_core.errors import integer, received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,12 +92,7 @@ def call(fn: Callable[[Any], Any], x: float) -> float:
 def evaluate(curve: Callable[[float, Any], Any], step: int) -> Any:
     """`curve(step, ops)` at one step, an integer from 0 to 2**53."""
     if type(step) is not int:
-        try:
-            if isinstance(step, bool):
-                raise TypeError
-            step = operator.index(step)
-        except TypeError:
-            raise TypeError(f"`step` must be an integer. {received('step', step)}") from None
+        step = integer("step", step)
     if not 0 <= step <= 2**53:  # Beyond 2**53 not every integer is a float64.
         raise ValueError(f"`step` must lie between 0 and 2**53. {received('step', step)}")
     return curve(float(step), _THIS)

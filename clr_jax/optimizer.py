@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import operator
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -27,7 +26,7 @@ import jax.numpy as jnp
 import optax
 
 from clr_core import CyclicSchedule, check_schedule
-from clr_core.errors import received
+from clr_core.errors import integer, received
 from clr_jax import ops
 
 State = TypeVar("State")
@@ -361,12 +360,7 @@ def _checked_step(step: Any) -> Any:
         if jnp.issubdtype(step.dtype, jnp.integer) and step.shape == ():
             return step
         raise TypeError(f"`step` must be an integer. {received('step', step)}")
-    try:
-        if isinstance(step, bool):
-            raise TypeError
-        number = operator.index(step)
-    except TypeError:
-        raise TypeError(f"`step` must be an integer. {received('step', step)}") from None
+    number = integer("step", step)
     if not 0 <= number <= LARGEST_COUNT:
         raise ValueError(f"`step` must be from 0 to 2**31 - 1. {received('step', step)}")
     return number

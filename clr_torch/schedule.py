@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import warnings
 from collections.abc import Callable, Sequence
 from inspect import signature
@@ -13,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from clr_core import CyclicSchedule, check_schedule
+from clr_core.errors import integer
 from clr_torch.group import (
     check_momentum,
     has_momentum,
@@ -282,14 +282,7 @@ def _check_optimizer(optimizer: object) -> None:
 
 
 def _last_epoch(given: Any) -> int:
-    try:
-        if isinstance(given, bool):
-            raise TypeError
-        last_epoch = operator.index(given)
-    except TypeError:
-        raise TypeError(
-            f"`last_epoch` must be an integer. Received: last_epoch={given!r}"
-        ) from None
+    last_epoch = integer("last_epoch", given)
     if last_epoch < -1:
         raise ValueError(
             f"`last_epoch` must be at least -1, which starts anew. Received: last_epoch={given!r}"
