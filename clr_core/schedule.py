@@ -127,7 +127,7 @@ class CyclicSchedule:
             ValueError: `step` is below 0 or above 2**53.
         """
         if ops is None:
-            return _on_host(self.lr, step)
+            return on_host(self.lr, step)
         return self._between(self.base_lr, self.max_lr, self._wave(step, ops), ops)
 
     if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class CyclicSchedule:
         if self.base_momentum is None or self.max_momentum is None:
             return None
         if ops is None:
-            return _on_host(self.momentum, step)
+            return on_host(self.momentum, step)
         return self._between(self.max_momentum, self.base_momentum, self._wave(step, ops), ops)
 
     def _wave(self, step: Any, ops: Ops) -> Any:
@@ -312,7 +312,7 @@ def check_schedule(schedule: object) -> None:
         )
 
 
-def _on_host(curve: Callable[[Any, Ops], Any], step: Any) -> Any:
+def on_host(curve: Callable[[Any, Ops], Any], step: Any) -> Any:
     """`curve` at an int, or at the elements of a NumPy array."""
     # Who passes an array has imported NumPy; the core itself doesn't need it.
     numpy = None if type(step) is int else sys.modules.get("numpy")

@@ -10,7 +10,8 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from clr_core import CyclicSchedule, check_schedule, numpy_ops, python_ops, schedule_from_dict
+from clr_core import CyclicSchedule, check_schedule, schedule_from_dict
+from clr_core.schedule import on_host
 
 # Native operations and not `keras.ops`: on the torch backend `keras.ops.minimum` of two float64
 # tensors gives float32. These modules import an array library each and nothing of optax.
@@ -88,8 +89,7 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
                 raise TypeError(f"`step` must be an integer. Received: dtype {dtype}")
             return _ops.evaluate(curve, step)
         # Computed here and now, in plain Python or NumPy: 2**31 is no tensor in JAX.
-        ops = numpy_ops if isinstance(step, np.ndarray) else python_ops
-        return keras.ops.convert_to_tensor(np.float32(ops.evaluate(curve, step)), dtype="float32")
+        return keras.ops.convert_to_tensor(np.float32(on_host(curve, step)), dtype="float32")
 
     def _lr_of_update(self, micro_batch: Any, ops: Any) -> Any:
         # In float64, which holds every step: an int32 or a uint8 may not hold the divisor.
