@@ -46,6 +46,9 @@ class Ops(Protocol):
     def maximum(self, a: Any, b: Any, /) -> Any:
         """The larger of each pair."""
 
+    def clip(self, x: Any, low: float, high: float, /) -> Any:
+        """`x`, or the boundary that it lies beyond; NaN stays NaN."""
+
     def sin(self, x: Any, /) -> Any:
         """The sine of x, in radians."""
 

@@ -55,6 +55,10 @@ def maximum(a: float, b: float) -> float:
     return a if a > b or a != a else b
 
 
+def clip(x: float, low: float, high: float) -> float:
+    return low if x < low else high if x > high else x
+
+
 def sin(x: float) -> float:
     return math.sin(x) if math.isfinite(x) else math.nan
 

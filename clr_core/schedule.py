@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from clr_core.ops import Ops
 
+LARGEST_STEP = 2**53  # Beyond it not every integer is a float64.
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class CyclicSchedule:
@@ -127,7 +129,9 @@ class CyclicSchedule:
             ValueError: `step` is below 0 or above 2**53.
         """
         if ops is None:
-            return on_host(self.lr, step)
+            if type(step) is not int or not 0 <= step <= LARGEST_STEP:
+                return on_host(self.lr, step)
+            step, ops = float(step), python_ops  # The usual case, straight away.
         return self._between(self.base_lr, self.max_lr, self._wave(step, ops), ops)
 
     if TYPE_CHECKING:
@@ -151,7 +155,9 @@ class CyclicSchedule:
         if self.base_momentum is None or self.max_momentum is None:
             return None
         if ops is None:
-            return on_host(self.momentum, step)
+            if type(step) is not int or not 0 <= step <= LARGEST_STEP:
+                return on_host(self.momentum, step)
+            step, ops = float(step), python_ops
         return self._between(self.max_momentum, self.base_momentum, self._wave(step, ops), ops)
 
     def _wave(self, step: Any, ops: Ops) -> Any:
@@ -186,8 +192,7 @@ class CyclicSchedule:
         if self.scale_fn is not None:
             return value  # A scale of one's own may leave the band, as in torch.
         # Rounding may lead out of the band by the last bit, where its boundaries are close.
-        low, high = (start, peak) if start < peak else (peak, start)
-        return ops.maximum(low, ops.minimum(high, value))
+        return ops.clip(value, start, peak) if start < peak else ops.clip(value, peak, start)
 
     def to_dict(self, *, strict: bool = True) -> dict[str, Any]:
         """The schedule as plain data: every parameter, and its "kind".

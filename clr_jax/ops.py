@@ -41,6 +41,10 @@ def rounded(x: Any) -> Any:
     return jnp.minimum(x, _LARGEST)
 
 
+def clip(x: Any, low: float, high: float) -> Any:
+    return jnp.minimum(jnp.maximum(x, low), high)
+
+
 def call(fn: Callable[[Any], Any], x: Any) -> Any:
     return fn(x)
 

@@ -33,6 +33,7 @@ def _rounded(x: tf.Tensor) -> tf.Tensor:
 divide = _of_float64(_divide)
 rounded = _of_float64(_rounded)
 fmod = _of_float64(tf.math.floormod)  # The same for a >= 0 and b > 0.
+clip = _of_float64(tf.clip_by_value)
 rint = _of_float64(tf.math.rint)
 power = _of_float64(tf.pow)
 minimum = _of_float64(tf.minimum)

@@ -24,6 +24,7 @@ fmod = _of_tensors(torch.fmod)
 power = _of_tensors(torch.pow)
 minimum = _of_tensors(torch.minimum)
 maximum = _of_tensors(torch.maximum)
+clip = torch.clamp
 rint = torch.round
 sin = torch.sin
 cos = torch.cos
