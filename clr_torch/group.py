@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -49,18 +50,27 @@ def separate(optimizer: Optimizer) -> None:
         group.update({name: own(group[name]) for name in PLACES if name in group})
 
 
-def write_lr(group: dict[str, Any], lr: float) -> None:
-    """Sets the rate; a tensor is filled, since a compiled step may hold on to it."""
-    group["lr"] = _written(group["lr"], lr)
+def write(
+    groups: Sequence[dict[str, Any]], rates: Sequence[float], momenta: Sequence[float | None]
+) -> None:
+    """Sets the rate of each group, and its momentum unless that is None.
 
-
-def write_momentum(group: dict[str, Any], momentum: float) -> None:
-    """Sets `betas[0]`, or `momentum`; a tensor is filled."""
-    if "betas" in group:
-        first, *others = group["betas"]
-        group["betas"] = (_written(first, momentum), *others)
-    else:
-        group["momentum"] = _written(group["momentum"], momentum)
+    A tensor is filled in place, since a compiled step may hold on to it.
+    """
+    # Here the time counts: almost always it is a float, and to ask that takes a third of asking
+    # whether it is a tensor.
+    for index, group in enumerate(groups):
+        lr, momentum = rates[index], momenta[index]
+        group["lr"] = lr if type(group["lr"]) is float else _written(group["lr"], lr)
+        if momentum is None:
+            continue
+        if "betas" in group:
+            betas = group["betas"]
+            group["betas"] = (_written(betas[0], momentum), *betas[1:])
+        elif type(group["momentum"]) is float:
+            group["momentum"] = momentum
+        else:
+            group["momentum"] = _written(group["momentum"], momentum)
 
 
 def _written(place: Any, value: float) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from inspect import signature
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -18,10 +19,10 @@ from clr_torch.group import (
     has_momentum,
     lrs,
     separate,
-    write_lr,
-    write_momentum,
+    write,
 )
 from clr_torch.state import check_same, plain, written
+from clr_torch.table import Table
 
 
 class CyclicLR(LRScheduler):
@@ -164,18 +165,17 @@ class CyclicLR(LRScheduler):
         last_epoch = _last_epoch(last_epoch)
         # Groups with the same boundaries share one schedule, which is evaluated once a step.
         schedules = [schedules[schedules.index(schedule)] for schedule in schedules]
-        first, momenta = self._at(schedules, 0)
-        self._at(schedules, last_epoch + 1)  # Raises what the first update would raise.
-        self._schedules = tuple(schedules)
         # A momentum of 0 means that the optimizer keeps no buffer for it, and it stays 0.
-        self._cycled = [has_momentum(group) for group in optimizer.param_groups]
+        table = Table(schedules, [has_momentum(group) for group in optimizer.param_groups])
+        first, momenta = table.at(0)
+        table.at(last_epoch + 1)  # Raises what the first update would raise.
+        self._schedules = tuple(schedules)
+        self._table = table
         separate(optimizer)
-        for group, lr, momentum, cycled in zip(
-            optimizer.param_groups, first, momenta, self._cycled, strict=True
-        ):
+        for group, lr, momentum in zip(optimizer.param_groups, first, momenta, strict=True):
             # What torch's base class asks for, and SequentialLR goes back to.
             group.setdefault("initial_lr", lr)
-            if cycled and momentum is not None:
+            if momentum is not None:
                 group.setdefault("initial_momentum", momentum)  # See `has_momentum`.
         super().__init__(optimizer, last_epoch)
         self.base_lrs: list[float | Tensor] = [*first]
@@ -187,7 +187,14 @@ class CyclicLR(LRScheduler):
 
     def get_lr(self) -> list[float | Tensor]:
         """The rate of each group at `last_epoch`, as floats. Changes nothing."""
-        return [schedule.lr(max(self.last_epoch, 0)) for schedule in self._schedules]
+        return [*self._table.at(max(self.last_epoch, 0))[0]]
+
+    def get_last_lr(self) -> list[float | Tensor]:
+        """The rate last set for each group; a tensor of its own where the group's is a tensor."""
+        return [
+            torch.full_like(group["lr"], float(lr)) if isinstance(group["lr"], Tensor) else lr
+            for group, lr in zip(self.optimizer.param_groups, self._last_lr, strict=False)
+        ]
 
     def get_last_momentum(self) -> list[float | None]:
         """The momentum (or beta1) last set for each group; None where it doesn't cycle."""
@@ -196,54 +203,34 @@ class CyclicLR(LRScheduler):
     def _update_lr(self, epoch: int | None = None) -> None:
         # What torch's `step()` and SequentialLR call. Unlike the method that it replaces, it
         # computes everything before it changes anything, and leaves momentum out of `get_lr()`.
-        step = self.last_epoch + 1 if epoch is None else epoch
-        if len(self.optimizer.param_groups) != len(self._schedules):
+        step = self.last_epoch + 1 if epoch is None else integer("epoch", epoch)
+        groups = self.optimizer.param_groups
+        if len(groups) != len(self._schedules):
             raise ValueError(
                 "The optimizer must have the parameter groups that the scheduler was made for "
-                f"({len(self._schedules)}). Received: {len(self.optimizer.param_groups)} groups. "
+                f"({len(self._schedules)}). Received: {len(groups)} groups. "
                 "Make a new scheduler after `add_param_group`, with one boundary per group and "
                 f"last_epoch={self.last_epoch}."
             )
-        rates, momenta = self._at(self._schedules, step)
-        self.last_epoch = int(step)
-        self._last_momentum = self._of_cycled(momenta)
-        for group, lr, momentum in zip(
-            self.optimizer.param_groups, rates, self._last_momentum, strict=True
-        ):
-            write_lr(group, lr)
-            if momentum is not None:
-                write_momentum(group, momentum)
-        self._last_lr = lrs(self.optimizer)
-
-    def _of_cycled(self, momenta: list[float | None]) -> list[float | None]:
-        return [
-            momentum if cycled else None
-            for momentum, cycled in zip(momenta, self._cycled, strict=True)
-        ]
-
-    @staticmethod
-    def _at(
-        schedules: Sequence[CyclicSchedule], step: int
-    ) -> tuple[list[float], list[float | None]]:
-        points = {
-            key: (schedule.lr(step), schedule.momentum(step))
-            for key, schedule in {id(schedule): schedule for schedule in schedules}.items()
-        }
-        rates, momenta = zip(*(points[id(schedule)] for schedule in schedules), strict=True)
-        return list(rates), list(momenta)
+        rates, momenta = self._table.at(step)
+        self.last_epoch = step
+        self._last_momentum = momenta
+        self._last_lr = [*rates]
+        write(groups, rates, momenta)
 
     def state_dict(self) -> dict[str, Any]:
         """A snapshot as plain data: JSON, and loaded by `torch.load(weights_only=True)`.
 
         A `scale_fn` that is a Python callable is noted by its name; see `load_state_dict`.
         """
+        last = plain(self.get_last_lr())
         return {
             "schedules": [written(schedule) for schedule in self._schedules],
             "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
-            "_last_lr": plain(self._last_lr),
+            "_last_lr": last,
             # False while another scheduler has the say, as in SequentialLR.
-            "applied": plain(self._last_lr) == plain(lrs(self.optimizer)),
+            "applied": last == plain(lrs(self.optimizer)),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -258,12 +245,12 @@ class CyclicLR(LRScheduler):
                 or another number of groups; nothing has changed then.
         """
         state = check_same(state_dict, self._schedules)
-        _, momenta = self._at(self._schedules, max(state["last_epoch"], 0))
+        _, momenta = self._table.at(max(state["last_epoch"], 0))
         if state["applied"] and state["last_epoch"] >= 0:
             self._update_lr(state["last_epoch"])
         else:
             self.last_epoch, self._last_lr = state["last_epoch"], state["_last_lr"]
-            self._last_momentum = self._of_cycled(momenta)
+            self._last_momentum = momenta
         self._step_count = state["_step_count"]
 
 

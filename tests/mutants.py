@@ -126,7 +126,7 @@ MUTANTS = [
     Mutant(
         "not kept between the boundaries",
         "clr_core/schedule.py",
-        "return ops.maximum(low, ops.minimum(high, value))",
+        "return ops.clip(value, start, peak) if start < peak else ops.clip(value, peak, start)",
         "return value",
         CORE,
     ),
@@ -183,8 +183,8 @@ MUTANTS = [
     Mutant(
         "last_epoch off by one",
         "clr_torch/schedule.py",
-        "step = self.last_epoch + 1 if epoch is None else epoch",
-        "step = self.last_epoch + 2 if epoch is None else epoch",
+        "step = self.last_epoch + 1 if epoch is None",
+        "step = self.last_epoch + 2 if epoch is None",
         TORCH,
     ),
     Mutant(
@@ -204,8 +204,22 @@ MUTANTS = [
     Mutant(
         "beta2 lost",
         "clr_torch/group.py",
-        'group["betas"] = (_written(first, momentum), *others)',
-        'group["betas"] = (_written(first, momentum), _written(first, momentum))',
+        "*betas[1:])",
+        "betas[0])",
+        TORCH,
+    ),
+    Mutant(
+        "NumPy's own power in the scheduler's table",
+        "clr_torch/table.py",
+        'for name in ("power", "sin", "cos", "tanh", "exp", "log")',
+        "for name in ()",
+        TORCH,
+    ),
+    Mutant(
+        "a block of the table that begins a step late",
+        "clr_torch/table.py",
+        "self._first, index = step, 0",
+        "self._first, index = step - 1, 0",
         TORCH,
     ),
     Mutant(

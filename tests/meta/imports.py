@@ -16,6 +16,7 @@ ALLOWED = {
 }
 ALSO = {
     "clr_core/numpy_ops.py": {"numpy"},
+    "clr_torch/table.py": {"numpy"},
     "clr_keras/ops.py": {"tensorflow"},
     "clr_jax/ops.py": {"numpy"},
 }
