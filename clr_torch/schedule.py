@@ -21,7 +21,8 @@ from clr_torch.group import (
     separate,
     write,
 )
-from clr_torch.state import check_same, plain, written
+from clr_torch.entries import plain
+from clr_torch.state import check_same, written
 from clr_torch.table import Table
 
 
@@ -201,8 +202,17 @@ class CyclicLR(LRScheduler):
         return list(self._last_momentum)
 
     def _update_lr(self, epoch: int | None = None) -> None:
-        # What torch's `step()` and SequentialLR call. Unlike the method that it replaces, it
-        # computes everything before it changes anything, and leaves momentum out of `get_lr()`.
+        # What torch's `step()` and SequentialLR call. Within a compiled function too it stays as it
+        # is: compiled, it would be compiled anew for each step. (Disabled outright, it would take
+        # half as long again.)
+        if torch.compiler.is_compiling():
+            torch.compiler.disable(self._go_to)(epoch)  # type: ignore[no-untyped-call]
+        else:
+            self._go_to(epoch)
+
+    def _go_to(self, epoch: int | None) -> None:
+        # Unlike torch's method it computes everything before it changes anything, and leaves
+        # momentum out of `get_lr()`.
         step = self.last_epoch + 1 if epoch is None else integer("epoch", epoch)
         groups = self.optimizer.param_groups
         if len(groups) != len(self._schedules):

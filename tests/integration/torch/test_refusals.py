@@ -243,6 +243,6 @@ def test_an_epoch_to_go_to(epoch, unchanged):
     optimizer = sgd()
     scheduler = CyclicLR(optimizer, 0.1, 0.5)
     optimizer.step()
-    with unchanged(optimizer), pytest.raises((TypeError, ValueError), match="`(step|epoch)` must"):
+    with unchanged(optimizer), pytest.raises((TypeError, ValueError), match=r"`(step|epoch)` must"):
         scheduler.step(epoch)
     assert scheduler.last_epoch == 0

@@ -1,5 +1,6 @@
 """Defects of torch's own class, none of them ours: each check fails on it and passes here.
 
+`docs/torchs-defects.md` shows them in running code.
 That torch's class fails is part of the test, so that we notice when torch mends one.
 """
 
@@ -8,9 +9,10 @@ import copy
 import pytest
 import torch
 from torch.optim.lr_scheduler import CyclicLR as Torchs
-from torch.optim.lr_scheduler import ExponentialLR
+from torch.optim.lr_scheduler import ExponentialLR, OneCycleLR
 
 import clr_torch
+import oracle
 
 CHECKS = []
 
@@ -48,6 +50,29 @@ def triangular2_goes_on_in_cycle_1025(cls):
     scheduler = cls(optimizer, 0.1, 0.5, step_size_up=1, mode="triangular2", last_epoch=-1)
     run(optimizer, scheduler, 2050)
     return scheduler.get_last_lr() == [0.1]
+
+
+@check
+def the_rates_of_far_steps_are_exact(cls):
+    """As float32 numbers, in a mode where the band has hardly shrunk."""
+    optimizer = sgd()
+    options = {"step_size_up": 3, "step_size_down": 7, "mode": "exp_range", "gamma": 1 - 2**-45}
+    scheduler = cls(optimizer, 0.1, 0.5, **options)
+    exact = {"kind": "cyclic", "base_lr": 0.1, "max_lr": 0.5, "scale_fn": None} | options
+    steps = range(2**40, 2**40 + 20)
+    rates = []
+    for step in steps:
+        scheduler.step(step)
+        rates.append(torch.tensor(scheduler.get_last_lr()).item())
+    return rates == [oracle.to_float32(oracle.lr(exact, step)) for step in steps]
+
+
+@check
+def a_band_that_would_overflow_is_refused(cls):
+    """And not after 7448 steps."""
+    with pytest.raises(ValueError, match="gamma"):
+        cls(sgd(), 0.1, 0.5, step_size_up=4, mode="exp_range", gamma=1.1)
+    return True
 
 
 @check
@@ -93,6 +118,17 @@ def a_state_is_a_snapshot(cls):
         if hasattr(scheduler, name):
             getattr(scheduler, name)[0] = 99.0
     return "99.0" not in repr(state)
+
+
+@check
+def schedulers_that_loaded_one_state_share_nothing(cls):
+    _, scheduler = advanced(cls, 3)
+    state = copy.deepcopy(scheduler.state_dict())
+    one, other = advanced(cls, 0)[1], advanced(cls, 0)[1]
+    for each in (one, other):
+        each.load_state_dict(dict(state))
+    one.base_lrs[0] = 99.0
+    return other.base_lrs == [0.1]
 
 
 @check
@@ -169,6 +205,15 @@ def last_epoch_needs_no_old_optimizer(cls):
 
 
 @check
+def last_epoch_goes_by_the_boundaries_given(cls):
+    """And not by what another scheduler has left in the optimizer."""
+    optimizer = sgd(lr=0.5)
+    ExponentialLR(optimizer, 0.9)
+    cls(optimizer, 0.1, 0.3, step_size_up=4, last_epoch=0)
+    return optimizer.param_groups[0]["lr"] == pytest.approx(0.15)
+
+
+@check
 def the_curve_is_periodic(cls):
     optimizer = sgd()
     scheduler = cls(optimizer, 0.0, 1.0, step_size_up=3, step_size_down=7)
@@ -208,13 +253,60 @@ def one_groups_state_is_not_taken_for_two(cls):
 
 
 @check
+def a_state_with_other_parameters_is_refused(cls):
+    _, scheduler = advanced(cls, 3)
+    other = cls(sgd(), 0.1, 5.0, step_size_up=10)
+    with pytest.raises(ValueError, match="max_lr"):
+        other.load_state_dict(copy.deepcopy(scheduler.state_dict()))
+    return True
+
+
+@check
+def tensor_betas_stay_tensors(cls):
+    """Adam's own constructor refuses a float beside a tensor."""
+    betas = torch.tensor(0.9), torch.tensor(0.99)
+    adam = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], torch.tensor(0.1), betas)
+    cls(adam, 0.1, 0.5)
+    torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], betas=adam.param_groups[0]["betas"])
+    return adam.param_groups[0]["betas"][0] is betas[0]
+
+
+@check
+def the_momenta_of_one_cycle_lr_are_left_alone(cls):
+    optimizer = sgd()
+    OneCycleLR(optimizer, 0.5, total_steps=10)
+    before = dict(optimizer.param_groups[0])
+    cls(optimizer, 0.1, 0.5, base_momentum=0.1, max_momentum=0.2)
+    names = ("base_momentum", "max_momentum")
+    return all(optimizer.param_groups[0][name] == before[name] for name in names)
+
+
+@check
+def a_negative_step_is_refused(cls):
+    """The rate would be above `max_lr`, and the momentum below `base_momentum`."""
+    _, scheduler = advanced(cls, 0, mode="triangular2")
+    with pytest.raises(ValueError, match=r"step|epoch"):
+        scheduler.step(-4)
+    return True
+
+
+@check
+def a_step_compiled_before_is_refused_with_a_reason(cls):
+    optimizer = sgd()
+    optimizer.step = torch.compile(optimizer.step, backend="eager")
+    with pytest.raises(ValueError, match=r"optimizer\.step"):
+        cls(optimizer, 0.1, 0.5)
+    return True
+
+
+@check
 def a_group_added_later_changes_nothing_before_it_raises(cls):
     optimizer, scheduler = advanced(cls, 3)
     optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))]})
-    before = optimizer.param_groups[0]["lr"], scheduler.last_epoch
+    before = dict(optimizer.param_groups[0]), scheduler.last_epoch
     with pytest.raises(ValueError, match=r"group|zip"):
         scheduler.step()
-    return (optimizer.param_groups[0]["lr"], scheduler.last_epoch) == before
+    return (optimizer.param_groups[0], scheduler.last_epoch) == before
 
 
 @pytest.mark.parametrize("right", CHECKS, ids=lambda right: right.__name__)
