@@ -11,4 +11,23 @@ Standard library only. Adapters: `clr_torch`, `clr_keras`, `clr_jax`; to write a
 
 from clr_core.schedule import CyclicSchedule, check_schedule, schedule_from_dict
 
-__all__ = ["CyclicSchedule", "check_schedule", "schedule_from_dict"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from clr_core.record import Record, schedule_id
+
+__all__ = ["CyclicSchedule", "Record", "check_schedule", "schedule_from_dict", "schedule_id"]
+
+# What only some programs use is imported when they do; each name with its module.
+_LATER = {"Record": "record", "schedule_id": "record"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

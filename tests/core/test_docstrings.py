@@ -7,7 +7,19 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "module", ["", ".schedule", ".expression", ".errors", ".conformance", ".svg", ".python_ops"]
+    "module",
+    [
+        "",
+        ".schedule",
+        ".expression",
+        ".errors",
+        ".conformance",
+        ".svg",
+        ".python_ops",
+        ".record",
+        ".documents",
+        ".files",
+    ],
 )
 def test_examples(module):
     failed, _ = doctest.testmod(import_module(f"clr_core{module}"))
@@ -17,6 +29,6 @@ def test_examples(module):
 def test_there_are_examples_to_run():
     tried = [
         doctest.testmod(import_module(f"clr_core{module}")).attempted
-        for module in ("", ".schedule", ".expression", ".errors", ".conformance")
+        for module in ("", ".schedule", ".expression", ".errors", ".conformance", ".record")
     ]
     assert all(tried), tried

@@ -16,6 +16,9 @@ ALLOWED = {
 }
 ALSO = {
     "clr_core/numpy_ops.py": {"numpy"},
+    "clr_core/moments.py": {"numpy"},
+    "clr_core/documents.py": {"yaml"},
+    "clr_core/yaml_document.py": {"yaml"},
     "clr_torch/table.py": {"numpy"},
     "clr_keras/ops.py": {"tensorflow"},
     "clr_jax/ops.py": {"numpy"},

@@ -28,7 +28,7 @@ def test_the_wheel_holds_the_four_packages_and_nothing_else():
     (info,) = (top for top in tops if top.endswith(".dist-info"))
     assert tops == {*PACKAGES, info}
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
-    assert "clr_core/golden_curves.json" in names
+    assert {"clr_core/golden_curves.json", "clr_core/record.schema.json"} <= set(names)
     assert f"{info}/licenses/LICENSE" in names
 
 
@@ -43,7 +43,7 @@ def test_the_wheel_is_that_of_this_source():
 def test_the_core_needs_nothing():
     required = metadata.requires("cyclical-lr")
     assert [line for line in required if "extra ==" not in line] == []
-    assert {"torch", "keras", "jax", "plot", "all"} == set(
+    assert {"torch", "keras", "jax", "yaml", "plot", "all"} == set(
         metadata.metadata("cyclical-lr").get_all("Provides-Extra")
     )
 
