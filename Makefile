@@ -8,6 +8,7 @@ PIP_FLAGS := -qq --disable-pip-version-check --constraint requirements/constrain
 WHEEL = build/wheel/cyclical_lr-*.whl
 # -P keeps this folder off the path, so that the tests see the installed wheel and not the source.
 PY := .venv/bin/python -P
+BENCHMARKS = $(filter-out %/measuring.py %_backends.py,$(sort $(wildcard benchmarks/*.py)))
 PYTEST := $(PY) -m pytest -q
 OLDEST_PYTEST := .venv-oldest/bin/python -P -m pytest -q
 CORE_PYTEST := .venv-core/bin/python -P -m pytest -q
@@ -112,13 +113,17 @@ format: .venv/requirements.stamp  ## format, and mend what can be mended
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
+.PHONY: trajectories
+trajectories: .venv/wheel.stamp  ## measure every optimizer everywhere: the tables of docs/same-trajectory.md
+	.venv/bin/python docs/trajectories/measure.py
+
 .PHONY: golden
 golden: .venv/wheel.stamp  ## write the golden curves anew from the oracle (a breaking change)
 	.venv/bin/python tests/write_golden_curves.py
 
 .PHONY: benchmarks
 benchmarks: .venv/wheel.stamp  ## measure, and write the tables in benchmarks/
-	.venv/bin/python benchmarks/import_time.py
+	@for script in $(BENCHMARKS); do .venv/bin/python $$script $(BRIEF) || exit 1; done
 
 .PHONY: clean
 clean:  ## remove the environments and everything made
