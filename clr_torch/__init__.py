@@ -14,6 +14,16 @@ except ImportError as error:
         "`clr_torch` needs torch. Install it with: pip install 'cyclical-lr[torch]'"
     ) from error
 
+from clr_torch.convert import from_record, read_record, to_record, to_state_dict
+from clr_torch.moments import from_moments, to_moments
 from clr_torch.schedule import CyclicLR
 
-__all__ = ["CyclicLR"]
+__all__ = [
+    "CyclicLR",
+    "from_moments",
+    "from_record",
+    "read_record",
+    "to_moments",
+    "to_record",
+    "to_state_dict",
+]

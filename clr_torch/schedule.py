@@ -9,11 +9,13 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.compiler import is_dynamo_compiling
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from clr_core import CyclicSchedule, check_schedule
 from clr_core.errors import integer
+from clr_torch.entries import plain
 from clr_torch.group import (
     check_momentum,
     has_momentum,
@@ -21,7 +23,6 @@ from clr_torch.group import (
     separate,
     write,
 )
-from clr_torch.entries import plain
 from clr_torch.state import check_same, written
 from clr_torch.table import Table
 
@@ -205,7 +206,7 @@ class CyclicLR(LRScheduler):
         # What torch's `step()` and SequentialLR call. Within a compiled function too it stays as it
         # is: compiled, it would be compiled anew for each step. (Disabled outright, it would take
         # half as long again.)
-        if torch.compiler.is_compiling():
+        if is_dynamo_compiling():
             torch.compiler.disable(self._go_to)(epoch)  # type: ignore[no-untyped-call]
         else:
             self._go_to(epoch)

@@ -44,16 +44,18 @@ class Table:
         # the step: it is asked when its step has come.
         ahead = _ops is not None and all(map(_is_data, schedules))
         self._size = min(2048, max(64, 32768 // len(schedules))) if ahead else 1
-        self._first = 0
+        self._first = self._kept = 0
         self._points: list[Point] = []
 
     def at(self, step: int) -> Point:
         """The rates of all groups; their momenta, None where it doesn't cycle."""
         index = step - self._first
-        if not 0 <= index < len(self._points) or self._size == 1:
-            self._points = self._computed(step)
-            self._first, index = step, 0
-        return self._points[index]
+        if 0 <= index < self._kept:
+            return self._points[index]
+        points = self._computed(step)
+        self._first, self._points = step, points
+        self._kept = len(points) if self._size > 1 else 0
+        return points[0]
 
     def _computed(self, step: int) -> list[Point]:
         # Groups with the same boundaries share one schedule, which is computed once.
