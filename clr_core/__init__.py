@@ -14,11 +14,23 @@ from clr_core.schedule import CyclicSchedule, check_schedule, schedule_from_dict
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from clr_core.record import Record, schedule_id
+    from clr_core.verdict import verify
 
-__all__ = ["CyclicSchedule", "Record", "check_schedule", "schedule_from_dict", "schedule_id"]
+__all__ = [
+    "CyclicSchedule",
+    "Record",
+    "check_schedule",
+    "schedule_from_dict",
+    "schedule_id",
+    "verify",
+]
 
 # What only some programs use is imported when they do; each name with its module.
-_LATER = {"Record": "record", "schedule_id": "record"}
+_LATER = {
+    "Record": "record",
+    "schedule_id": "record",
+    "verify": "verdict",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -1,34 +1,24 @@
 """The examples in the docstrings of the core run and print what they say."""
 
 import doctest
+import pkgutil
 from importlib import import_module
 
 import pytest
 
+import clr_core
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "",
-        ".schedule",
-        ".expression",
-        ".errors",
-        ".conformance",
-        ".svg",
-        ".python_ops",
-        ".record",
-        ".documents",
-        ".files",
-    ],
-)
-def test_examples(module):
-    failed, _ = doctest.testmod(import_module(f"clr_core{module}"))
+# They import what isn't in the standard library; their tests are those with NumPy and PyYAML.
+OTHERS = {"clr_core.numpy_ops", "clr_core.moments", "clr_core.yaml_document"}
+MODULES = [
+    "clr_core",
+    *(each.name for each in pkgutil.iter_modules(clr_core.__path__, "clr_core.")),
+]
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name not in OTHERS])
+def test_examples(name):
+    failed, attempted = doctest.testmod(import_module(name))
     assert failed == 0
-
-
-def test_there_are_examples_to_run():
-    tried = [
-        doctest.testmod(import_module(f"clr_core{module}")).attempted
-        for module in ("", ".schedule", ".expression", ".errors", ".conformance", ".record")
-    ]
-    assert all(tried), tried
+    if name in ("clr_core", "clr_core.schedule", "clr_core.record", "clr_core.verdict"):
+        assert attempted > 0
