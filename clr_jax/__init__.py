@@ -18,6 +18,8 @@ except ImportError as error:
 from clr_jax.schedule import cyclic_lr, cyclic_momentum
 
 if TYPE_CHECKING:
+    from clr_jax.convert import from_record, read_record, to_record
+    from clr_jax.moments import from_moments, to_moments
     from clr_jax.optimizer import (
         current_lr,
         current_momentum,
@@ -32,9 +34,19 @@ __all__ = [
     "cyclic_lr",
     "cyclic_momentum",
     "cyclic_optimizer",
+    "from_moments",
+    "from_record",
+    "read_record",
     "schedule_counts",
     "set_step",
+    "to_moments",
+    "to_record",
 ]
+
+_MODULES = {
+    **dict.fromkeys(("from_record", "read_record", "to_record"), "clr_jax.convert"),
+    **dict.fromkeys(("from_moments", "to_moments"), "clr_jax.moments"),
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -44,7 +56,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     try:
-        value = getattr(import_module("clr_jax.optimizer"), name)
+        value = getattr(import_module(_MODULES.get(name, "clr_jax.optimizer")), name)
     except ModuleNotFoundError as error:
         raise ImportError(
             f"`clr_jax.{name}` needs optax. Install it with: pip install 'cyclical-lr[jax]'"

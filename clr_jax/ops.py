@@ -14,9 +14,7 @@ import numpy as np
 _THIS = sys.modules[__name__]  # An `Ops` is a module.
 _LARGEST = float(np.finfo(np.float64).max)
 
-fmod = jnp.fmod
 rint = jnp.rint
-power = jnp.power
 minimum = jnp.minimum
 maximum = jnp.maximum
 sin = jnp.sin
@@ -45,6 +43,26 @@ def clip(x: Any, low: float, high: float) -> Any:
     return jnp.minimum(jnp.maximum(x, low), high)
 
 
+def fmod(a: Any, b: float) -> Any:
+    # The C library's `fmod` is slow, and slower with each doubling of `a / b`. By a whole number
+    # the remainder of the integers is the same, and what follows the point stays: exact as well.
+    if not (b.is_integer() and b <= 2.0**53):
+        return jnp.fmod(a, b)
+    whole = a.astype(jnp.int64)
+    return jnp.fmod(whole, int(b)).astype(jnp.float64) + (a - whole.astype(jnp.float64))
+
+
+def power(a: Any, b: Any) -> Any:
+    # What halves needs no call of the C library, which takes as long as the rest: a float32 has
+    # the exponent in its bits (those of a float64 can't be had on a TPU). LLVM makes a branch of
+    # this `where` and skips the call; with `(b >= 0) & (b < 127)` in it, it would not.
+    if not (isinstance(a, float) and a == 0.5):
+        return jnp.power(a, b)
+    halved = jax.lax.bitcast_convert_type((127 - b.astype(jnp.int32)) << 23, jnp.float32)
+    small = (jnp.rint(b) == b) & (jnp.abs(b) < 127.0)
+    return jnp.where(small, halved.astype(jnp.float64), jnp.power(a, b))
+
+
 def call(fn: Callable[[Any], Any], x: Any) -> Any:
     return fn(x)
 
@@ -60,7 +78,8 @@ def evaluate(curve: Callable[[Any, Any], Any], step: Any, dtype: str = "float32"
 def _evaluate(curve: Callable[[Any, Any], Any], dtype: str, step: Any) -> jax.Array:
     if not jnp.issubdtype(jnp.result_type(step), jnp.integer):
         raise TypeError(f"`count` must be an integer. Received: dtype {jnp.result_type(step)}")
-    value = curve(jnp.maximum(jnp.asarray(step, jnp.float64), 0.0), _THIS)
+    # Clamped as an integer: the compiler then knows of the float64 that it is whole.
+    value = curve(jnp.asarray(jnp.maximum(step, 0), jnp.float64), _THIS)
     value = jnp.broadcast_to(value, jnp.shape(step))
     return value.astype(jnp.float64) if dtype == "float64" else _to_float32(value)
 

@@ -239,15 +239,15 @@ MUTANTS = [
     Mutant(
         "float32 inside JAX",
         "clr_jax/ops.py",
-        "jnp.asarray(step, jnp.float64)",
-        "jnp.asarray(step, jnp.float32)",
+        "jnp.maximum(step, 0), jnp.float64",
+        "jnp.maximum(step, 0), jnp.float32",
         JAX,
     ),
     Mutant(
         "a negative count continued downwards in JAX",
         "clr_jax/ops.py",
-        "jnp.maximum(jnp.asarray(step, jnp.float64), 0.0)",
-        "jnp.asarray(step, jnp.float64)",
+        "jnp.maximum(step, 0)",
+        "step",
         JAX,
     ),
     Mutant(

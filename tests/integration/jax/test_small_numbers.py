@@ -61,3 +61,20 @@ def test_the_rounding(value, same_bits):
         expected = np.float32(value)
     count = jnp.int32(0)
     same_bits(ops.evaluate(lambda step, ops: step * 0.0 + value, count), expected)
+
+
+@pytest.mark.parametrize("how", [lambda f: f, jax.jit, jax.vmap], ids=["eager", "jit", "vmap"])
+def test_the_rounding_of_many(how, same_bits):
+    rng = np.random.default_rng(0)
+    counts = np.concatenate(
+        [np.arange(100), rng.integers(0, 2**23, 2000), np.arange(2**23 - 100, 2**23 + 100)]
+    )
+    ties = counts + 0.5
+    numbers = [counts, ties, np.nextafter(ties, 0), np.nextafter(ties, 2**24)]
+    numbers = np.concatenate(numbers) * SMALLEST
+
+    def curve(step, ops):
+        return jnp.asarray(numbers)[step.astype(int)]
+
+    given = how(lambda step: ops.evaluate(curve, step))(jnp.arange(len(numbers)))
+    same_bits(given, numbers.astype(np.float32))

@@ -1,0 +1,189 @@
+"""The counts in a stored optax state, read without its weights and without running any of it.
+
+A folder of orbax and a file of msgpack keep the names of fields and keys, and no classes. Which of
+optax's states a part was, its names tell.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+Place = tuple[str, ...]
+"""The names that lead to a count."""
+
+MAX_METADATA = 2**26
+"""How many bytes the `_METADATA` of orbax may have."""
+MAX_NAMES = 2**16
+"""How many entries a mapping of msgpack may have, and how many counts a file."""
+UNFINISHED = ".orbax-checkpoint-tmp"
+
+
+def counts(name: str) -> dict[Place, int]:
+    """Every count of steps that a schedule reads, as `clr_jax.schedule_counts` of the live state.
+
+    Raises:
+        ImportError: The library that reads it isn't installed.
+        OSError: It isn't there or can't be read.
+        ValueError: It is neither of the two, or is damaged.
+    """
+    mode = os.stat(name).st_mode
+    if stat.S_ISDIR(mode):
+        return _of_orbax(Path(name).absolute())
+    # A pipe would be waited for.
+    if not stat.S_ISREG(mode):
+        raise ValueError("it is neither a folder nor a regular file")
+    return _of_msgpack(name)
+
+
+def _count(names: Collection[str]) -> str | None:
+    """Which name is that of a count, in a state with these names; None: no schedule reads one."""
+    if "hyperparams" in names or set(names) == {"count"}:
+        return "count"
+    if {"mini_step", "gradient_step"} <= set(names):
+        return "gradient_step"
+    return "step" if set(names) == {"inner_state", "step"} else None
+
+
+def _of_orbax(folder: Path) -> dict[Place, int]:
+    try:
+        import orbax.checkpoint as orbax  # type: ignore[import-untyped, unused-ignore]
+    except ImportError:
+        raise ImportError(
+            "`read_record` needs orbax to read a folder. "
+            "Install it with: pip install orbax-checkpoint"
+        ) from None
+    found: dict[Place, int] = {}
+    for name, item in _items(folder).items():
+        if (item / "_METADATA").stat().st_size > MAX_METADATA:
+            raise ValueError(f"its _METADATA has more than {MAX_METADATA} bytes")
+        try:
+            read = _read(orbax, item)
+        except Exception:  # A damaged one raises a dozen kinds, of many lines.
+            raise ValueError("it isn't a whole checkpoint of orbax") from None
+        found |= {(*name, *place): count for place, count in read.items()}
+    return found
+
+
+def _items(folder: Path) -> dict[Place, Path]:
+    """The pytrees in a checkpoint: the folder itself, or those in a step of a CheckpointManager."""
+    if any(UNFINISHED in part for part in folder.parts):
+        raise ValueError("orbax didn't finish it")
+    if (folder / "_METADATA").is_file():
+        return {(): folder}
+    items = {(each.name,): each for each in folder.iterdir() if (each / "_METADATA").is_file()}
+    if not items:
+        steps = sorted(int(each.name) for each in folder.iterdir() if each.name.isdecimal())
+        hint = f". Of a CheckpointManager, pass a step: {folder / str(steps[-1])}" if steps else ""
+        raise ValueError(f"there is no pytree of orbax in it{hint}")
+    return dict(sorted(items.items()))
+
+
+def _read(orbax: Any, item: Path) -> dict[Place, int]:
+    with closing(orbax.PyTreeCheckpointHandler()) as handler:
+        tree = handler.metadata(item).tree
+        places = set(_places(tree))
+        if not places:
+            return {}
+        flat, structure = jax.tree_util.tree_flatten_with_path(tree)
+        paths = [tuple(map(_name, path)) for path, _ in flat]
+        # What has a placeholder stays on disk.
+        wanted = [0 if path in places else orbax.PLACEHOLDER for path in paths]
+        # As NumPy's, since the devices that it was saved on need not be here.
+        kinds = [orbax.RestoreArgs(restore_type=np.ndarray)] * len(paths)
+        restored = handler.restore(
+            item,
+            args=orbax.args.PyTreeRestore(
+                item=jax.tree.unflatten(structure, wanted),
+                restore_args=jax.tree.unflatten(structure, kinds),
+            ),
+        )
+    values = dict(zip(paths, jax.tree.leaves(restored), strict=True))
+    return {path: int(values[path]) for path in paths if path in places}
+
+
+def _name(key: Any) -> str:
+    """One key of a path as JAX writes it, as text."""
+    return str(getattr(key, "key", getattr(key, "idx", key)))
+
+
+def _places(node: Any, path: Place = ()) -> Iterator[Place]:
+    """Where the counts are in what orbax says of a tree."""
+    if isinstance(node, Mapping):
+        name = _count(node)
+        leaf: Any = None if name is None else node.get(name)
+        # Weights may have such a name too.
+        if getattr(leaf, "shape", None) == () and np.issubdtype(leaf.dtype, np.integer):
+            yield (*path, str(name))
+        for key, child in node.items():
+            yield from _places(child, (*path, str(key)))
+    elif isinstance(node, list | tuple):
+        for index, child in enumerate(node):
+            yield from _places(child, (*path, str(index)))
+
+
+def _of_msgpack(name: str) -> dict[Place, int]:
+    try:
+        from msgpack import Unpacker  # type: ignore[import-untyped, unused-ignore]
+    except ImportError:
+        raise ImportError(
+            "`read_record` needs msgpack to read a file of flax. "
+            "Install it with: pip install msgpack"
+        ) from None
+    with open(name, "rb") as file:
+        # From the inside out each mapping becomes its counts, so that the memory which this takes
+        # is that of the largest array, whatever the file says.
+        unpacker = Unpacker(
+            file,
+            object_hook=_noted,
+            list_hook=lambda items: None,  # flax writes a list as a mapping.
+            ext_hook=_integer,
+            max_buffer_size=2**31 - 1,
+            max_array_len=MAX_NAMES,
+            max_map_len=MAX_NAMES,
+        )
+        try:
+            found = unpacker.unpack()
+        except OSError:
+            raise
+        except Exception:  # Anything, of what is in the file.
+            found = None
+        if not isinstance(found, _Counts) or unpacker.tell() != os.fstat(file.fileno()).st_size:
+            raise ValueError("it isn't a whole file of msgpack with a pytree of flax")
+    return dict(found)
+
+
+class _Counts(dict[Place, int]):
+    """The counts in a mapping that was read."""
+
+
+def _noted(node: dict[str, Any]) -> _Counts:
+    found = _Counts()
+    name = _count(node)
+    if name is not None and type(node.get(name)) is int:
+        found[(name,)] = node[name]
+    for key, child in node.items():
+        if isinstance(child, _Counts):
+            found.update({(key, *place): count for place, count in child.items()})
+    if len(found) > MAX_NAMES:
+        raise ValueError
+    return found
+
+
+def _integer(code: int, data: bytes) -> int | None:
+    """A scalar of integers, out of flax's two extensions for arrays and for scalars of NumPy."""
+    from msgpack import unpackb
+
+    if code not in (1, 3) or len(data) > 64:
+        return None
+    shape, dtype, buffer = unpackb(data)
+    if list(shape) or np.dtype(dtype).kind not in "iu":
+        return None
+    return int(np.frombuffer(buffer, dtype)[0])
