@@ -1,0 +1,258 @@
+"""`clr convert`: a checkpoint of a framework to a record, and a record to a checkpoint."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+from clr_cli.given import (
+    STDIN,
+    add_flags,
+    flag,
+    flags,
+    one_record,
+    read_record,
+    schedule_of,
+)
+from clr_cli.output import as_json
+from clr_cli.parser import count
+from clr_core import files
+from clr_core.files import write
+from clr_core.record import PARSERS, Record
+
+TORCH_FILES = (".pt", ".pth", ".bin")
+RECORD_FILES = (".json",)
+FLAGS = {
+    "`key`": "--key",
+    "`count`": "--key",
+    "`schedule`": "--schedule",
+    "pass key=": "pass --key=",
+    "such as scale_fn=": "such as --scale-fn=",
+}
+WRITTEN = {"record": RECORD_FILES, "torch": TORCH_FILES, "torch-cyclic": TORCH_FILES}
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Adds the arguments of `clr convert`."""
+    parser.description = """\
+Reads where a run is, out of a checkpoint or a record, and writes it as a record (JSON) or as the
+state of a torch scheduler. What SOURCE is follows from its name:
+
+  .json .yaml .yml .toml   a record; - for JSON from standard input
+  .pt .pth .bin .ckpt      torch: the state of clr_torch's CyclicLR or of torch's own, anywhere
+  .keras                   Keras: a model that was saved with clr_keras
+  .weights.h5              Keras: the count alone; give the schedule by --schedule or by flags
+  a folder, .msgpack       JAX: an orbax or flax checkpoint, the count alone, likewise
+
+Nothing in a checkpoint is ever executed. Keras and optax keep no more than a count with the
+optimizer: `clr export` prints the code that sets it."""
+    parser.epilog = """\
+examples:
+  clr convert checkpoint.pt --out run.json
+  clr convert run.json --to torch --out scheduler.pt
+  clr convert run.json --to torch-cyclic --out scheduler.pt
+  clr convert checkpoint.pt | clr show -
+"""
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help="a checkpoint or a record")
+    parser.add_argument(
+        "--from", dest="kind", choices=READERS, help="what SOURCE is, whatever its name"
+    )
+    parser.add_argument(
+        "--to",
+        choices=WRITTEN,
+        default="record",
+        help="torch: a state dict for clr_torch's CyclicLR; torch-cyclic: one for torch's own "
+        "class; default: record",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="write a file; needed for torch; default: standard output"
+    )
+    parser.add_argument(
+        "--key", metavar="KEY", help="which scheduler or count, where SOURCE has several"
+    )
+    parser.add_argument(
+        "--groups",
+        type=count(1, 10_000),
+        metavar="N",
+        help="how many parameter groups the torch optimizer has; default: as many as the record",
+    )
+    parser.add_argument(
+        "--schedule", metavar="FILE", help="a record with the schedule of a SOURCE without one"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON: the record, and where it was written"
+    )
+    add_flags(
+        parser,
+        "a schedule in place of SOURCE, or for one without; or --scale-fn alone, for a checkpoint "
+        "whose decay is a Python function",
+    )
+
+
+def run(options: Namespace) -> int:
+    """Reads the source, and prints or writes what it says."""
+    name = _target(options)
+    kind = options.kind or _kind(options.source)
+    if kind != "record" and options.source in (None, STDIN):
+        raise ValueError(f"SOURCE must be a file with --from {kind}")
+    try:
+        record = READERS[kind](options)
+    except (TypeError, ValueError) as error:
+        raise ValueError(_with_flags(str(error))) from None
+    if name is not None:
+        write(name, _written(record, options.to, options.groups))
+    if options.json:
+        print(as_json({"record": record.to_dict(), "to": options.to, "out": name}))
+    elif name is None:
+        print(record.to_json(), end="")
+    return 0
+
+
+def _with_flags(message: str) -> str:
+    """What an adapter says of its arguments, in the words of this command."""
+    for argument, flag_of_it in FLAGS.items():
+        message = message.replace(argument, flag_of_it)
+    return message
+
+
+def _target(options: Namespace) -> str | None:
+    if options.groups is not None and options.to == "record":
+        raise ValueError("--groups must be left out with --to record")
+    if options.out is None:
+        if options.to != "record":
+            raise ValueError(f"--out must be given with --to {options.to}, which isn't text")
+        return None
+    try:
+        return files.file_name(options.out, WRITTEN[options.to])
+    except ValueError:
+        *others, last = WRITTEN[options.to]
+        suffixes = f"{', '.join(others)} or {last}" if others else last
+        raise ValueError(
+            f"--out must end in {suffixes} with --to {options.to}. Received: --out {options.out}. "
+            f"The other forms are {', '.join(each for each in WRITTEN if each != options.to)}"
+        ) from None
+
+
+def _kind(source: str | None) -> str:
+    """What a source is, by its name."""
+    if source is None or source == STDIN:
+        return "record"
+    if os.path.isdir(source):
+        return "jax"
+    kind = KINDS.get(files.suffix(source))
+    if kind is None:
+        raise ValueError(
+            f"SOURCE must end in {', '.join(KINDS)}, or be a folder; else say --from. "
+            f"Received: {source!r}"
+        )
+    return kind
+
+
+def _of_record(options: Namespace) -> Record:
+    _refuse_key(options, "a record")
+    if options.schedule is not None:
+        raise ValueError("--schedule must be left out where SOURCE is a record")
+    return one_record(options.source, flags(options), options.step)
+
+
+def _of_torch(options: Namespace) -> Record:
+    scale_fn = _scale_fn_alone(options)
+    if scale_fn is None and _schedule_given(options) is not None:
+        raise ValueError(f"{options.source!r} has its own schedule: leave out --schedule and flags")
+    import clr_torch
+
+    return clr_torch.read_record(options.source, key=options.key, scale_fn=scale_fn)
+
+
+def _of_keras(options: Namespace) -> Record:
+    _refuse_key(options, "of Keras")
+    scale_fn = _scale_fn_alone(options)
+    schedule = None if scale_fn is not None else _schedule_given(options)
+    if schedule is None and files.suffix(options.source) == ".h5":
+        raise _no_schedule("A file of weights")
+    # TensorFlow would fill the standard error with what it thinks of the machine.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import clr_keras
+
+    return clr_keras.read_record(options.source, schedule, scale_fn)
+
+
+def _of_jax(options: Namespace) -> Record:
+    schedule = _schedule_given(options)
+    if schedule is None:
+        raise _no_schedule("An optax state")
+    import clr_jax
+
+    return clr_jax.read_record(options.source, schedule, count=options.key)
+
+
+def _refuse_key(options: Namespace, kind: str) -> None:
+    if options.key is not None:
+        raise ValueError(f"--key must be left out where SOURCE is {kind}")
+
+
+def _scale_fn_alone(options: Namespace) -> str | None:
+    """The expression for a decay that a checkpoint has as a Python callable."""
+    given = flags(options)
+    if list(given) != ["scale_fn"] or options.schedule is not None:
+        return None
+    _refuse_step(options)
+    return str(given["scale_fn"])
+
+
+def _schedule_given(options: Namespace) -> Any:
+    """The schedule, or those of the groups, beside a source that has none."""
+    _refuse_step(options)
+    given = flags(options)
+    if options.schedule is None:
+        return schedule_of(given) if given else None
+    if given:
+        raise ValueError(
+            "The schedule must be given once. "
+            f"Received: --schedule and {', '.join(map(flag, given))}"
+        )
+    return read_record(options.schedule).schedule
+
+
+def _refuse_step(options: Namespace) -> None:
+    if options.step is not None:
+        raise ValueError(f"{options.source!r} has its own step. Received: --step {options.step}")
+
+
+def _no_schedule(what: str) -> ValueError:
+    return ValueError(
+        f"{what} has no schedule in it: give it by --schedule FILE, or by flags such as --base-lr "
+        "and --max-lr"
+    )
+
+
+def _written(record: Record, to: str, groups: int | None) -> bytes:
+    if to == "record":
+        return record.to_json().encode()
+    import torch
+
+    import clr_torch
+
+    state = clr_torch.to_state_dict(
+        record, groups=groups, of="clr_torch" if to == "torch" else "torch"
+    )
+    data = BytesIO()
+    torch.save(state, data)
+    return data.getvalue()
+
+
+READERS: dict[str, Callable[[Namespace], Record]] = {
+    "record": _of_record,
+    "torch": _of_torch,
+    "keras": _of_keras,
+    "jax": _of_jax,
+}
+KINDS = {
+    **dict.fromkeys(PARSERS, "record"),
+    **dict.fromkeys((*TORCH_FILES, ".ckpt"), "torch"),
+    **dict.fromkeys((".keras", ".h5"), "keras"),
+    ".msgpack": "jax",
+}

@@ -1,0 +1,134 @@
+"""`clr export`: the curve as data, or the schedule as code for a framework."""
+
+from __future__ import annotations
+
+import csv
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from io import BytesIO, StringIO
+from typing import Any
+
+from clr_cli import code
+from clr_cli.given import add_record, groups_of, record_given
+from clr_cli.output import as_json
+from clr_cli.parser import MOST_STEPS, count
+from clr_core.files import write
+from clr_core.record import Record
+
+CYCLES = 3
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Adds the arguments of `clr export`."""
+    parser.description = (
+        "Writes the curve as data, with all digits of float64, or code that follows the schedule.\n"
+        "The code runs as it is; put your own model into it."
+    )
+    parser.epilog = """\
+examples:
+  clr export run.json --to csv --steps 12000
+  clr export run.json --to npy --steps 12000 --out rates.npy
+  clr export run.json --to torch
+  clr export --base-lr 0.0015 --max-lr 0.006 --to optax --out schedule.py
+"""
+    add_record(parser)
+    parser.add_argument(
+        "--to", required=True, choices=[*DATA, *code.WRITERS], help="what to make of it"
+    )
+    parser.add_argument(
+        "--steps",
+        type=count(),
+        metavar="N",
+        help=f"for data: steps 0 to N-1; default: {CYCLES} cycles, at most {MOST_STEPS} steps",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="write a file; needed for npy; default: standard output"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON: what was made, and where it was written"
+    )
+
+
+def run(options: Namespace) -> int:
+    """Makes what was asked for, and prints or writes it."""
+    if options.to == "npy" and options.out is None:
+        raise ValueError("--out must be given with --to npy, which isn't text")
+    if options.to in code.WRITERS and options.steps is not None:
+        raise ValueError(f"--steps must be left out with --to {options.to}, which has no end")
+    record = record_given(options)
+    if options.to in code.WRITERS:
+        data = code.WRITERS[options.to](groups_of(record), record.step).encode()
+    else:
+        data = DATA[options.to](record, options.steps or _usual_steps(record))
+    if options.out is not None:
+        write(options.out, data)
+    text = None if options.to == "npy" else data.decode()
+    if options.json:
+        shown = text if options.out is None else None
+        print(as_json({"to": options.to, "out": options.out, "text": shown}))
+    elif options.out is None:
+        print(text, end="")
+    return 0
+
+
+def _usual_steps(record: Record) -> int:
+    longest = max(schedule.cycle_size for schedule in groups_of(record))
+    return int(min(max(CYCLES * longest, 1.0), float(MOST_STEPS)))
+
+
+def _columns(record: Record, steps: int) -> list[dict[str, list[Any]]]:
+    """For each group its steps, rates and momenta."""
+    columns = []
+    for schedule in groups_of(record):
+        column: dict[str, list[Any]] = {
+            "step": list(range(steps)),
+            "lr": [schedule.lr(step) for step in range(steps)],
+        }
+        if schedule.momentum(0) is not None:
+            column["momentum"] = [schedule.momentum(step) for step in range(steps)]
+        columns.append(column)
+    return columns
+
+
+def _csv(record: Record, steps: int) -> bytes:
+    """A line for each step; of several groups for each step of each, with the group before it."""
+    groups = _columns(record, steps)
+    names = max((list(group) for group in groups), key=len)
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    several = len(groups) > 1
+    writer.writerow(["group"] * several + names)
+    for index, group in enumerate(groups):
+        absent: list[Any] = [None] * steps
+        for row in zip(*(group.get(name, absent) for name in names), strict=True):
+            writer.writerow([index] * several + list(row))
+    return text.getvalue().encode()
+
+
+def _json(record: Record, steps: int) -> bytes:
+    """One document: the record, and for each group its columns."""
+    groups = _columns(record, steps)
+    document = {"record": record.to_dict(), "groups": groups}
+    return (as_json(document, indent=None) + "\n").encode()
+
+
+def _npy(record: Record, steps: int) -> bytes:
+    """An array of records with the fields step, lr and momentum; several groups: one row each."""
+    try:
+        import numpy as np
+    except ImportError:
+        raise ImportError("NPY needs NumPy. Install it with: pip install numpy") from None
+    groups = _columns(record, steps)
+    names = max((list(group) for group in groups), key=len)
+    types = [(name, np.int64 if name == "step" else np.float64) for name in names]
+    array = np.zeros((len(groups), steps), types)
+    array["momentum" if "momentum" in names else "lr"] = np.nan  # Where a group has none.
+    for row, group in zip(array, groups, strict=True):
+        for name, values in group.items():
+            row[name] = values
+    data = BytesIO()
+    np.save(data, array if len(groups) > 1 else array[0], allow_pickle=False)
+    return data.getvalue()
+
+
+DATA: dict[str, Callable[[Record, int], bytes]] = {"csv": _csv, "json": _json, "npy": _npy}

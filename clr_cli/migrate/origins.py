@@ -1,0 +1,178 @@
+"""The implementations that are known: their names, and the arguments that they take."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from clr_cli.migrate.names import Path
+from clr_cli.migrate.values import UNKNOWN, value_of
+
+TORCH, ADDONS, CALLBACK, BRAINTOOLS, UNREAD = "torch", "addons", "callback", "braintools", "unread"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A class of another package: what it is called, and its parameters in their order."""
+
+    name: str
+    family: str
+    parameters: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """The defaults that aren't those of `CyclicSchedule`, by the class's own names."""
+    mode: str | None = None
+    """The mode that the class stands for, where it isn't an argument."""
+    in_this_file: bool = False
+    doubt: str = ""
+    """Why this may not be the class, where the file alone doesn't say."""
+
+
+_MODES = ("mode", "gamma", "scale_fn", "scale_mode")
+_TORCH = Origin(
+    "torch.optim.lr_scheduler.CyclicLR",
+    TORCH,
+    (
+        "optimizer",
+        "base_lr",
+        "max_lr",
+        "step_size_up",
+        "step_size_down",
+        *_MODES,
+        "cycle_momentum",
+        "base_momentum",
+        "max_momentum",
+        "last_epoch",
+        "verbose",  # In older versions.
+    ),
+    {"cycle_momentum": True, "base_momentum": 0.8, "max_momentum": 0.9},
+)
+_CALLBACK = Origin(
+    "bckenstler's CyclicLR",
+    CALLBACK,
+    ("base_lr", "max_lr", "step_size", *_MODES),
+    {"base_lr": 0.001, "max_lr": 0.006},
+)
+_CONTRIB = Origin(
+    "keras_contrib.callbacks.CyclicLR", CALLBACK, _CALLBACK.parameters, _CALLBACK.defaults
+)
+_BRAINTOOLS = Origin(
+    "braintools.optim.CyclicLR",
+    BRAINTOOLS,
+    ("base_lr", "max_lr", "step_size_up", "step_size_down", *_MODES, "last_epoch"),
+    {"base_lr": 1e-3, "max_lr": 1e-2},
+)
+_BAND = ("initial_learning_rate", "maximal_learning_rate", "step_size")
+
+
+def _addons(name: str, more: tuple[str, ...], mode: str | None) -> Origin:
+    name = f"tensorflow_addons.optimizers.{name}"
+    return Origin(name, ADDONS, (*_BAND, *more, "name"), mode=mode)
+
+
+_ADDONS = {
+    "CyclicalLearningRate": _addons("CyclicalLearningRate", ("scale_fn", "scale_mode"), None),
+    "TriangularCyclicalLearningRate": _addons(
+        "TriangularCyclicalLearningRate", ("scale_mode",), "triangular"
+    ),
+    "Triangular2CyclicalLearningRate": _addons(
+        "Triangular2CyclicalLearningRate", ("scale_mode",), "triangular2"
+    ),
+    "ExponentialCyclicalLearningRate": _addons(
+        "ExponentialCyclicalLearningRate", ("scale_mode", "gamma"), "exp_range"
+    ),
+}
+_OURS = {"clr_core", "clr_torch", "clr_keras", "clr_jax"}
+_CALLBACK_MODULES = {"clr_callback", "clr"}
+
+
+def origin_of(path: Path, call: ast.Call | None) -> Origin | None:
+    """The implementation that a path leads to; None where it has nothing to do with this.
+
+    >>> origin_of(Path("tensorflow_addons.optimizers.CyclicalLearningRate"), None).family
+    'addons'
+    """
+    if path.definition is not None:
+        return _of_this_file(path)
+    module, _, name = path.dotted.rpartition(".")
+    root = module.partition(".")[0]
+    if root in _OURS or (name != "CyclicLR" and name not in _ADDONS):
+        return None
+    if name in _ADDONS:
+        return _ADDONS[name] if root == "tensorflow_addons" else _unread(path)
+    if module.startswith("torch.optim"):
+        return _TORCH
+    if root == "keras_contrib":
+        return _CONTRIB
+    if root == "braintools":
+        return _BRAINTOOLS
+    if module.rpartition(".")[2] in _CALLBACK_MODULES or _is_called_as_callback(call):
+        return Origin(
+            _CALLBACK.name,
+            CALLBACK,
+            _CALLBACK.parameters,
+            _CALLBACK.defaults,
+            doubt=f"`{module}` wasn't opened: by its name and its arguments this is bckenstler's "
+            "callback, or a copy.",
+        )
+    return _unread(path)
+
+
+def best(paths: list[Path], call: ast.Call | None) -> tuple[Origin | None, int]:
+    """Of where a name may lead, the first that is known, and how many others there are."""
+    origins = [origin for path in paths if (origin := origin_of(path, call)) is not None]
+    if not origins:
+        return None, 0
+    chosen = next((each for each in origins if each.family != UNREAD), origins[0])
+    # Only one of several star imports gave the name.
+    if all(path.starred for path in paths):
+        return chosen, 0
+    return chosen, len({each.name for each in origins} - {chosen.name})
+
+
+def _unread(path: Path) -> Origin:
+    return Origin(path.dotted.lstrip("."), UNREAD)
+
+
+def _is_called_as_callback(call: ast.Call | None) -> bool:
+    """Whether the arguments are those that only bckenstler's class has: no optimizer first."""
+    if call is None or call.args:
+        return False
+    given = {keyword.arg for keyword in call.keywords}
+    return "step_size" in given and given <= set(_CALLBACK.parameters)
+
+
+def _of_this_file(path: Path) -> Origin | None:
+    """A copy of bckenstler's class in the file itself, with the defaults that it has there."""
+    node = path.definition
+    if not isinstance(node, ast.ClassDef):
+        return None
+    bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
+    init = next(
+        (each for each in node.body if isinstance(each, ast.FunctionDef) and _is_init(each)), None
+    )
+    if init is None or "Callback" not in bases:
+        return Origin(f"{node.name} of this file", UNREAD) if node.name == "CyclicLR" else None
+    names = tuple(argument.arg for argument in init.args.args[1:])
+    known = set(_CALLBACK.parameters[:3]) <= set(names) <= set(_CALLBACK.parameters)
+    # A `gamma` without a `mode` has another meaning there.
+    if not known or ("gamma" in names and "mode" not in names):
+        return Origin(f"{node.name} of this file", UNREAD) if node.name == "CyclicLR" else None
+    values = [value_of(default, None) for default in init.args.defaults]
+    defaults = dict(zip(names[len(names) - len(values) :], values, strict=True))
+    if any(value is UNKNOWN for value in values):
+        return Origin(f"{node.name} of this file", UNREAD)
+    return Origin(
+        f"{node.name} of this file",
+        CALLBACK,
+        names,
+        defaults,
+        in_this_file=True,
+        doubt=f"The class `{node.name}` of this file (line {node.lineno}) has the parameters of "
+        "bckenstler's callback, and is taken for a copy of it.",
+    )
+
+
+def _is_init(node: ast.FunctionDef) -> bool:
+    return node.name == "__init__"

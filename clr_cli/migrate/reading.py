@@ -1,0 +1,322 @@
+"""The schedule of a call: the arguments of another class as those of `CyclicSchedule`.
+
+What the other class ignores is left out, as `CyclicSchedule` refuses it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from clr_cli.migrate.arguments import Given
+from clr_cli.migrate.finding import Caution
+from clr_cli.migrate.names import Names
+from clr_cli.migrate.origins import ADDONS, BRAINTOOLS, TORCH, Origin
+from clr_cli.migrate.scale import paper_mode, portable
+from clr_cli.migrate.source import Source
+from clr_cli.migrate.values import Argument, literal
+from clr_core import CyclicSchedule
+from clr_core.record import Record
+
+OUR_NAMES = {
+    "initial_learning_rate": "base_lr",
+    "maximal_learning_rate": "max_lr",
+    "step_size": "step_size_up",
+}
+PER_GROUP = ("base_lr", "max_lr", "base_momentum", "max_momentum")
+# Those of `CyclicSchedule`, in its order.
+PARAMETERS = (
+    "base_lr",
+    "max_lr",
+    "step_size_up",
+    "step_size_down",
+    "mode",
+    "gamma",
+    "scale_fn",
+    "scale_mode",
+    "base_momentum",
+    "max_momentum",
+)
+# An argument of one of these values says what leaving it out says.
+SAME_AS_NONE = {
+    "step_size_down": (None,),
+    "mode": ("triangular",),
+    "gamma": (1.0,),
+    "scale_fn": (None,),
+    "scale_mode": ("cycle",),
+}
+
+
+@dataclass
+class Reading:
+    """What a call says of its schedule."""
+
+    parameters: dict[str, Argument] = field(default_factory=dict)
+    momenta: dict[str, Argument] = field(default_factory=dict)
+    """Those of torch's class, which `parameters` has where they are known to cycle."""
+    cycles_momentum: Argument = field(default_factory=lambda: Argument("False", False))
+    last_epoch: Argument | None = None
+    step: Argument = field(default_factory=lambda: Argument("0", 0))
+    """How many updates came before."""
+    whole: bool = True
+    """Whether nothing is missing but values: no `**options`, no argument left to give."""
+    cautions: list[Caution] = field(default_factory=list)
+
+    def warn(self, about: str, says: str) -> None:
+        """Notes something to look at."""
+        self.cautions.append(Caution(about, says))
+
+    @property
+    def groups(self) -> int | None:
+        """How many parameter groups the boundaries are given for; None: one for all."""
+        sizes = [len(each.items) for each in self._listed() if each.items is not None]
+        return max(sizes, default=None)
+
+    def of_group(self, index: int) -> dict[str, Argument]:
+        """The parameters of one group."""
+        listed = {
+            name: self.parameters[name].items
+            for name in PER_GROUP
+            if name in self.parameters and self.parameters[name].items is not None
+        }
+        rows = {name: items[index] for name, items in listed.items() if items is not None}
+        return {**self.parameters, **rows}
+
+    def _listed(self) -> list[Argument]:
+        return [self.parameters[name] for name in PER_GROUP if name in self.parameters]
+
+
+def read(origin: Origin, given: Given, source: Source, names: Names) -> Reading:
+    """What a call of `origin` with these arguments says."""
+    reading = Reading()
+    named = {OUR_NAMES.get(name, name): argument for name, argument in given.named.items()}
+    for name, value in origin.defaults.items():
+        named.setdefault(OUR_NAMES.get(name, name), literal(value))
+    for text in given.unknown:
+        reading.warn("unknown_argument", f"{origin.name} has no parameter for `{text}`.")
+    for text in given.spread:
+        reading.warn("spread", f"What `{text}` holds isn't known here, and may change all of it.")
+    reading.whole = not (given.unknown or given.spread)
+    for name in ("base_lr", "max_lr", *(("step_size_up",) if origin.family == ADDONS else ())):
+        if name not in named:
+            reading.whole = False
+            if not given.spread:
+                reading.warn("missing", f"`{name}` isn't given.")
+    sizes = ("base_lr", "max_lr", "step_size_up", "step_size_down")
+    reading.parameters = {name: named[name] for name in sizes if name in named}
+    if origin.family not in (TORCH, BRAINTOOLS):
+        # Only these have parameter groups; elsewhere a list is no boundary.
+        reading.parameters = {
+            name: replace(argument, items=None) for name, argument in reading.parameters.items()
+        }
+    _decay(reading, origin, named, source, names)
+    if origin.family == TORCH:
+        _momenta(reading, named)
+    if origin.family == BRAINTOOLS:
+        _halves(reading)
+    _start(reading, origin, named)
+    if "verbose" in given.named:
+        reading.warn("verbose", "`verbose` is left out: torch has dropped it, and so has clr.")
+    for name, same in SAME_AS_NONE.items():
+        argument = reading.parameters.get(name)
+        if argument is not None and argument.known and argument.value in same:
+            del reading.parameters[name]
+    if len({len(each.items) for each in reading._listed() if each.items is not None}) > 1:
+        reading.whole = False
+        reading.warn("groups", "The lists must be of one length, with a number for each group.")
+    return reading
+
+
+def _decay(
+    reading: Reading, origin: Origin, named: dict[str, Argument], source: Source, names: Names
+) -> None:
+    parameters = reading.parameters
+    scale_fn = named.get("scale_fn")
+    if scale_fn is not None and not (scale_fn.known and scale_fn.value is None):
+        _custom(reading, scale_fn, named, source, names)
+        return
+    mode = literal(origin.mode) if origin.mode else named.get("mode")
+    gamma = named.get("gamma")
+    if origin.family == ADDONS:
+        if origin.mode is None:
+            reading.whole = False
+            reading.warn("missing", "`scale_fn` isn't given.")
+        _addons(reading, origin, gamma, named.get("scale_mode"))
+        return
+    if mode is not None:
+        parameters["mode"] = mode
+    ignored = mode is None or (mode.known and mode.value != "exp_range")
+    if gamma is not None and not ignored:
+        parameters["gamma"] = gamma
+        if mode is not None and not mode.known:
+            reading.warn(
+                "gamma",
+                f"`gamma` is only for mode 'exp_range': leave it out where `{mode.text}` is "
+                "another one.",
+            )
+    elif gamma is not None and not (gamma.known and gamma.value == 1.0):
+        reading.warn(
+            "gamma", f"`gamma={gamma.text}` is left out: only mode 'exp_range' ever used it."
+        )
+
+
+def _custom(
+    reading: Reading,
+    scale_fn: Argument,
+    named: dict[str, Argument],
+    source: Source,
+    names: Names,
+) -> None:
+    """A decay of one's own, which takes the place of the mode."""
+    parameters = reading.parameters
+    scale_mode = named.get("scale_mode", literal("cycle"))
+    if scale_mode.known and scale_mode.value not in ("cycle", "iterations"):
+        reading.warn(
+            "scale_mode", f"`scale_mode={scale_mode.text}` was taken for 'iterations', and is here."
+        )
+        scale_mode = literal("iterations")
+    for name, plain in (("mode", "triangular"), ("gamma", 1.0)):
+        argument = named.get(name)
+        if argument is not None and not (argument.known and argument.value == plain):
+            reading.warn(
+                name, f"`{name}={argument.text}` is left out: the `scale_fn` took its place."
+            )
+    text = None if scale_fn.node is None else portable(scale_fn.node, source, names)
+    if text is None:
+        reading.warn(
+            "scale_fn",
+            f"`scale_fn={scale_fn.text}` isn't translated. Write it as text in `x`, such as "
+            '"1 / 2 ** (x - 1)"; see the grammar in `clr_core.expression`.',
+        )
+        parameters["scale_fn"] = Argument(scale_fn.text)
+        parameters["scale_mode"] = scale_mode
+        return
+    paper = paper_mode(text, scale_mode.value) if scale_mode.known else None
+    if paper is not None:
+        reading.warn("scale_fn", f"`scale_fn={scale_fn.text}` is a mode of the paper.")
+        parameters |= {name: literal(value) for name, value in paper.items()}
+        return
+    reading.warn(
+        "scale_fn", f"`scale_fn={scale_fn.text}` is written as text, which every framework runs."
+    )
+    parameters["scale_fn"] = literal(text)
+    parameters["scale_mode"] = scale_mode
+
+
+def _addons(
+    reading: Reading, origin: Origin, gamma: Argument | None, scale_mode: Argument | None
+) -> None:
+    """TensorFlow Addons' three classes hand their own decay what `scale_mode` says."""
+    parameters = reading.parameters
+    usual = "iterations" if origin.mode == "exp_range" else "cycle"
+    if origin.mode is None or origin.mode == "triangular":
+        return  # A constant doesn't depend on what it is handed.
+    if scale_mode is not None and not scale_mode.known:
+        reading.whole = False
+        reading.warn(
+            "scale_mode",
+            f"`scale_mode={scale_mode.text}` isn't known. What stands here is for {usual!r}.",
+        )
+    # As there: what isn't "cycle" is "iterations".
+    handed = usual if scale_mode is None or not scale_mode.known else scale_mode.value
+    handed = "cycle" if handed == "cycle" else "iterations"
+    if handed == usual:
+        parameters["mode"] = literal(origin.mode)
+        if gamma is not None:
+            parameters["gamma"] = gamma
+        return
+    if origin.mode == "triangular2":
+        text = "0.5 ** (x - 1)"
+        parameters["scale_fn"] = literal(text)
+        reading.warn(
+            "scale_mode",
+            "With scale_mode='iterations' the band halves with each step and not with each cycle: "
+            "after some 30 steps the rate stays at its lower boundary. If that isn't meant, write "
+            "mode='triangular2' in place of the `scale_fn`.",
+        )
+    elif gamma is None or gamma.known:
+        text = f"{1.0 if gamma is None else gamma.value!r} ** x"
+        parameters["scale_fn"] = literal(text)
+    else:
+        parameters["scale_fn"] = Argument(f'str({gamma.text}) + " ** x"')
+    parameters["scale_mode"] = literal(handed)
+
+
+def _momenta(reading: Reading, named: dict[str, Argument]) -> None:
+    reading.cycles_momentum = named["cycle_momentum"]
+    momenta = {name: named[name] for name in ("base_momentum", "max_momentum")}
+    reading.momenta = momenta
+    if not reading.cycles_momentum.known:
+        reading.whole = False
+        reading.warn(
+            "momentum",
+            f"`cycle_momentum={reading.cycles_momentum.text}` isn't known. Where it is true, the "
+            "schedule has "
+            + " and ".join(f"{name}={argument.text}" for name, argument in momenta.items())
+            + ".",
+        )
+    elif reading.cycles_momentum.value:
+        reading.parameters |= momenta
+
+
+def _halves(reading: Reading) -> None:
+    """Where the halves of a cycle differ, braintools computes something else."""
+    up = reading.parameters.get("step_size_up", literal(2000))
+    down = reading.parameters.get("step_size_down", literal(None))
+    if down.text == up.text or (down.known and down.value in (None, up.value)):
+        return
+    reading.warn(
+        "curve",
+        "Where the halves of a cycle differ, the rate of braintools falls as fast as it rises, and "
+        "jumps. What stands here is the cycle that its documentation describes.",
+    )
+
+
+def _start(reading: Reading, origin: Origin, named: dict[str, Argument]) -> None:
+    last = named.get("last_epoch")
+    if last is None or origin.family not in (TORCH, BRAINTOOLS):
+        return
+    # torch's constructor goes on to the step after `last_epoch`, that of braintools doesn't.
+    ahead = 1 if origin.family == TORCH else 0
+    if last.known and last.value == -ahead:
+        return
+    reading.last_epoch = last
+    if type(last.value) is int and last.value >= -ahead:
+        reading.step = Argument(str(last.value + ahead), last.value + ahead)
+    else:
+        plain = last.text.replace(".", "").isidentifier()
+        text = last.text if plain else f"({last.text})"
+        reading.step = Argument(f"{text} + 1" if ahead else text)
+
+
+def schedules_of(reading: Reading) -> CyclicSchedule | tuple[CyclicSchedule, ...] | None:
+    """The schedule, or one for each group; None where the file doesn't say all of it.
+
+    What `CyclicSchedule` warns of becomes a caution.
+
+    Raises:
+        TypeError, ValueError: `CyclicSchedule` refuses it.
+    """
+    if not reading.whole:
+        return None
+    groups = reading.groups
+    rows = [reading.of_group(index) for index in range(groups or 1)]
+    if not all(each.known for row in rows for each in row.values()):
+        return None
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        schedules = tuple(
+            CyclicSchedule(**{name: argument.value for name, argument in row.items()})
+            for row in rows
+        )
+    for said in dict.fromkeys(str(each.message) for each in heard):
+        reading.warn("mode", said)
+    return schedules[0] if groups is None else schedules
+
+
+def record_of(reading: Reading, schedules: Any) -> dict[str, Any] | None:
+    """The portable record, where both the schedule and the step are known."""
+    if schedules is None or not reading.step.known:
+        return None
+    return Record(schedules, reading.step.value).to_dict()

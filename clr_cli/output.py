@@ -1,0 +1,75 @@
+"""What a command prints: tables, JSON and errors in a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+LONGEST = 2000  # Characters of an error.
+
+
+def one_line(text: str) -> str:
+    r"""The text without line ends, nor what would control a terminal.
+
+    >>> one_line("broken:\n  'a\x1b[2J'")
+    "broken: 'a\\x1b[2J'"
+    """
+    words = " ".join(text.split())
+    shown = "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in words
+    )
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
+
+
+def error_line(error: BaseException | str) -> str:
+    """What an error says, in one line.
+
+    >>> error_line(FileNotFoundError(2, "No such file or directory", "run.json"))
+    "'run.json': No such file or directory"
+    """
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{error.filename!r}: {error.strerror}"
+    return one_line(text or type(error).__name__)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    r"""Lines with the columns aligned at the right; floats with all their digits.
+
+    >>> print("\n".join(table(["step", "lr"], [[0, 0.001], [2000, 0.006]])))
+    step     lr
+       0  0.001
+    2000  0.006
+    """
+    cells = [list(head), *([_cell(each) for each in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in cells
+    ]
+
+
+def as_json(document: object, indent: int | None = 2) -> str:
+    """The document as JSON for people and tools; a number that isn't finite is null.
+
+    >>> print(as_json({"lr": float("inf")}))
+    {
+      "lr": null
+    }
+    """
+    return json.dumps(_finite(document), indent=indent, allow_nan=False)
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else value if isinstance(value, str) else repr(value)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    if isinstance(value, float) and value - value != 0.0:
+        return None
+    return value

@@ -1,0 +1,77 @@
+"""A parser of arguments whose errors take one line, and the kinds of arguments that it reads."""
+
+from __future__ import annotations
+
+import argparse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+MOST_STEPS = 1_000_000
+"""How many steps a command computes at most: about a second."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's own, but for one line in place of the usage where something is wrong."""
+
+    def __init__(self, **options: object) -> None:
+        options["formatter_class"] = argparse.RawDescriptionHelpFormatter
+        super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        """Says what is wrong, in one line, and ends with 2."""
+        from clr_cli.output import one_line
+
+        self.exit(2, f"{self.prog}: {one_line(message)}. See {self.prog} --help\n")
+
+
+def count(least: int = 1, most: int = MOST_STEPS) -> Callable[[str], int]:
+    """Reads an integer in these bounds.
+
+    >>> count()("12")
+    12
+    """
+
+    def read(text: str) -> int:
+        # An int of 5,000 digits would be an error of its own.
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+        if number is None or not least <= number <= most:
+            raise argparse.ArgumentTypeError(
+                f"must be an integer from {least} to {most}. Received: {text!r}"
+            )
+        return number
+
+    return read
+
+
+def steps(text: str) -> list[int]:
+    """Reads a list of steps.
+
+    >>> steps("0,2000,4000")
+    [0, 2000, 4000]
+    """
+    return [_step(part.strip()) for part in text.split(",")]
+
+
+def step_range(text: str) -> range:
+    """Reads a range of steps, as Python's own: the stop isn't part of it.
+
+    >>> step_range("0:4000:1000")
+    range(0, 4000, 1000)
+    """
+    parts = [_step(part) for part in text.split(":")]
+    if not 2 <= len(parts) <= 3 or parts[-1] == 0 or parts[0] >= parts[1]:
+        raise argparse.ArgumentTypeError(
+            f"must be START:STOP or START:STOP:STRIDE. Received: {text!r}"
+        )
+    found = range(*parts)
+    if len(found) > MOST_STEPS:
+        raise argparse.ArgumentTypeError(
+            f"must have at most {MOST_STEPS} steps. Received: {text!r}"
+        )
+    return found
+
+
+_step = count(0, 2**53)

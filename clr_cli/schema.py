@@ -1,0 +1,29 @@
+"""`clr schema`: the JSON Schema of a record."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from clr_core.files import write
+from clr_core.record import schema
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Adds the arguments of `clr schema`."""
+    parser.description = "Prints the JSON Schema (2020-12) of a record, for editors and validators."
+    parser.epilog = """\
+examples:
+  clr schema
+  clr schema --out record.schema.json
+"""
+    parser.add_argument("--out", metavar="FILE", help="write it into a file")
+    parser.add_argument("--json", action="store_true", help="nothing: the schema is JSON anyway")
+
+
+def run(options: Namespace) -> int:
+    """Prints or writes the schema."""
+    if options.out is None:
+        print(schema(), end="")
+    else:
+        write(options.out, schema().encode())
+    return 0

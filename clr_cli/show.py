@@ -1,0 +1,152 @@
+"""`clr show`: the cycles of a schedule, and its values at steps or in epochs."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import islice
+from typing import Any
+
+from clr_cli.cycles import cycle_of, cycles
+from clr_cli.given import add_record, groups_of, record_given
+from clr_cli.output import as_json, table
+from clr_cli.parser import count, step_range, steps
+from clr_core import CyclicSchedule
+from clr_core.record import schedule_id
+
+CYCLES = 5
+MOST_CYCLES = 100_000
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Adds the arguments of `clr show`."""
+    parser.description = (
+        "Shows a schedule: its cycles, or its values at steps, or in epochs.\n"
+        "Steps and cycles are counted from 0, epochs from 1; rates have all their digits."
+    )
+    parser.epilog = """\
+examples:
+  clr show run.json
+  clr show run.json --epochs 24 --steps-per-epoch 500
+  clr show --base-lr 0.0015 --max-lr 0.006 --mode triangular2 --at 0,2000,6000
+"""
+    add_record(parser)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--at", type=steps, metavar="STEPS", help="values at these steps, such as 0,2000,4000"
+    )
+    which.add_argument(
+        "--range",
+        type=step_range,
+        metavar="START:STOP:STRIDE",
+        help="values at these steps, such as 0:4000:100; STOP isn't one of them",
+    )
+    which.add_argument(
+        "--cycles",
+        type=count(1, MOST_CYCLES),
+        metavar="N",
+        help=f"the first N cycles; default: {CYCLES}",
+    )
+    which.add_argument("--epochs", type=count(), metavar="N", help="the first N epochs")
+    parser.add_argument(
+        "--steps-per-epoch", type=count(1, 2**53), metavar="K", help="updates in an epoch"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: Namespace) -> int:
+    """Prints what was asked for."""
+    if (options.epochs is None) != (options.steps_per_epoch is None):
+        raise ValueError("--epochs and --steps-per-epoch must be given together")
+    record = record_given(options)
+    schedules = groups_of(record)
+    shown = [_shown(schedule, record.step, options) for schedule in schedules]
+    if options.json:
+        print(as_json({"schedules": shown}))
+        return 0
+    for group, (schedule, each) in enumerate(zip(schedules, shown, strict=True)):
+        if group:
+            print()
+        if len(schedules) > 1:
+            print(f"group {group}")
+        print("\n".join(_lines(schedule, each)))
+    return 0
+
+
+def _shown(schedule: CyclicSchedule, step: int, options: Namespace) -> dict[str, Any]:
+    document = {
+        "id": schedule_id(schedule),
+        "schedule": schedule.to_dict(),
+        **_value(schedule, step),
+    }
+    at = options.at or options.range
+    if at is not None:
+        return document | {"values": [_value(schedule, each) for each in at]}
+    if options.epochs is not None:
+        return document | _epochs(schedule, options.epochs, options.steps_per_epoch)
+    return document | {"cycles": _cycles(schedule, options.cycles or CYCLES)}
+
+
+def _value(schedule: CyclicSchedule, step: int) -> dict[str, Any]:
+    value = {"step": step, "cycle": cycle_of(schedule, step), "lr": schedule.lr(step)}
+    momentum = schedule.momentum(step)
+    return value if momentum is None else value | {"momentum": momentum}
+
+
+def _cycles(schedule: CyclicSchedule, most: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "cycle": each.index,
+            "first": each.first,
+            "turn": each.turn,
+            "last": each.last,
+            "lr_first": schedule.lr(each.first),
+            "lr_turn": schedule.lr(each.turn),
+            "lr_last": schedule.lr(each.last),
+        }
+        for each in islice(cycles(schedule), most)
+    ]
+
+
+def _epochs(schedule: CyclicSchedule, epochs: int, size: int) -> dict[str, Any]:
+    total = epochs * size
+    if total > 2**53:
+        raise ValueError(
+            "--epochs times --steps-per-epoch must be at most 2**53. "
+            f"Received: {epochs} times {size}"
+        )
+    rows = []
+    for epoch in range(epochs):
+        first, last = epoch * size, (epoch + 1) * size - 1
+        rows.append(
+            {
+                "epoch": epoch + 1,
+                "first": first,
+                "last": last,
+                "cycle": cycle_of(schedule, first),
+                "lr_first": schedule.lr(first),
+                "lr_last": schedule.lr(last),
+            }
+        )
+    return {
+        "steps": total,
+        "whole_cycles": float(Fraction(total) / Fraction(schedule.cycle_size)),
+        "epochs": rows,
+    }
+
+
+def _lines(schedule: CyclicSchedule, shown: dict[str, Any]) -> list[str]:
+    now = f"{shown['step']}, in cycle {shown['cycle']}: lr {shown['lr']!r}"
+    if "momentum" in shown:
+        now += f", momentum {shown['momentum']!r}"
+    lines = [f"schedule  {schedule!r}", f"id        {shown['id']}", f"step      {now}"]
+    if "epochs" in shown:
+        lines.append(f"training  {shown['steps']} steps, {shown['whole_cycles']:g} cycles")
+    rows = next(shown[name] for name in ("values", "epochs", "cycles") if name in shown)
+    return [*lines, "", *_table(rows)]
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> list[str]:
+    head = [name.replace("_", " ") for name in rows[0]]
+    return table(head, [list(row.values()) for row in rows])

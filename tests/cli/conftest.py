@@ -1,0 +1,141 @@
+"""The command `clr` in this process and in one of its own, and files for it to read."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from clr_cli.main import main
+from clr_core import CyclicSchedule
+from clr_core.record import Record
+
+SCHEDULE = CyclicSchedule(
+    base_lr=0.0015, max_lr=0.006, mode="triangular2", base_momentum=0.8, max_momentum=0.95
+)
+OTHER = CyclicSchedule(base_lr=0.0015, max_lr=0.005, mode="triangular2")
+FRACTIONAL = CyclicSchedule(base_lr=0.001, max_lr=0.01, step_size_up=2.5, step_size_down=1.25)
+RECORD = Record(SCHEDULE, step=1500)
+GROUPS = Record([SCHEDULE, OTHER], step=1500)
+
+# The tests run with -P: where this process found its packages is where its children look.
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+CLR = (sys.executable, "-P", "-m", "clr_cli")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The working folder, with the files that a user has."""
+    RECORD.write(tmp_path / "run.json")
+    Record(OTHER).write(tmp_path / "other.json")
+    GROUPS.write(tmp_path / "groups.json")
+    (tmp_path / "other.yaml").write_text(Record(OTHER).to_json())
+    rows = [f"{step},{SCHEDULE.lr(step)!r}" for step in range(0, 9000, 50)]
+    (tmp_path / "log.csv").write_text("\n".join(["step,lr", *rows, ""]))
+    (tmp_path / "train.py").write_text(
+        "from torch.optim.lr_scheduler import CyclicLR\n"
+        "scheduler = CyclicLR(optimizer, 0.0015, 0.006, cycle_momentum=False)\n"
+    )
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "net.py").write_text(
+        "import torch\n\n"
+        "def make(o):\n"
+        "    return torch.optim.lr_scheduler.CyclicLR(o, 0.1, 0.5, cycle_momentum=False)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def clr(capfd, monkeypatch):
+    """Runs the command here: `clr("show", "run.json").out`."""
+
+    def run(*arguments, stdin=""):
+        data = stdin if isinstance(stdin, bytes) else stdin.encode()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        code = main(list(arguments))
+        out, err = capfd.readouterr()
+        return SimpleNamespace(code=code, out=out, err=err)
+
+    return run
+
+
+@pytest.fixture
+def refused(clr):
+    """What the command says in its one line where something is wrong, after its name."""
+
+    def run(*arguments, stdin=""):
+        done = clr(*arguments, stdin=stdin)
+        assert (done.code, done.out) == (2, "")
+        return said(done.err)
+
+    return run
+
+
+def said(err):
+    """The one line of an error, after the name of the command."""
+    assert err.endswith("\n")
+    line = err.removesuffix("\n")
+    assert line.isprintable()  # Hence one line, which leaves a terminal as it is.
+    name, _, text = line.partition(": ")
+    assert name.split()[0] == "clr"
+    assert "Traceback" not in text
+    return text
+
+
+@pytest.fixture
+def data(clr):
+    """The one JSON document that the command prints."""
+
+    def run(*arguments, code=0, **options):
+        done = clr(*arguments, "--json", **options)
+        assert (done.code, done.err) == (code, "")
+        return json.loads(done.out)
+
+    return run
+
+
+@pytest.fixture
+def process():
+    """Runs the command in a process of its own; `before` is put before it."""
+
+    def run(*arguments, before=(), env=None, **options):
+        return subprocess.run(
+            [*before, *CLR, *arguments],
+            env={**ENVIRONMENT, **(env or {})},
+            **{"capture_output": True, "text": True, "timeout": 120, **options},
+        )
+
+    return run
+
+
+@pytest.fixture
+def in_one_process(folder):
+    """Runs commands in a process with a framework, in the working folder."""
+
+    def run(commands, prepare="", check="", **env):
+        script = Path(__file__).with_name("in_one_process.py")
+        done = subprocess.run(
+            [sys.executable, "-P", "-W", "ignore", str(script)],
+            input=json.dumps({"prepare": prepare, "commands": commands, "check": check}),
+            env={**ENVIRONMENT, **env},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        first, *checked = done.stdout.splitlines()
+        results = [
+            SimpleNamespace(code=code, out=out, err=err) for code, out, err in json.loads(first)
+        ]
+        return results, [json.loads(line) for line in checked]
+
+    return run

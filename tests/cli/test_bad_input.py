@@ -1,0 +1,226 @@
+"""Files of all kinds that are wrong, and disks that are full: one line, code 2, nothing harmed."""
+
+import os
+import pickle
+import resource
+import shutil
+import subprocess
+from importlib import import_module
+
+import pytest
+
+from .conftest import RECORD, said
+
+RECORD_TEXT = RECORD.to_json()
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.mkdir, ("was-run",)
+
+
+CONTENTS = {
+    "empty": b"",
+    "cut": RECORD_TEXT[:200].encode(),
+    "zeros": b"\0" * 5000,
+    "binary": bytes(range(256)) * 20,
+    "PNG": b"\x89PNG\r\n\x1a\n" + bytes(100),
+    "pickle": pickle.dumps(Hostile()),
+    "deep": b"[" * 200_000,
+    "deep mappings": b'{"a":' * 200_000,
+    "long": b'{"format": "' + b"x" * 10**6,
+    "two": (RECORD_TEXT * 2).encode(),
+    "UTF-16": RECORD_TEXT.encode("utf-16"),
+    "controls": b'{"format": "\x1b[2J", "\\u001b[2J\\n": "\\u0007"}',
+}
+# How each command reads a file; the last one is always the one that is wrong.
+READ_RECORD = {
+    "show": ("show", "{}.json"),
+    "plot": ("plot", "{}.json"),
+    "compare": ("compare", "run.json", "{}.json"),
+    "compare, first": ("compare", "{}.json", "run.json"),
+    "export": ("export", "--to", "csv", "{}.json"),
+    "convert": ("convert", "{}.json"),
+    "convert, schedule": ("convert", "models", "--schedule", "{}.json"),
+    "verify": ("verify", "{}.json", "log.csv"),
+}
+
+
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
+@pytest.mark.parametrize("arguments", READ_RECORD.values(), ids=READ_RECORD)
+def test_no_record(folder, refused, arguments, content):
+    (folder / "wrong.json").write_bytes(content)
+    text = refused(*(each.format("wrong") for each in arguments))
+    assert text.startswith("'wrong.json' must be a record: ")
+    assert len(text) < 1000
+    assert not (folder / "was-run").exists()
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".toml"])
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
+def test_no_record_in_other_forms(folder, refused, suffix, content):
+    # A list of JSON is YAML too, and what is cut short may be complete.
+    (folder / f"wrong{suffix}").write_bytes(content)
+    assert refused("show", f"wrong{suffix}").startswith(f"'wrong{suffix}' must be a record: ")
+
+
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
+def test_no_log(folder, refused, content):
+    (folder / "wrong.csv").write_bytes(content)
+    assert "wrong.csv" in refused("verify", "run.json", "wrong.csv")
+    assert not (folder / "was-run").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"step,lr\n0,x\n",
+        b"step,lr\nx,0.1\n",
+        b"step,lr\n-1,0.1\n",
+        b"step,lr\n0\n",
+        b'step,lr\n0,"0.1\n',
+        b"step,lr,lr\n0,1,2\n",
+        b"step,lr\n",
+        b'[{"step": 1, "lr": {"a": 1}}]',
+        b'[{"step": 1e999, "lr": 1}]',
+        b'{"step": 1}\n{"step"',
+    ],
+)
+def test_logs_that_are_wrong_somewhere(folder, refused, content):
+    (folder / "wrong.csv").write_bytes(content)
+    refused("verify", "run.json", "wrong.csv")
+
+
+@pytest.mark.parametrize("name", ["zeros", "binary", "PNG", "pickle", "deep", "UTF-16"])
+def test_no_python(folder, clr, name):
+    (folder / "wrong.py").write_bytes(CONTENTS[name])
+    done = clr("migrate", "wrong.py")
+    assert (done.code, done.out) == (2, "Nothing found.\n")
+    assert said(done.err).startswith("`wrong.py`")
+    assert not (folder / "was-run").exists()
+
+
+READ = {
+    **READ_RECORD,
+    "verify, log": ("verify", "run.json", "{}.json"),
+    "migrate": ("migrate", "{}.json"),
+}
+
+
+@pytest.mark.parametrize("arguments", READ.values(), ids=READ)
+@pytest.mark.parametrize("kind", ["missing", "folder", "pipe", "loop", "device", "below", "long"])
+def test_no_file(folder, clr, arguments, kind):
+    path = folder / "wrong.json"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "loop":
+        path.symlink_to(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    name = {"below": "run.json/wrong", "long": "x" * 300}.get(kind, "wrong")
+    done = clr(*(each.format(name) for each in arguments))
+    if kind == "folder" and arguments[0] == "migrate":
+        assert done.out == "Nothing found.\n"
+        return
+    assert done.code == 2
+    if kind == "folder" and arguments == READ["convert"]:
+        assert said(done.err).startswith("An optax state has no schedule in it")
+        return
+    if arguments[0] != "migrate":
+        assert done.out == ""
+    assert f"{name}.json" in said(done.err)
+
+
+@pytest.mark.parametrize("arguments", READ.values(), ids=READ)
+def test_a_gigabyte_takes_no_memory(folder, process, arguments):
+    """Half of it can't even be had."""
+    with open("wrong.json", "wb") as file:
+        file.write(b"{")
+        file.truncate(2**30)  # With a hole in it: takes no disk.
+    limit = ("prlimit", f"--as={2**29}") if shutil.which("prlimit") else ()
+    # OpenBLAS asks for memory for each core, whether or not anything is computed.
+    env = {"OPENBLAS_NUM_THREADS": "1"}
+    done = process(*(each.format("wrong") for each in arguments), before=limit, env=env)
+    assert done.returncode == 2
+    assert "wrong.json" in said(done.stderr)
+    assert "emory" not in done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("prlimit"), reason="nothing here limits memory")
+@pytest.mark.parametrize("arguments", [("show", "-"), ("migrate", "-")])
+def test_standard_input_without_end(process, arguments):
+    with open("/dev/zero") as endless:
+        done = process(*arguments, before=("prlimit", f"--as={2**29}"), stdin=endless)
+    assert done.returncode == 2
+    assert said(done.stderr) == "Standard input may have at most 1048576 bytes"
+
+
+# Root may do anything: a child that was root becomes nobody.
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if not os.geteuid() else ()
+WRITE = {
+    "plot": ("plot", "run.json", "--out", "there.svg"),
+    "export": ("export", "run.json", "--to", "csv", "--out", "there.svg"),
+    "export npy": ("export", "run.json", "--to", "npy", "--out", "there.svg"),
+    "convert": ("convert", "run.json", "--out", "there.json"),
+    "verify": ("verify", "run.json", "log.csv", "--plot", "there.svg"),
+    "schema": ("schema", "--out", "there.svg"),
+}
+
+
+@pytest.fixture
+def there(folder):
+    """The files that are there before a command writes."""
+    for name in ("there.svg", "there.json"):
+        (folder / name).write_text("what was there")
+    before = sorted(folder.iterdir())
+    yield folder
+    for name in ("there.svg", "there.json"):
+        assert (folder / name).read_text() == "what was there"
+    assert sorted(folder.iterdir()) == before  # Nothing is left behind.
+
+
+@pytest.mark.parametrize("arguments", WRITE.values(), ids=WRITE)
+def test_a_file_that_may_not_grow(there, process, arguments):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
+
+    # Else matplotlib would write its list of fonts under that limit too, and leave it cut.
+    import_module("matplotlib.font_manager")
+    done = process(*arguments, preexec_fn=limit)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "File too large" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("arguments", WRITE.values(), ids=WRITE)
+def test_folders_that_are_not_there(there, refused, arguments):
+    *others, name = arguments
+    assert refused(*others, f"nowhere/{name}") == f"'nowhere/{name}': No such file or directory"
+
+
+@pytest.mark.parametrize("arguments", [WRITE["export"], WRITE["convert"], WRITE["schema"]])
+@pytest.mark.skipif(not os.geteuid() and not shutil.which("setpriv"), reason="root may write all")
+def test_no_permission(there, process, arguments):
+    there.chmod(0o555)
+    # Root's own folders above are closed to others, so that the path is the current one.
+    try:
+        done = process(*arguments, before=NOBODY, cwd=there)
+    finally:
+        there.chmod(0o700)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said(done.stderr) == f"'{arguments[-1]}': Permission denied"
+
+
+def test_a_full_disk(folder, process):
+    """A file system of three pages, of which the record takes one and a filler another."""
+    private = ["unshare", "--mount", *([] if not os.geteuid() else ["--map-root-user"])]
+    (folder / "disk").mkdir()
+    script = "mount -t tmpfs -o size=8k tmpfs disk && echo old > disk/there.json && "
+    script += 'echo x > disk/filler && "$0" "$@"; code=$?; cat disk/there.json; ls disk; exit $code'
+    tried = [*private, "sh", "-c", script, "true"]
+    if shutil.which("unshare") is None or subprocess.run(tried, capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a file system")
+    done = process("convert", "run.json", "--out", "disk/there.json", before=tried[:-1])
+    assert (done.returncode, done.stdout) == (2, "old\nfiller\nthere.json\n")
+    assert said(done.stderr) == "'disk/there.json': No space left on device"

@@ -1,0 +1,145 @@
+"""`clr compare`: what differs in two records, where first, and where the most."""
+
+import numpy as np
+import pytest
+
+import oracle
+from clr_cli.compare import float32_ulps
+from clr_core import CyclicSchedule
+from clr_core.conformance import float32
+from clr_core.record import Record
+
+from .conftest import GROUPS, OTHER, RECORD, SCHEDULE
+
+
+def test_equal_records(folder, clr, data):
+    done = clr("compare", "other.json", "other.yaml")
+    assert (done.code, done.out, done.err) == (0, "The records are equal.\n", "")
+    assert data("compare", "other.json", "other.yaml")["equal"] is True
+
+
+def test_one_schedule_is_a_list_of_one(folder, clr):
+    Record([SCHEDULE], step=1500).write("list.json")
+    assert clr("compare", "run.json", "list.json").code == 0
+
+
+def test_what_differs(folder, data):
+    found = data("compare", "run.json", "other.json", code=1)
+    assert found["equal"] is False
+    assert found["record"] == {"step": [1500, 0]}
+    (group,) = found["groups"]
+    assert group["parameters"] == {
+        "max_lr": [0.006, 0.005],
+        "base_momentum": [0.8, None],
+        "max_momentum": [0.95, None],
+    }
+    assert group["steps"] == 12_000
+    assert group["momentum"] is None
+
+
+def exact(schedule, steps):
+    return [oracle.lr(schedule.to_dict(), step) for step in range(steps)]
+
+
+@pytest.mark.parametrize(
+    ("other", "steps"),
+    [
+        (OTHER, 400),
+        (CyclicSchedule(base_lr=0.0015, max_lr=0.006, step_size_up=100), 500),
+        (CyclicSchedule(base_lr=0.0015, max_lr=0.006, mode="exp_range", gamma=0.999), 300),
+    ],
+)
+def test_where_the_rates_differ(folder, data, other, steps):
+    """The first step and the largest difference are those of the oracle's exact curves."""
+    plain = CyclicSchedule(base_lr=0.0015, max_lr=0.006)
+    Record(plain).write("a.json")
+    Record(other).write("b.json")
+    (group,) = data("compare", "a.json", "b.json", "--steps", str(steps), code=1)["groups"]
+    left, right = exact(plain, steps), exact(other, steps)
+    apart = [abs(x - y) for x, y in zip(left, right, strict=True)]
+    assert group["lr"]["different"] == sum(map(bool, apart))
+    assert group["lr"]["first"]["step"] == next(step for step in range(steps) if apart[step])
+    largest = group["lr"]["largest"]
+    assert largest["step"] == apart.index(max(apart))
+    assert float32(largest["a"]) == oracle.to_float32(left[largest["step"]])
+    assert float32(largest["b"]) == oracle.to_float32(right[largest["step"]])
+    # Both rates and their difference are rounded to float64.
+    assert largest["difference"] == pytest.approx(float(max(apart)), rel=1e-12)
+    bits = [int(np.float32(largest[name]).view(np.int32)) for name in "ab"]
+    assert largest["float32_ulps"] == abs(bits[0] - bits[1])
+
+
+def test_other_parameters_of_the_same_curve(folder, clr, data):
+    """The first cycle of triangular2 is that of triangular: what differs are the parameters."""
+    Record(CyclicSchedule(base_lr=0.1, max_lr=0.5)).write("a.json")
+    Record(CyclicSchedule(base_lr=0.1, max_lr=0.5, mode="triangular2")).write("b.json")
+    done = clr("compare", "a.json", "b.json", "--steps", "4000")
+    assert done.code == 1
+    assert done.out.endswith("lr: the same at steps 0 to 3999\n")
+    (group,) = data("compare", "a.json", "b.json", code=1)["groups"]
+    assert group["lr"]["first"]["step"] == 4001
+
+
+def test_momenta(folder, data):
+    momenta = {"base_momentum": 0.8, "max_momentum": 0.9}
+    Record(CyclicSchedule(base_lr=0.1, max_lr=0.5, **momenta)).write("a.json")
+    Record(CyclicSchedule(base_lr=0.1, max_lr=0.5, **momenta | {"max_momentum": 0.95})).write(
+        "b.json"
+    )
+    (group,) = data("compare", "a.json", "b.json", code=1)["groups"]
+    assert group["lr"] is None
+    assert group["momentum"]["first"]["step"] == 0
+    assert group["momentum"]["largest"]["difference"] == pytest.approx(0.05)
+
+
+def test_groups(folder, clr, data):
+    Record([SCHEDULE, SCHEDULE, SCHEDULE], step=1500).write("three.json")
+    found = data("compare", "groups.json", "three.json", code=1)
+    assert found["record"] == {"groups": [2, 3]}
+    assert [bool(group["parameters"]) for group in found["groups"]] == [False, True]
+    printed = clr("compare", "groups.json", "three.json").out
+    assert printed.startswith("groups: 2 and 3\ngroup 0: the schedules are equal\ngroup 1: ")
+
+
+def test_text(folder, clr):
+    Record(CyclicSchedule(base_lr=0.25, max_lr=0.5, step_size_up=2)).write("a.json")
+    Record(CyclicSchedule(base_lr=0.25, max_lr=0.75, step_size_up=2), step=3).write("b.json")
+    assert clr("compare", "a.json", "b.json", "--steps", "4").out == (
+        "step: 0 and 3\n"
+        "parameter    A     B\n"
+        "   max_lr  0.5  0.75\n"
+        "lr: differs at 3 of 4 steps\n"
+        "  first at step 1: 0.375 and 0.5\n"
+        "  most at step 2: 0.5 and 0.75, 0.25 apart (4194304 float32 ulps)\n"
+    )
+
+
+def test_not_a_number_is_itself(folder, data):
+    broken = {"base_lr": 0.0, "step_size_up": 1, "scale_fn": "1 / (x - 4)"}
+    Record(CyclicSchedule(max_lr=1.0, **broken)).write("a.json")
+    Record(CyclicSchedule(max_lr=2.0, **broken)).write("b.json")
+    (group,) = data("compare", "a.json", "b.json", "--steps", "20", code=1)["groups"]
+    # The odd steps but for 7, the peak of cycle 4, where the expression divides by 0.
+    assert group["lr"]["different"] == 9
+
+
+def test_standard_input(folder, clr, refused):
+    assert clr("compare", "-", "run.json", stdin=RECORD.to_json()).code == 0
+    assert clr("compare", "run.json", "-", stdin=GROUPS.to_json()).code == 1
+    assert refused("compare", "-", "-") == "A and B can't both be read from standard input"
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [(0.5, 0.25), (-1e-45, 1e-45), (0.1, 0.1 + 1e-9), (1e39, 3e38), (0.0, -0.0)]
+)
+def test_ulps_are_numpys(a, b):
+    """As many steps of `nextafter` as NumPy needs; a million at most are worth the walk."""
+    with np.errstate(over="ignore"):
+        low, high = sorted((np.float32(a), np.float32(b)))
+    ulps = float32_ulps(a, b)
+    if ulps < 1000:
+        for _ in range(ulps):
+            low = np.nextafter(low, np.float32(np.inf))
+        assert low == high
+    else:
+        assert ulps == int(high.view(np.int32)) - int(low.view(np.int32))

@@ -1,0 +1,301 @@
+"""`clr convert`: checkpoints of real frameworks, read and written; the run goes on where it was."""
+
+import json
+
+import pytest
+
+import oracle
+from clr_core import CyclicSchedule
+from clr_core.conformance import float32
+from clr_core.record import Record
+
+from .conftest import GROUPS, RECORD, SCHEDULE
+
+PLAIN = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=20)
+MAKE_TORCH = """
+import torch
+from clr_core import CyclicSchedule
+from clr_torch import CyclicLR
+
+def trained(scheduler_of, groups=1, **options):
+    layers = [torch.nn.Linear(2, 2) for _ in range(groups)]
+    optimizer = torch.optim.SGD([{"params": each.parameters()} for each in layers], **options)
+    scheduler = scheduler_of(optimizer)
+    for _ in range(23):
+        optimizer.step()
+        scheduler.step()
+    return scheduler
+
+plain = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=20)
+ours = trained(lambda optimizer: CyclicLR.from_schedule(optimizer, plain))
+torch.save({"epoch": 3, "scheduler": ours.state_dict()}, "ours.pt")
+theirs = torch.optim.lr_scheduler.CyclicLR
+theirs = trained(lambda o: theirs(o, 0.001, 0.006, 20, cycle_momentum=False))
+torch.save(theirs.state_dict(), "theirs.pt")
+torch.save({"a": ours.state_dict(), "b": theirs.state_dict()}, "both.ckpt")
+called = trained(lambda o: CyclicLR(o, 0.001, 0.006, 20, scale_fn=lambda x: 1 / x,
+                                    cycle_momentum=False))
+torch.save(called.state_dict(), "called.pt")
+
+import os, pickle
+from pathlib import Path
+
+class Hostile:
+    def __reduce__(self):
+        return os.mkdir, ("was-run",)
+
+torch.save({"scheduler": Hostile()}, "hostile.pt")
+Path("pickle.pt").write_bytes(pickle.dumps(Hostile()))
+whole = Path("ours.pt").read_bytes()
+Path("cut.pt").write_bytes(whole[: len(whole) // 2])
+Path("empty.pt").write_bytes(b"")
+Path("text.pt").write_text("{}")
+with open("huge.pt", "wb") as file:
+    file.truncate(2**30)
+torch.save({"weights": torch.ones(3)}, "foreign.pt")
+"""
+HOSTILE = ("hostile", "pickle", "cut", "empty", "text", "huge", "foreign", "missing")
+TORCH_COMMANDS = {
+    "ours": ["convert", "ours.pt"],
+    "theirs": ["convert", "theirs.pt", "--out", "theirs.json"],
+    "piped": ["convert", "ours.pt", "--json"],
+    "both": ["convert", "both.ckpt"],
+    "key": ["convert", "both.ckpt", "--key", "b"],
+    "no expression": ["convert", "called.pt"],
+    "expression": ["convert", "called.pt", "--scale-fn", "1 / x"],
+    "flags": ["convert", "ours.pt", "--max-lr", "1", "--base-lr", "0"],
+    "step": ["convert", "ours.pt", "--step", "1"],
+    "to torch": ["convert", "run.json", "--to", "torch", "--out", "run.pt"],
+    "to groups": ["convert", "groups.json", "--to", "torch", "--out", "groups.pt"],
+    "to torch's own": ["convert", "ours.pt", "--to", "torch-cyclic", "--out", "own.pt"],
+    "as many groups": ["convert", "ours.pt", "--to", "torch", "--groups", "2", "--out", "two.pt"],
+    "to and fro": ["convert", "run.pt"],
+    "groups, to and fro": ["convert", "groups.pt"],
+    "own, to and fro": ["convert", "own.pt"],
+    **{name: ["convert", f"{name}.pt", "--out", "there.json"] for name in HOSTILE},
+}
+GO_ON = """
+import json, torch
+from clr_core.record import Record
+from clr_torch import CyclicLR
+
+def rates(name, scheduler_of, groups=1):
+    layers = [torch.nn.Linear(2, 2) for _ in range(groups)]
+    optimizer = torch.optim.SGD(
+        [{"params": each.parameters()} for each in layers], lr=0.001, momentum=0.9
+    )
+    scheduler = scheduler_of(optimizer)
+    scheduler.load_state_dict(torch.load(name, weights_only=True))
+    used = []
+    for _ in range(30):
+        optimizer.step()
+        scheduler.step()
+        used.append(scheduler.get_last_lr())
+    return used
+
+def ours(name):
+    return lambda optimizer: CyclicLR.from_schedule(optimizer, Record.read(name).schedule)
+
+theirs = torch.optim.lr_scheduler.CyclicLR
+print(json.dumps({
+    "run.pt": rates("run.pt", ours("run.json")),
+    "groups.pt": rates("groups.pt", ours("groups.json"), 2),
+    "two.pt": rates("two.pt", ours("theirs.json"), 2),
+    "own.pt": rates("own.pt", lambda o: theirs(o, 1.0, 2.0, cycle_momentum=False)),
+}))
+"""
+
+
+def test_torch(folder, in_one_process):
+    """Out of checkpoints of ours and of torch's own class, and into ones that these load."""
+    (folder / "there.json").write_text("what was there")
+    results, (used,) = in_one_process(list(TORCH_COMMANDS.values()), MAKE_TORCH, GO_ON)
+    done = dict(zip(TORCH_COMMANDS, results, strict=True))
+    expected = Record(PLAIN, step=23)
+    for name, record in {
+        "ours": expected,
+        "key": expected,
+        "expression": Record(
+            CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=20, scale_fn="1 / x"), 23
+        ),
+        "to and fro": RECORD,
+        "groups, to and fro": GROUPS,
+        "own, to and fro": expected,
+    }.items():
+        assert (done[name].code, done[name].err) == (0, ""), name
+        assert Record.from_json(done[name].out) == record, name
+    assert (done["theirs"].code, done["theirs"].out) == (0, "")
+    assert Record.read("theirs.json") == expected
+    assert json.loads(done["piped"].out) == {
+        "record": expected.to_dict(),
+        "to": "record",
+        "out": None,
+    }
+    for name, reason in {
+        "both": "'both.ckpt' must hold the state of a CyclicLR: There must be one state, or a --k",
+        "no expression": "'called.pt' must hold the state of a CyclicLR: A `scale_fn` that is a Py",
+        "flags": "'ours.pt' has its own schedule: leave out --schedule and flags",
+        "step": "'ours.pt' has its own step. Received: --step 1",
+    }.items():
+        assert (done[name].code, done[name].out) == (2, ""), name
+        assert done[name].err.startswith(f"clr convert: {reason}"), done[name].err
+        assert done[name].err.count("\n") == 1
+    for name in HOSTILE:
+        assert (done[name].code, done[name].out) == (2, ""), name
+        assert done[name].err.startswith(f"clr convert: '{name}.pt'"), done[name].err
+        assert done[name].err.removesuffix("\n").isprintable()
+    assert (folder / "there.json").read_text() == "what was there"
+    assert not (folder / "was-run").exists()
+    for name, schedules, start in (
+        ("run.pt", [SCHEDULE], 1500),
+        ("groups.pt", GROUPS.schedule, 1500),
+        ("two.pt", [PLAIN, PLAIN], 23),
+        ("own.pt", [PLAIN], 23),
+    ):
+        for index, row in enumerate(used[name], start=start + 1):
+            right = [oracle.to_float32(oracle.lr(each.to_dict(), index)) for each in schedules]
+            assert list(map(float32, row)) == right, (name, index)
+
+
+MAKE_KERAS = """
+import keras
+import clr_keras
+from clr_core import CyclicSchedule
+
+plain = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=20)
+model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
+model.compile(keras.optimizers.Adam(clr_keras.CyclicLR(plain)), loss="mse")
+model.optimizer.build(model.trainable_variables)
+for _ in range(23):
+    model.optimizer.apply([keras.ops.zeros(each.shape) for each in model.trainable_variables])
+model.save("model.keras")
+model.save_weights("model.weights.h5")
+"""
+KERAS_COMMANDS = {
+    "model": ["convert", "model.keras"],
+    "weights": ["convert", "model.weights.h5", "--schedule", "plain.json"],
+    "by flags": [
+        *("convert", "model.weights.h5", "--base-lr", "0.001", "--max-lr", "0.006"),
+        *("--step-size-up", "20"),
+    ],
+    "no schedule": ["convert", "model.weights.h5"],
+    "twice": ["convert", "model.weights.h5", "--schedule", "plain.json", "--max-lr", "1"],
+    "its own": ["convert", "model.keras", "--schedule", "plain.json"],
+    "key": ["convert", "model.keras", "--key", "a"],
+    "foreign": ["convert", "run.json", "--from", "keras"],
+    "hostile": ["convert", "zeros.keras"],
+}
+
+
+def test_keras(folder, in_one_process):
+    Record(PLAIN).write("plain.json")
+    (folder / "zeros.keras").write_bytes(b"\0" * 10_000)
+    results, _ = in_one_process(list(KERAS_COMMANDS.values()), MAKE_KERAS, KERAS_BACKEND="jax")
+    done = dict(zip(KERAS_COMMANDS, results, strict=True))
+    for name in ("model", "weights", "by flags"):
+        assert (done[name].code, done[name].err) == (0, ""), name
+        assert Record.from_json(done[name].out) == Record(PLAIN, step=23), name
+    for name, reason in {
+        "no schedule": "A file of weights has no schedule in it: give it by --schedule FILE, or by",
+        "twice": "The schedule must be given once. Received: --schedule and --max-lr",
+        "its own": "'model.keras' must be a run with a CyclicLR: it has a schedule in it",
+        "key": "--key must be left out where SOURCE is of Keras",
+        "foreign": "'run.json' must be a ",
+        "hostile": "'zeros.keras' must be a ",
+    }.items():
+        assert (done[name].code, done[name].out) == (2, ""), name
+        assert done[name].err.startswith(f"clr convert: {reason}"), done[name].err
+        assert done[name].err.count("\n") == 1
+
+
+MAKE_JAX = """
+import flax.serialization
+import jax.numpy as jnp
+import optax
+import orbax.checkpoint
+from pathlib import Path
+from clr_core import CyclicSchedule
+from clr_jax import cyclic_lr
+
+plain = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=20)
+params = {"weights": jnp.ones(3)}
+optimizer = optax.adam(cyclic_lr(plain))
+state = optimizer.init(params)
+for _ in range(23):
+    _, state = optimizer.update(params, state)
+saved = {"params": params, "opt_state": state, "other": optimizer.init(params)}
+with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+    checkpointer.save(Path("saved").absolute(), {"params": params, "opt_state": state})
+Path("state.msgpack").write_bytes(flax.serialization.to_bytes({"opt_state": state}))
+Path("two.msgpack").write_bytes(flax.serialization.to_bytes(saved))
+Path("cut.msgpack").write_bytes(Path("two.msgpack").read_bytes()[:-5])
+"""
+SIZES = ["--base-lr", "0.001", "--max-lr", "0.006", "--step-size-up", "20"]
+JAX_COMMANDS = {
+    "folder": ["convert", "saved", "--schedule", "plain.json"],
+    "file": ["convert", "state.msgpack", *SIZES],
+    "two": ["convert", "two.msgpack", *SIZES],
+    "key": ["convert", "two.msgpack", *SIZES, "--key", "opt_state.1.count"],
+    "cut": ["convert", "cut.msgpack", *SIZES],
+    "foreign": ["convert", "models", *SIZES],
+    "step": ["convert", "saved", *SIZES, "--step", "3"],
+    "groups": ["convert", "saved", "--schedule", "groups.json"],
+}
+
+
+def test_jax(folder, in_one_process):
+    Record(PLAIN).write("plain.json")
+    results, _ = in_one_process(list(JAX_COMMANDS.values()), MAKE_JAX)
+    done = dict(zip(JAX_COMMANDS, results, strict=True))
+    for name in ("folder", "file", "key"):
+        assert (done[name].code, done[name].err) == (0, ""), name
+        assert Record.from_json(done[name].out) == Record(PLAIN, step=23), name
+    for name, reason in {
+        "two": "'two.msgpack' must hold an optax state: `opt_state` must have one step, or --key m",
+        "cut": "'cut.msgpack' must hold an optax state: it isn't a whole file of msgpack",
+        "foreign": "'models' must hold an optax state: there is no pytree of orbax in it",
+        "step": "'saved' has its own step. Received: --step 3",
+        "groups": "'saved' must hold an optax state: --schedule must be one, or one for each label",
+    }.items():
+        assert (done[name].code, done[name].out) == (2, ""), name
+        assert done[name].err.startswith(f"clr convert: {reason}"), done[name].err
+        assert done[name].err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["run.json", "--key", "a"], "--key must be left out where SOURCE is a record"),
+        (["run.json", "--schedule", "a"], "--schedule must be left out where SOURCE is a record"),
+        (["run.json", "--groups", "2"], "--groups must be left out with --to record"),
+        (["run.json", "--to", "torch"], "--out must be given with --to torch, which isn't text"),
+        (
+            ["run.json", "--out", "run.pt"],
+            "--out must end in .json with --to record. Received: --out run.pt. The other forms are "
+            "torch, torch-cyclic",
+        ),
+        (
+            ["run.json", "--to", "torch", "--out", "run.json"],
+            "--out must end in .pt, .pth or .bin with --to torch. Received: --out run.json. ",
+        ),
+        (["run.h5p"], "SOURCE must end in .json, .yaml, .yml, .toml, .pt, .pth, .bin, .ckpt, .ker"),
+        (["--from", "torch"], "SOURCE must be a file with --from torch"),
+        (["-", "--from", "jax"], "SOURCE must be a file with --from jax"),
+        (["models"], "An optax state has no schedule in it: give it by --schedule FILE, or by fla"),
+        (["nothing.json"], "'nothing.json': No such file or directory"),
+    ],
+)
+def test_refusals(folder, refused, arguments, reason):
+    before = sorted(folder.iterdir())
+    assert refused("convert", *arguments).startswith(reason)
+    assert sorted(folder.iterdir()) == before
+
+
+def test_flags_become_a_record(folder, clr):
+    done = clr("convert", "--base-lr", "0.1", "--max-lr", "0.5", "--step", "7", "--out", "new.json")
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert Record.read("new.json") == Record(CyclicSchedule(base_lr=0.1, max_lr=0.5), step=7)
+
+
+def test_yaml_becomes_json(folder, clr):
+    assert Record.from_json(clr("convert", "other.yaml").out) == Record.read("other.json")

@@ -1,0 +1,108 @@
+"""Every example runs: those in `--help`, and those on the page about the command."""
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from clr_cli.main import COMMANDS
+from clr_core import CyclicSchedule
+from clr_core.record import Record
+
+from .conftest import CLR, ENVIRONMENT, RECORD
+
+PLAIN = CyclicSchedule(base_lr=0.0015, max_lr=0.006, mode="triangular2")
+PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
+
+
+@pytest.fixture
+def shell(folder, tmp_path_factory):
+    """Runs a line as a user would, with `clr` on the path: its output, and its exit code."""
+    bin = tmp_path_factory.mktemp("bin")
+    command = bin / "clr"
+    command.write_text(f'#!/bin/sh\nexec {shlex.join(CLR)} "$@"\n')
+    command.chmod(0o755)
+    path = os.pathsep.join([str(bin), os.environ["PATH"]])
+
+    def run(line):
+        done = subprocess.run(
+            ["sh", "-c", line],
+            env={**ENVIRONMENT, "PATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+        )
+        return done.stdout, done.returncode
+
+    return run
+
+
+def examples(help):
+    return re.findall(r"^  (clr .*)$", help.partition("examples:\n")[2], re.MULTILINE)
+
+
+# What each command answers about the files of the examples.
+NO = {"compare": 1}
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "convert"])
+def test_examples_of_help(folder, clr, command):
+    found = examples(clr(command, "--help").out)
+    assert found
+    for line in found:
+        name, *arguments = shlex.split(line)
+        done = clr(*arguments)
+        assert (name, done.code, done.err) == ("clr", NO.get(command, 0), ""), line
+        if "--out" in arguments:
+            assert (folder / arguments[arguments.index("--out") + 1]).stat().st_size > 100
+        else:
+            assert done.out
+
+
+def test_examples_of_convert(folder, clr, in_one_process):
+    """In one process, since each would import torch; a second command of a pipe is run here."""
+    lines = [line.split(" | clr ") for line in examples(clr("convert", "--help").out)]
+    first = [shlex.split(line)[1:] for line, *_ in lines]
+    make = ["convert", "run.json", "--to", "torch", "--out", "checkpoint.pt"]
+    (made, *results), _ = in_one_process([make, *first])
+    assert made.code == 0, made.err
+    for (_, *piped), done in zip(lines, results, strict=True):
+        assert (done.code, done.err) == (0, "")
+        for line in piped:
+            assert clr(*shlex.split(line), stdin=done.out).out.startswith("schedule  CyclicSch")
+    assert any(piped for _, *piped in lines)
+    assert Record.read("run.json") == RECORD  # It came back out of the checkpoint.
+    assert (folder / "scheduler.pt").stat().st_size > 100
+
+
+def commands(page):
+    """The commands in the console blocks, each with what it prints and its exit code."""
+    for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            line, _, output = part.partition("\n")
+            output, code = re.subn(r"^\[1\]\n", "", output, flags=re.MULTILINE)
+            yield line, output, code
+
+
+def test_the_page(folder, shell):
+    """In one folder, in the order of the page; an ellipsis stands for anything."""
+    rows = [f"{step},{PLAIN.lr(step)!r}" for step in range(0, 9000, 50)]
+    (folder / "log.csv").write_text("\n".join(["step,lr", *rows, ""]))
+    count = 0
+    for line, expected, code in commands(PAGE.read_text(encoding="utf-8")):
+        count += 1
+        pattern = re.escape(expected).replace("…", ".*")
+        output, given = shell(line)
+        assert re.fullmatch(pattern, output, re.DOTALL), f"$ {line}\n{output}"
+        assert given == code, line
+    assert count > 10
+
+
+def test_the_page_names_every_command():
+    text = PAGE.read_text(encoding="utf-8")
+    for name, line in COMMANDS.items():
+        assert re.search(rf"`clr {name}`.* \| {re.escape(line)} \|", text), name

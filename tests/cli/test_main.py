@@ -1,0 +1,211 @@
+"""What every command does alike: help, exit codes, errors of one line, pipes and encodings."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from clr_cli.main import COMMANDS, import_command, main
+
+FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "optax", "numpy", "matplotlib", "plotext"}
+
+
+def test_help_names_every_command(clr):
+    done = clr("--help")
+    assert (done.code, done.err) == (0, "")
+    for name, line in COMMANDS.items():
+        assert f"    {name} " in done.out
+        assert line.split()[0] in done.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_json_and_an_example(clr, command):
+    done = clr(command, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"usage: clr {command} ")
+    assert "--json" in done.out
+    assert f"examples:\n  clr {command}" in done.out
+    assert done.out.isascii()
+
+
+def test_help_loads_no_framework_and_little_else():
+    code = (
+        "import sys; before = set(sys.modules); from clr_cli.main import main; main(['--help'])\n"
+        "print(*sorted(set(sys.modules) - before), sep='\\n', file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{code}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {name.partition(".")[0] for name in done.stderr.split()}
+    assert "clr_cli" in loaded
+    assert not loaded & (FRAMEWORKS | {"clr_core", "dataclasses", "json", "importlib"})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "run.json"],
+        ["compare", "run.json", "other.json"],
+        ["export", "run.json", "--to", "torch"],
+        ["convert", "run.json"],
+        ["migrate", "train.py"],
+        ["verify", "run.json", "log.csv"],
+        ["schema"],
+        ["plot", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_what_needs_no_framework_loads_none(folder, arguments):
+    code = (
+        "import sys; from clr_cli.main import main; main(sys.argv[1:])\n"
+        f"print(*({FRAMEWORKS!r} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+    )
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+
+
+def test_version(clr):
+    done = clr("--version")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("clr ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([], "the following arguments are required: COMMAND. See clr --help"),
+        (["shwo"], "argument COMMAND: invalid choice: 'shwo' (choose from 'show', 'plot', "),
+        (["show", "--bse-lr", "1"], "unrecognized arguments: --bse-lr. See clr show --help"),
+        (["show", "--base", "1"], "unrecognized arguments: --base. See clr show --help"),
+        (["show", "--base-lr", "x"], "argument --base-lr: invalid float value: 'x'. See clr show"),
+        (["show", "a\nb\x1b[2J.json"], r"'a\nb\x1b[2J.json': No such file or directory"),
+        (["show", "--at", "\x1b[2J"], "argument --at: must be an integer from 0 to 9007199254740"),
+        (
+            ["compare", "run.json"],
+            "the following arguments are required: B. See clr compare --help",
+        ),
+    ],
+)
+def test_errors_take_one_line(folder, refused, arguments, reason):
+    assert refused(*arguments).startswith(reason)
+
+
+def test_python_m_is_the_command(folder, process):
+    done = process("compare", "run.json", "run.json")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "The records are equal.\n", "")
+    done = process("compare", "run.json", "other.json")
+    assert (done.returncode, done.stderr) == (1, "")
+    done = process("compare", "run.json", "nothing.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "clr compare: 'nothing.json': No such file or directory\n"
+
+
+@pytest.mark.parametrize("arguments", [["show", "run.json"], ["--help"]])
+def test_nobody_reads_on(folder, process, arguments):
+    """As in `clr show run.json | head -1`: no complaint, and the exit code of other commands."""
+    read, write = os.pipe()
+    os.close(read)
+    # Without a buffer, argparse itself sees the broken pipe, and says nothing.
+    env = {"PYTHONUNBUFFERED": ""}
+    done = process(*arguments, stdout=write, capture_output=False, stderr=-1, env=env)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no full disk to test")
+def test_full_disk_where_the_output_goes(folder, process):
+    with open("/dev/full", "w") as full:
+        done = process("show", "run.json", stdout=full, capture_output=False, stderr=-1)
+    assert (done.returncode, done.stderr) == (2, "clr show: [Errno 28] No space left on device\n")
+
+
+def test_without_any_output(folder, process):
+    closed = ["sh", "-c", 'exec "$@" >&- 2>&- <&-', "sh"]
+    assert process("show", "run.json", before=closed).returncode == 0
+    assert process("show", "-", before=closed).returncode == 2
+
+
+def test_interrupted(folder, process):
+    """Ctrl-C while it waits for its input."""
+    started = subprocess.Popen(
+        [sys.executable, "-P", "-c", _WAITS],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What runs in the background is started with this signal ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert started.stdout.readline() == "reading\n"
+    started.send_signal(signal.SIGINT)
+    out, err = started.communicate(timeout=60)
+    assert (started.returncode, out, err) == (130, "", "")
+
+
+_WAITS = """
+import sys
+from clr_cli import given, main
+class Waiting:
+    def __init__(self, buffer):
+        self.buffer = self
+        self.inner = buffer
+    def read(self, size):
+        print("reading", flush=True)
+        return self.inner.read(size)
+sys.stdin = Waiting(sys.stdin.buffer)
+sys.exit(main.main(["show", "-"]))
+"""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-16"])
+def test_any_encoding_of_the_output(folder, process, encoding):
+    code = (folder / "train.py").read_text().replace("optimizer", "optimi\u1e93er")
+    (folder / "train.py").write_text(code, encoding="utf-8")
+    env = {"PYTHONIOENCODING": encoding}
+    for arguments in (["plot", "run.json"], ["migrate", "train.py"], ["show", "\u2020.json"]):
+        done = process(*arguments, env=env, text=False)
+        assert done.returncode == (2 if "\u2020.json" in arguments else 0), done.stderr
+        written = (done.stderr if done.returncode else done.stdout).decode(encoding)
+        assert "Traceback" not in written
+        if arguments[0] == "migrate":
+            assert ("optimi\\u1e93er" if encoding == "ascii" else "optimi\u1e93er") in written
+
+
+def test_no_colours_nor_controls_in_a_pipe(folder, process):
+    for arguments in (["show", "run.json"], ["plot", "groups.json"], ["migrate", "train.py"]):
+        done = process(*arguments, env={"FORCE_COLOR": "1", "TERM": "xterm-256color"})
+        assert done.returncode == 0
+        assert done.stdout.replace("\n", "").isprintable()
+
+
+def test_warnings_take_one_line(folder, process):
+    done = process("show", "--base-lr", "1", "--max-lr", "2", "--mode", "exp_range")
+    assert done.returncode == 0
+    assert done.stderr.startswith("clr show: ")
+    assert done.stderr.count("\n") == 1
+    assert ".py" not in done.stderr
+
+
+def test_an_error_of_our_own_is_not_hidden(monkeypatch):
+    """What isn't about the input keeps its traceback."""
+    monkeypatch.setattr(import_command("schema"), "run", lambda options: {}["key"])
+    with pytest.raises(KeyError):
+        main(["schema"])
+
+
+def test_options_may_stand_between_the_files(folder, clr):
+    there = clr("compare", "run.json", "--json", "other.json")
+    assert (there.code, json.loads(there.out)["equal"]) == (1, False)
+    assert clr("verify", "run.json", "--json", "log.csv").code == 0

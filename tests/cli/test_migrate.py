@@ -1,0 +1,993 @@
+"""What `clr migrate` reads out of Python files, none of which it executes."""
+
+import ast
+import asyncio
+import json
+import math
+import string
+import sys
+from pathlib import Path
+
+import pytest
+
+import migrate_cases as cases
+from clr_cli.migrate import as_json, as_text, migrate, read_source
+from clr_core import CyclicSchedule
+from clr_core.conformance import float32
+from clr_core.record import Record
+
+TORCH = "torch.optim.lr_scheduler.CyclicLR"
+ADDONS = "tensorflow_addons.optimizers."
+CALLBACK = "bckenstler's CyclicLR"
+IMPORTED = "from torch.optim.lr_scheduler import CyclicLR\n"
+
+
+def _one(source, to="torch"):
+    (finding,) = migrate(source, "train.py", to)
+    return finding
+
+
+def _about(finding):
+    return [each.about for each in finding.warnings]
+
+
+FORMS = {
+    "import torch": ("import torch", "torch.optim.lr_scheduler.CyclicLR(o, 1, 2)", TORCH),
+    "import a submodule": (
+        "import torch.optim.lr_scheduler",
+        "torch.optim.lr_scheduler.CyclicLR(o, 1, 2)",
+        TORCH,
+    ),
+    "import as": ("import torch.optim.lr_scheduler as S", "S.CyclicLR(o, 1, 2)", TORCH),
+    "from torch": ("from torch import optim", "optim.lr_scheduler.CyclicLR(o, 1, 2)", TORCH),
+    "from optim as": ("from torch.optim import lr_scheduler as l", "l.CyclicLR(o, 1, 2)", TORCH),
+    "from as": ("from torch.optim.lr_scheduler import CyclicLR as C", "C(o, 1, 2)", TORCH),
+    "star": (
+        "from torch.optim.lr_scheduler import *\nfrom utils import *",
+        "CyclicLR(o, 1, 2)",
+        TORCH,
+    ),
+    "alias": ("import torch\nl = torch.optim.lr_scheduler\nC = l.CyclicLR", "C(o, 1, 2)", TORCH),
+    "conditional": (
+        "try:\n    from torch.optim.lr_scheduler import CyclicLR\nexcept ImportError:\n"
+        "    CyclicLR = None",
+        "CyclicLR(o, 1, 2)",
+        TORCH,
+    ),
+    "in a function": (
+        "def f(o):\n    from torch.optim.lr_scheduler import CyclicLR",
+        "    return CyclicLR(o, 1, 2)",
+        TORCH,
+    ),
+    "in a method": (
+        "import torch\nclass T:\n    torch = None\n    def f(self, o):",
+        "        self.s = torch.optim.lr_scheduler.CyclicLR(o, 1, 2)",
+        TORCH,
+    ),
+    "a dict on the spot": (IMPORTED, "CyclicLR(o, **{'base_lr': 1, 'max_lr': 2})", TORCH),
+    "addons": (
+        "import tensorflow_addons as tfa",
+        "tfa.optimizers.TriangularCyclicalLearningRate(1, 2, 3)",
+        f"{ADDONS}TriangularCyclicalLearningRate",
+    ),
+    "addons, the class": (
+        "from tensorflow_addons.optimizers import Triangular2CyclicalLearningRate as T",
+        "T(1, 2, 3)",
+        f"{ADDONS}Triangular2CyclicalLearningRate",
+    ),
+    "addons, the module": (
+        "from tensorflow_addons.optimizers import cyclical_learning_rate as c",
+        "c.ExponentialCyclicalLearningRate(1, 2, 3, gamma=.5)",
+        f"{ADDONS}ExponentialCyclicalLearningRate",
+    ),
+    "addons, star": (
+        "from tensorflow_addons.optimizers import *",
+        "CyclicalLearningRate(1, 2, 3, lambda x: 1.)",
+        f"{ADDONS}CyclicalLearningRate",
+    ),
+    "the callback": ("from clr_callback import CyclicLR", "CyclicLR(1, 2)", CALLBACK),
+    "the callback, star": ("from clr_callback import *", "CyclicLR(1, 2)", CALLBACK),
+    "the callback, deeper": ("from lib.clr_callback import CyclicLR", "CyclicLR(1, 2)", CALLBACK),
+    "the callback, relative": ("from .clr import CyclicLR", "CyclicLR(1, 2)", CALLBACK),
+    "the callback, its module": ("import clr_callback as c", "c.CyclicLR(1, 2)", CALLBACK),
+    "the callback, by its arguments": (
+        "from my.callbacks import CyclicLR",
+        "CyclicLR(base_lr=1, max_lr=2, step_size=3)",
+        CALLBACK,
+    ),
+    "keras-contrib": (
+        "from keras_contrib.callbacks import CyclicLR",
+        "CyclicLR(1, 2)",
+        "keras_contrib.callbacks.CyclicLR",
+    ),
+    "braintools": (
+        "import braintools as bts",
+        "bts.optim.CyclicLR(1, 2)",
+        "braintools.optim.CyclicLR",
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_of_import_is_found(form):
+    head, call, origin = FORMS[form]
+    source = f"# comment\n{head}\n{call}\n"
+    finding = _one(source)
+    assert finding.origin == origin
+    assert finding.line == finding.end_line == len(source.splitlines())
+    assert finding.code in call
+    assert finding.record["schedule"]["max_lr"] == 2
+
+
+OTHERS = {
+    "a function of this name": f"{IMPORTED}def CyclicLR(*args): ...\nCyclicLR(o, 1, 2)",
+    "a parameter of this name": f"{IMPORTED}def f(CyclicLR):\n    CyclicLR(o, 1, 2)",
+    "bound anew in the function": f"{IMPORTED}def f():\n    CyclicLR = g()\n    CyclicLR(o, 1, 2)",
+    "a loop's": f"{IMPORTED}for CyclicLR in all_of_them:\n    pass\n".replace("for", "x = 1\nfor"),
+    "a comprehension's": f"{IMPORTED}[CyclicLR(o, 1, 2) for CyclicLR in all_of_them]",
+    "clr's own": "from clr_torch import CyclicLR\nCyclicLR(o, 1, 2)",
+    "clr_keras": "import clr_keras\nclr_keras.CyclicLR(schedule)",
+    "an attribute": "self.CyclicLR(o, 1, 2)",
+    "bound nowhere": "CyclicLR(o, 1, 2)",
+    "another class of torch": "import torch\ntorch.optim.lr_scheduler.StepLR(o, 1)",
+    "in a text": "'''from torch.optim.lr_scheduler import CyclicLR; CyclicLR(o, 1, 2)'''",
+    "imported only": IMPORTED,
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_only_has_the_name_is_left_alone(name):
+    assert migrate(OTHERS[name], "train.py", "torch") == []
+
+
+def test_the_last_meaning_of_a_name_counts():
+    source = (
+        f"{IMPORTED}CyclicLR(o, 1, 2)\nCyclicLR = 3\nCyclicLR(o, 1, 2)\n{IMPORTED}CyclicLR(o, 3, 4)"
+    )
+    assert [each.line for each in migrate(source, "train.py", "torch")] == [2, 6]
+
+
+def test_a_name_that_may_be_two_things_is_said():
+    source = (
+        "if fast:\n    from torch.optim.lr_scheduler import CyclicLR\nelse:\n"
+        "    from keras_contrib.callbacks import CyclicLR\nCyclicLR(o, 1, 2)"
+    )
+    finding = _one(source)
+    assert finding.origin == TORCH
+    assert "origin" in _about(finding)
+
+
+@pytest.mark.parametrize("name", cases.all_cases())
+def test_the_record_is_the_schedule_that_the_call_means(name):
+    source, means = cases.all_cases()[name]
+    several = isinstance(means, list)
+    expected = [CyclicSchedule(**each) for each in (means if several else [means])]
+    for to in ("torch", "keras", "jax"):
+        finding = _one(source, to)
+        record = Record.from_dict(finding.record)
+        assert record == Record(expected if several else expected[0])
+        ast.parse(finding.replacement)
+
+
+@pytest.mark.parametrize(
+    ("last_epoch", "step"), [("-1", 0), ("0", 1), ("4", 5), ("N", 8), ("epoch", None), ("-2", None)]
+)
+def test_the_record_is_at_the_step_of_the_next_update(last_epoch, step):
+    source = f"{IMPORTED}N = 7\nCyclicLR(o, 1, 2, last_epoch={last_epoch})"
+    record = _one(source).record
+    assert (record and record["step"]) == step
+
+
+def test_braintools_counts_from_its_last_epoch():
+    assert _one(cases.braintools_source("last_epoch=4")).record["step"] == 4
+
+
+@pytest.mark.parametrize(
+    "argument", ["args.lr", "lr()", "LR * x", "float('nan')", "1e-3 if a else 2", "LR", "f'{1}'"]
+)
+def test_what_is_not_a_literal_is_shown_as_it_is(argument):
+    source = f"{IMPORTED}CyclicLR(o, base_lr={argument}, max_lr=2)"
+    for to in ("torch", "keras", "jax"):
+        finding = _one(source, to)
+        assert finding.record is None
+        assert finding.arguments["base_lr"] == argument
+        assert f"base_lr={argument}" in finding.replacement
+
+
+@pytest.mark.parametrize(
+    ("before", "value"),
+    [
+        ("LR = 0.5", 0.5),
+        ("LR: float = 0.5", 0.5),
+        ("LR = -0.5 + 1", 0.5),
+        ("LR = 1 / 2\nHR = LR", 0.5),
+        ("LR = 0.5\nLR = 0.5", None),
+        ("LR = 0.5\nLR += 1", None),
+        ("LR = 0.5\ndel LR", None),
+        ("if fast:\n    LR = 0.5", None),
+        ("for LR in range(3): pass", None),
+        ("LR = 0.5\ndef f():\n    global LR\n    LR = 2", None),
+        ("LR = 0.5\nwith f() as LR: pass", None),
+        ("LR = 0.5\nimport LR", None),
+        ("LR = BASE = 0.5", None),
+        ("LR, BASE = 0.5, 1", None),
+        ("BASE = 0.5\nLR = BASE", None),
+        ("LR = f()", None),
+        ("LR = 9 ** 9 ** 9", None),
+        ("(LR := 0.5)", None),
+        ("class T:\n    LR = 0.5", None),
+        ("match x:\n    case {'a': 1, **LR}: pass", None),
+    ],
+)
+def test_a_constant_of_the_module_is_followed_where_it_is_one(before, value):
+    finding = _one(f"{IMPORTED}{before}\nCyclicLR(o, LR, 2)")
+    assert finding.arguments["base_lr"] == "LR"
+    assert (finding.record and finding.record["schedule"]["base_lr"]) == value
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "def f(LR):\n    CyclicLR(o, LR, 2)",
+        "def f():\n    LR = 1\n    CyclicLR(o, LR, 2)",
+        "f = lambda LR: CyclicLR(o, LR, 2)",
+        "[CyclicLR(o, LR, 2) for LR in rates]",
+        "class T:\n    LR = 1\n    s = CyclicLR(o, LR, 2)",
+    ],
+)
+def test_a_constant_is_not_taken_for_another_of_its_name(use):
+    assert _one(f"{IMPORTED}LR = 0.5\n{use}").record is None
+
+
+SCALES = {
+    "lambda x: 1 / x": "1 / x",
+    "lambda n: 0.5 * (1 + np.sin(n * np.pi / 2.))": "0.5 * (1 + sin(x * pi / 2.0))",
+    "lambda n: math.exp(-n / 1000)": "exp(-x / 1000)",
+    "lambda n: exp(-n)": "exp(-x)",
+    "lambda n: math.pow(0.5, n - 1) * 0.5": "0.5 ** (x - 1) * 0.5",
+    "lambda n: pow(0.5, +n) + 1 / (1 + abs(n))": "0.5 ** x + 1 / (1 + abs(x))",
+    "lambda n: max(0.1, 1 - n / HALF)": "max(0.1, 1 - x / 50)",
+    "lambda n: torch.tanh(n) ** 2": "tanh(x) ** 2",
+    "lambda n: math.e ** -float(n)": "e ** (-x)",
+    "decay": "1 / (1 + x)",
+    "named": "1 / x ** 2",
+}
+UNTRANSLATED = {
+    "lambda n: 0.5 if n > 3 else 1",
+    "lambda n: n // 2",
+    "lambda n: 1 / n + noise()",
+    "lambda n: np.random.rand() * n",
+    "lambda n: my.sin(n)",
+    "lambda n, m=2: 1 / n",
+    "lambda *n: 1 / n[0]",
+    "lambda n: math.log(n, 2)",
+    "lambda n: pow(n, 2, 3)",
+    "lambda n: 1 / (1 + gamma * n)",
+    "lambda n: (0 - 1) ** 0.5 * n",
+    "twice",
+    "decorated",
+    "make()",
+    "args.scale",
+}
+SCALE_HEAD = """\
+import math
+import numpy as np
+import torch
+import my
+from math import exp
+HALF = 50
+gamma = 1
+gamma = 2
+def decay(cycle):
+    '''A decay.'''
+    return 1 / (1 + cycle)
+named = lambda c: 1 / c ** 2
+def twice(cycle):
+    cycle = cycle + 1
+    return cycle
+@my.decorator
+def decorated(cycle):
+    return cycle
+"""
+
+
+@pytest.mark.parametrize("function", SCALES)
+def test_a_scale_fn_in_the_grammar_is_translated(function):
+    source = f"{SCALE_HEAD}{IMPORTED}CyclicLR(o, 1, 2, scale_fn={function})"
+    finding = _one(source)
+    expected = CyclicSchedule(base_lr=1, max_lr=2, scale_fn=SCALES[function], **cases.MOMENTA)
+    assert Record.from_dict(finding.record) == Record(expected)
+    # The text computes what the function computed.
+    namespace = {"my": None}
+    exec(SCALE_HEAD.replace("import my\n", "").replace("@my.decorator\n", ""), namespace)
+    if "torch" not in function:
+        original = eval(function, namespace)
+        for cycle in (1, 2, 5):
+            step = (2 * cycle - 1) * 2000  # The peak of this cycle, where the wave is the scale.
+            assert math.isclose(
+                expected.lr(step) - 1, original(cycle), rel_tol=1e-12, abs_tol=1e-12
+            )
+
+
+@pytest.mark.parametrize("function", sorted(UNTRANSLATED))
+def test_another_scale_fn_is_shown_and_not_guessed(function):
+    source = f"{SCALE_HEAD}{IMPORTED}CyclicLR(o, 1, 2, scale_fn={function})"
+    for to in ("torch", "keras", "jax"):
+        finding = _one(source, to)
+        assert finding.record is None
+        assert f"scale_fn={function}" in finding.replacement
+        assert [each.says for each in finding.warnings if each.about == "scale_fn"] == [
+            f"`scale_fn={function}` isn't translated. Write it as text in `x`, such as "
+            '"1 / 2 ** (x - 1)"; see the grammar in `clr_core.expression`.'
+        ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "base_lr=0.006, max_lr=0.001",
+        "base_lr=-0.001, max_lr=0.001",
+        "base_lr=0.001, max_lr='0.006'",
+        "base_lr=0.001, max_lr=0.006, step_size_up=0",
+        "base_lr=0.001, max_lr=0.006, step_size_up=True",
+        "base_lr=0.001, max_lr=0.006, step_size_up=[3, 4]",
+        "base_lr=0.001, max_lr=0.006, mode='cats'",
+        "base_lr=0.001, max_lr=0.006, mode='exp_range', gamma=1.1",
+        "base_lr=0.001, max_lr=0.006, base_momentum=0.9, max_momentum=0.8",
+    ],
+)
+def test_what_a_schedule_refuses_has_its_sentence(arguments):
+    finding = _one(f"{IMPORTED}CyclicLR(o, {arguments})")
+    given = {**cases.MOMENTA, **eval(f"dict({arguments})")}
+    with pytest.raises((TypeError, ValueError)) as caught:
+        CyclicSchedule(**given)
+    assert [each.says for each in finding.warnings if each.about == "refused"] == [
+        str(caught.value)
+    ]
+    assert finding.record is None
+    assert finding.replacement is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "about"),
+    [
+        ("o", "missing"),
+        ("o, 1", "missing"),
+        ("o, 1, 2, **options", "spread"),
+        ("o, *boundaries", "spread"),
+        ("o, 1, 2, max=3", "unknown_argument"),
+        ("o, [1, 2], [3, 4, 5]", "groups"),
+    ],
+)
+def test_a_call_that_cannot_be_read_has_no_replacement(arguments, about):
+    for to in ("torch", "keras", "jax"):
+        finding = _one(f"{IMPORTED}CyclicLR({arguments})", to)
+        assert about in _about(finding)
+        assert finding.record is None
+        assert finding.replacement is None
+
+
+def test_a_partial_is_shown_and_not_guessed():
+    finding = _one(f"from functools import partial\n{IMPORTED}make = partial(CyclicLR, max_lr=2)")
+    assert _about(finding) == ["partial"]
+    assert finding.arguments == {"max_lr": "2"}
+    assert finding.record is None
+    assert finding.replacement is None
+
+
+@pytest.mark.parametrize(
+    "use", ["schedulers = {'clr': CyclicLR}", "isinstance(s, CyclicLR)", "class S(CyclicLR): ..."]
+)
+def test_a_class_that_is_spoken_of_is_not_missed(use):
+    finding = _one(f"{IMPORTED}{use}")
+    assert (finding.line, finding.origin, _about(finding)) == (2, TORCH, ["reference"])
+
+
+@pytest.mark.parametrize(
+    ("head", "base"),
+    [
+        (IMPORTED, "CyclicLR"),
+        ("import tensorflow_addons as tfa\n", "tfa.optimizers.CyclicalLearningRate"),
+    ],
+)
+def test_a_class_that_is_derived_is_said_to_be_unread(head, base):
+    finding = _one(f"{head}class Mine({base}): ...\nMine(1, 2, 3)")
+    assert (finding.line, _about(finding), finding.record) == (2, ["reference"], None)
+    assert finding.warnings[0].says == (
+        "`Mine` is derived from it. What that class does isn't read, nor its calls."
+    )
+
+
+def test_a_class_of_this_name_from_elsewhere_is_shown():
+    finding = _one("from my.schedulers import CyclicLR\nCyclicLR(optimizer, 0.1, max=0.5)")
+    assert (finding.origin, _about(finding)) == ("my.schedulers.CyclicLR", ["origin"])
+    assert list(finding.arguments.values()) == ["optimizer", "0.1", "max=0.5"]
+    assert finding.record is None
+    # One of the early copies for torch, which has an optimizer where the callback has none.
+    call = "CyclicLR(optimizer, base_lr=1, max_lr=2, step_size=3)"
+    finding = _one(f"from my.schedulers import CyclicLR\n{call}")
+    assert (finding.origin, finding.record) == ("my.schedulers.CyclicLR", None)
+
+
+def test_where_there_are_no_groups_a_list_is_refused():
+    source = "from keras_contrib.callbacks import CyclicLR\nCyclicLR([1, 2], 3)"
+    assert "refused" in _about(_one(source))
+
+
+def test_the_momentum_is_said_to_be_what_the_optimizer_calls_it():
+    for optimizer, says in {
+        "Adam(p)": "The beta1 of Adam cycles between 0.9 and 0.8",
+        "SGD(p)": "The SGD has no momentum.",
+        "SGD(p, 1, m)": "`momentum=m` of the SGD is never used: torch's class cycles it between",
+        "make(p)": "torch's class cycles the momentum too, between 0.9 and 0.8",
+    }.items():
+        finding = _one(_program(MOMENTUM, optimizer=optimizer), "jax")
+        (momentum,) = (each for each in finding.warnings if each.about == "momentum")
+        assert momentum.says.startswith(says)
+
+
+COPY = """\
+from keras.callbacks import Callback
+class MyCLR(Callback):
+    def __init__(self, base_lr=0.01, max_lr=0.02, step_size=5., mode='triangular', gamma=1.,
+                 scale_fn=None, scale_mode='cycle'):
+        super(MyCLR, self).__init__()
+"""
+
+
+def test_a_copy_of_the_callback_in_the_file_has_its_own_defaults():
+    finding = _one(f"{COPY}clr = MyCLR(mode='triangular2')")
+    expected = CyclicSchedule(base_lr=0.01, max_lr=0.02, step_size_up=5, mode="triangular2")
+    assert Record.from_dict(finding.record) == Record(expected)
+    assert "origin" in _about(finding)
+
+
+def test_a_callback_whose_gamma_has_no_mode_is_no_copy():
+    source = COPY.replace("mode='triangular', ", "") + "MyCLR(gamma=0.9)"
+    assert migrate(source, "train.py", "keras") == []
+
+
+def test_another_callback_of_the_file_is_left_alone():
+    assert migrate(f"{COPY}\nOther()".replace("base_lr=0.01", "low=1"), "train.py", "keras") == []
+
+
+def _program(call="CyclicLR(optimizer, 1, 2, cycle_momentum=False)", loop="", optimizer="SGD(p)"):
+    return (
+        f"from torch.optim import *\n{IMPORTED}optimizer = {optimizer}\nscheduler = {call}\n{loop}"
+    )
+
+
+PER_BATCH = """
+for epoch in range(3):
+    for batch in loader:
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+"""
+ADAM, MOMENTUM = "Adam(p)", "CyclicLR(optimizer, 1, 2)"
+CAUTIONS = {
+    "nothing": (_program(loop=PER_BATCH), "torch", []),
+    "nothing, keras": (_program(loop=PER_BATCH, optimizer=ADAM), "keras", []),
+    "nothing, jax": (_program(loop=PER_BATCH), "jax", []),
+    "per epoch": (
+        _program(loop=PER_BATCH.replace("        scheduler", "    scheduler")),
+        "torch",
+        ["per_epoch"],
+    ),
+    "per epoch, the batches elsewhere": (
+        _program(loop="for epoch in range(3):\n    train()\n    scheduler.step()"),
+        "torch",
+        ["per_epoch"],
+    ),
+    "per batch, in a function": (
+        _program(loop="def train(scheduler):\n  for b in data:\n    scheduler.step()"),
+        "torch",
+        [],
+    ),
+    "per batch, while": (
+        _program(loop="while True:\n    optimizer.step()\n    scheduler.step()"),
+        "torch",
+        [],
+    ),
+    "Lightning, per epoch": (
+        f"{IMPORTED}def configure_optimizers(self):\n    s = CyclicLR(o, 1, 2)\n"
+        "    return [o], [s]",
+        "torch",
+        ["per_epoch"],
+    ),
+    "Lightning, per epoch, as it says": (
+        f"{IMPORTED}def configure_optimizers(self):\n    s = CyclicLR(o, 1, 2)\n"
+        "    return [o], [{'scheduler': s, 'interval': 'epoch'}]",
+        "torch",
+        ["per_epoch"],
+    ),
+    "Lightning, per step": (
+        f"{IMPORTED}def configure_optimizers(self):\n    s = CyclicLR(o, 1, 2)\n"
+        "    return [o], [{'scheduler': s, 'interval': 'step'}]",
+        "torch",
+        [],
+    ),
+    "configure_optimizers without Lightning": (
+        f"{IMPORTED}class T:\n  def configure_optimizers(self):\n    self.s = CyclicLR(o, 1, 2)\n"
+        "  def fit(self):\n    for batch in self.data:\n      self.s.step()",
+        "torch",
+        [],
+    ),
+    "per epoch, under another name": (
+        f"{IMPORTED}class T:\n  def make(self):\n    s = CyclicLR(o, 1, 2)\n    self.s = s\n"
+        "  def fit(self):\n    for epoch in range(3):\n      self.s.step()",
+        "torch",
+        ["per_epoch"],
+    ),
+    "step with an argument": (
+        _program(loop="for batch in loader:\n    scheduler.step(epoch + i / n)"),
+        "torch",
+        ["step_argument"],
+    ),
+    "micro-batches": (
+        _program(
+            loop="for i, b in enumerate(data):\n    loss.backward()\n    if i % 4 == 0:\n"
+            "        optimizer.step()\n    scheduler.step()"
+        ),
+        "torch",
+        ["accumulation"],
+    ),
+    "micro-batches, stepped together": (
+        _program(
+            loop="for i, b in enumerate(data):\n    if i % 4 == 0:\n        optimizer.step()\n"
+            "        scheduler.step()"
+        ),
+        "torch",
+        [],
+    ),
+    "micro-batches, stepped together, in Keras": (
+        _program(
+            loop="for i, b in enumerate(data):\n    if i % 4 == 0:\n        optimizer.step()\n"
+            "        scheduler.step()"
+        ),
+        "keras",
+        ["accumulation"],
+    ),
+    "Adam": (_program(MOMENTUM, optimizer=ADAM), "torch", ["momentum"]),
+    "Adam, keras": (_program(MOMENTUM, optimizer=ADAM), "keras", ["momentum"]),
+    "Adam without it": (_program(optimizer=ADAM), "torch", []),
+    "SGD without momentum": (_program(MOMENTUM), "torch", ["momentum"]),
+    "SGD with momentum": (_program(MOMENTUM, optimizer="SGD(p, 1, 0.9)"), "torch", []),
+    "SGD with another momentum": (
+        _program(MOMENTUM, optimizer="SGD(p, 1, 0.5)"),
+        "torch",
+        ["momentum"],
+    ),
+    "SGD with a momentum that isn't known": (
+        _program(MOMENTUM, optimizer="SGD(p, momentum=args.m)"),
+        "jax",
+        ["momentum"],
+    ),
+    "SGD with another momentum, not cycled": (
+        _program(optimizer="SGD(p, 1, 0.5)"),
+        "torch",
+        [],
+    ),
+    "SGD with momentum, jax": (_program(MOMENTUM, optimizer="SGD(p, 1, 0.9)"), "jax", []),
+    "Keras's velocity, cycled": (
+        _program(MOMENTUM, optimizer="SGD(p, momentum=0.9)"),
+        "keras",
+        ["velocity"],
+    ),
+    "Keras's velocity": (_program(optimizer="SGD(p, momentum=0.9)"), "keras", ["velocity"]),
+    "Keras's velocity, left behind": (
+        cases.addons_source(cases.ADDONS["triangular"][0]),
+        "jax",
+        ["velocity"],
+    ),
+    "Keras's velocity, kept": (cases.addons_source(cases.ADDONS["triangular"][0]), "keras", []),
+    "an optimizer that isn't read": (_program(optimizer="make(p)"), "keras", ["optimizer"]),
+    "an optimizer that isn't read, with momentum": (
+        _program(MOMENTUM, optimizer="make(p)"),
+        "keras",
+        ["momentum", "optimizer"],
+    ),
+    "a weight decay": (_program(optimizer="SGD(p, weight_decay=1e-4)"), "keras", ["optimizer"]),
+    "last_epoch": (
+        _program("CyclicLR(optimizer, 1, 2, cycle_momentum=False, last_epoch=4)"),
+        "keras",
+        ["last_epoch"],
+    ),
+    "last_epoch is read": (_program(loop="print(scheduler.last_epoch)"), "jax", ["last_epoch"]),
+    "a state, torch": (_program(loop="scheduler.load_state_dict(d)"), "torch", []),
+    "a state, keras": (_program(loop="scheduler.load_state_dict(d)"), "keras", ["last_epoch"]),
+    "an attribute": (_program(loop="print(scheduler.max_lrs)"), "torch", ["attribute"]),
+    "in a sequence": (
+        _program(loop="s = SequentialLR(optimizer, [a, scheduler], [5])"),
+        "jax",
+        ["composed"],
+    ),
+    "in a sequence, torch": (
+        _program(loop="s = SequentialLR(optimizer, [a, scheduler], [5])"),
+        "torch",
+        [],
+    ),
+    "verbose": (
+        _program("CyclicLR(optimizer, 1, 2, cycle_momentum=False, verbose=True)"),
+        "torch",
+        ["verbose"],
+    ),
+    "groups": (cases.torch_source(cases.GROUPS["both"][0], cases.TWO_GROUPS), "torch", []),
+    "groups, jax": (
+        cases.torch_source(cases.GROUPS["both"][0], cases.TWO_GROUPS),
+        "jax",
+        ["groups"],
+    ),
+    "exp_range without a gamma": (
+        _program("CyclicLR(optimizer, 1, 2, mode='exp_range', cycle_momentum=False)"),
+        "torch",
+        ["mode"],
+    ),
+    "gamma without exp_range": (
+        _program("CyclicLR(optimizer, 1, 2, gamma=0.9, cycle_momentum=False)"),
+        "torch",
+        ["gamma"],
+    ),
+    "cycle_momentum isn't known": (
+        _program("CyclicLR(optimizer, 1, 2, cycle_momentum=args.c)"),
+        "torch",
+        ["momentum"],
+    ),
+    "the callback": (cases.callback_source(""), "keras", ["origin", "callback"]),
+    "the callback, for two models": (
+        cases.callback_source("") + "other.compile(optimizer='sgd', loss='mse')",
+        "keras",
+        ["origin", "optimizer", "callback"],
+    ),
+    "the callback, anew in a loop": (
+        "from keras_contrib.callbacks import CyclicLR\nfor k in range(5):\n"
+        "    f(Adam(0.1), [CyclicLR()])",
+        "keras",
+        ["optimizer", "callback", "restart"],
+    ),
+    "the callback, reset and asked": (
+        "from keras_contrib.callbacks import CyclicLR\nc = CyclicLR()\nc._reset()\nplot(c.history)",
+        "keras",
+        ["optimizer", "callback", "restart", "history"],
+    ),
+    "the callback beside another": (
+        cases.callback_source("") + "ReduceLROnPlateau()",
+        "keras",
+        ["origin", "callback", "other_callback"],
+    ),
+    "accumulation in Keras": (
+        cases.addons_source(cases.ADDONS["triangular"][0]).replace(
+            "nesterov=True", "gradient_accumulation_steps=4"
+        ),
+        "keras",
+        ["accumulation"],
+    ),
+    "triangular2 by the step": (
+        cases.addons_source(cases.ADDONS["triangular2 by the step"][0]),
+        "keras",
+        ["scale_mode"],
+    ),
+    "braintools, halves that differ": (
+        cases.braintools_source("step_size_up=3, step_size_down=6"),
+        "jax",
+        ["curve"],
+    ),
+    "braintools, halves that don't": (
+        cases.braintools_source("step_size_up=3, step_size_down=3"),
+        "jax",
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CAUTIONS)
+def test_the_cautions_are_those_that_fit(name):
+    source, to, about = CAUTIONS[name]
+    finding = _one(source, to)
+    assert _about(finding) == about
+    for caution in finding.warnings:
+        assert caution.says.endswith("."), caution.says
+
+
+def test_what_is_asked_of_a_callback_is_looked_for_where_it_is_made():
+    one = "def {}():\n    c = CyclicLR()\n    f([c])\n    {}\n"
+    asked = "plot(c.history)\n    return c.history"
+    source = "from keras_contrib.callbacks import CyclicLR\n" + "".join(
+        one.format(name, said) for name, said in zip("abc", [asked, "pass", asked], strict=True)
+    )
+    said = [
+        [each.says.partition(":")[0] for each in finding.warnings if each.about == "history"]
+        for finding in migrate(source, "train.py", "keras")
+    ]
+    assert said[0] == ["`c.history` in line 5"]
+    assert said[2] == ["`c.history` in line 14"]
+
+
+BRANCHES = """
+import torch
+from torch.optim.lr_scheduler import CyclicLR
+if a:
+    optimizer = torch.optim.Adam(p)
+    {}CyclicLR(optimizer, 1, 2, cycle_momentum=False)
+else:
+    optimizer = torch.optim.SGD(p)
+    {}CyclicLR(optimizer, 1, 2, cycle_momentum=False)
+{}CyclicLR(optimizer, 1, 2, cycle_momentum=False)
+"""
+
+
+@pytest.mark.parametrize(
+    ("branch", "optimizer"),
+    [(0, "keras.optimizers.Adam("), (1, "keras.optimizers.SGD("), (2, "learning_rate = ")],
+)
+def test_of_several_optimizers_the_one_of_the_branch_is_meant(branch, optimizer):
+    source = BRANCHES.format(*("" if each == branch else "# " for each in range(3)))
+    assert optimizer in _one(source, "keras").replacement
+
+
+BY_HAND = {
+    "np": "cycle = np.floor(1 + t / (2 * SIZE))\n    x = np.abs(t / SIZE - 2 * cycle + 1)\n"
+    "    return LOW + (HIGH - LOW) * np.maximum(0, 1 - x)",
+    "math, turned around": "c = int(math.floor(1.0 + t / (SIZE * 2)))\n"
+    "    y = abs(1 + (t / SIZE - c * 2))\n"
+    "    return max(1 - y, 0.) * (HIGH - LOW) + LOW",
+    "triangular2": "cycle = math.floor(1 + t / (2 * SIZE))\n    x = abs(t / SIZE - 2 * cycle + 1)\n"
+    "    return LOW + (HIGH - LOW) * max(0, 1 - x) * (1 / 2 ** (cycle - 1))",
+    "exp_range": "cycle = math.floor(1 + t / (2 * SIZE))\n    x = abs(t / SIZE - 2 * cycle + 1)\n"
+    "    return LOW + (HIGH - LOW) * max(0, 1 - x) * 0.9 ** t",
+    "divided": "cycle = 1 + t // (2 * SIZE)\n    x = abs(t / SIZE - 2 * cycle + 1)\n"
+    "    lr = LOW + (HIGH - LOW) * max(0, 1 - x) / float(2 ** (cycle - 1))\n    return lr",
+    "in parts": "cycle = math.floor(1 + t / (2 * SIZE))\n    x = abs(t / SIZE - 2 * cycle + 1)\n"
+    "    band = HIGH - LOW\n    height = band * max(0, 1 - x)\n    scale = 1 / 2 ** (cycle - 1)\n"
+    "    return LOW + height * scale * 0.9 ** (cycle - 1)",
+}
+BY_HAND_HEAD = "import math\nimport numpy as np\nLOW, SIZE = 0.001, 5\nHIGH = 0.006\n"
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_a_triangle_by_hand_is_read(name):
+    if "np" in BY_HAND[name]:
+        pytest.importorskip("numpy")
+    head = BY_HAND_HEAD.replace("LOW, SIZE = 0.001, 5", "LOW = 0.001\nSIZE = 5")
+    source = f"{head}def rate(t):\n    {BY_HAND[name]}\n"
+    finding = _one(source)
+    assert finding.origin == "the triangle by hand, in `rate`"
+    namespace = {}
+    exec(source if "np." in source else source.replace("import numpy as np\n", ""), namespace)
+    schedule = Record.from_dict(finding.record).schedule
+    for step in range(60):
+        assert float32(schedule.lr(step)) == float32(float(namespace["rate"](step)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("2 * cycle + 1", "2 * cycle"),
+        ("1 + t / (2 * SIZE)", "t / (2 * SIZE)"),
+        ("t / SIZE - ", "t / HIGH - "),
+        ("HIGH - LOW", "LOW - HIGH"),
+        ("max(0, 1 - x)", "min(0, 1 - x)"),
+        ("max(0, 1 - x)", "max(1, 1 - x)"),
+        ("max(0, 1 - x)", "(1 - x)"),
+        ("LOW + (", "LOW - ("),
+        ("    return", "    x = x * 2\n    return"),
+        ("    return", "    x += 1\n    return"),
+        ("    x =", "    t += 1\n    x ="),
+        ("    return", "    if t > 9:\n        cycle = 3\n    return"),
+        ("(t):", "(t, x=0):"),
+        ("    x =", "    if t > 9:\n        x ="),
+        ("HIGH - LOW", "other"),
+    ],
+)
+def test_what_is_not_exactly_the_triangle_is_left_alone(old, new):
+    source = f"{BY_HAND_HEAD}def rate(t):\n    {BY_HAND['triangular2']}\n"
+    assert migrate(source, "train.py", "torch")
+    assert migrate(source.replace(old, new), "train.py", "torch") == []
+
+
+PART = "LOW + (HIGH - LOW) * max(0, 1 - x)"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            f"    return {PART}",
+            f"    if mode:\n        return {PART} * g(t)\n    return {PART} * 0.9 ** t",
+            "`rate` has 2 such formulas. Which one holds isn't read.",
+        ),
+        ("    cycle =", "    if t < 9:\n        return LOW\n    cycle =", None),
+        (f"return {PART}", f"lr = {PART}\n    lr *= 0.9\n    return lr", None),
+        (f"return {PART}", f"return 0.5 * ({PART})", None),
+        (f"return {PART}", f"return {PART} if t else 0", None),
+        (f"return {PART}", f"set_rate({PART})", None),
+        (f"return {PART}", f"lr = {PART}\n    for g in groups:\n        return lr", None),
+        (f"return {PART}", f"for g in groups:\n        lr = {PART}\n    return lr", None),
+        (f"return {PART}", f"lr = {PART}\n    half = lr / 2\n    return half", None),
+        (
+            "t / ",
+            "(t - 100) / ",
+            "`t - 100` isn't a count, so that it isn't read as a schedule.",
+        ),
+    ],
+)
+def test_a_triangle_that_is_not_all_of_a_function_is_shown_and_not_read(old, new, says):
+    whole = (
+        f"{BY_HAND_HEAD.replace('LOW, SIZE = 0.001, 5', 'LOW = 0.001')}SIZE = 5\n"
+        "def rate(t, mode=True):\n    cycle = math.floor(1 + t / (2 * SIZE))\n"
+        f"    x = abs(t / SIZE - 2 * cycle + 1)\n    return {PART}\n"
+    )
+    assert _one(whole).record is not None
+    assert old in whole
+    finding = _one(whole.replace(old, new))
+    assert finding.arguments == {"base_lr": "LOW", "max_lr": "HIGH", "step_size_up": "SIZE"}
+    assert (finding.record, finding.replacement) == (None, None)
+    default = "`rate` does more than return this, so that it isn't read as a schedule."
+    assert [each.says for each in finding.warnings if each.about == "function"] == [says or default]
+
+
+def test_a_factor_that_is_one_is_no_factor():
+    body = BY_HAND["triangular2"].replace(" * (1 / 2 ** (cycle - 1))", " / 2 ** (cycle - 1)")
+    for factor in ("", " * 1", " * 1."):
+        finding = _one(f"{BY_HAND_HEAD}def rate(t):\n    {body}{factor}\n")
+        assert 'mode="triangular2"' in finding.replacement
+
+
+def test_a_triangle_of_a_function_within_is_found_once():
+    inner = BY_HAND["triangular2"].replace("\n    ", "\n        ")
+    source = f"{BY_HAND_HEAD}def outer():\n    def rate(t):\n        {inner}\n    return rate\n"
+    assert _one(source).origin == "the triangle by hand, in `rate`"
+
+
+def test_the_triangle_of_a_copy_of_the_callback_points_to_its_calls():
+    body = BY_HAND["triangular2"].replace("\n    ", "\n        ")
+    source = f"import math\n{COPY}    def clr(self, t):\n        {body}\n"
+    finding = _one(source)
+    assert _about(finding) == ["definition", "step"]
+    assert (finding.record, finding.replacement) == (None, None)
+
+
+def test_a_zero_of_tensorflow_is_a_zero():
+    body = BY_HAND["triangular2"].replace("max(0,", "tf.maximum(tf.cast(0, dtype),")
+    assert _one(f"{BY_HAND_HEAD}def rate(t):\n    {body}\n").replacement is not None
+    body = body.replace("cast(0", "cast(1")
+    assert migrate(f"{BY_HAND_HEAD}def rate(t):\n    {body}\n", "train.py", "torch") == []
+
+
+def test_a_triangle_with_a_factor_of_its_own_is_shown():
+    source = (
+        f"{BY_HAND_HEAD}def rate(t):\n    {BY_HAND['exp_range'].replace('0.9 ** t', 'g(cycle)')}\n"
+    )
+    finding = _one(source)
+    assert finding.arguments["factor"] == "g(cycle)"
+    assert finding.record is None
+    assert finding.replacement is None
+
+
+def test_what_the_momentum_depends_on_stays_in_the_call():
+    call = "CyclicLR(o, 1, 2, cycle_momentum=args.c, base_momentum=0.7, max_momentum=args.m)"
+    replacement = _one(IMPORTED + call).replacement
+    for argument in ("cycle_momentum=args.c", "base_momentum=0.7", "max_momentum=args.m"):
+        assert f"    {argument},\n" in replacement
+
+
+def test_nothing_is_executed(tmp_path):
+    trace = tmp_path / "trace"
+    source = f"open({str(trace)!r}, 'w')\n{IMPORTED}CyclicLR(o, open({str(trace)!r}, 'w'), 2)"
+    assert _one(source).record is None
+    assert not trace.exists()
+
+
+HERE = f"up to {sys.version_info.major}.{sys.version_info.minor}"
+PYTHON_3 = f"must be Python 3 to be read, {HERE}"
+BAD = {
+    "a = (1\nb = 2": f"`train.py` line 1 {PYTHON_3}: '(' was never closed",
+    "x = 1\nprint 'a'": f"`train.py` line 2 {PYTHON_3}: Missing parentheses",
+    "x = 1\ny = '\0'": f"`train.py` line 2 {PYTHON_3}: ",
+    "-" * 200_000 + "1": "`train.py` is nested too deep to be read",
+    "1" + "+1" * 200_000: "`train.py` is nested too deep to be read",
+    "f" + "()" * 50_000: "`train.py` is nested too deep to be read",
+    "(" * 500 + ")" * 500: f"`train.py` line 1 {PYTHON_3}: too many nested",
+    "#" * 2**20 + "\n": "`train.py` may have at most 1048576 bytes to be read",
+}
+
+
+@pytest.mark.parametrize("source", BAD, ids=range(len(BAD)))
+def test_a_file_that_cannot_be_read_is_one_error(source):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - its beginning is compared.
+        migrate(source, "train.py", "torch")
+    assert str(caught.value).startswith(BAD[source])
+
+
+def test_nesting_that_python_reads_and_we_do_not_is_the_same_error():
+    # Each depth is read, or refused by that error: by Python's parser or by ours.
+    for depth in (50, 200, 500, 900, 2000):
+        source = f"{IMPORTED}CyclicLR(o, {'-' * depth}1, 2)"
+        try:
+            said = migrate(source, "train.py", "torch") and ""
+        except ValueError as error:
+            said = str(error)
+        assert said in ("", "`train.py` is nested too deep to be read"), depth
+
+
+def test_the_frameworks_are_three():
+    with pytest.raises(
+        ValueError, match=r"must be one of 'torch', 'keras', 'jax'\. Received: to='tf'"
+    ):
+        migrate("", "train.py", "tf")
+    with pytest.raises(TypeError, match=r"`source` must be a str\. Received: source=bytes"):
+        migrate(b"", "train.py", "torch")
+
+
+def test_a_notebook_is_no_python_file():
+    with pytest.raises(ValueError, match=r"`a\.ipynb` must be a Python file\. It is a notebook"):
+        migrate("{}", "a.ipynb", "torch")
+
+
+def test_a_file_is_decoded_by_its_cookie(tmp_path):
+    path = tmp_path / "train.py"
+    path.write_bytes("# -*- coding: latin-1 -*-\nname = 'é'\n".encode("latin-1"))
+    assert read_source(path).endswith("name = 'é'\n")
+    path.write_bytes(b"\xef\xbb\xbfa = 1\r\nb = 2\r\n")
+    assert read_source(str(path)) == "a = 1\nb = 2\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"a = 1\nb = '\xff'\n", "line 2 must be utf-8 text: "),
+        (b"# coding: klingon\n", "line 1 must name an encoding of Python: unknown encoding"),
+        (b"# coding: latin-1\n" + b"#" * 2**20, "may have at most 1048576 bytes"),
+    ],
+)
+def test_a_file_that_is_not_text_is_one_error(tmp_path, data, says):
+    path = tmp_path / "train.py"
+    path.write_bytes(data)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - its text is compared.
+        read_source(path)
+    assert str(path) in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_a_folder_and_no_file_are_errors_of_the_system(tmp_path):
+    with pytest.raises(OSError, match="must be a regular file"):
+        read_source(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        read_source(tmp_path / "none.py")
+
+
+def test_python_that_has_nothing_of_it_gives_nothing():
+    folder = Path(asyncio.__file__).parent
+    paths = [*folder.glob("*.py"), Path(ast.__file__), Path(string.__file__)]
+    assert len(paths) > 20
+    for path in paths:
+        assert migrate(read_source(path), str(path), "torch") == []
+
+
+def test_the_findings_are_json_for_tools_and_text_for_people():
+    source = cases.torch_source("optimizer, 0.001, args.lr, 3") + "S.CyclicLR(optimizer, 1, 2)\n"
+    findings = migrate(source, "train.py", "keras")
+    document = json.loads(as_json(findings))
+    assert document["format"] == "clr-migrate/1"
+    first, second = document["findings"]
+    assert (first["file"], first["line"], first["record"]) == ("train.py", 6, None)
+    assert first["arguments"]["max_lr"] == "args.lr"
+    assert (second["line"], second["record"]["schedule"]["max_lr"]) == (7, 2)
+    assert set(second["warnings"][0]) == {"about", "says"}
+    text = as_text(findings)
+    assert f"train.py:6: {TORCH}" in text
+    assert "  max_lr = args.lr" in text
+    assert "  CyclicSchedule(base_lr=1.0, max_lr=2.0, base_momentum=0.8, max_momentum=0.9)" in text
+    for finding in findings:
+        for line in finding.replacement.splitlines():
+            assert line in text
+        for caution in finding.warnings:
+            assert f"! {caution.about}: {caution.says}" in text
+
+
+def test_a_line_of_any_alphabet_is_shown_whole():
+    # A form feed and a line separator end no line of Python.
+    finding = _one(f"{IMPORTED}a = 1 # \f\u2028\n'äöü€😀'; CyclicLR(ö, 1, 2)  # ü")
+    assert finding.line == 3
+    assert finding.code == "CyclicLR(ö, 1, 2)"
+    assert finding.arguments["optimizer"] == "ö"

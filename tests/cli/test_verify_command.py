@@ -1,0 +1,100 @@
+"""`clr verify`: the exit code is the answer, the sentence says why."""
+
+import pytest
+
+from clr_core.conformance import float32
+
+from .conftest import OTHER, SCHEDULE
+
+
+def log(path, steps, rate):
+    path.write_text("\n".join(["step,lr", *(f"{step},{rate(step)!r}" for step in steps), ""]))
+
+
+def test_a_run_that_followed(folder, clr, data):
+    done = clr("verify", "run.json", "log.csv")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("The run followed the schedule: all 180 lines agree with it")
+    assert done.out.count("\n") == 1
+    found = data("verify", "run.json", "log.csv")
+    assert (found["followed"], found["fault"], found["first_difference"]) == (True, None, None)
+
+
+@pytest.mark.parametrize(
+    ("rate", "fault", "first"),
+    [
+        (lambda step: SCHEDULE.lr(2 * step), "speed", 50),
+        (lambda step: SCHEDULE.lr(step + 1 if step >= 5000 else step), "shift", 5000),
+        (lambda step: 0.006, "constant", 0),
+        (lambda step: 2 * SCHEDULE.lr(step), "scale", 0),
+        (lambda step: float32(OTHER.lr(step)), "other parameters", 50),
+    ],
+)
+def test_a_run_that_did_not(folder, clr, data, rate, fault, first):
+    log(folder / "log.csv", range(0, 9000, 50), rate)
+    done = clr("verify", "run.json", "log.csv")
+    assert (done.code, done.err) == (1, "")
+    assert done.out.startswith("The run didn't follow the schedule")
+    found = data("verify", "run.json", "log.csv", code=1)
+    assert (found["followed"], found["fault"], found["first_difference"]) == (False, fault, first)
+    assert done.out == found["sentence"] + "\n"
+
+
+def test_a_log_that_cannot_tell(folder, clr, data):
+    """The answer isn't yes, so the code is 1."""
+    log(folder / "log.csv", [0], SCHEDULE.lr)
+    assert data("verify", "run.json", "log.csv", code=1)["fault"] == "undecided"
+    assert clr("verify", "run.json", "log.csv").out.startswith("The log can't tell ")
+
+
+def test_flags_and_standard_input(folder, clr):
+    flags = ["--base-lr", "0.0015", "--max-lr", "0.006", "--mode", "triangular2"]
+    assert clr("verify", "log.csv", *flags).code == 0
+    assert clr("verify", *flags, "log.csv").code == 0
+    assert clr("verify", "-", "log.csv", stdin=(folder / "run.json").read_text()).code == 0
+    assert clr("verify", "log.csv", *flags, "--gamma", "1").code == 0
+
+
+def test_groups(folder, clr, refused):
+    assert refused("verify", "groups.json", "log.csv") == (
+        "--group must be given: the record has 2 schedules"
+    )
+    assert clr("verify", "groups.json", "log.csv", "--group", "0").code == 0
+    assert clr("verify", "groups.json", "log.csv", "--group", "1").code == 1
+    assert refused("verify", "groups.json", "log.csv", "--group", "2") == (
+        "--group must be below 2. Received: --group 2"
+    )
+
+
+def test_columns_by_name(folder, clr, refused):
+    text = (folder / "log.csv").read_text().replace("step,lr", "n,rate")
+    (folder / "log.csv").write_text(text)
+    assert "Name the one with --lr-column." in refused("verify", "run.json", "log.csv")
+    there = ["--lr-column", "rate"]
+    assert "--step-column" in refused("verify", "run.json", "log.csv", *there)
+    assert clr("verify", "run.json", "log.csv", *there, "--step-column", "n").code == 0
+
+
+@pytest.mark.parametrize(("name", "start"), [("run.png", b"\x89PNG\r\n"), ("run.svg", b"<?xml")])
+def test_picture(folder, clr, name, start):
+    done = clr("verify", "run.json", "log.csv", "--plot", name)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("The run followed")
+    assert (folder / name).read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["run.json"], "A schedule must be given: as a FILE, as - for standard input, or by fla"),
+        ([], "the following arguments are required: LOG."),
+        (["run.json", "nothing.csv"], "'nothing.csv': No such file or directory"),
+        (["run.json", "log.csv", "--base-lr", "1"], "A schedule must be given once. Received: th"),
+        (["run.json", "log.csv", "--plot", "run.pdf"], "`path` must end in .png or .svg. Receive"),
+        (["run.json", "/dev/zero"], "'/dev/zero' must be a file or a folder"),
+        (["run.json", "run.json"], "run.json must have a column with the rates. It has: "),
+        (["run.json", "models"], "models must have an event file of TensorBoard; it has none"),
+    ],
+)
+def test_refusals(folder, refused, arguments, reason):
+    assert refused("verify", *arguments).startswith(reason)
