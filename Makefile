@@ -2,7 +2,7 @@
 # 3.11 or newer, make and git. Everything stays inside this folder.
 
 PYTHON ?= python3
-PACKAGES := clr_core clr_torch clr_keras clr_jax
+PACKAGES := clr_core clr_torch clr_keras clr_jax clr_cli
 SOURCES := pyproject.toml README.md $(shell find $(PACKAGES) -type f -not -name '*.pyc')
 PIP_FLAGS := -qq --disable-pip-version-check --constraint requirements/constraints.txt
 WHEEL = build/wheel/cyclical_lr-*.whl
@@ -54,7 +54,7 @@ demo: .venv/wheel.stamp  ## train on real digits in three frameworks and compare
 # ── tests: a process per framework, because some crash in one process ───────────────────────────
 
 .PHONY: test
-test: test-core test-torch test-jax test-keras test-meta  ## run everything but what is named slow
+test: test-core test-torch test-jax test-keras test-directions test-cli test-meta  ## run everything but what is named slow
 
 .PHONY: test-core
 test-core: .venv-core/wheel.stamp .venv/wheel.stamp  ## the core: alone, and with NumPy
@@ -73,6 +73,14 @@ test-jax: .venv/wheel.stamp  ## the JAX adapter
 test-keras: test-keras-tensorflow test-keras-jax test-keras-torch  ## the Keras adapter, on three backends
 test-keras-tensorflow test-keras-jax test-keras-torch: test-keras-%: .venv/wheel.stamp
 	KERAS_BACKEND=$* $(PYTEST) tests/conformance tests/integration/keras --row rows.keras
+
+.PHONY: test-directions
+test-directions: .venv/wheel.stamp  ## a run handed from one framework to another, in all six directions
+	$(PYTEST) tests/directions
+
+.PHONY: test-cli
+test-cli: .venv/wheel.stamp  ## the command `clr`
+	$(PYTEST) tests/cli --row rows.core
 
 .PHONY: test-meta
 test-meta: .venv/wheel.stamp  ## the rules of the house: imports, packaging, documentation

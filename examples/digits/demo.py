@@ -1,7 +1,11 @@
 """One schedule, three frameworks: train the same network in each, and compare.
 
-Writes `rates.png`, `losses.png` and `tutorial.png`. Exits with 0 if every rate was the schedule's
-in every bit and the losses agree, with 1 if not, and with 2 if the demo couldn't run.
+Then hand one run from torch to Keras to JAX and back to torch, in the middle of its cycles, and
+compare it with one that nobody interrupted.
+
+Writes `rates.png`, `losses.png`, `tutorial.png` and `relay.png`. Exits with 0 if every rate was the
+schedule's in every bit and the losses and weights agree, with 1 if not, and with 2 if the demo
+couldn't run.
 """
 
 import argparse
@@ -43,6 +47,7 @@ def main() -> int:
         return 2
 
     # Only now: these import what was just looked for.
+    from relay import commands
     from report import report
 
     out.mkdir(parents=True, exist_ok=True)
@@ -50,8 +55,10 @@ def main() -> int:
         records = Path(folder)
         try:
             for name, script in SCRIPTS.items():
-                run(name, script, records / f"{name}.npz")
-            run("torch's CyclicLR", "tutorial_torch.py", records / "tutorial.npz")
+                run(name, script, ["--save", f"{name}.npz"], records)
+            run("torch's CyclicLR", "tutorial_torch.py", ["--save", "tutorial.npz"], records)
+            for name, script, arguments in commands():
+                run(name, script, arguments, records)
         except subprocess.CalledProcessError as error:
             script = Path(error.cmd[1]).name
             print(f"demo: {script} ended with status {error.returncode}.", file=sys.stderr)
@@ -59,12 +66,13 @@ def main() -> int:
         return report(records, list(SCRIPTS), out)
 
 
-def run(name: str, script: str, record: Path) -> None:
-    """Run `script` in its own process, which shows its own progress and writes `record`."""
+def run(name: str, script: str, arguments: list[str], folder: Path) -> None:
+    """Run `script` in its own process, which shows its own progress and writes into `folder`."""
     progress.loading(name)
     subprocess.run(
-        [sys.executable, str(HERE / script), "--save", str(record)],
+        [sys.executable, str(HERE / script), *arguments],
         check=True,
+        cwd=folder,
         env=os.environ | ENVIRONMENT,
     )
 

@@ -1,4 +1,4 @@
-"""The three pictures."""
+"""The pictures."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 import tutorial
 from comparison import LOSS_TOLERANCE, loss_spread, rates_of_schedule, ulps_apart
 from problem import EPOCHS, EPOCHS_UP, Problem
+from relay import Relay
 from training import Training
 
 # From the palette of Okabe and Ito, which colour-blind readers can tell apart. The widths let
@@ -131,6 +132,64 @@ def tutorial_curve(ours: tutorial.Curve, theirs: tutorial.Curve, path: Path) -> 
             va="top",
             linespacing=1.5,
         )
+
+
+def relay(handed: Relay, path: Path) -> None:
+    """The rate, the momentum and the loss of a run that went from framework to framework."""
+    problem, names = handed.problem, [name for name, _ in handed.legs]
+    looks = dict(zip(dict.fromkeys(names), ("#E69F00", "#0072B2", "#000000"), strict=True))
+    styles = dict(zip(looks, ("-", "-", (0, (4, 1.5))), strict=True))
+    with _figure(path, figsize=(8, 6.4)) as figure:
+        top, middle, bottom = panels = figure.subplots(3, sharex=True, height_ratios=(2, 1.2, 2))
+        alone = np.arange(problem.steps)
+        for axes, column in ((top, 0), (middle, 1)):
+            axes.plot(alone, handed.alone.used[:, column], color="#CCCCCC", linewidth=6)
+        size = problem.steps_per_epoch
+        middles = (np.arange(problem.steps // size) + 0.5) * size
+        bottom.plot(
+            middles,
+            handed.alone.losses.reshape(-1, size).mean(axis=1),
+            color="#CCCCCC",
+            linewidth=6,
+            label="a run that stayed in torch",
+        )
+        for name, leg in handed.legs:
+            steps = leg.first + np.arange(len(leg.used))
+            look = {"color": looks[name], "linestyle": styles[name], "linewidth": 1.8}
+            top.plot(steps, leg.used[:, 0], **look)
+            middle.plot(steps, leg.used[:, 1], **look)
+            means = handed.losses.reshape(-1, size).mean(axis=1)
+            here = (middles >= leg.first - size) & (middles <= steps[-1] + size)
+            clip = (leg.first, steps[-1] + 1)
+            inside = np.clip(middles[here], *clip)
+            bottom.plot(inside, np.interp(inside, middles, means), **look)
+            top.text(
+                (steps[0] + steps[-1]) / 2,
+                1.02,
+                name,
+                color=looks[name],
+                ha="center",
+                va="bottom",
+                weight="bold",
+                transform=top.get_xaxis_transform(),
+            )
+            if leg.first:
+                for axes in panels:
+                    axes.axvline(leg.first, color=GREY, linewidth=1, linestyle=(0, (1, 2)))
+        top.set_title(
+            "One run, handed over three times: rate, momentum and loss go on",
+            loc="left",
+            pad=22,
+        )
+        top.set_ylabel("learning rate")
+        middle.set_ylabel("momentum")
+        bottom.set_ylabel("cross entropy (nats),\nmean of an epoch")
+        bottom.set_yscale("log")
+        bottom.legend(loc="upper right", bbox_to_anchor=(0.8, 1), handlelength=3)
+        bottom.set_xlabel("step")
+        bottom.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        bottom.set_xlim(0, problem.steps)
+        figure.align_ylabels()
 
 
 @contextmanager

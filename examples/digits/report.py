@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import pictures
+import relay
 import tutorial
 from comparison import (
     LOSS_TOLERANCE,
@@ -48,11 +49,20 @@ def report(records: Path, names: list[str], out: Path) -> int:
         f"{np.count_nonzero(apart):,} of the rates differ between the two."
     )
 
+    handed = relay.load(problem, records)
+    print(
+        "\nA run handed over in the middle of its cycles, with its momentum, and one that stayed. "
+        "'differing' counts\nrates and momenta that aren't the schedule's in every bit; 'loss' is "
+        "that of the last epoch of each part.\n"
+    )
+    print(relay.table(handed))
+
     pictures.rates(problem, trainings, out / "rates.png")
     pictures.losses(problem, trainings, out / "losses.png")
     pictures.tutorial_curve(ours, theirs, out / "tutorial.png")
-    print(f"\nPictures: {out}/rates.png, losses.png, tutorial.png")
-    return _verdict(faults(problem, trainings))
+    pictures.relay(handed, out / "relay.png")
+    print(f"\nPictures: {out}/rates.png, losses.png, tutorial.png, relay.png")
+    return _verdict(faults(problem, trainings) + relay.faults(handed))
 
 
 def _verdict(found: list[str]) -> int:

@@ -1,0 +1,112 @@
+"""A part of the relay: take over a run, train on, and leave it for the next one.
+
+What lies between two legs is a folder with `record.json` (the schedule and the step), `weights.npz`
+and `moments.npz` (what SGD remembers of past gradients), in one order and layout: kernel (inputs,
+outputs) and bias of the hidden layer, then those of the output.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from clr_core import CyclicSchedule, Record
+from clr_core.moments import Moments
+from problem import EPOCHS_UP, Problem, digits
+from progress import counted
+
+# Momentum cycles against the rate. With it the rates are lower than in the first part.
+MOMENTUM = {"base_momentum": 0.8, "max_momentum": 0.95}
+BASE_LR, MAX_LR = 0.02, 0.08
+
+
+class Leg(Protocol):
+    """What each framework brings along."""
+
+    def update(self, images: np.ndarray, labels: np.ndarray) -> tuple[Any, Any, float]:
+        """One update: the rate and the momentum that it used, and the loss before it."""
+
+    def weights(self) -> Sequence[np.ndarray]:
+        """The weights, in the order and layout above."""
+
+    def save(self, folder: Path) -> None:
+        """Writes `record.json` and `moments.npz`."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What happened in one leg; `weights[k]` are those after step `first + k` was reached."""
+
+    first: int
+    used: np.ndarray
+    losses: np.ndarray
+    weights: dict[int, list[np.ndarray]]
+
+
+def schedule(problem: Problem) -> CyclicSchedule:
+    return CyclicSchedule(
+        base_lr=BASE_LR,
+        max_lr=MAX_LR,
+        step_size_up=EPOCHS_UP * problem.steps_per_epoch,
+        mode="triangular2",
+        **MOMENTUM,
+    )
+
+
+def run_as_leg(name: str, make: Any) -> None:
+    """Train from where `--take` stands, or from the start, and write what happened."""
+    parser = argparse.ArgumentParser(description=f"One leg of the relay, in {name}.")
+    parser.add_argument("--take", type=Path, metavar="FOLDER")
+    parser.add_argument("--leave", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--until", type=int, required=True, metavar="STEP")
+    parser.add_argument("--keep", type=int, nargs="*", default=[], metavar="STEP")
+    options = parser.parse_args()
+    problem = digits()
+    if options.take is None:
+        record, weights = Record(schedule(problem)), [*problem.hidden, *problem.output]
+        moments = None
+    else:
+        record = Record.read(options.take / "record.json")
+        with np.load(options.take / "weights.npz") as stored:
+            weights = [stored[f"arr_{index}"] for index in range(4)]
+        moments = Moments.read(options.take / "moments.npz")
+    leg: Leg = make(problem, record, weights, moments)
+
+    used, losses, kept = [], [], {}
+    for done in counted(name, options.until - record.step):
+        if record.step + done in options.keep:
+            kept |= _named(record.step + done, leg.weights())
+        batch = problem.batches[record.step + done]
+        lr, momentum, loss = leg.update(problem.images[batch], problem.labels[batch])
+        used.append((lr, momentum))
+        losses.append(loss)
+    kept |= _named(options.until, leg.weights())
+
+    options.leave.mkdir(parents=True)
+    leg.save(options.leave)
+    np.savez(options.leave / "weights.npz", *leg.weights())
+    np.savez(
+        options.leave / "leg.npz",
+        first=record.step,
+        used=np.array(used, np.float32),
+        losses=np.array(losses),
+        **kept,
+    )
+
+
+def trained(folder: Path) -> Trained:
+    with np.load(folder / "leg.npz") as stored:
+        steps = {int(name.partition("/")[0]) for name in stored.files if "/" in name}
+        return Trained(
+            first=int(stored["first"]),
+            used=stored["used"],
+            losses=stored["losses"],
+            weights={step: [stored[f"{step}/{index}"] for index in range(4)] for step in steps},
+        )
+
+
+def _named(step: int, weights: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{step}/{index}": np.array(array) for index, array in enumerate(weights)}

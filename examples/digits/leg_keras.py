@@ -1,0 +1,54 @@
+"""A leg of the relay in Keras on TensorFlow."""
+
+import os
+
+# Keras reads this once, when it is imported.
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import clr_keras
+from clr_core import Record
+from leg import run_as_leg
+from problem import Problem
+
+
+class KerasLeg:
+    def __init__(self, problem: Problem, record: Record, weights: Any, moments: Any) -> None:
+        self.model = keras.Sequential(
+            [
+                keras.layers.Input(shape=problem.hidden[0].shape[:1]),
+                keras.layers.Dense(problem.hidden[0].shape[1], activation="tanh"),
+                keras.layers.Dense(problem.output[0].shape[1]),
+            ]
+        )
+        self.model.set_weights(weights)
+        # Keras's own velocity has the rate baked in; torch's and optax's has not.
+        self.optimizer = clr_keras.from_record(record, clr_keras.SGD, torch_velocity=True)
+        self.optimizer.build(self.model.trainable_variables)
+        if moments is not None:
+            clr_keras.from_moments(moments, self.optimizer)
+        self.model.compile(
+            self.optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        )
+
+    def update(self, images: np.ndarray, labels: np.ndarray) -> tuple[Any, float, float]:
+        used = keras.ops.convert_to_numpy(self.optimizer.learning_rate), self.optimizer.momentum
+        # The loss that Keras reports is a running mean, so each step starts a new one.
+        self.model.reset_metrics()
+        return *used, float(self.model.train_on_batch(images, labels))
+
+    def weights(self) -> list[np.ndarray]:
+        return self.model.get_weights()
+
+    def save(self, folder: Path) -> None:
+        clr_keras.to_record(self.model).write(folder / "record.json")
+        clr_keras.to_moments(self.optimizer).write(folder / "moments.npz")
+
+
+if __name__ == "__main__":
+    run_as_leg("Keras", KerasLeg)

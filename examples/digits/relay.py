@@ -1,0 +1,119 @@
+"""The relay: one run handed torch → Keras → JAX → torch, beside one that nobody interrupted."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from leg import Trained, schedule, trained
+from problem import Problem
+
+# Each takes over in the middle of a rise or a fall, and never at the foot of a cycle.
+LEGS = (("torch", 430), ("Keras", 800), ("JAX", 1150), ("torch", 1408))
+SCRIPTS = {"torch": "leg_torch.py", "Keras": "leg_keras.py", "JAX": "leg_jax.py"}
+# The weights are about 1. Products of matrices differ by the last bits of float32 from library to
+# library, and 1,408 updates add that up.
+WEIGHT_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class Relay:
+    """The legs in their order, and the run in torch alone."""
+
+    problem: Problem
+    legs: list[tuple[str, Trained]]
+    alone: Trained
+
+    @property
+    def used(self) -> np.ndarray:
+        return np.concatenate([leg.used for _, leg in self.legs])
+
+    @property
+    def losses(self) -> np.ndarray:
+        return np.concatenate([leg.losses for _, leg in self.legs])
+
+
+def commands() -> list[tuple[str, str, list[str]]]:
+    """Name, script and arguments of each process; folders are relative to one of the caller's."""
+    last = LEGS[-1][1]
+    keep = [str(until) for _, until in LEGS]
+    found = [("torch, alone", SCRIPTS["torch"], ["--leave", "alone", "--until", str(last)])]
+    found[0][2].extend(["--keep", *keep])
+    for index, (name, until) in enumerate(LEGS):
+        arguments = ["--leave", f"leg-{index}", "--until", str(until)]
+        if index:
+            arguments += ["--take", f"leg-{index - 1}"]
+        found.append((f"{name}, leg {index + 1}", SCRIPTS[name], arguments))
+    return found
+
+
+def load(problem: Problem, folder: Path) -> Relay:
+    legs = [(name, trained(folder / f"leg-{index}")) for index, (name, _) in enumerate(LEGS)]
+    return Relay(problem, legs, trained(folder / "alone"))
+
+
+def expected(problem: Problem) -> np.ndarray:
+    """The schedule's own rates and momenta, rounded once to float32."""
+    steps, followed = np.arange(problem.steps), schedule(problem)
+    return np.stack([followed.lr(steps), followed.momentum(steps)], axis=1).astype(np.float32)
+
+
+def weights_apart(relay: Relay, leg: Trained) -> float:
+    """The largest difference of any weight from the run alone, where the leg ends."""
+    (step,) = leg.weights
+    pairs = zip(leg.weights[step], relay.alone.weights[step], strict=True)
+    return max(float(np.abs(one - other).max()) for one, other in pairs)
+
+
+def differing(relay: Relay, leg: Trained) -> np.ndarray:
+    """The steps whose rate or momentum isn't the schedule's in every bit."""
+    right = expected(relay.problem)[leg.first : leg.first + len(leg.used)]
+    return leg.first + np.flatnonzero((leg.used != right).any(axis=1))
+
+
+def table(relay: Relay) -> str:
+    head = ("", "steps", "rate, momentum at its start", "differing", "loss", "weights apart")
+    rows = [head]
+    for name, leg in [*relay.legs, ("torch, alone", relay.alone)]:
+        last = leg.first + len(leg.used)
+        mine = leg is relay.alone
+        rows.append(
+            (
+                name,
+                f"{leg.first:,} to {last:,}",
+                f"{leg.used[0, 0]:.6f}, {leg.used[0, 1]:.4f}",
+                f"{len(differing(relay, leg)):,}",
+                f"{leg.losses[-relay.problem.steps_per_epoch :].mean():.6f}",
+                "" if mine else f"{weights_apart(relay, leg):.1e}",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    return "\n".join(
+        "  "
+        + f"{row[0]:<{widths[0]}}"
+        + "".join(f"   {cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
+        for row in rows
+    )
+
+
+def faults(relay: Relay) -> list[str]:
+    """A sentence for each promise that was broken."""
+    found = []
+    steps = [leg.first for _, leg in relay.legs] + [relay.problem.steps]
+    if steps != [0, *(until for _, until in LEGS)] or len(relay.used) != relay.problem.steps:
+        found.append(f"The legs of the relay begin at {steps[:-1]}.")
+        return found
+    for name, leg in [*relay.legs, ("torch, alone", relay.alone)]:
+        wrong = differing(relay, leg)
+        if len(wrong):
+            found.append(
+                f"{name}: {len(wrong):,} rates or momenta of the relay aren't the schedule's, "
+                f"first in step {wrong[0]}."
+            )
+        # Written so that a NaN is a fault too.
+        if leg is not relay.alone and not weights_apart(relay, leg) <= WEIGHT_TOLERANCE:
+            found.append(
+                f"{name}: the weights are {weights_apart(relay, leg):.1e} from those of the run "
+                f"alone, more than {WEIGHT_TOLERANCE:.0e}."
+            )
+    return found
