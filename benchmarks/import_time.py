@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import measuring
+
 MODULES = ("dataclasses", "clr_core")
 CODE = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
 
@@ -38,21 +40,17 @@ def main(rounds: int) -> None:
             times[module].append(seconds(module))
     medians = {module: statistics.median(values) for module, values in times.items()}
     ratio = medians["clr_core"] / medians["dataclasses"]
-    table = "\n".join(
+    rows = [[f"`{module}`", f"{median * 1e3:.1f}"] for module, median in medians.items()]
+    measuring.write(
+        __file__,
+        f"Import time, median of {rounds}, Python {sys.version.split()[0]}",
         [
-            f"# Import time, median of {rounds}, Python {sys.version.split()[0]}",
-            "",
-            "| import | ms |",
-            "| --- | --- |",
-            *(f"| `{module}` | {median * 1e3:.1f} |" for module, median in medians.items()),
+            *measuring.table(["import", "ms"], rows),
             "",
             f"Ratio: {ratio:.2f} (target: at most 1.2).",
-            "",
-        ]
+        ],
     )
-    print(table)
-    Path(__file__).with_suffix(".md").write_text(table, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 51)
+    main(measuring.rounds())

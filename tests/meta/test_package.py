@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("clr_core", "clr_torch", "clr_keras", "clr_jax")
+PACKAGES = ("clr_core", "clr_torch", "clr_keras", "clr_jax", "clr_cli")
 
 
 def test_the_tests_see_the_installed_wheel_and_not_the_source():
@@ -21,7 +21,7 @@ def test_the_tests_see_the_installed_wheel_and_not_the_source():
     assert "" not in sys.path
 
 
-def test_the_wheel_holds_the_four_packages_and_nothing_else():
+def test_the_wheel_holds_our_packages_and_nothing_else():
     (wheel,) = (ROOT / "build" / "wheel").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names}
@@ -43,7 +43,7 @@ def test_the_wheel_is_that_of_this_source():
 def test_the_core_needs_nothing():
     required = metadata.requires("cyclical-lr")
     assert [line for line in required if "extra ==" not in line] == []
-    assert {"torch", "keras", "jax", "yaml", "plot", "all"} == set(
+    assert {"torch", "keras", "jax", "yaml", "plot", "tensorboard", "all"} == set(
         metadata.metadata("cyclical-lr").get_all("Provides-Extra")
     )
 
