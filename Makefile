@@ -8,7 +8,7 @@ PIP_FLAGS := -qq --disable-pip-version-check --constraint requirements/constrain
 WHEEL = build/wheel/cyclical_lr-*.whl
 # -P keeps this folder off the path, so that the tests see the installed wheel and not the source.
 PY := .venv/bin/python -P
-BENCHMARKS = $(filter-out %/measuring.py %_backends.py,$(sort $(wildcard benchmarks/*.py)))
+BENCHMARKS = $(shell grep -l __main__ benchmarks/*.py)
 PYTEST := $(PY) -m pytest -q
 OLDEST_PYTEST := .venv-oldest/bin/python -P -m pytest -q
 CORE_PYTEST := .venv-core/bin/python -P -m pytest -q
