@@ -14,21 +14,26 @@ from clr_core.schedule import CyclicSchedule, check_schedule, schedule_from_dict
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from clr_core.record import Record, schedule_id
+    from clr_core.suggest import Suggestion, suggest_schedule
     from clr_core.verdict import verify
 
 __all__ = [
     "CyclicSchedule",
     "Record",
+    "Suggestion",
     "check_schedule",
     "schedule_from_dict",
     "schedule_id",
+    "suggest_schedule",
     "verify",
 ]
 
 # What only some programs use is imported when they do; each name with its module.
 _LATER = {
     "Record": "record",
+    "Suggestion": "suggest",
     "schedule_id": "record",
+    "suggest_schedule": "suggest",
     "verify": "verdict",
 }
 

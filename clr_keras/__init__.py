@@ -16,7 +16,26 @@ except ImportError as error:
         "Install it with: pip install 'cyclical-lr[keras]'"
     ) from error
 
+from clr_keras.convert import from_record, read_record, to_record
+from clr_keras.foreign import schedule_from_addons, schedule_from_callback
+from clr_keras.moments import from_moments, to_moments
 from clr_keras.optimizer import SGD, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
 from clr_keras.schedule import CyclicLR
 
-__all__ = ["SGD", "Adam", "AdamW", "Adamax", "CyclicLR", "Lion", "Nadam", "RMSprop"]
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "CyclicLR",
+    "Lion",
+    "Nadam",
+    "RMSprop",
+    "from_moments",
+    "from_record",
+    "read_record",
+    "schedule_from_addons",
+    "schedule_from_callback",
+    "to_moments",
+    "to_record",
+]

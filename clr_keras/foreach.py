@@ -22,11 +22,10 @@ def sgd(
 ) -> None:
     """Keras's form, `v = momentum * v - rate * g; w += v`."""
     torch._foreach_mul_(velocities, momentum)
-    steps = torch._foreach_mul(gradients, rate)
-    torch._foreach_sub_(velocities, steps)
+    _add(velocities, gradients, -rate)
     if nesterov:
-        torch._foreach_sub_(weights, steps)
-        torch._foreach_add_(weights, torch._foreach_mul(velocities, momentum))
+        _add(weights, gradients, -rate)
+        _add(weights, velocities, momentum)
     else:
         torch._foreach_add_(weights, velocities)
 
@@ -46,4 +45,13 @@ def torch_sgd(
     if nesterov:
         directions = torch._foreach_mul(velocities, momentum)
         torch._foreach_add_(directions, gradients)
-    torch._foreach_sub_(weights, torch._foreach_mul(directions, rate))
+    _add(weights, directions, -rate)
+
+
+def _add(tensors: Tensors, others: Tensors, factor: torch.Tensor) -> None:
+    """`tensors += factor * others`, in place."""
+    # In one pass with a number. A compiled step has none, and that of a GPU would be waited for.
+    if torch.compiler.is_compiling() or not factor.is_cpu:
+        torch._foreach_add_(tensors, torch._foreach_mul(others, factor))
+    else:
+        torch._foreach_add_(tensors, others, alpha=factor.item())

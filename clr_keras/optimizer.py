@@ -115,7 +115,9 @@ class _Cyclic(keras.Optimizer):
 
     def _momentum(self) -> Any:
         # Unlike what Keras hands to a schedule, `iterations` counts updates and not micro-batches.
-        iterations = keras.ops.convert_to_tensor(self.iterations)
+        iterations = self.iterations
+        if isinstance(iterations, keras.Variable):
+            iterations = iterations.value
         return _ops.evaluate(self._learning_rate.schedule.momentum, iterations)
 
     def _as_used(self, momentum: Any) -> Any:

@@ -13,9 +13,9 @@ import numpy as np
 from clr_core import CyclicSchedule, check_schedule, schedule_from_dict
 from clr_core.schedule import on_host
 
-# Native operations and not `keras.ops`: on the torch backend `keras.ops.minimum` of two float64
-# tensors gives float32. These modules import an array library each and nothing of optax.
-_OPS = {"tensorflow": "clr_keras.ops", "jax": "clr_jax.ops", "torch": "clr_torch.ops"}
+# Where each backend's `evaluate` is: in native operations and not in `keras.ops`, since on torch
+# `keras.ops.minimum` of two float64 tensors gives float32. Nothing there imports optax.
+_OPS = {"tensorflow": "clr_keras.ops", "jax": "clr_jax.ops", "torch": "clr_keras.torch_scalar"}
 
 # A name of this module and not an attribute of the schedule, which couldn't be copied with it. On
 # another backend the import goes through, for who loads a model without its optimizer.
@@ -82,8 +82,9 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
             ValueError: An int or a number in an array is below 0 or above 2**53.
         """
         curve = self.schedule.lr if self.gradient_accumulation_steps == 1 else self._lr_of_update
-        if isinstance(step, keras.Variable) or keras.ops.is_tensor(step):
-            step = keras.ops.convert_to_tensor(step)
+        if isinstance(step, keras.Variable):
+            step = step.value
+        if keras.ops.is_tensor(step):
             dtype = keras.backend.standardize_dtype(step.dtype)
             if "int" not in dtype:
                 raise TypeError(f"`step` must be an integer. Received: dtype {dtype}")

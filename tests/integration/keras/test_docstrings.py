@@ -1,13 +1,26 @@
 """The examples in the docstrings run."""
 
 import doctest
-import importlib
+import pkgutil
+from importlib import import_module
 
+import keras
 import pytest
 
+import clr_keras
 
-@pytest.mark.parametrize("name", ["clr_keras", "clr_keras.schedule"])
+TORCH = {"clr_keras.foreach", "clr_keras.torch_scalar"}  # They import torch.
+MODULES = [
+    "clr_keras",
+    *(each.name for each in pkgutil.iter_modules(clr_keras.__path__, "clr_keras.")),
+]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in MODULES if name not in TORCH or keras.backend.backend() == "torch"]
+)
 def test_examples(name):
-    done = doctest.testmod(importlib.import_module(name))
-    assert done.attempted >= 3
-    assert done.failed == 0
+    failed, attempted = doctest.testmod(import_module(name))
+    assert failed == 0
+    if name in ("clr_keras", "clr_keras.schedule", "clr_keras.convert"):
+        assert attempted > 0

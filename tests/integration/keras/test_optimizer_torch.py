@@ -55,6 +55,8 @@ def test_torch_compile_traces_no_step_anew(variant):
     np.testing.assert_allclose(keras.ops.convert_to_numpy(weight), expected(variant), **CLOSE)
     assert after[0] > 0
     assert after[2:] == after[2:3] * (UPDATES - 2)
+    if variant.startswith("SGD"):  # A step of ours, which asks for no number in between.
+        assert len([each for each in graphs if "_foreach" in each.code]) == 1
 
 
 @pytest.mark.parametrize("variant", ["SGD", "Adam", "RMSprop"])

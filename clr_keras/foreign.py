@@ -1,0 +1,171 @@
+"""The schedules of TensorFlow Addons and of bckenstler's callback, as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clr_core import CyclicSchedule
+from clr_core.errors import number, received
+
+HINT = 'Pass it as an expression in `x`, such as scale_fn="0.5 ** (x - 1)".'
+MODES = {
+    "TriangularCyclicalLearningRate": "triangular",
+    "Triangular2CyclicalLearningRate": "triangular2",
+    "ExponentialCyclicalLearningRate": "exp_range",
+    "CyclicalLearningRate": None,
+}
+NEEDED = ("initial_learning_rate", "maximal_learning_rate", "step_size")
+SCALE_MODES = ("cycle", "iterations")
+
+
+def schedule_from_addons(config: Mapping[str, Any], scale_fn: str | None = None) -> CyclicSchedule:
+    """The schedule of a tensorflow-addons `CyclicalLearningRate`, as Keras writes it down.
+
+    That is what `tf.keras.optimizers.schedules.serialize` gives, and what stands in a model's
+    config: the name of the class and the config of the object.
+
+        >>> schedule_from_addons(
+        ...     {
+        ...         "class_name": "Addons>Triangular2CyclicalLearningRate",
+        ...         "config": {
+        ...             "initial_learning_rate": 1e-4,
+        ...             "maximal_learning_rate": 1e-2,
+        ...             "step_size": 2000,
+        ...             "scale_mode": "cycle",
+        ...         },
+        ...     }
+        ... )
+        CyclicSchedule(base_lr=0.0001, max_lr=0.01, mode='triangular2')
+
+    It is the same curve, from the same step 0. Theirs is computed in float32, which at step 10^6 is
+    off by some thousandths; ours isn't. Their Triangular2 takes a `scale_mode` of "iterations", and
+    their Exponential one of "cycle": these become the expressions that they amount to.
+
+    Args:
+        config: A mapping with "class_name" and "config".
+        scale_fn: For their `CyclicalLearningRate`, whose `scale_fn` is a Python callable: the same
+            as an expression.
+
+    Raises:
+        TypeError: Not such a mapping, a boundary that is a callable, or a `scale_fn` that is one.
+        ValueError: Another class, keys that are unknown or missing, a `scale_fn` for a class that
+            has its own, or values that `CyclicSchedule` refuses.
+    """
+    name, given = _class_and_config(config)
+    own = {"exp_range": ["gamma"], None: ["scale_fn"]}.get(MODES[name], [])
+    known = [*NEEDED, "scale_mode", "name", *own]
+    for key in given:
+        if key not in known:
+            raise ValueError(
+                f"The config of {name} has no such key. {received('key', key)}. "
+                f"Its keys are {', '.join(known)}"
+            )
+    for key in NEEDED:
+        if key not in given:
+            raise ValueError(f"The config of {name} must have the key `{key}`. It is missing")
+    band: dict[str, Any] = {
+        "base_lr": number("initial_learning_rate", given["initial_learning_rate"]),
+        "max_lr": number("maximal_learning_rate", given["maximal_learning_rate"]),
+        "step_size_up": number("step_size", given["step_size"]),
+    }
+    mode = MODES[name]
+    usual = "iterations" if mode == "exp_range" else "cycle"
+    scale_mode = _scale_mode(given.get("scale_mode", usual))
+    if mode is None:
+        return _custom(band, scale_fn, scale_mode, given.get("scale_fn"))
+    if scale_fn is not None:
+        raise ValueError(f"`scale_fn` must be left out: {name} has its own. {_received(scale_fn)}")
+    gamma = number("gamma", given.get("gamma", 1.0))
+    if scale_mode == usual or mode == "triangular":
+        return CyclicSchedule(**band, mode=mode, gamma=gamma)
+    decay = "0.5 ** (x - 1)" if mode == "triangular2" else f"{gamma!r} ** x"
+    return CyclicSchedule(**band, scale_fn=decay, scale_mode=scale_mode)
+
+
+def schedule_from_callback(
+    base_lr: float = 0.001,
+    max_lr: float = 0.006,
+    step_size: float = 2000.0,
+    mode: str = "triangular",
+    gamma: float = 1.0,
+    scale_fn: str | None = None,
+    scale_mode: str = "cycle",
+) -> CyclicSchedule:
+    """The schedule of bckenstler's callback `CyclicLR`, from the arguments that it was given.
+
+        >>> schedule_from_callback(step_size=500.0, mode="triangular2")
+        CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=500.0, mode='triangular2')
+
+    Its `clr_iterations` after k batches is our step k, and counts from 0 again after a `_reset`. It
+    is the same curve. With `scale_fn`, as there, `mode` and `gamma` don't matter; without it,
+    `scale_mode` doesn't. The callback of keras-contrib has the same arguments and the same curve.
+
+    Args:
+        base_lr: Lower boundary of the rate.
+        max_lr: Upper boundary of the rate.
+        step_size: Batches in half a cycle.
+        mode: "triangular", "triangular2" or "exp_range".
+        gamma: Factor per batch in "exp_range".
+        scale_fn: As in the callback, but as an expression in `x`.
+        scale_mode: What `scale_fn` is a function of: "cycle", from 1, or "iterations", from 0.
+
+    Raises:
+        TypeError: An argument of the wrong kind, such as a `scale_fn` that is a Python callable.
+        ValueError: An argument that `CyclicSchedule` refuses.
+    """
+    band: dict[str, Any] = {
+        "base_lr": base_lr,
+        "max_lr": max_lr,
+        "step_size_up": number("step_size", step_size),
+    }
+    if scale_fn is not None:
+        return _custom(band, scale_fn, _scale_mode(scale_mode), scale_fn)
+    return CyclicSchedule(**band, mode=mode, gamma=gamma if mode == "exp_range" else 1.0)
+
+
+def is_addons(config: Mapping[str, Any]) -> bool:
+    """Whether Keras wrote down one of tensorflow-addons' classes."""
+    name = config.get("registered_name") or config.get("class_name")
+    return isinstance(name, str) and name.startswith("Addons>")
+
+
+def _class_and_config(config: Any) -> tuple[str, Mapping[str, Any]]:
+    if not isinstance(config, Mapping):
+        raise TypeError(f"`config` must be a mapping. {received('config', config)}")
+    name, given = config.get("class_name"), config.get("config")
+    if not isinstance(name, str) or not isinstance(given, Mapping):
+        raise ValueError(
+            '`config` must have the name of the class beside the config of the object: {"class_name'
+            '": "TriangularCyclicalLearningRate", "config": {…}}. Received the keys: '
+            + ", ".join(map(str, list(config)[:20]))
+        )
+    name = name.rpartition(">")[2]
+    if name not in MODES:
+        raise ValueError(
+            f"`class_name` must be one of {', '.join(MODES)}. {received('class_name', name)}"
+        )
+    return name, given
+
+
+def _custom(band: dict[str, Any], text: Any, scale_mode: str, theirs: Any) -> CyclicSchedule:
+    if not isinstance(text, str):
+        raise TypeError(
+            "A `scale_fn` that is a Python callable can't be carried. "
+            f"{_received(theirs if text is None else text)}. {HINT}"
+        )
+    return CyclicSchedule(**band, scale_fn=text, scale_mode=scale_mode)
+
+
+def _scale_mode(scale_mode: Any) -> str:
+    # Theirs take whatever isn't "cycle" for "iterations", a slip of the pen as well.
+    if scale_mode not in SCALE_MODES:
+        raise ValueError(
+            "`scale_mode` must be one of 'cycle', 'iterations'. "
+            f"{received('scale_mode', scale_mode)}"
+        )
+    return str(scale_mode)
+
+
+def _received(scale_fn: Any) -> str:
+    return received("scale_fn", scale_fn)

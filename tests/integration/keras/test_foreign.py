@@ -1,0 +1,184 @@
+"""The schedules of TensorFlow Addons and of bckenstler's callback are the same curves here.
+
+Theirs are restated from their sources, tensorflow_addons/optimizers/cyclical_learning_rate.py and
+clr_callback.py, line by line and in float64.
+"""
+
+import numpy as np
+import pytest
+
+from clr_core import CyclicSchedule
+from clr_keras import schedule_from_addons, schedule_from_callback
+
+STEPS = 500
+# Theirs takes from `step / step_size`, of up to 500, twice the cycle: a float64 has the last place
+# of 2**-44 there, and the band is about 1.
+CLOSE = {"rtol": 0, "atol": 2.0**-44}
+
+
+def theirs(step, low, high, step_size, scale_fn, scale_mode):
+    cycle = np.floor(1 + step / (2 * step_size))
+    x = np.abs(step / step_size - 2 * cycle + 1)
+    mode_step = cycle if scale_mode == "cycle" else step
+    return low + (high - low) * np.maximum(0, 1 - x) * scale_fn(mode_step)
+
+
+GAMMA = 0.99
+ADDONS = {
+    "TriangularCyclicalLearningRate": lambda x: 1.0,
+    "Triangular2CyclicalLearningRate": lambda x: 1 / (2.0 ** (x - 1)),
+    "ExponentialCyclicalLearningRate": lambda x: GAMMA**x,
+}
+
+
+def config(name, step_size=7, **others):
+    band = {"initial_learning_rate": 0.1, "maximal_learning_rate": 1.0, "step_size": step_size}
+    own = {"gamma": GAMMA} if name.startswith("Exp") else {}
+    return {"class_name": name, "config": {**band, **own, **others}}
+
+
+def assert_same_curve(schedule, step_size, scale_fn, scale_mode):
+    wanted = [theirs(s, 0.1, 1.0, step_size, scale_fn, scale_mode) for s in range(STEPS)]
+    np.testing.assert_allclose([schedule.lr(s) for s in range(STEPS)], wanted, **CLOSE)
+    assert max(wanted) > 0.1004
+
+
+@pytest.mark.parametrize("step_size", [1, 7, 2.5, 2000])
+@pytest.mark.parametrize("scale_mode", ["cycle", "iterations"])
+@pytest.mark.parametrize("name", ADDONS)
+def test_a_class_of_addons(name, scale_mode, step_size):
+    schedule = schedule_from_addons(config(name, step_size, scale_mode=scale_mode))
+    assert_same_curve(schedule, step_size, ADDONS[name], scale_mode)
+
+
+def test_their_defaults():
+    usual = schedule_from_addons(config("ExponentialCyclicalLearningRate"))
+    assert (usual.mode, usual.gamma) == ("exp_range", GAMMA)
+    assert schedule_from_addons(config("Triangular2CyclicalLearningRate")).mode == "triangular2"
+
+
+def test_as_keras_2_and_keras_3_write_the_class():
+    wanted = schedule_from_addons(config("TriangularCyclicalLearningRate"))
+    written = config("TriangularCyclicalLearningRate")
+    keras_2 = {**written, "class_name": "Addons>TriangularCyclicalLearningRate"}
+    keras_3 = {**written, "module": "tensorflow_addons.optimizers", "registered_name": "Addons>T"}
+    assert schedule_from_addons(keras_2) == schedule_from_addons(keras_3) == wanted
+    named = {**written, "config": {**written["config"], "name": "mine"}}
+    assert schedule_from_addons(named) == wanted
+
+
+@pytest.mark.parametrize("scale_mode", ["cycle", "iterations"])
+def test_a_function_of_ones_own_in_addons(scale_mode):
+    given = config("CyclicalLearningRate", scale_fn={"class_name": "f"}, scale_mode=scale_mode)
+    with pytest.raises(
+        TypeError, match=r"`scale_fn` that is a Python callable can't be carried\. "
+    ):
+        schedule_from_addons(given)
+    schedule = schedule_from_addons(given, scale_fn="1 / (1 + 0.1 * x)")
+    assert_same_curve(schedule, 7, lambda x: 1 / (1 + 0.1 * x), scale_mode)
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "error", "message"),
+    [
+        (3, {}, TypeError, "`config` must be a mapping. Received: config=3"),
+        (
+            config("TriangularCyclicalLearningRate")["config"],
+            {},
+            ValueError,
+            r"the name of the class beside the config of the object: .* Received the keys: ini",
+        ),
+        (config("CosineDecay"), {}, ValueError, "`class_name` must be one of Triangular.*'CosineD"),
+        (
+            config("TriangularCyclicalLearningRate", gamma=0.9),
+            {},
+            ValueError,
+            "The config of TriangularCyclicalLearningRate has no such key. Received: key='gamma'",
+        ),
+        (
+            {"class_name": "TriangularCyclicalLearningRate", "config": {"step_size": 3}},
+            {},
+            ValueError,
+            "must have the key `initial_learning_rate`. It is missing",
+        ),
+        (
+            config("TriangularCyclicalLearningRate", initial_learning_rate={"class_name": "f"}),
+            {},
+            TypeError,
+            "`initial_learning_rate` must be a number. Received",
+        ),
+        (
+            config("TriangularCyclicalLearningRate", scale_mode="cycles"),
+            {},
+            ValueError,
+            "`scale_mode` must be one of 'cycle', 'iterations'. Received: scale_mode='cycles'",
+        ),
+        (
+            config("TriangularCyclicalLearningRate"),
+            {"scale_fn": "x"},
+            ValueError,
+            "`scale_fn` must be left out: TriangularCyclicalLearningRate has its own",
+        ),
+        (
+            config("TriangularCyclicalLearningRate", maximal_learning_rate=0.01),
+            {},
+            ValueError,
+            "`base_lr` must not be above `max_lr`",
+        ),
+        (
+            config("ExponentialCyclicalLearningRate", gamma=1.5, scale_mode="cycle"),
+            {},
+            ValueError,
+            "`scale_fn` must",
+        ),
+    ],
+)
+def test_what_is_none_of_addons(given, options, error, message):
+    with pytest.raises(error, match=message):
+        schedule_from_addons(given, **options)
+
+
+# ── bckenstler's callback ──
+
+CALLBACK = {
+    "triangular": (lambda x: 1.0, "cycle"),
+    "triangular2": (lambda x: 1 / (2.0 ** (x - 1)), "cycle"),
+    "exp_range": (lambda x: GAMMA**x, "iterations"),
+}
+
+
+@pytest.mark.parametrize("step_size", [1, 7, 2.5, 2000.0])
+@pytest.mark.parametrize("mode", CALLBACK)
+def test_a_mode_of_the_callback(mode, step_size):
+    schedule = schedule_from_callback(0.1, 1.0, step_size, mode, GAMMA, None, "iterations")
+    assert_same_curve(schedule, step_size, *CALLBACK[mode])
+
+
+@pytest.mark.parametrize("scale_mode", ["cycle", "iterations"])
+def test_a_function_of_ones_own_in_the_callback(scale_mode):
+    arguments = {"base_lr": 0.1, "max_lr": 1.0, "step_size": 7.0, "scale_mode": scale_mode}
+    with pytest.raises(
+        TypeError, match=r"callable can't be carried\. Received: scale_fn=<function"
+    ):
+        schedule_from_callback(**arguments, scale_fn=lambda x: 1 / (1 + 0.1 * x))
+    # With it `mode` and `gamma` don't matter, as there.
+    given = arguments | {"mode": "exp_range", "gamma": 0.5, "scale_fn": "1 / (1 + 0.1 * x)"}
+    schedule = schedule_from_callback(**given)
+    assert_same_curve(schedule, 7, lambda x: 1 / (1 + 0.1 * x), scale_mode)
+
+
+def test_the_defaults_of_the_callback():
+    assert schedule_from_callback() == CyclicSchedule(base_lr=0.001, max_lr=0.006)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"mode": "triangle"}, "`mode` must be one of 'triangular', 'triangular2', 'exp_range'"),
+        ({"step_size": 0}, "must be positive"),
+        ({"scale_fn": "x", "scale_mode": "batch"}, "`scale_mode` must be one of 'cycle', 'iterat"),
+    ],
+)
+def test_what_the_callback_could_not_do(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        schedule_from_callback(**arguments)

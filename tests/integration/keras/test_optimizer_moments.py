@@ -1,0 +1,272 @@
+"""A run goes on with its momentum: within Keras, and from and to torch's definitions."""
+
+import keras
+import numpy as np
+import pytest
+
+import clr_keras
+from clr_core.moments import Moments
+from clr_core.record import Record
+from clr_keras import CyclicLR, from_moments, from_record, to_moments, to_record
+from integration.keras.cycled import (
+    BACKEND,
+    GRADIENTS,
+    SCHEDULE,
+    START,
+    UPDATES,
+    VARIANTS,
+    WEIGHTS,
+    expected,
+    fit,
+    model,
+    momenta,
+    optimizer,
+    rates,
+    weights,
+)
+from integration.keras.test_convert import ADAM, ALONE
+
+HALF = 7
+CLOSE = {"rtol": 0, "atol": UPDATES * 2.0**-24}  # Half a float32 ulp below 2 for each update.
+VARIED = ["SGD", "SGD-nesterov", "SGD-torch", "SGD-torch-nesterov", "Adam", "AdamW"]
+KINDS = {"SGD": "sgd-keras", "SGD-nesterov": "sgd-keras", "Adam": "adam", "AdamW": "adam"}
+
+
+def going_on(record, variant, moments, start):
+    name, own = VARIANTS[variant]
+    trained = model(from_record(record, getattr(clr_keras, name), **own))
+    trained.set_weights([start[:, None]])
+    from_moments(moments, trained.optimizer)
+    return trained
+
+
+@pytest.mark.parametrize("variant", VARIED)
+def test_a_run_that_goes_on_elsewhere_has_the_same_bits(variant, tmp_path):
+    uninterrupted = fit(model(optimizer(variant)))
+    trained = model(optimizer(variant))
+    fit(trained, GRADIENTS[:HALF])
+    to_moments(trained.optimizer).write(tmp_path / "moments.npz")
+    to_record(trained).write(tmp_path / "run.json")
+    moments, record = Moments.read(tmp_path / "moments.npz"), Record.read(tmp_path / "run.json")
+    assert (moments.kind, moments.count) == (KINDS.get(variant, "sgd"), HALF)
+    resumed = going_on(record, variant, moments, weights(trained))
+    np.testing.assert_array_equal(fit(resumed, GRADIENTS[HALF:]), uninterrupted)
+
+
+def defined(variant):
+    """Weights and moments after half of the updates, of the definitions and in float64."""
+    w, first, second = START.astype("float64"), np.zeros(WEIGHTS), np.zeros(WEIGHTS)
+    for t in range(HALF):
+        g, lr, mu = (np.float64(each[t]) for each in (GRADIENTS, rates(), momenta()))
+        if variant == "SGD-torch":
+            first = mu * first + g
+            w = w - lr * first
+        elif variant == "SGD":
+            first = mu * first - lr * g
+            w = w + first
+        else:
+            first = mu * first + (1 - mu) * g
+            second = 0.999 * second + 0.001 * g**2
+            m, v = first / (1 - mu ** (t + 1)), second / (1 - 0.999 ** (t + 1))
+            # Keras adds its epsilon before the correction.
+            w = w - lr * m / (np.sqrt(v) + 1e-7 / np.sqrt(1 - 0.999 ** (t + 1)))
+    kind = KINDS.get(variant, "sgd")
+    slots = {"first": first, "second": second} if kind == "adam" else {"velocity": first}
+    moments = Moments(kind, HALF, {name: [each[:, None]] for name, each in slots.items()})
+    return w, moments
+
+
+@pytest.mark.parametrize("variant", ["SGD", "SGD-torch", "Adam"])
+def test_in_and_out_by_the_definition(variant):
+    start, moments = defined(variant)
+    trained = model(optimizer(variant))
+    fit(trained, GRADIENTS[:HALF])
+    for slot, (array,) in to_moments(trained.optimizer).slots.items():
+        # A rounding of float32 in each update, of numbers below 4.
+        np.testing.assert_allclose(array, moments.slots[slot][0], rtol=0, atol=HALF * 2.0**-22)
+    resumed = going_on(Record(SCHEDULE, HALF), variant, moments, start)
+    given = fit(resumed, GRADIENTS[HALF:])
+    np.testing.assert_allclose(given, expected(variant), **CLOSE)
+    without = model(from_record(Record(SCHEDULE, HALF), type(trained.optimizer), **own(variant)))
+    without.set_weights([start[:, None]])
+    assert abs(fit(without, GRADIENTS[HALF:]) - expected(variant)).max() > 1e-3
+
+
+def own(variant):
+    return VARIANTS[variant][1]
+
+
+def test_a_dense_network_of_torchs_in_its_order_and_layout():
+    """torch: (out, in) and the bias after each; so has Keras its kernels, but (in, out)."""
+    network = keras.Sequential(
+        [keras.layers.Input((64,)), keras.layers.Dense(32), keras.layers.Dense(10)]
+    )
+    made = from_record(Record(SCHEDULE, 3), clr_keras.SGD, torch_velocity=True)
+    made.build(network.trainable_variables)
+    shapes = [(32, 64), (32,), (10, 32), (10,)]
+    random = np.random.default_rng(2)
+    theirs = Moments("sgd", 3, {"velocity": [random.normal(size=shape) for shape in shapes]})
+    turned = theirs.rearranged(lambda arrays: [array.T for array in arrays])
+    with pytest.raises(ValueError, match=r"the shape \(64, 32\) in array 0. Received: \(32, 64\)"):
+        from_moments(theirs, made)
+    from_moments(turned, made)
+    back = to_moments(made).rearranged(lambda arrays: [array.T for array in arrays])
+    for given, array in zip(back.slots["velocity"], theirs.slots["velocity"], strict=True):
+        np.testing.assert_array_equal(given, array.astype("float32"))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_in_the_precision_of_the_weights(dtype):
+    if BACKEND == "jax" and dtype == "float64":
+        pytest.skip("JAX has no float64 of itself")
+    variable = keras.Variable([1.0, 2.0], dtype=dtype)
+    old, new = (keras.optimizers.SGD(0.5, momentum=0.5) for _ in range(2))
+    old.build([variable])
+    old.momentums[0].assign([0.25, -3.0])
+    new.build([variable])
+    from_moments(to_moments(old), new)
+    assert to_moments(new).slots["velocity"][0].tolist() == [0.25, -3.0]
+    assert str(to_moments(new).slots["velocity"][0].dtype) == dtype.replace("bfloat16", "float32")
+
+
+def test_of_the_optimizer_in_one_that_scales_the_loss():
+    inner = optimizer("Adam")
+    outer = keras.optimizers.LossScaleOptimizer(inner, initial_scale=1.0)
+    trained = model(outer)
+    fit(trained, GRADIENTS[:2])
+    moments = to_moments(outer)
+    assert moments.count == 2
+    np.testing.assert_array_equal(moments.slots["first"], to_moments(inner).slots["first"])
+    from_moments(moments, outer)
+
+
+def test_the_count_is_that_of_updates():
+    trained = model(optimizer("Adam", gradient_accumulation_steps=3))
+    fit(trained, GRADIENTS[:7])
+    assert to_moments(trained.optimizer).count == 2
+    from_moments(to_moments(trained.optimizer), trained.optimizer)
+
+
+# ── refusals, of which none changes anything ──
+
+
+def built(made, shape=(2,)):
+    made.build([keras.Variable(np.ones(shape, "float32"))])
+    return made
+
+
+ONES = np.ones(2)
+
+
+def sgd(count=0, kind="sgd", arrays=(ONES,)):
+    return Moments(kind, count, {"velocity": list(arrays)})
+
+
+def adam(count=0, arrays=(ONES,)):
+    return Moments("adam", count, {"first": list(arrays), "second": list(arrays)})
+
+
+def keras_sgd(**options):
+    return keras.optimizers.SGD(0.1, **{"momentum": 0.9} | options)
+
+
+class Derived(keras.optimizers.Adam):
+    pass
+
+
+REFUSED = {
+    "no moments": (3, lambda: built(keras_sgd()), TypeError, "`moments` must be clr_core.moments."),
+    "RMSprop": (
+        sgd(),
+        lambda: built(optimizer("RMSprop")),
+        TypeError,
+        r"SGD, Adam or AdamW, of Keras or of clr_keras. Received: clr_keras.optimizer.RMSprop",
+    ),
+    "derived": (adam(), lambda: built(Derived(0.1)), TypeError, r"Received: .*\.Derived"),
+    "not built": (
+        sgd(),
+        keras_sgd,
+        ValueError,
+        r"must be built. .*Call optimizer.build\(model.trainable_variables\)",
+    ),
+    "amsgrad": (adam(), lambda: built(ADAM(amsgrad=True)), ValueError, "`amsgrad` must be off"),
+    "average": (sgd(), lambda: built(keras_sgd(use_ema=True)), ValueError, "`use_ema` must be off"),
+    "no momentum": (
+        sgd(),
+        lambda: built(keras_sgd(momentum=0.0)),
+        ValueError,
+        "must have a momentum: without, SGD remembers nothing. Received: momentum=0.0",
+    ),
+    "torch's for Keras's": (
+        sgd(),
+        lambda: built(keras_sgd()),
+        ValueError,
+        "of the kind 'sgd-keras' for this SGD. Received: kind='sgd'. Keras's velocity has the rate",
+    ),
+    "Keras's for torch's": (
+        sgd(kind="sgd-keras"),
+        lambda: built(optimizer("SGD-torch")),
+        ValueError,
+        "of the kind 'sgd' for this SGD. Received: kind='sgd-keras'. Keras's velocity has the rate",
+    ),
+    "SGD's for Adam": (
+        sgd(),
+        lambda: built(ADAM()),
+        ValueError,
+        "of the kind 'adam' for this Adam",
+    ),
+    "too many": (
+        adam(arrays=[np.ones(2)] * 2),
+        lambda: built(ADAM()),
+        ValueError,
+        "an array for each of the 1 variables. Received: 2 in 'first'",
+    ),
+    "another shape": (
+        adam(arrays=[np.ones((2, 1))]),
+        lambda: built(ADAM()),
+        ValueError,
+        r"the shape \(2,\) in array 0. Received: \(2, 1\) in 'first'. `moments.rearranged` turns",
+    ),
+    "another count": (
+        adam(count=3),
+        lambda: built(ADAM(CyclicLR(ALONE))),
+        ValueError,
+        "of the optimizer's `iterations`, by which Keras corrects Adam's bias. Received: count=3 "
+        "and 0. Make the optimizer with clr_keras.from_record",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused(name):
+    moments, make, error, message = REFUSED[name]
+    made = make()
+    before = [np.array(keras.ops.convert_to_numpy(each)) for each in made.variables]
+    with pytest.raises(error, match=message):
+        from_moments(moments, made)
+    for each, was in zip(made.variables, before, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(each), was)
+    if isinstance(moments, Moments) and name in (
+        "RMSprop",
+        "derived",
+        "not built",
+        "amsgrad",
+        "average",
+        "no momentum",
+    ):
+        with pytest.raises(error, match=message):
+            to_moments(made)
+
+
+def test_the_velocity_of_sgd_has_no_bias_to_correct():
+    made = built(keras_sgd())
+    from_moments(sgd(count=9, kind="sgd-keras"), made)
+    assert to_moments(made).slots["velocity"][0].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.skipif(not hasattr(keras.optimizers, "MultiOptimizer"), reason="newer than this Keras")
+def test_each_of_several_optimizers_by_itself():
+    by_group = keras.optimizers.OptimizerMap(keras_sgd())
+    by_group["head/.*"] = ADAM()
+    with pytest.raises(TypeError, match=r"MultiOptimizer. Take each of its `optimizers` by itself"):
+        to_moments(keras.optimizers.MultiOptimizer(by_group))
