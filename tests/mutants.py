@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("clr_core", "clr_torch", "clr_keras", "clr_jax")
+PACKAGES = ("clr_core", "clr_torch", "clr_keras", "clr_jax", "clr_cli")
 
 CORE = ("tests/core", "tests/conformance", "--row", "rows.core", "--with-numpy")
 TORCH = ("tests/conformance", "tests/integration/torch", "--row", "rows.torch")
 JAX = ("tests/conformance", "tests/integration/jax", "--row", "rows.jax")
 KERAS = ("tests/conformance", "tests/integration/keras", "--row", "rows.keras")
+DIRECTIONS = ("tests/directions",)
 
 
 @dataclass(frozen=True)
@@ -303,6 +304,42 @@ MUTANTS = [
         "torch.as_tensor(x, dtype=torch.float32).to(torch.float64)",
         KERAS,
         "torch",
+    ),
+    Mutant(
+        "a run that goes on a step late in torch",
+        "clr_torch/convert.py",
+        "last_epoch=record.step - 1)",
+        "last_epoch=record.step)",
+        TORCH,
+    ),
+    Mutant(
+        "the micro-batches of a record in Keras",
+        "clr_keras/convert.py",
+        "iterations.assign(record.step * steps)",
+        "iterations.assign(record.step)",
+        KERAS,
+        "jax",
+    ),
+    Mutant(
+        "a run that goes on a step late in JAX",
+        "clr_jax/convert.py",
+        "set_step(optimizer.init(params), record.step)\n",
+        "set_step(optimizer.init(params), record.step + 1)\n",
+        DIRECTIONS,
+    ),
+    Mutant(
+        "lines below the schedule pass for it",
+        "clr_core/verdict.py",
+        "if not low <= rate <= high\n",
+        "if rate > high\n",
+        CORE,
+    ),
+    Mutant(
+        "a float32 log held against its digits",
+        "clr_core/verdict.py",
+        "half = half_unit(rate) + error * (1.0 + step / size)",
+        "half = half_unit(rate)",
+        CORE,
     ),
 ]
 
