@@ -1,9 +1,9 @@
 import jax
 import jax.numpy as jnp
 import optax
-import relay
 
 import clr_jax
+import relay
 
 
 def loss(weights, images, labels):
@@ -13,7 +13,7 @@ def loss(weights, images, labels):
 
 
 class Run:
-    jitted = {}  # noqa: RUF012 - one compilation of each optimizer for all runs of a process
+    jitted = {}  # noqa: RUF012 - one compilation of each for all runs of a process
 
     def __init__(self, optimizer, record, weights, moments):
         kernel, bias, last_kernel, last_bias = map(jnp.asarray, weights)
@@ -31,7 +31,7 @@ class Run:
             updates, state = made.update(gradients, state, weights)
             return optax.apply_updates(weights, updates), state
 
-        self.jitted_update = self.jitted.setdefault(optimizer, jax.jit(update))
+        self.jitted_update = self.jitted.setdefault((optimizer, record.schedule), jax.jit(update))
 
     def update(self, images, labels):
         self.weights, self.state = self.jitted_update(self.weights, self.state, images, labels)

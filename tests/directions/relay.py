@@ -24,15 +24,6 @@ from sklearn.datasets import load_digits
 from clr_core import CyclicSchedule, Record
 from clr_core.moments import Moments
 
-SCHEDULE = CyclicSchedule(
-    base_lr=0.004,
-    max_lr=0.021,
-    step_size_up=8,
-    step_size_down=12,
-    mode="triangular2",
-    base_momentum=0.8,
-    max_momentum=0.95,
-)
 CYCLE = 20
 LATE = 500 * CYCLE + 40
 # Begin, end, and where it is handed over: before the first update, on the way up, at the peak, on
@@ -41,11 +32,25 @@ STRETCHES = {
     "early": (0, 34, (0, 3, 8, 15, 20, 21)),
     "late": (LATE + 1, LATE + 27, (LATE + 7, LATE + 20)),
 }
+_SHAPE = {
+    "base_lr": 0.004,
+    "max_lr": 0.021,
+    "step_size_up": 8,
+    "step_size_down": 12,
+    "base_momentum": 0.8,
+    "max_momentum": 0.95,
+}
+# In a late cycle triangular2 is flat, so that any step would have its rate.
+SCHEDULES = {
+    "early": CyclicSchedule(mode="triangular2", **_SHAPE),
+    "late": CyclicSchedule(mode="exp_range", gamma=0.9999, **_SHAPE),
+}
 OPTIMIZERS = ("sgd", "adam")
 
 
-def begun(optimizer, first):
+def begun(optimizer, stretch):
     """What every framework begins with: a record, weights and moments of nothing."""
+    first, _, _ = STRETCHES[stretch]
     random = np.random.default_rng(7)
     weights = []
     for inputs, outputs in ((64, 16), (16, 10)):
@@ -54,7 +59,8 @@ def begun(optimizer, first):
     slots = {"sgd": ["velocity"], "adam": ["first", "second"]}[optimizer]
     zeros = [np.zeros_like(array) for array in weights]
     # A run that begins late has a late count. Adam's correction of the bias is then over.
-    return Record(SCHEDULE, first), weights, Moments(optimizer, first, dict.fromkeys(slots, zeros))
+    record = Record(SCHEDULES[stretch], first)
+    return record, weights, Moments(optimizer, first, dict.fromkeys(slots, zeros))
 
 
 @cache
@@ -82,7 +88,7 @@ def train(run, first, last, hand_over=None):
 def begin(Run, folder):
     for optimizer in OPTIMIZERS:
         for name, (first, last, points) in STRETCHES.items():
-            run = Run(optimizer, *begun(optimizer, first))
+            run = Run(optimizer, *begun(optimizer, name))
             place = folder / optimizer / name
 
             def hand_over(step, run=run, place=place, points=points):

@@ -59,9 +59,9 @@ def gone_on(begun, tmp_path_factory):
     return folders
 
 
-def expected(steps):
+def expected(stretch, steps):
     """The rates and momenta of the oracle, as float32."""
-    schedule = relay.SCHEDULE.to_dict()
+    schedule = relay.SCHEDULES[stretch].to_dict()
     return np.array(
         [
             [oracle.to_float32(curve(schedule, step)) for curve in (oracle.lr, oracle.momentum)]
@@ -71,8 +71,8 @@ def expected(steps):
     )
 
 
-def differing(used, steps):
-    return np.flatnonzero((used != expected(steps)).any(axis=1)).tolist()
+def differing(used, stretch, steps):
+    return np.flatnonzero((used != expected(stretch, steps)).any(axis=1)).tolist()
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -81,7 +81,7 @@ def test_alone(begun, framework):
         for stretch, (first, last, _) in relay.STRETCHES.items():
             used = np.load(begun[framework] / optimizer / stretch / "used.npy")
             assert len(used) == last - first
-            assert differing(used, range(first, last)) == []
+            assert differing(used, stretch, range(first, last)) == []
 
 
 @pytest.mark.parametrize(("optimizer", "stretch", "point"), RUNS)
@@ -91,7 +91,7 @@ def test_handed_over(begun, gone_on, pair, optimizer, stretch, point):
     place = gone_on[pair] / optimizer / stretch / str(point)
     used = np.load(place / "used.npy")
     assert len(used) == last - point
-    assert differing(used, range(point, last)) == []
+    assert differing(used, stretch, range(point, last)) == []
 
     uninterrupted = begun[pair[0]] / optimizer / stretch / "end"
     records = [(folder / "record.json").read_bytes() for folder in (place, uninterrupted)]
@@ -127,4 +127,4 @@ def test_a_shift_by_one_step_shows(begun, tmp_path):
     for optimizer, stretch, point in RUNS:
         _, last, _ = relay.STRETCHES[stretch]
         used = np.load(tmp_path / optimizer / stretch / str(point) / "used.npy")
-        assert len(differing(used, range(point, last))) > 5
+        assert len(differing(used, stretch, range(point, last))) > 5
