@@ -1,7 +1,7 @@
 import keras
-import relay
 
 import clr_keras
+import relay
 
 
 class Run:

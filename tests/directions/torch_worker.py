@@ -1,7 +1,7 @@
-import relay
 import torch
 
 import clr_torch
+import relay
 
 
 class Run:
