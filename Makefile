@@ -21,13 +21,14 @@ help:  ## print this help
 # ── setting up ──────────────────────────────────────────────────────────────────────────────────
 # One rule per environment: everything else depends on its stamp.
 
-.venv/requirements.stamp: pyproject.toml requirements/dev.txt requirements/constraints.txt
+.venv/requirements.stamp: pyproject.toml requirements/dev.txt requirements/finders.txt requirements/constraints.txt
 	@echo "Setting up .venv: torch, TensorFlow, Keras, JAX, optax (about 3.5 GB, some minutes) …"
 	$(PYTHON) -m venv .venv
 	@# torch by itself and first: asked for among others, pip would weigh builds with CUDA too.
 	.venv/bin/pip install $(PIP_FLAGS) torch
 	@echo "  torch is there, now the others …"
 	.venv/bin/pip install $(PIP_FLAGS) -r requirements/dev.txt keras jax optax matplotlib numpy
+	.venv/bin/pip install $(PIP_FLAGS) --no-deps -r requirements/finders.txt
 	@touch $@
 
 .venv/wheel.stamp: .venv/requirements.stamp $(SOURCES)

@@ -15,6 +15,7 @@ except ImportError as error:
         "`clr_jax` needs JAX and optax. Install them with: pip install 'cyclical-lr[jax]'"
     ) from error
 
+from clr_jax.range_test import range_test
 from clr_jax.schedule import cyclic_lr, cyclic_momentum
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = [
     "cyclic_optimizer",
     "from_moments",
     "from_record",
+    "range_test",
     "read_record",
     "schedule_counts",
     "set_step",

@@ -20,6 +20,7 @@ from clr_keras.convert import from_record, read_record, to_record
 from clr_keras.foreign import schedule_from_addons, schedule_from_callback
 from clr_keras.moments import from_moments, to_moments
 from clr_keras.optimizer import SGD, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
+from clr_keras.range_test import range_test
 from clr_keras.schedule import CyclicLR
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "RMSprop",
     "from_moments",
     "from_record",
+    "range_test",
     "read_record",
     "schedule_from_addons",
     "schedule_from_callback",

@@ -16,12 +16,14 @@ except ImportError as error:
 
 from clr_torch.convert import from_record, read_record, to_record, to_state_dict
 from clr_torch.moments import from_moments, to_moments
+from clr_torch.range_test import range_test
 from clr_torch.schedule import CyclicLR
 
 __all__ = [
     "CyclicLR",
     "from_moments",
     "from_record",
+    "range_test",
     "read_record",
     "to_moments",
     "to_record",

@@ -1,0 +1,255 @@
+"""What is read from the curve of a range test, on problems whose answer is known."""
+
+import math
+import random
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clr_core import RangeTest, RangeTestResult
+from clr_core.smoothing import smoothed
+
+STEPS = 100
+LRS = [1e-6 * 10.0 ** (7 * i / (STEPS - 1)) for i in range(STEPS)]
+NAMES = ["steepest", "valley", "minimum", "minimum/10", "edge"]
+
+
+def descent(curvature, *, momentum=0.0, noise=0.0, seed=0, steps=STEPS, **parameters):
+    """A range test of gradient descent on a parabola: it breaks at `2 * (1 + momentum) / c`."""
+    rng = random.Random(seed)
+    weight, velocity = 1.0, 0.0
+    test = RangeTest(num_steps=steps, **parameters)
+    while not test.done:
+        lr = test.ask()
+        test.tell(curvature * weight**2 / 2 * (1 + noise * rng.gauss(0, 1)))
+        velocity = momentum * velocity + curvature * weight
+        weight -= lr * velocity
+    return test.result()
+
+
+def bowl(noise=0.0, seed=0):
+    """A loss of 2.3 that falls to 0.3 in the decade before 0.01, and rises again without an end."""
+    rng = random.Random(seed)
+    losses = []
+    for lr in LRS:
+        past = math.log10(lr) + 2
+        loss = 2.3 - 2 * max(0.0, 1 - abs(past)) + 5 * max(0.0, past - 1)
+        losses.append(loss + noise * rng.gauss(0, 1))
+    return losses
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("curvature", [10.0, 300.0, 1000.0, 10_000.0])
+def test_what_is_suggested_trains_and_is_not_timid(curvature, momentum):
+    result = descent(curvature, momentum=momentum)
+    breaks_at = 2 * (1 + momentum) / curvature
+    assert breaks_at / 200 < result.max_lr < breaks_at
+    assert result.base_lr == pytest.approx(result.max_lr / 4)  # Nothing but a rounded division.
+    weight = 1.0, 0.0
+    for _ in range(1000):
+        velocity = momentum * weight[1] + curvature * weight[0]
+        weight = weight[0] - result.max_lr * velocity, velocity
+    assert abs(weight[0]) < 1e-3
+
+
+def test_a_steeper_problem_gets_a_smaller_rate_in_proportion():
+    suggested = [descent(10.0**k).max_lr for k in range(1, 5)]
+    for larger, smaller in pairwise(suggested):
+        # The ramp isn't at the same places of both: a step of it is a factor of 1.18.
+        assert 10 / 1.4 < larger / smaller < 10 * 1.4
+
+
+@pytest.mark.parametrize("ramp", ["exponential", "linear"])
+@pytest.mark.parametrize("steps", [50, 100, 1000])
+def test_the_ramp_and_its_length_change_little(steps, ramp):
+    result = descent(100.0, steps=steps, ramp=ramp, start_lr=1e-4, end_lr=0.2)
+    # Over longer time less of a rate is enough for the same fall; it breaks at 0.02.
+    assert 0.02 / 200 < result.max_lr < 0.02
+
+
+def test_the_named_places():
+    result = RangeTestResult.from_curve(LRS, bowl())
+    found = result.suggestions
+    assert list(found) == NAMES
+    # The window rounds the tip of the bowl but doesn't move it; a step of the ramp is 1.18.
+    assert found["minimum"] == pytest.approx(0.01, rel=0.2)
+    assert found["minimum/10"] == pytest.approx(found["minimum"] / 10, rel=0.05)  # Two digits.
+    assert 0.001 < found["valley"] < found["minimum"]
+    assert 0.001 < found["steepest"] < found["minimum"]
+    # Three quarters of the fall are regained three quarters of a decade later.
+    assert found["edge"] == pytest.approx(math.sqrt(0.01 * 0.01 * 10**0.75) / 10, rel=0.3)
+    assert result.max_lr == found["edge"]
+    assert result.warnings == ()
+
+
+@pytest.mark.parametrize("scale", [2.0**-20, 0.5, 2.0**20])
+def test_the_unit_of_the_loss_does_not_matter(scale):
+    losses = bowl(noise=0.1)
+    plain = RangeTestResult.from_curve(LRS, losses)
+    other = RangeTestResult.from_curve(LRS, [scale * loss for loss in losses])
+    assert plain.suggestions == other.suggestions  # A power of two rounds nothing.
+
+
+def test_a_loss_below_zero():
+    plain = RangeTestResult.from_curve(LRS, bowl())
+    other = RangeTestResult.from_curve(LRS, [loss - 100 for loss in bowl()])
+    for name, lr in plain.suggestions.items():
+        # Losses near -100 have fewer bits; a place of the grid further is a factor of 1.18.
+        assert other.suggestions[name] == pytest.approx(lr, rel=0.2)
+
+
+@pytest.mark.parametrize("at", [5, 50, 59, 70, 90])
+def test_one_bad_batch_changes_little(at):
+    losses = bowl(noise=0.05)
+    plain = RangeTestResult.from_curve(LRS, losses).max_lr
+    losses[at] = 1e6
+    assert plain / 2 < RangeTestResult.from_curve(LRS, losses).max_lr < plain * 2
+
+
+@pytest.mark.parametrize(("noise", "factor"), [(0.3, 3), (0.6, 5)])
+def test_noise_changes_little(noise, factor):
+    plain = RangeTestResult.from_curve(LRS, bowl()).max_lr
+    for seed in range(50):
+        noisy = RangeTestResult.from_curve(LRS, bowl(noise=noise, seed=seed)).max_lr
+        assert plain / factor < noisy < plain * factor
+
+
+def nothing(losses, lrs=LRS, **parameters):
+    """The sentence in place of a number."""
+    result = RangeTestResult.from_curve(lrs, losses, **parameters)
+    assert (result.max_lr, result.base_lr) == (None, None)
+    (sentence,) = result.warnings
+    with pytest.raises(ValueError, match=r"^The range test gives no `max_lr`\. ") as caught:
+        result.schedule(100)
+    assert str(caught.value) == f"The range test gives no `max_lr`. {sentence}"
+    return result, sentence
+
+
+def test_too_few_losses():
+    result, sentence = nothing(bowl()[:9], LRS[:9], stop_reason="The loss was nan at lr=4e-06.")
+    assert sentence == (
+        "9 losses are too few to read a curve from; it takes 10. "
+        "Lower `start_lr`, or raise `num_steps`."
+    )
+    assert result.suggestions == dict.fromkeys(NAMES)
+    _, sentence = nothing([], [])
+    assert sentence == (
+        "0 losses are too few to read a curve from; it takes 10. Let the test run on."
+    )
+
+
+@pytest.mark.parametrize("loss", [0.0, 2.3, -1e6])
+def test_a_flat_curve(loss):
+    result, sentence = nothing([loss] * STEPS)
+    assert sentence == (
+        "The loss is flat: it doesn't change by more than its noise. Raise `end_lr`, which is 10, "
+        "and see that the rate arrives in the optimizer."
+    )
+    assert result.suggestions == dict.fromkeys(NAMES)
+
+
+def test_noise_alone():
+    numbers = 0
+    for seed in range(300):
+        rng = random.Random(seed)
+        losses = [2.3 + rng.gauss(0, 0.5) for _ in LRS]
+        numbers += RangeTestResult.from_curve(LRS, losses).max_lr is not None
+    assert numbers <= 6  # The limit of 4 standard errors lets some 5 % through, other rules fewer.
+
+
+def test_the_lowest_point_at_the_end():
+    _, sentence = nothing(bowl()[:57], LRS[:57])
+    assert sentence == (
+        "The loss is still at its lowest at the last rate, 0.0091: training hasn't broken. "
+        "Raise `end_lr`."
+    )
+
+
+def test_it_broke_right_after_its_lowest_point():
+    result = RangeTestResult.from_curve(
+        LRS[:57], bowl()[:57], stop_reason="The loss was nan at lr=0.011."
+    )
+    assert result.max_lr == pytest.approx(0.0091 / 10, rel=0.2)  # A step of the ramp.
+
+
+def test_it_had_not_quite_broken():
+    losses = [min(loss, 1.3) if lr > 0.01 else loss for lr, loss in zip(LRS, bowl(), strict=True)]
+    result = RangeTestResult.from_curve(LRS, losses)
+    assert result.max_lr is not None
+    assert result.warnings == (
+        "Training hadn't broken by the last rate, 10: with a larger `end_lr` `max_lr` may come "
+        "out higher.",
+    )
+
+
+def test_a_loss_that_only_rises():
+    losses = [2.3 + 3 * max(0.0, math.log10(lr) + 5) for lr in LRS]
+    _, sentence = nothing(losses)
+    assert sentence == (
+        "The loss rises, but it doesn't fall before that by more than its noise. Take larger "
+        "batches, or several runs with `repeats`; or lower `start_lr`, which is 1e-06, if it rises "
+        "from there on."
+    )
+
+
+def test_a_start_that_is_too_high():
+    _, sentence = nothing(bowl()[50:], LRS[50:])
+    assert sentence.startswith("The loss breaks so early that the suggestion, 0.00")
+    assert sentence.endswith(f", is below the first rate, {LRS[50]:.2g}. Lower `start_lr`.")
+
+
+def test_suggestions_that_contradict_each_other():
+    # Half of the fall within a decade at the very start, the other half over the next five.
+    losses = [
+        2.3 - min(1.0, max(0.0, x + 5.2) * 2) - min(1.0, max(0.0, x + 4.7) / 4.7) + 5 * max(0.0, x)
+        for x in map(math.log10, LRS)
+    ]
+    result, sentence = nothing(losses)
+    least = min(filter(None, result.suggestions.values()))
+    largest = max(filter(None, result.suggestions.values()))
+    assert largest > 1000 * least
+    assert sentence.startswith(f"The suggestions contradict each other, from {least:.2g} (")
+    assert sentence.endswith("Take larger batches, more steps, or several runs with `repeats`.")
+
+
+def test_the_papers_reading_of_the_score():
+    # Flat at 0.1 to 1e-4, then up to 0.9 at 1e-2, and ragged from there.
+    rng = random.Random(0)
+    scores = [
+        0.1 + 0.4 * min(2.0, max(0.0, math.log10(lr) + 4)) - (lr > 0.01) * rng.random() / 4
+        for lr in LRS
+    ]
+    found = RangeTestResult.from_curve(LRS, bowl(), scores).suggestions
+    assert list(found) == [*NAMES, "score rises", "score stalls"]
+    assert found["score rises"] == pytest.approx(10**-3.8, rel=0.5)  # The window rounds the bend.
+    assert found["score stalls"] == pytest.approx(10**-2.2, rel=0.5)
+    flat = RangeTestResult.from_curve(LRS, bowl(), [0.1] * STEPS).suggestions
+    assert (flat["score rises"], flat["score stalls"]) == (None, None)
+
+
+@given(
+    slope=st.integers(-1000, 1000),
+    level=st.integers(-1000, 1000),
+    x=st.lists(st.integers(0, 500), min_size=3, max_size=40, unique=True).map(sorted),
+    width=st.integers(1, 100),
+)
+def test_a_line_stays_a_line_up_to_both_ends(slope, level, x, width):
+    y = [level + slope * each for each in x]
+    for value, smooth in zip(y, smoothed(x, y, x, width), strict=True):
+        # Sums of some forty products of up to a million, and a difference of such sums.
+        assert math.isclose(value, smooth, rel_tol=1e-9, abs_tol=1e-3)
+
+
+def test_no_lag():
+    x = [i / 10 for i in range(-40, 41)]
+    smooth = smoothed(x, [abs(each) for each in x], x, 0.6)
+    assert smooth.index(min(smooth)) == 40
+    for left, right in zip(smooth, reversed(smooth), strict=True):
+        assert left == pytest.approx(right, abs=1e-12)  # Sums in the other order.
+
+
+def test_a_long_test_is_read_from_some_of_its_places():
+    result = descent(100.0, steps=5000, ramp="linear", start_lr=1e-4, end_lr=0.2)
+    assert 0.02 / 200 < result.max_lr < 0.02

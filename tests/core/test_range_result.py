@@ -1,0 +1,244 @@
+"""What a range test found, as data: JSON, the schedule, several runs as one, and pictures."""
+
+import json
+import math
+import xml.etree.ElementTree as ET
+from dataclasses import FrozenInstanceError, replace
+from statistics import median
+
+import pytest
+
+from clr_core import CyclicSchedule, RangeTest, RangeTestResult
+
+LRS = [1e-6 * 10.0 ** (7 * i / 99) for i in range(100)]
+
+
+def bowl(low=-2.0, height=2.3):
+    return [
+        height - 2 * max(0.0, 1 - abs(x - low)) + 5 * max(0.0, x - low - 1)
+        for x in map(math.log10, LRS)
+    ]
+
+
+RESULTS = {
+    "a number": RangeTestResult.from_curve(LRS, bowl()),
+    "scores": RangeTestResult.from_curve(LRS, bowl(), [0.1 + lr / 20 for lr in LRS], ramp="linear"),
+    "stopped": RangeTestResult.from_curve(LRS[:62], bowl()[:62], stop_reason="The loss was nan."),
+    "flat": RangeTestResult.from_curve(LRS, [1.0] * 100),
+    "three losses": RangeTestResult.from_curve(LRS[:3], bowl()[:3]),
+    "no losses": RangeTestResult.from_curve([], []),
+}
+each_result = pytest.mark.parametrize("result", RESULTS.values(), ids=RESULTS)
+
+
+@each_result
+def test_there_and_back_as_json(result):
+    text = json.dumps(result.to_dict(), allow_nan=False)
+    back = RangeTestResult.from_dict(json.loads(text))
+    assert back == result
+    assert back.to_dict() == result.to_dict()
+    assert type(back.lrs) is tuple
+
+
+def test_it_does_not_change():
+    result = RESULTS["a number"]
+    with pytest.raises(FrozenInstanceError):
+        result.max_lr = 1.0
+    result.to_dict()["suggestions"]["edge"] = 5.0
+    assert result.suggestions["edge"] == result.max_lr
+    longer = replace(result, warnings=[*result.warnings, "The loader ran out."])
+    assert (longer.warnings, result.warnings) == (("The loader ran out.",), ())
+
+
+def refused(change, error=ValueError):
+    with pytest.raises(error) as caught:
+        RangeTestResult.from_dict({**RESULTS["a number"].to_dict(), **change})
+    return str(caught.value)
+
+
+def test_unknown_and_missing_keys():
+    assert refused({"best_lr": 0.1}).endswith("Missing: []. Unknown: ['best_lr']")
+    document = RESULTS["a number"].to_dict()
+    del document["max_lr"]
+    with pytest.raises(ValueError, match=r"Missing: \['max_lr'\]. Unknown: \[\]$"):
+        RangeTestResult.from_dict(document)
+    with pytest.raises(TypeError, match=r"^A result must be a mapping\. Received: document=3$"):
+        RangeTestResult.from_dict(3)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        (
+            {"losses": [1.0]},
+            ValueError,
+            "`lrs` and `losses` must have the same length. Received: 1",
+        ),
+        (
+            {"scores": [1.0]},
+            ValueError,
+            "`lrs` and `scores` must have the same length. Received: 1",
+        ),
+        ({"lrs": LRS[::-1]}, ValueError, "`lrs` must be positive and rise. Received: lrs=["),
+        ({"lrs": [0.0, *LRS[1:]]}, ValueError, "`lrs` must be positive and rise. Received: lrs=["),
+        ({"lrs": "1"}, TypeError, "`lrs` must be a list of numbers. Received: lrs='1'"),
+        ({"losses": None}, TypeError, "`losses` must be a list of numbers. Received: losses=None"),
+        ({"losses": [math.nan] * 100}, ValueError, "`losses` must be finite. Received: losses=nan"),
+        ({"losses": ["1"] * 100}, TypeError, "`losses` must be a number. Received: losses='1'"),
+        ({"ramp": "exp"}, ValueError, "`ramp` must be one of 'exponential', 'linear'. Received: "),
+        ({"ramp": []}, ValueError, "`ramp` must be one of 'exponential', 'linear'. Received: "),
+        ({"stop_reason": 3}, TypeError, "`stop_reason` must be a sentence or None. Received: "),
+        ({"suggestions": []}, TypeError, "`suggestions` must be a dict of names and rates. "),
+        (
+            {"suggestions": {"edge": 0}},
+            ValueError,
+            "`suggestions['edge']` must be positive or None. Received: suggestions['edge']=0",
+        ),
+        ({"max_lr": -1}, ValueError, "`max_lr` must be positive or None. Received: max_lr=-1"),
+        ({"base_lr": "1"}, TypeError, "`base_lr` must be a number. Received: base_lr='1'"),
+        ({"warnings": "Oh."}, TypeError, "`warnings` must be a list of sentences. Received: "),
+        ({"warnings": [3]}, TypeError, "`warnings` must be a list of sentences. Received: "),
+        ({"warnings": 3}, TypeError, "`warnings` must be a list of sentences. Received: "),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_bad_values(change, error, text):
+    assert refused(change, error).startswith(text)
+
+
+def test_the_schedule():
+    result = RESULTS["a number"]
+    assert result.schedule(500) == CyclicSchedule(
+        base_lr=result.max_lr / 4, max_lr=result.max_lr, step_size_up=500
+    )
+    assert result.schedule(500, mode="triangular2", base_lr=0.0) == CyclicSchedule(
+        base_lr=0, max_lr=result.max_lr, step_size_up=500, mode="triangular2"
+    )
+    with pytest.raises(TypeError, match="gama"):
+        result.schedule(500, gama=0.9)
+
+
+def test_a_boundary_of_ones_own_where_there_is_none():
+    result = RESULTS["flat"]
+    with pytest.raises(ValueError, match=r"^The range test gives no `max_lr`\. The loss is flat: "):
+        result.schedule(500)
+    assert result.schedule(500, max_lr=0.4) == CyclicSchedule(
+        base_lr=0.1, max_lr=0.4, step_size_up=500
+    )
+
+
+def test_several_runs_as_one():
+    runs = [RangeTestResult.from_curve(LRS, bowl(height=height)) for height in (2.3, 2.5, 9.0)]
+    joined = RangeTestResult.of(runs)
+    assert list(joined.losses) == [
+        median(losses) for losses in zip(*(bowl(height=h) for h in (2.3, 2.5, 9.0)), strict=True)
+    ]
+    assert joined.lrs == runs[0].lrs
+    assert joined.max_lr == runs[1].max_lr
+    assert joined.warnings == ()
+    assert RangeTestResult.of(runs[:1]) == runs[0]
+
+
+def stopped_after(steps, **parameters):
+    reason = f"The loss was nan at lr={LRS[steps]:.2g}." if steps < 100 else None
+    return RangeTestResult.from_curve(LRS[:steps], bowl()[:steps], stop_reason=reason, **parameters)
+
+
+@pytest.mark.parametrize(
+    ("steps", "joined", "count"),
+    [((70, 80, 90), 80, 3), ((70, 75, 100), 75, 2), ((70, 100, 100), 100, 0), ((70, 100), 70, 1)],
+)
+def test_runs_that_stopped(steps, joined, count):
+    result = RangeTestResult.of([stopped_after(each) for each in steps])
+    assert result.losses == tuple(bowl()[:joined])
+    if count:
+        first = stopped_after(steps[0]).stop_reason
+        assert result.stop_reason == f"{count} of {len(steps)} runs stopped. {first}"
+    else:
+        assert result.stop_reason is None
+
+
+def test_seeds_that_contradict_each_other():
+    runs = [RangeTestResult.from_curve(LRS, bowl(low=low)) for low in (-3.5, -2.0, -2.0)]
+    low, high = runs[0].max_lr, runs[1].max_lr
+    assert RangeTestResult.of(runs).warnings == (
+        f"The seeds contradict each other: `max_lr` is from {low:.2g} to {high:.2g}. "
+        "Take larger batches or more steps.",
+    )
+
+
+def test_seeds_without_a_number():
+    result = RangeTestResult.of([RESULTS["a number"]] * 3 + [RESULTS["flat"]])
+    assert result.max_lr == RESULTS["a number"].max_lr
+    assert result.warnings == ("1 of 4 runs alone give no `max_lr`.",)
+    assert RangeTestResult.of([RESULTS["flat"]] * 2).max_lr is None
+
+
+def test_runs_that_do_not_belong_together():
+    for other in (
+        RangeTestResult.from_curve([lr / 2 for lr in LRS], bowl()),
+        RangeTestResult.from_curve(LRS, bowl(), ramp="linear"),
+    ):
+        with pytest.raises(ValueError, match="`results` must be of tests with the same `start_lr`"):
+            RangeTestResult.of([RESULTS["a number"], other])
+    with pytest.raises(ValueError, match=r"^`results` must have a result at least"):
+        RangeTestResult.of([])
+    with pytest.raises(TypeError, match=r"^`results` must be results of range tests"):
+        RangeTestResult.of([RESULTS["a number"], RangeTest()])
+
+
+def test_scores_of_several_runs():
+    runs = [
+        RangeTestResult.from_curve(LRS, bowl(), [shift + lr for lr in LRS]) for shift in (0, 1, 7)
+    ]
+    assert RangeTestResult.of(runs).scores == tuple(1 + lr for lr in LRS)
+    assert RangeTestResult.of([*runs, RESULTS["a number"]]).scores is None
+
+
+@each_result
+def test_the_picture_of_a_notebook(result):
+    html = result._repr_html_()
+    tree = ET.fromstring(f"<div>{html}</div>")
+    sentences = tree.find("pre").text
+    assert f"max_lr={result.max_lr!r}, base_lr={result.base_lr!r}" in sentences
+    for sentence in result.warnings:
+        assert sentence in sentences
+    assert result.stop_reason is None or result.stop_reason in sentences
+    svg = tree.find("{http://www.w3.org/2000/svg}svg")
+    assert (svg is None) == (not result.lrs)
+    if svg is not None:
+        texts = " ".join(filter(None, svg.itertext()))
+        assert "learning rate (logarithmic)" in texts
+        assert "loss of each batch" in texts
+        assert ("max_lr" in texts.replace(repr(result), "")) == (result.max_lr is not None)
+
+
+@each_result
+def test_the_picture_for_print(result, tmp_path):
+    pytest.importorskip("matplotlib")
+    figure = result.plot(tmp_path / "range.png")
+    assert (tmp_path / "range.png").read_bytes().startswith(b"\x89PNG")
+    axes = figure.axes[0]
+    assert axes.get_xlabel() == f"learning rate (logarithmic scale; {result.ramp} ramp)"
+    assert axes.get_ylabel() == "loss of each batch"
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    for name in ("base_lr", "max_lr"):
+        lr = getattr(result, name)
+        assert (lr is None) == (not any(label.startswith(name) for label in labels))
+        if lr is not None:
+            assert f"{name} {lr:.2g}" in labels
+
+
+def test_a_picture_that_is_only_returned(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    assert RESULTS["a number"].plot().axes
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_its_repr_says_what_matters():
+    result = RESULTS["a number"]
+    assert repr(result) == (
+        f"<RangeTestResult: max_lr={result.max_lr}, base_lr={result.base_lr}, losses=100>"
+    )
+    assert "The loss is flat" in repr(RESULTS["flat"])
