@@ -91,7 +91,7 @@ def measured(hidden: tuple[int, ...], batch: int, calls: int) -> dict[str, list[
             calls=calls,
             rounds=rounds(),
         )
-        for _ in range(COMPILATIONS)
+        for _ in range(min(COMPILATIONS, rounds()))
     ]
     return {name: [each[name] * 1e6 for each in times] for name in OPTIMIZERS}
 
