@@ -21,6 +21,17 @@ CASES = {
     "1 group, tensor rate, momentum": {"target": 0.5, "tensor": True},
     "1 group, exp_range": {"target": 0.35, "momentum": False, "gamma": 0.9999},
 }
+ABOUT = """
+What a step of ours takes, profiled, in one group with a rate alone: 0.15 µs in torch's own `step`,
+0.1 µs for its part of the block of 2,048 steps that is computed ahead with NumPy, 0.2 µs to write
+into the group, and the rest in the calls between them.
+
+- *Boundaries of their own*: ten rates and ten momenta are computed for each step, 27 ns each, and
+  0.2 µs go into putting them side by side.
+- *exp_range*: the powers of the block are Python's, one by one, since NumPy's differ from those of
+  `schedule.lr(step)` in the last bit of some float64.
+- *Adam's beta1*: a new tuple for each step, as torch makes one too.
+"""
 
 
 def stepper(
@@ -54,6 +65,7 @@ def main() -> None:
             + measuring.machine("torch"),
             "",
             *measuring.table(["", "torch", "clr_torch", "ratio", "target"], rows),
+            *ABOUT.rstrip().split("\n"),
         ],
     )
 

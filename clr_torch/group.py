@@ -66,7 +66,8 @@ def write(
             continue
         if "betas" in group:
             betas = group["betas"]
-            group["betas"] = (_written(betas[0], momentum), *betas[1:])
+            beta1 = momentum if type(betas[0]) is float else _written(betas[0], momentum)
+            group["betas"] = (beta1, *betas[1:])
         elif type(group["momentum"]) is float:
             group["momentum"] = momentum
         else:
