@@ -9,11 +9,14 @@ from clr_core import CyclicSchedule
 Schedules = Sequence[CyclicSchedule]
 
 
-def torch(schedules: Schedules, step: int) -> str:
+def torch(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     """A scheduler on an optimizer, with a parameter group for each schedule."""
     cycles = any(schedule.momentum(0) is not None for schedule in schedules)
     momentum = ", momentum=0.9" if cycles else ""
     start = f", last_epoch={step - 1}" if step else ""
+    often = "In the loop over batches"
+    if accumulation_steps > 1:
+        often += f", after every {accumulation_steps} of them and the last"
     if len(schedules) == 1:
         model, parameters = "torch.nn.Linear(4, 2)", "model.parameters()"
         given = "schedule"
@@ -32,16 +35,19 @@ def torch(schedules: Schedules, step: int) -> str:
         f"model = {model}  # Your own model.",
         f"optimizer = torch.optim.SGD({parameters}{momentum})",
         f"scheduler = CyclicLR.from_schedule(optimizer, {given}{start})",
-        "# In the loop over batches: optimizer.step(), then scheduler.step().",
+        f"# {often}: optimizer.step(), then scheduler.step().",
     )
 
 
-def keras(schedules: Schedules, step: int) -> str:
+def keras(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     """An optimizer; one for each schedule where there are several."""
+    more = ""
+    if accumulation_steps > 1:
+        more = f", gradient_accumulation_steps={accumulation_steps}"
     made = [
-        "keras.optimizers.SGD(clr_keras.CyclicLR({}))"
+        f"keras.optimizers.SGD(clr_keras.CyclicLR({{}}{more}){more})"
         if schedule.momentum(0) is None
-        else "clr_keras.SGD({})"
+        else f"clr_keras.SGD({{}}{more})"
         for schedule in schedules
     ]
     if len(schedules) == 1:
@@ -64,12 +70,15 @@ def keras(schedules: Schedules, step: int) -> str:
     )
 
 
-def optax(schedules: Schedules, step: int) -> str:
+def optax(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     """An optimizer and its state; one for each schedule where there are several."""
     state = "optimizer.init(parameters)"
     if step:
         state = f"set_step({state}, {step})"
-    made = ["optimizer = cyclic_optimizer(optax.sgd, schedule)", f"state = {state}"]
+    optimizer = "cyclic_optimizer(optax.sgd, schedule)"
+    if accumulation_steps > 1:
+        optimizer = f"optax.MultiSteps({optimizer}, {accumulation_steps})"
+    made = [f"optimizer = {optimizer}", f"state = {state}"]
     if len(schedules) > 1:
         made = [
             "# For optax.partition, with a label for each group of parameters.",
@@ -89,7 +98,7 @@ def optax(schedules: Schedules, step: int) -> str:
     )
 
 
-WRITERS: dict[str, Callable[[Schedules, int], str]] = {
+WRITERS: dict[str, Callable[..., str]] = {
     "torch": torch,
     "keras": keras,
     "optax": optax,

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from argparse import ArgumentParser, Namespace, _ArgumentGroup
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clr_cli.parser import count
 from clr_core import CyclicSchedule, documents, files, schedule_from_dict
 from clr_core.record import MAX_BYTES, PARSERS, Record, schema
 
+if TYPE_CHECKING:
+    from clr_core.range_result import RangeTestResult
+
+Found = TypeVar("Found")
 STDIN = "-"
 PARAMETERS = [each for each in fields(CyclicSchedule) if each.init]
 FILE = "a record (.json, .yaml, .yml or .toml); - for JSON from standard input"
@@ -26,9 +30,21 @@ def add_record(parser: ArgumentParser) -> None:
 
 def add_flags(parser: ArgumentParser, title: str) -> None:
     """Adds a flag for each parameter of a schedule, and `--step`."""
+    group = add_parameters(parser, title)
+    group.add_argument(
+        "--step", type=count(0, 2**53), metavar="STEP", help="updates done; default: 0"
+    )
+
+
+def add_parameters(
+    parser: ArgumentParser, title: str, without: Collection[str] = ()
+) -> _ArgumentGroup:
+    """Adds a flag for each parameter of a schedule, but for some."""
     group = parser.add_argument_group(title)
     titles = json.loads(schema())["$defs"]["schedule"]["properties"]
     for each in PARAMETERS:
+        if each.name in without:
+            continue
         number = "float" in str(each.type)
         given = each.default not in (MISSING, None)
         default = f"; default: {f'{each.default:g}' if number else each.default}" if given else ""
@@ -39,9 +55,7 @@ def add_flags(parser: ArgumentParser, title: str) -> None:
             default=None,
             help=_small(titles[each.name]["title"]) + default,
         )
-    group.add_argument(
-        "--step", type=count(0, 2**53), metavar="STEP", help="updates done; default: 0"
-    )
+    return group
 
 
 def record_given(options: Namespace) -> Record:
@@ -68,7 +82,7 @@ def one_record(file: str | None, given: Mapping[str, Any], step: int | None) -> 
 
 def flags(options: Namespace) -> dict[str, Any]:
     """The parameters that were given by flags."""
-    values = {each.name: getattr(options, each.name) for each in PARAMETERS}
+    values = {each.name: getattr(options, each.name, None) for each in PARAMETERS}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -97,19 +111,41 @@ def read_record(name: str) -> Record:
         ValueError: What is there isn't that.
         OSError: The file isn't there or can't be read.
     """
+    return _read(name, PARSERS, "a record", _record)
+
+
+def read_result(name: str) -> RangeTestResult:
+    """What a range test has found, in a file or in JSON on standard input.
+
+    Raises:
+        ValueError: What is there isn't that.
+        OSError: The file isn't there or can't be read.
+    """
+    from clr_core.range_result import RangeTestResult
+
+    parsers = {".json": documents.from_json}
+    return _read(name, parsers, "the result of a range test", RangeTestResult.from_dict)
+
+
+def _read(
+    name: str, parsers: Mapping[str, Callable[[str], Any]], kind: str, made: Callable[[Any], Found]
+) -> Found:
+    what, parse, text = "Standard input", parsers[".json"], ""
     if name == STDIN:
-        what, text, parse = "Standard input", read_stdin(), documents.from_json
+        text = read_stdin()
     else:
-        suffixed = files.file_name(name, tuple(PARSERS))
-        what, parse = repr(name), PARSERS[files.suffix(suffixed)]
-        text = None
+        suffixed = files.file_name(name, tuple(parsers))
+        what, parse = repr(name), parsers[files.suffix(suffixed)]
     try:
-        document = parse(files.read_text(name, MAX_BYTES) if text is None else text)
-        if isinstance(document, Mapping) and "kind" in document and "format" not in document:
-            return Record(schedule_from_dict(document))
-        return Record.from_dict(document)
+        return made(parse(text if name == STDIN else files.read_text(name, MAX_BYTES)))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{what} must be a record: {error}") from None
+        raise ValueError(f"{what} must be {kind}: {error}") from None
+
+
+def _record(document: Any) -> Record:
+    if isinstance(document, Mapping) and "kind" in document and "format" not in document:
+        return Record(schedule_from_dict(document))
+    return Record.from_dict(document)
 
 
 def read_stdin(limit: int = MAX_BYTES) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 COMMANDS = {
     "show": "the cycles of a schedule, and its values at steps or in epochs",
     "plot": "a schedule in the terminal, or as PNG or SVG",
+    "suggest": "a schedule that fits a training, from its sizes and a range test",
+    "range-test": "what a range test has found, as text or as a picture",
     "compare": "where two schedules differ, and by how much",
     "export": "the curve as CSV, JSON or NPY; code for torch, Keras and optax",
     "convert": "a checkpoint to a record, and a record to a checkpoint",
@@ -29,7 +31,7 @@ COMMANDS = {
     "verify": "whether the rates that a run logged are those of its schedule",
     "schema": "the JSON Schema of a record",
 }
-MODULES = {"migrate": "clr_cli.migrate_command"}
+MODULES = {"migrate": "clr_cli.migrate_command", "range-test": "clr_cli.range_test"}
 """Those that aren't named after their command: `clr_cli.migrate` is what reads the files."""
 
 INTERRUPTED, BROKEN_PIPE = 130, 141

@@ -17,7 +17,7 @@ class Parser(argparse.ArgumentParser):
     """argparse's own, but for one line in place of the usage where something is wrong."""
 
     def __init__(self, **options: object) -> None:
-        options["formatter_class"] = argparse.RawDescriptionHelpFormatter
+        options["formatter_class"] = _Formatter
         super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
 
     def error(self, message: str) -> NoReturn:
@@ -25,6 +25,14 @@ class Parser(argparse.ArgumentParser):
         from clr_cli.output import one_line
 
         self.exit(2, f"{self.prog}: {one_line(message)}. See {self.prog} --help\n")
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        if action.nargs == argparse.PARSER:
+            # argparse forgets that commands are indented, and would break the line of the longest.
+            self._action_max_length += self._indent_increment
 
 
 def count(least: int = 1, most: int = MOST_STEPS) -> Callable[[str], int]:

@@ -8,10 +8,10 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from clr_cli.extra import PICTURES
 from clr_cli.given import add_record, flag, groups_of, record_given
 from clr_cli.output import as_json
 from clr_cli.parser import count
-from clr_cli.plot import PICTURES
 from clr_core import CyclicSchedule, files
 from clr_core.files import write
 from clr_core.record import Record

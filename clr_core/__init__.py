@@ -13,12 +13,16 @@ from clr_core.schedule import CyclicSchedule, check_schedule, schedule_from_dict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from clr_core.range_result import RangeTestResult
+    from clr_core.range_test import RangeTest
     from clr_core.record import Record, schedule_id
     from clr_core.suggest import Suggestion, suggest_schedule
     from clr_core.verdict import verify
 
 __all__ = [
     "CyclicSchedule",
+    "RangeTest",
+    "RangeTestResult",
     "Record",
     "Suggestion",
     "check_schedule",
@@ -30,6 +34,8 @@ __all__ = [
 
 # What only some programs use is imported when they do; each name with its module.
 _LATER = {
+    "RangeTest": "range_test",
+    "RangeTestResult": "range_result",
     "Record": "record",
     "Suggestion": "suggest",
     "schedule_id": "record",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 
 from clr_core import python_ops
-from clr_core.errors import received
+from clr_core.errors import integer, received
 from clr_core.parameters import normalized
 
 TYPE_CHECKING = False  # `typing` itself would double the time of `import clr_core`.
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from typing import Any, Self, overload
 
     import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from clr_core.ops import Ops
@@ -263,6 +265,37 @@ class CyclicSchedule:
             raise ValueError(
                 f"`text` must be the JSON of a schedule: {error}. {received('text', text)}"
             ) from None
+
+    def plot(
+        self,
+        steps: int | None = None,
+        *,
+        steps_per_epoch: int | None = None,
+        ax: Axes | None = None,
+    ) -> Figure:
+        """Draws the rate between its boundaries, and the momentum below. Needs the extra `plot`.
+
+        Args:
+            steps: Draws steps 0 to this one; None: three cycles.
+            steps_per_epoch: Updates in an epoch, for a second axis in epochs.
+            ax: Axes of matplotlib to draw the rate in, and nothing else; None: a new figure.
+
+        Returns:
+            A `matplotlib.figure.Figure`: `schedule.plot().savefig("schedule.png")`.
+
+        Raises:
+            ImportError: matplotlib isn't installed.
+            TypeError: Not integers.
+            ValueError: Not from 1 to 2**53, or a rate too large to be drawn.
+        """
+        from clr_core.curve import curves
+        from clr_core.schedule_picture import picture
+
+        given = {"steps": steps, "steps_per_epoch": steps_per_epoch}
+        for name, value in given.items():
+            if value is not None and not 1 <= integer(name, value) <= LARGEST_STEP:
+                raise ValueError(f"`{name}` must be from 1 to 2**53. {received(name, value)}")
+        return picture(curves([self], steps), steps_per_epoch=steps_per_epoch, axes=ax)
 
     def _parameters(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _DEFAULTS}

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from clr_cli.main import main
-from clr_core import CyclicSchedule
+from clr_core import CyclicSchedule, RangeTestResult
 from clr_core.record import Record
 
 SCHEDULE = CyclicSchedule(
@@ -20,6 +20,11 @@ SCHEDULE = CyclicSchedule(
 OTHER = CyclicSchedule(base_lr=0.0015, max_lr=0.005, mode="triangular2")
 FRACTIONAL = CyclicSchedule(base_lr=0.001, max_lr=0.01, step_size_up=2.5, step_size_down=1.25)
 RECORD = Record(SCHEDULE, step=1500)
+# A loss that falls from 1e-4 on and has its minimum at about 0.1.
+RESULT = RangeTestResult.from_curve(
+    [10.0 ** (-6 + i / 10) for i in range(70)],
+    [2.3 - 1.8 * min(max(i - 20, 0), 30) / 30 + 0.4 * max(i - 50, 0) for i in range(70)],
+)
 GROUPS = Record([SCHEDULE, OTHER], step=1500)
 
 # The tests run with -P: where this process found its packages is where its children look.
@@ -40,6 +45,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "other.yaml").write_text(Record(OTHER).to_json())
     rows = [f"{step},{SCHEDULE.lr(step)!r}" for step in range(0, 9000, 50)]
     (tmp_path / "log.csv").write_text("\n".join(["step,lr", *rows, ""]))
+    (tmp_path / "range.json").write_text(json.dumps(RESULT.to_dict()))
     (tmp_path / "train.py").write_text(
         "from torch.optim.lr_scheduler import CyclicLR\n"
         "scheduler = CyclicLR(optimizer, 0.0015, 0.006, cycle_momentum=False)\n"

@@ -12,6 +12,7 @@ import pytest
 from .conftest import RECORD, said
 
 RECORD_TEXT = RECORD.to_json()
+SUGGEST = ("suggest", "--samples", "900", "--batch-size", "9", "--epochs", "24")
 
 
 class Hostile:
@@ -65,6 +66,15 @@ def test_no_record_in_other_forms(folder, refused, suffix, content):
 
 
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
+@pytest.mark.parametrize("arguments", [("range-test", "show"), (*SUGGEST, "--result")])
+def test_no_result_of_a_range_test(folder, refused, arguments, content):
+    (folder / "wrong.json").write_bytes(content)
+    text = refused(*arguments, "wrong.json")
+    assert text.startswith("'wrong.json' must be the result of a range test: ")
+    assert len(text) < 1000
+
+
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
 def test_no_log(folder, refused, content):
     (folder / "wrong.csv").write_bytes(content)
     assert "wrong.csv" in refused("verify", "run.json", "wrong.csv")
@@ -104,6 +114,8 @@ READ = {
     **READ_RECORD,
     "verify, log": ("verify", "run.json", "{}.json"),
     "migrate": ("migrate", "{}.json"),
+    "range-test show": ("range-test", "show", "{}.json"),
+    "suggest": (*SUGGEST, "--result", "{}.json"),
 }
 
 
@@ -165,6 +177,8 @@ WRITE = {
     "export npy": ("export", "run.json", "--to", "npy", "--out", "there.svg"),
     "convert": ("convert", "run.json", "--out", "there.json"),
     "verify": ("verify", "run.json", "log.csv", "--plot", "there.svg"),
+    "range-test plot": ("range-test", "plot", "range.json", "--out", "there.svg"),
+    "suggest": (*SUGGEST, "--max-lr", "0.1", "--out", "there.json"),
     "schema": ("schema", "--out", "there.svg"),
 }
 

@@ -10,6 +10,7 @@ import pytest
 
 from clr_cli.main import COMMANDS, import_command, main
 
+SIZES = ("--samples", "50000", "--batch-size", "100", "--epochs", "24")
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "optax", "numpy", "matplotlib", "plotext"}
 
 
@@ -56,6 +57,8 @@ def test_help_loads_no_framework_and_little_else():
         ["convert", "run.json"],
         ["migrate", "train.py"],
         ["verify", "run.json", "log.csv"],
+        ["suggest", *SIZES, "--result", "range.json", "--to", "keras"],
+        ["range-test", "show", "range.json"],
         ["schema"],
         ["plot", "--help"],
     ],

@@ -129,3 +129,10 @@ def test_rates_that_no_library_draws(refused):
 @pytest.mark.parametrize("name", ["run.pdf", "run", "run.png.txt"])
 def test_other_pictures(folder, refused, name):
     assert refused("plot", "run.json", "--out", name).startswith("`path` must end in .png or .svg.")
+
+
+def test_epochs(folder, clr, refused):
+    assert clr("plot", "run.json", "--steps-per-epoch", "450", "--out", "run.svg").code == 0
+    drawn = (folder / "run.svg").read_text()
+    assert "epochs (of 450 updates)" in drawn
+    assert refused("plot", "run.json", "--steps-per-epoch", "450").startswith("--steps-per-epoch ")

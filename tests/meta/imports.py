@@ -24,6 +24,7 @@ ALSO = {
     "clr_core/run_log.py": {"google", "tensorboard"},
     "clr_core/run_picture.py": {"matplotlib"},
     "clr_core/range_picture.py": {"matplotlib"},
+    "clr_core/schedule_picture.py": {"matplotlib"},
     "clr_torch/table.py": {"numpy"},
     "clr_keras/stored.py": {"h5py"},
     "clr_keras/torch_scalar.py": {"torch", "clr_torch"},

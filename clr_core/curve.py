@@ -1,4 +1,4 @@
-"""The points by which a curve is drawn."""
+"""The points by which a schedule is drawn."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from clr_cli.cycles import LAST, cycles
-from clr_core import CyclicSchedule
+from clr_core.cycles import cycles
+from clr_core.schedule import LARGEST_STEP, CyclicSchedule
 
 CYCLES = 3
 POINTS = 4000
 MOST_TURNS = 1000
+LARGEST = 1e300  # The distance of larger numbers, with some room around it, has no float64.
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,14 @@ class Curve:
 
 
 def curves(schedules: Sequence[CyclicSchedule], steps: int | None) -> list[Curve]:
-    """The curve of each schedule from 0 to `steps`; None: three cycles of the longest."""
+    """The curve of each schedule from 0 to `steps`; None: three cycles of the longest.
+
+    Raises:
+        ValueError: A rate is too large to be drawn.
+    """
     if steps is None:
-        steps = round(min(max(CYCLES * max(each.cycle_size for each in schedules), 1), LAST))
+        size = max(each.cycle_size for each in schedules)
+        steps = round(min(max(CYCLES * size, 1), LARGEST_STEP))
     return [_curve(schedule, steps) for schedule in schedules]
 
 
@@ -46,4 +52,8 @@ def _curve(schedule: CyclicSchedule, end: int) -> Curve:
         steps |= {step for each in turns for step in (each.first, each.turn, each.last)}
     at = sorted(step for step in steps if step <= end)
     momenta = None if schedule.momentum(0) is None else [schedule.momentum(step) for step in at]
-    return Curve(schedule, at, [schedule.lr(step) for step in at], momenta)  # type: ignore[arg-type]
+    lrs = [schedule.lr(step) for step in at]
+    for lr in lrs:
+        if LARGEST < abs(lr) < float("inf"):
+            raise ValueError(f"A rate must be at most {LARGEST} to be drawn. Received: {lr}")
+    return Curve(schedule, at, lrs, momenta)  # type: ignore[arg-type]

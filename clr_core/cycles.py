@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from clr_core import CyclicSchedule
-
-LAST = 2**53
+from clr_core.schedule import LARGEST_STEP, CyclicSchedule
 
 
 @dataclass(frozen=True)
@@ -46,10 +44,10 @@ def cycles(schedule: CyclicSchedule, start: int = 0) -> Iterator[Cycle]:
     """
     size, up = Fraction(schedule.cycle_size), Fraction(schedule.step_size_up)
     step = start
-    while step <= LAST:
+    while step <= LARGEST_STEP:
         index = step // size
         first, following = -(-index * size // 1), -(-(index + 1) * size // 1)
-        last = min(following - 1, LAST)
+        last = min(following - 1, LARGEST_STEP)
         turn = min(max(round(index * size + up), first), last)
         yield Cycle(index, first, turn, last)
         step = following

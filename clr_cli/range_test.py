@@ -1,0 +1,65 @@
+"""`clr range-test`: what a range test has found, as text or as a picture."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from clr_cli.extra import PICTURES, of_extra
+from clr_cli.given import read_result
+from clr_cli.output import as_json, table
+from clr_core import files
+from clr_core.files import write
+
+if TYPE_CHECKING:
+    from clr_core import RangeTestResult
+
+SHOWN = ("max_lr", "base_lr", "suggestions", "stop_reason", "warnings")
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Adds the arguments of `clr range-test`."""
+    parser.description = (
+        "Shows what a range test has found: FILE has the JSON of result.to_dict().\n"
+        "The exit code is 1 where the curve gives no max_lr."
+    )
+    parser.epilog = """\
+examples:
+  clr range-test show range.json
+  clr range-test plot range.json --out range.png
+"""
+    parser.add_argument("action", choices=("show", "plot"), help="as text, or as a picture")
+    parser.add_argument("file", metavar="FILE", help="a .json; - for standard input")
+    parser.add_argument("--out", metavar="PICTURE", help="for plot: a .png or .svg to write")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: Namespace) -> int:
+    """Shows or draws it; 1 where there is no `max_lr`."""
+    if (options.out is None) == (options.action == "plot"):
+        raise ValueError("--out must be given with plot, and left out with show")
+    name = None if options.out is None else files.file_name(options.out, PICTURES)
+    result = read_result(options.file)
+    if name is not None:
+        image = of_extra("clr_cli.picture", "matplotlib").image
+        write(name, image(result.plot(), files.suffix(name)))
+    if options.json:
+        plain = result.to_dict()
+        print(as_json({"out": name, **{each: plain[each] for each in SHOWN}}))
+    elif name is None:
+        print("\n".join(_lines(result)))
+    return 0 if result.max_lr is not None else 1
+
+
+def _lines(result: RangeTestResult) -> list[str]:
+    tested = "nothing was tested"
+    if result.lrs:
+        tested = f"{len(result.lrs)} rates from {result.lrs[0]!r} to {result.lrs[-1]!r}"
+    lines = [
+        f"tested   {tested}, {result.ramp} ramp",
+        f"max_lr   {result.max_lr!r}",
+        f"base_lr  {result.base_lr!r}",
+    ]
+    said = [each for each in (result.stop_reason, *result.warnings) if each is not None]
+    rows = [[name, rate] for name, rate in result.suggestions.items()]
+    return [*lines, *said, *(["", *table(["suggestion", "lr"], rows)] if rows else [])]

@@ -1,0 +1,109 @@
+"""`clr suggest`: a schedule that fits a training, from its sizes and a range test."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from clr_cli.code import WRITERS
+from clr_cli.given import PARAMETERS, add_parameters, flag, flags, read_result
+from clr_cli.output import as_json
+from clr_cli.parser import count
+from clr_core import files
+from clr_core.files import write
+from clr_core.record import Record
+from clr_core.suggest import GIVEN_BY_EPOCHS, suggest_schedule
+
+SIZES = ("samples", "batch_size", "epochs", "accumulation_steps", "processes")
+OWN = {
+    "epochs_per_half_cycle": "--epochs-per-half-cycle",
+    **{name: flag(name) for name in SIZES},
+    **{each.name: flag(each.name) for each in PARAMETERS},
+    "drop_last": "--drop-last",
+    "result": "--result",
+}
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Adds the arguments of `clr suggest`."""
+    parser.description = (
+        "From the sizes of a training to a schedule whose last cycle ends with it. Says what is\n"
+        "unusual about the numbers, and what is often done wrong."
+    )
+    parser.epilog = """\
+examples:
+  clr suggest --samples 50000 --batch-size 100 --epochs 24 --max-lr 0.006
+  clr suggest --samples 50000 --batch-size 100 --epochs 24 --result range.json --to torch
+  clr suggest --samples 50000 --batch-size 100 --epochs 24 --max-lr 0.006 --out suggested.json
+"""
+    for name, text in (
+        ("samples", "samples in the data set"),
+        ("batch_size", "samples in a batch of one process"),
+        ("epochs", "epochs of the whole training"),
+    ):
+        parser.add_argument(flag(name), type=count(1, 2**53), metavar="N", required=True, help=text)
+    parser.add_argument(
+        "--result", metavar="FILE", help="what a range test found (.json), in place of --max-lr"
+    )
+    parser.add_argument(
+        "--accumulation-steps",
+        type=count(1, 2**53),
+        metavar="N",
+        default=1,
+        help="batches whose gradients make one update; default: 1",
+    )
+    parser.add_argument(
+        "--processes",
+        type=count(1, 2**53),
+        metavar="N",
+        default=1,
+        help="processes that share the samples; default: 1",
+    )
+    parser.add_argument(
+        "--drop-last", action="store_true", help="samples beyond the last full batch are left out"
+    )
+    parser.add_argument(
+        "--epochs-per-half-cycle",
+        type=float,
+        metavar="NUMBER",
+        help="epochs in the rise; default: such that the last cycle ends with the training",
+    )
+    parser.add_argument("--to", choices=WRITERS, help="also print code for this framework")
+    parser.add_argument("--out", metavar="FILE", help="write the schedule as a record: .json")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_parameters(parser, "the schedule", without=GIVEN_BY_EPOCHS)
+
+
+def run(options: Namespace) -> int:
+    """Suggests, and prints or writes it."""
+    name = None if options.out is None else files.file_name(options.out, (".json",))
+    result = None if options.result is None else read_result(options.result)
+    sizes = {name: getattr(options, name) for name in SIZES}
+    try:
+        found = suggest_schedule(
+            **sizes,
+            drop_last=options.drop_last,
+            epochs_per_half_cycle=options.epochs_per_half_cycle,
+            result=result,
+            **flags(options),
+        )
+    except ValueError as error:
+        raise ValueError(_with_flags(str(error))) from None
+    if name is not None:
+        write(name, Record(found.schedule).to_json().encode())
+    code = None
+    if options.to is not None:
+        code = WRITERS[options.to]([found.schedule], 0, options.accumulation_steps)
+    if options.json:
+        print(as_json({**found.to_dict(), "code": code, "out": name}))
+        return 0
+    print(found)
+    if code is not None:
+        print(f"\n{code}", end="")
+    return 0
+
+
+def _with_flags(text: str) -> str:
+    """The arguments of a message as flags."""
+    for name, option in OWN.items():
+        text = text.replace(f"`{name}`", option)
+    return text

@@ -1,0 +1,243 @@
+"""A schedule from the sizes of a training: the numbers, the sentences and what is refused."""
+
+import json
+from dataclasses import FrozenInstanceError
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import oracle
+from clr_core import CyclicSchedule, RangeTestResult, suggest_schedule
+
+SIZES = {"samples": 50_000, "batch_size": 100, "epochs": 24, "max_lr": 0.006}
+LRS = [10.0 ** (-6 + i / 10) for i in range(70)]
+FOUND = RangeTestResult.from_curve(
+    LRS, [2.3 - 1.8 * min(max(i - 20, 0), 30) / 30 + 0.4 * max(i - 50, 0) for i in range(70)]
+)
+FLAT = RangeTestResult.from_curve(LRS, [1.0] * 70)
+
+
+def suggest(**changes):
+    return suggest_schedule(**{**SIZES, **changes})
+
+
+def test_the_papers_example():
+    """CIFAR-10 in batches of 100: half a cycle of 2,000 updates is 4 epochs."""
+    found = suggest()
+    assert found.schedule == CyclicSchedule(base_lr=0.0015, max_lr=0.006, step_size_up=2000)
+    assert (found.batches_per_epoch, found.steps_per_epoch, found.steps) == (500, 500, 12_000)
+    assert (found.cycles, found.ends_at_base_lr, found.ending_step_size) == (3, True, None)
+    assert found.warnings == ()
+
+
+sizes = st.fixed_dictionaries(
+    {
+        "samples": st.integers(1, 100_000),
+        "batch_size": st.integers(1, 512),
+        "epochs": st.integers(4, 400),  # With fewer, a cycle may have a single update.
+        "accumulation_steps": st.integers(1, 9),
+        "processes": st.integers(1, 9),
+    }
+)
+
+
+def last_rates(found, schedule):
+    """The oracle's rates of the last update and of the one that would come next."""
+    return [oracle.lr(schedule.to_dict(), found.steps - 1 + i) for i in range(2)]
+
+
+@given(sizes)
+def test_by_default_training_ends_where_a_cycle_does(changes):
+    found = suggest(**changes)
+    assert found.ends_at_base_lr
+    assert Fraction(found.steps) / found.cycles == pytest.approx(found.schedule.cycle_size, 1e-12)
+    # The step sizes are rounded to float64, so that the end may lie that far from a whole step.
+    last, following = last_rates(found, found.schedule)
+    assert following == pytest.approx(found.schedule.base_lr, rel=1e-9)
+    assert last > following
+
+
+@given(sizes, st.floats(0.25, 20))
+def test_the_offered_step_size_ends_it_there(changes, half):
+    found = suggest(**changes, epochs_per_half_cycle=half)
+    assert found.ends_at_base_lr == (found.ending_step_size is None)
+    assert found.schedule.step_size_up == half * found.steps_per_epoch
+    if found.ending_step_size is not None:
+        # Into the cycle or before its end, by half a step at least.
+        cycles = Fraction(found.steps) / Fraction(found.schedule.cycle_size)
+        away = abs(cycles - max(1, round(cycles))) * Fraction(found.schedule.cycle_size)
+        assert away >= Fraction(1, 2)
+        ending = CyclicSchedule(base_lr=0.0015, max_lr=0.006, step_size_up=found.ending_step_size)
+        _, following = last_rates(found, ending)
+        assert following == pytest.approx(0.0015, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "cycles"),
+    [(1, 1), (4, 1), (8, 2), (11, 2), (12, 3), (16, 3), (24, 3), (30, 4), (32, 4), (100, 12)],
+)
+def test_the_cycles_of_the_papers_advice(epochs, cycles):
+    """At least three where each half has two epochs; never longer than ten."""
+    found = suggest(epochs=epochs)
+    half = epochs / cycles / 2
+    assert found.cycles == cycles
+    assert (found.warnings == ()) == (2 <= half <= 10)
+
+
+def test_it_says_where_training_would_end():
+    found = suggest(epochs=22, epochs_per_half_cycle=4)
+    assert not found.ends_at_base_lr
+    assert found.cycles == 2
+    assert found.warnings == (
+        "Training would end within cycle 3, 50% of the way from base_lr to its peak. Halves of "
+        "3.667 epochs, which is step_size_up=1833.3333333333333, end at base_lr.",
+    )
+    assert suggest(epochs=24, epochs_per_half_cycle=4).warnings == ()
+
+
+@pytest.mark.parametrize("half", [1.5, 12])
+def test_halves_that_the_paper_advises_against(half):
+    found = suggest(epochs=int(2 * half), epochs_per_half_cycle=half)
+    assert found.warnings == (f"Half a cycle has {half:g} epochs: the paper suggests 2 to 10.",)
+
+
+@pytest.mark.parametrize(
+    ("samples", "processes", "accumulation", "drop_last", "batches", "updates"),
+    [
+        (1000, 1, 1, False, 32, 32),  # The last one has 8 samples.
+        (1000, 1, 1, True, 31, 31),
+        (1000, 4, 1, False, 8, 8),
+        (1000, 4, 1, True, 7, 7),
+        (1000, 1, 5, False, 32, 7),  # Six groups of five, and two batches.
+        (1000, 1, 5, True, 31, 7),
+        (1000, 1, 50, False, 32, 1),
+    ],
+)
+def test_batches_and_updates(samples, processes, accumulation, drop_last, batches, updates):
+    found = suggest(
+        samples=samples,
+        batch_size=32,
+        processes=processes,
+        accumulation_steps=accumulation,
+        drop_last=drop_last,
+    )
+    assert (found.batches_per_epoch, found.steps_per_epoch) == (batches, updates)
+
+
+def test_batches_that_are_left_over():
+    (warning,) = suggest(accumulation_steps=3).warnings
+    assert warning == (
+        "An epoch has 500 batches, and 2 of them are left over after the last 3. Counted as an "
+        "update of their own, as Lightning and Accelerate have it. A loop that makes none of them "
+        "has 166 updates in an epoch; Keras and optax.MultiSteps take them into the next epoch, "
+        "and make 4,000 in all."
+    )
+    assert suggest(accumulation_steps=5).warnings == ()
+
+
+def test_drop_last_of_the_loader_alone():
+    """Of 19 samples, a sampler gives each of two processes 9, or 10 of which one is repeated."""
+    assert suggest(samples=36, batch_size=4, drop_last=True).warnings == ()
+    with pytest.raises(ValueError, match=r"^With `drop_last` an epoch must have a full batch"):
+        suggest(samples=9, batch_size=5, drop_last=True, processes=2)
+    (warning,) = suggest(samples=19, batch_size=5, epochs=4, drop_last=True, processes=2).warnings
+    assert warning == (
+        "`drop_last` is taken for the DistributedSampler's too. With that of the DataLoader alone, "
+        "an epoch has 2 batches, and not 1."
+    )
+
+
+def test_what_is_often_done_wrong():
+    assert suggest().notes == (
+        "A step is an update: step the schedule 500 times in an epoch. Once per epoch, a cycle "
+        "would take 4,000 epochs.",
+    )
+    _, micro, several = suggest(accumulation_steps=5, processes=4).notes
+    assert "Of 5 micro-batches" in micro
+    assert "`gradient_accumulation_steps=5`" in micro
+    assert "Each of the 4 processes" in several
+    assert "2,000 samples in all" in several
+
+
+def test_from_a_range_test():
+    found = suggest(max_lr=None, result=FOUND)
+    assert (found.schedule.max_lr, found.schedule.base_lr) == (FOUND.max_lr, FOUND.base_lr)
+    assert found.warnings == FOUND.warnings
+    own = suggest(max_lr=0.4, result=FOUND).schedule
+    assert (own.max_lr, own.base_lr) == (0.4, 0.1)
+    assert suggest(max_lr=None, result=FOUND, base_lr=0.0).schedule.base_lr == 0
+
+
+def test_what_the_range_test_says_is_passed_on():
+    assert FLAT.warnings
+    assert suggest(max_lr=0.4, result=FLAT).warnings == FLAT.warnings
+    with pytest.raises(ValueError, match=r"^The range test gives no `max_lr`\. The loss is flat: "):
+        suggest(max_lr=None, result=FLAT)
+
+
+def test_the_schedules_other_parameters():
+    more = {"mode": "triangular2", "base_momentum": 0.8, "max_momentum": 0.9}
+    assert suggest(**more).schedule == CyclicSchedule(base_lr=0.0015, max_lr=0.006, **more)
+    with pytest.raises(TypeError, match="gama"):
+        suggest(gama=0.9)
+
+
+def test_plain_data():
+    found = suggest(epochs_per_half_cycle=5)
+    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert CyclicSchedule.from_dict(document["schedule"]) == found.schedule
+    assert document == found.to_dict()
+    assert document["ending_step_size"] == 3000
+    with pytest.raises(FrozenInstanceError):
+        found.steps = 3
+
+
+def test_its_text():
+    assert str(suggest(epochs=22, epochs_per_half_cycle=4)).splitlines()[:4] == [
+        "CyclicSchedule(base_lr=0.0015, max_lr=0.006)",
+        "500 updates in an epoch, 11,000 in 22 epochs",
+        "a cycle has 8 epochs; training ends within a cycle, after 2 cycles",
+        "warning: Training would end within cycle 3, 50% of the way from base_lr to its peak.",
+    ]
+    assert all(len(line) <= 90 for line in str(suggest(accumulation_steps=3)).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "text"),
+    [
+        ({"samples": 0}, ValueError, "`samples` must be from 1 to 2**53. Received: samples=0"),
+        ({"batch_size": -1}, ValueError, "`batch_size` must be from 1 to 2**53. Received: batch"),
+        ({"epochs": 2.5}, TypeError, "`epochs` must be an integer. Received: epochs=2.5"),
+        ({"processes": True}, TypeError, "`processes` must be an integer. Received: processes=Tr"),
+        ({"accumulation_steps": 0}, ValueError, "`accumulation_steps` must be from 1 to 2**53. "),
+        ({"drop_last": 1}, TypeError, "`drop_last` must be True or False. Received: drop_last=1"),
+        ({"result": 0.1}, TypeError, "`result` must be the result of a range test. Received: re"),
+        ({"max_lr": None}, ValueError, "`max_lr` must be given, or the `result` of a range test."),
+        ({"max_lr": -1}, ValueError, "`max_lr` must be positive. Received: max_lr=-1"),
+        ({"max_lr": "1"}, TypeError, "`max_lr` must be a number. Received: max_lr='1'"),
+        ({"base_lr": 1}, ValueError, "`base_lr` must not be above `max_lr`. Received: base_lr=1"),
+        (
+            {"epochs_per_half_cycle": 0},
+            ValueError,
+            "`epochs_per_half_cycle` must be positive. Received: epochs_per_half_cycle=0",
+        ),
+        (
+            {"step_size_up": 500},
+            TypeError,
+            "`step_size_up` follows from the epochs. Received: step_size_up=500. Give "
+            "`epochs_per_half_cycle`.",
+        ),
+        (
+            {"epochs": 2**52},
+            ValueError,
+            "`epochs` must leave it at 2**53 updates at most. Received: epochs=4503599627370496",
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_is_refused(changes, error, text):
+    with pytest.raises(error) as caught:
+        suggest(**changes)
+    assert str(caught.value).startswith(text)
