@@ -211,7 +211,10 @@ class RangeTestResult:
             ValueError: There is no `max_lr`, and none is given; or an argument outside its range.
         """
         if "max_lr" in parameters:
-            parameters.setdefault("base_lr", number("max_lr", parameters["max_lr"]) / BASE_PART)
+            own = number("max_lr", parameters["max_lr"])
+            if own <= 0.0:
+                raise ValueError(f"`max_lr` must be positive. {received('max_lr', own)}")
+            parameters.setdefault("base_lr", own / BASE_PART)
         elif self.max_lr is None:
             raise ValueError(f"The range test gives no `max_lr`. {' '.join(self.warnings)}")
         boundaries = {"base_lr": self.base_lr, "max_lr": self.max_lr}

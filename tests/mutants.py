@@ -219,8 +219,8 @@ MUTANTS = [
     Mutant(
         "a block of the table that begins a step late",
         "clr_torch/table.py",
-        "self._first, index = step, 0",
-        "self._first, index = step - 1, 0",
+        "self._first, self._points = step, points",
+        "self._first, self._points = step - 1, points",
         TORCH,
     ),
     Mutant(
@@ -340,6 +340,34 @@ MUTANTS = [
         "half = half_unit(rate) + error * (1.0 + step / size)",
         "half = half_unit(rate)",
         CORE,
+    ),
+    Mutant(
+        "a ramp that stops short of its end",
+        "clr_core/range_test.py",
+        "n = self.num_steps - 1\n",
+        "n = self.num_steps\n",
+        CORE,
+    ),
+    Mutant(
+        "a minimum at the edge gives a rate",
+        "clr_core/suggestions.py",
+        "if not regained and not stopped:",
+        "if False:",
+        CORE,
+    ),
+    Mutant(
+        "an incomplete batch forgotten",
+        "clr_core/suggest.py",
+        "return own // batch_size if drop_last else -(-own // batch_size)",
+        "return own // batch_size",
+        CORE,
+    ),
+    Mutant(
+        "torch's random state left as the range test moved it",
+        "clr_core/random_states.py",
+        "restores.append(partial(torch.set_rng_state, torch.get_rng_state()))",
+        "pass",
+        TORCH,
     ),
 ]
 
