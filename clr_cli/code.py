@@ -70,7 +70,7 @@ def keras(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     )
 
 
-def optax(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
+def jax(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     """An optimizer and its state; one for each schedule where there are several."""
     state = "optimizer.init(parameters)"
     if step:
@@ -101,7 +101,7 @@ def optax(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
 WRITERS: dict[str, Callable[..., str]] = {
     "torch": torch,
     "keras": keras,
-    "optax": optax,
+    "jax": jax,
 }
 
 

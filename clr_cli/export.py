@@ -29,7 +29,7 @@ examples:
   clr export run.json --to csv --steps 12000
   clr export run.json --to npy --steps 12000 --out rates.npy
   clr export run.json --to torch
-  clr export --base-lr 0.0015 --max-lr 0.006 --to optax --out schedule.py
+  clr export --base-lr 0.0015 --max-lr 0.006 --to jax --out schedule.py
 """
     add_record(parser)
     parser.add_argument(

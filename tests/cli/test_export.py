@@ -78,7 +78,7 @@ def test_usually_three_cycles(clr):
 
 
 def test_what_is_written_is_what_is_printed(folder, clr, data):
-    for to in ("csv", "json", "torch", "keras", "optax"):
+    for to in ("csv", "json", "torch", "keras", "jax"):
         steps = ["--steps", "5"] if to in ("csv", "json") else []
         printed = clr("export", "run.json", "--to", to, *steps).out
         assert data("export", "run.json", "--to", to, *steps) == {
@@ -154,7 +154,7 @@ for name, code in CODES.items():
     used[name] = list(zip(*columns))
 print(json.dumps(used))
 """,
-    "optax": """
+    "jax": """
 import json, jax, jax.numpy as jnp, clr_jax
 used = {}
 for name, code in CODES.items():

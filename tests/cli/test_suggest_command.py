@@ -61,7 +61,7 @@ CODE = {
     "keras": "assert optimizer.gradient_accumulation_steps == 3\n"
     "optimizer._iterations.assign(21 * 3)  # `iterations` counts updates.\n"
     "assert float(optimizer.learning_rate) == numpy.float32(0.04375)",
-    "optax": "import jax\n"
+    "jax": "import jax\n"
     "update, gradients = jax.jit(optimizer.update), {'weights': jnp.ones(3)}\n"
     "for batch in range(21 * 3 + 3):\n"
     "    updates, state = update(gradients, state, parameters)\n"
