@@ -134,8 +134,8 @@ MUTANTS = [
     Mutant(
         "float32 inside NumPy",
         "clr_core/numpy_ops.py",
-        "step.astype(np.float64)",
-        "step.astype(np.float32)",
+        "steps[block].astype(np.float64)",
+        "steps[block].astype(np.float32)",
         CORE,
     ),
     Mutant(
