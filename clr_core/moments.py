@@ -136,3 +136,34 @@ class Moments:
                 return cls(kind, count, slots)
         except (BadZipFile, EOFError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{str(path)!r} must be moments as an .npz: {error}") from None
+
+
+def check_shapes(
+    slot: str,
+    arrays: Sequence[NDArray[Any]],
+    places: Sequence[Any],
+    shape: Callable[[Any], Any] = lambda place: place.shape,
+    what: str = "parameters",
+) -> None:
+    """Raises a ValueError unless the arrays of a slot fit into `places` of an optimizer.
+
+    Args:
+        slot: The name of the slot.
+        arrays: Its arrays.
+        places: What they go into, in the same order.
+        shape: The shape of one of these.
+        what: The host's word for them.
+    """
+    if len(arrays) != len(places):
+        raise ValueError(
+            f"`moments` must have an array for each of the {len(places)} {what}. "
+            f"Received: {len(arrays)} in {slot!r}"
+        )
+    for index, (array, place) in enumerate(zip(arrays, places, strict=True)):
+        expected = tuple(shape(place))
+        if array.shape != expected:
+            raise ValueError(
+                f"`moments` must have the shape {expected} in array {index}. "
+                f"Received: {array.shape} in {slot!r}. `moments.rearranged` turns the arrays of "
+                "another framework into those of this one"
+            )

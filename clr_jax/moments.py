@@ -11,7 +11,7 @@ import numpy as np
 from jax.tree_util import DictKey, GetAttrKey, SequenceKey, keystr
 
 from clr_core.errors import integer, received
-from clr_core.moments import FLOATS, Moments
+from clr_core.moments import FLOATS, Moments, check_shapes
 from clr_jax.convert import whole
 from clr_jax.optimizer import INJECTED, LARGEST_COUNT, _name, _visited, schedule_counts
 
@@ -210,6 +210,11 @@ def _check_concrete(leaf: Any) -> None:
         raise TypeError("`opt_state` must not be traced: call this outside of jit")
 
 
+def _shape(leaf: Any) -> tuple[int, ...]:
+    _check_concrete(leaf)
+    return tuple(leaf.shape)
+
+
 def _array(leaf: Any) -> Any:
     _check_concrete(leaf)
     array = np.array(leaf)
@@ -221,19 +226,8 @@ def _array(leaf: Any) -> Any:
 def _filled(slot: str, arrays: Any, tree: Any) -> Any:
     """The arrays in the structure, dtypes and places of those in the state."""
     leaves, structure = jax.tree.flatten(tree)
-    if len(arrays) != len(leaves):
-        raise ValueError(
-            f"`moments` must have an array for each of the {len(leaves)} parameters. "
-            f"Received: {len(arrays)} in {slot!r}"
-        )
+    check_shapes(slot, arrays, leaves, _shape)
     for index, (array, leaf) in enumerate(zip(arrays, leaves, strict=True)):
-        _check_concrete(leaf)
-        if array.shape != leaf.shape:
-            raise ValueError(
-                f"`moments` must have the shape {leaf.shape} in array {index}. "
-                f"Received: {array.shape} in {slot!r}. `moments.rearranged` turns the arrays of "
-                "another framework into those of this one"
-            )
         with np.errstate(over="ignore"):
             held = array.astype(leaf.dtype)
         if not np.array_equal(np.isfinite(held), np.isfinite(array)):

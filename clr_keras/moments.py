@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from clr_core.errors import received
-from clr_core.moments import FLOATS, Moments
+from clr_core.moments import FLOATS, Moments, check_shapes
 from clr_keras import optimizer as ours
 from clr_keras.convert import _optimizers
 from clr_keras.schedule import _positive
@@ -94,7 +94,7 @@ def from_moments(moments: Moments, optimizer: Any) -> None:
         )
     variables = {slot: getattr(optimizer, name) for slot, name in NAMES[kind].items()}
     for slot, arrays in moments.slots.items():
-        _check_shapes(slot, arrays, variables[slot])
+        check_shapes(slot, arrays, variables[slot], what="variables")
     # The velocity of SGD has no bias to correct.
     updates = _updates(optimizer)
     if kind == "adam" and moments.count != updates:
@@ -158,21 +158,6 @@ def _array(variable: Any) -> Any:
     array = np.array(keras.ops.convert_to_numpy(variable))
     # Each number of bfloat16 is a float32.
     return array if str(array.dtype) in FLOATS else array.astype("float32")
-
-
-def _check_shapes(slot: str, arrays: Any, variables: Any) -> None:
-    if len(arrays) != len(variables):
-        raise ValueError(
-            f"`moments` must have an array for each of the {len(variables)} variables. "
-            f"Received: {len(arrays)} in {slot!r}"
-        )
-    for index, (array, variable) in enumerate(zip(arrays, variables, strict=True)):
-        if array.shape != tuple(variable.shape):
-            raise ValueError(
-                f"`moments` must have the shape {tuple(variable.shape)} in array {index}. "
-                f"Received: {array.shape} in {slot!r}. `moments.rearranged` turns the "
-                "arrays of another framework into those of this one"
-            )
 
 
 def _hint(given: str, wanted: str) -> str:

@@ -88,7 +88,7 @@ def from_moments(moments: Moments, optimizer: Optimizer) -> None:
             `dampening`, `maximize` or `amsgrad`, or no momentum; a count that torch's float can't
             hold. Nothing in the optimizer has changed then.
     """
-    from clr_core.moments import Moments
+    from clr_core.moments import Moments, check_shapes
 
     if not isinstance(moments, Moments):
         raise TypeError(
@@ -106,7 +106,8 @@ def from_moments(moments: Moments, optimizer: Optimizer) -> None:
             f"`moments` must be of the kind {kind!r} for a torch {type(optimizer).__name__}. "
             f"{received('kind', moments.kind)}{hint}"
         )
-    _check_shapes(moments, parameters)
+    for slot, arrays in moments.slots.items():
+        check_shapes(slot, arrays, parameters)
     steps = [_step(moments.count, group, each) for group, each in _grouped(optimizer)]
     states: list[dict[str, Tensor]] = []
     for index, (parameter, step) in enumerate(zip(parameters, steps, strict=True)):
@@ -187,22 +188,6 @@ def _count(kind: str, states: list[Any], given: int | None) -> int:
     if given not in (None, counts[0]):
         raise ValueError(f"`count` must be Adam's, {counts[0]}. {received('count', given)}")
     return counts[0]
-
-
-def _check_shapes(moments: Moments, parameters: list[Tensor]) -> None:
-    for slot, arrays in moments.slots.items():
-        if len(arrays) != len(parameters):
-            raise ValueError(
-                f"`moments` must have an array for each of the {len(parameters)} parameters. "
-                f"Received: {len(arrays)} in {slot!r}"
-            )
-        for index, (array, parameter) in enumerate(zip(arrays, parameters, strict=True)):
-            if array.shape != tuple(parameter.shape):
-                raise ValueError(
-                    f"`moments` must have the shape {tuple(parameter.shape)} in array {index}. "
-                    f"Received: {array.shape} in {slot!r}. `moments.rearranged` turns the arrays "
-                    "of another framework into those of this one"
-                )
 
 
 def _step(count: int, group: dict[str, Any], parameter: Tensor) -> Tensor:
