@@ -25,8 +25,8 @@ guards the bits from XLA's rewriting and keeps rates below float32's normal rang
 took 192 µs, where with it it took 208 and theirs 194. That can't be left out: a graph isn't told
 whether XLA will compile it. In a batch of training it doesn't show, see keras_train.md.
 
-In eager torch, a step is read and computed in plain Python, by `clr_keras/torch_scalar.py`. With
-tensors of one number a call took 56 µs on this machine."""
+In eager torch, a step is read and computed in plain Python, by
+`clr_keras/_torch_backend/scalar.py`. With tensors of one number a call took 56 µs here."""
 
 
 def measured(backend: str) -> list[Any]:

@@ -24,8 +24,8 @@ import measuring
 
 import oracle
 from clr_core import CyclicSchedule
-from clr_core.resolution import Resolution
-from clr_core.verdict import Verdict, verify
+from clr_core.verification import Verdict, verify
+from clr_core.verification._resolution import Resolution
 
 NONE = "no fault"
 ROUNDINGS: dict[str, Callable[[float], str]] = {

@@ -6,9 +6,9 @@ import struct
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from clr_cli.given import FILE, STDIN, groups_of, read_record
 from clr_cli.output import as_json, table
 from clr_cli.parser import MOST_STEPS, count
+from clr_cli.record_arguments import FILE, STDIN, groups_of, read_record
 from clr_core import CyclicSchedule
 from clr_core.conformance import float32
 from clr_core.record import Record

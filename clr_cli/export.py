@@ -8,11 +8,11 @@ from collections.abc import Callable
 from io import BytesIO, StringIO
 from typing import Any
 
-from clr_cli import code
-from clr_cli.given import add_record, groups_of, record_given
+from clr_cli import snippets
 from clr_cli.output import as_json
 from clr_cli.parser import MOST_STEPS, count
-from clr_core.files import write
+from clr_cli.record_arguments import add_record, groups_of, record_given
+from clr_core._files import write
 from clr_core.record import Record
 
 CYCLES = 3
@@ -33,7 +33,7 @@ examples:
 """
     add_record(parser)
     parser.add_argument(
-        "--to", required=True, choices=[*DATA, *code.WRITERS], help="what to make of it"
+        "--to", required=True, choices=[*DATA, *snippets.WRITERS], help="what to make of it"
     )
     parser.add_argument(
         "--steps",
@@ -53,11 +53,11 @@ def run(options: Namespace) -> int:
     """Makes what was asked for, and prints or writes it."""
     if options.to == "npy" and options.out is None:
         raise ValueError("--out must be given with --to npy, which isn't text")
-    if options.to in code.WRITERS and options.steps is not None:
+    if options.to in snippets.WRITERS and options.steps is not None:
         raise ValueError(f"--steps must be left out with --to {options.to}, which has no end")
     record = record_given(options)
-    if options.to in code.WRITERS:
-        data = code.WRITERS[options.to](groups_of(record), record.step).encode()
+    if options.to in snippets.WRITERS:
+        data = snippets.WRITERS[options.to](groups_of(record), record.step).encode()
     else:
         data = DATA[options.to](record, options.steps or _usual_steps(record))
     if options.out is not None:

@@ -7,9 +7,9 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 
-from clr_cli.given import STDIN, read_stdin
 from clr_cli.migrate import FRAMEWORKS, Finding, as_json, as_text, migrate, read_source
 from clr_cli.output import error_line
+from clr_cli.record_arguments import STDIN, read_stdin
 
 
 def configure(parser: ArgumentParser) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from clr_cli.extra import PICTURES, of_extra
-from clr_cli.given import add_record, groups_of, record_given
+from clr_cli.optional import PICTURES, of_extra
 from clr_cli.output import as_json
 from clr_cli.parser import count
-from clr_core import files
-from clr_core.curve import CYCLES, Curve, curves
-from clr_core.files import write
-from clr_core.schedule_picture import picture
+from clr_cli.record_arguments import add_record, groups_of, record_given
+from clr_core import _files
+from clr_core._files import write
+from clr_core.schedules._draw import picture
+from clr_core.schedules._samples import CYCLES, Curve, curves
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -48,7 +48,7 @@ examples:
 
 def run(options: Namespace) -> int:
     """Draws what was asked for."""
-    name = None if options.out is None else files.file_name(options.out, PICTURES)
+    name = None if options.out is None else _files.file_name(options.out, PICTURES)
     if name is None and options.steps_per_epoch is not None:
         raise ValueError("--steps-per-epoch must be given with --out: only a picture has epochs")
     record = record_given(options)
@@ -56,7 +56,7 @@ def run(options: Namespace) -> int:
     if name is not None:
         image = of_extra("clr_cli.picture", "matplotlib").image
         figure = picture(drawn, step=record.step, steps_per_epoch=options.steps_per_epoch)
-        write(name, image(figure, files.suffix(name)))
+        write(name, image(figure, _files.suffix(name)))
     if options.json:
         print(as_json({"out": name, "curves": [_plain(each) for each in drawn]}))
     elif name is None:

@@ -8,12 +8,12 @@ from fractions import Fraction
 from itertools import islice
 from typing import Any
 
-from clr_cli.given import add_record, groups_of, record_given
 from clr_cli.output import as_json, table
 from clr_cli.parser import count, step_range, steps
+from clr_cli.record_arguments import add_record, groups_of, record_given
 from clr_core import CyclicSchedule
-from clr_core.cycles import cycle_of, cycles
 from clr_core.record import schedule_id
+from clr_core.schedules._cycles import cycle_of, cycles
 
 CYCLES = 5
 MOST_CYCLES = 100_000

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from clr_cli.code import WRITERS
-from clr_cli.given import PARAMETERS, add_parameters, flag, flags, read_result
 from clr_cli.output import as_json
 from clr_cli.parser import count
-from clr_core import files
-from clr_core.files import write
+from clr_cli.record_arguments import PARAMETERS, add_parameters, flag, flags, read_result
+from clr_cli.snippets import WRITERS
+from clr_core import _files
+from clr_core._files import write
+from clr_core.planning import GIVEN_BY_EPOCHS, suggest_schedule
 from clr_core.record import Record
-from clr_core.suggest import GIVEN_BY_EPOCHS, suggest_schedule
 
 SIZES = ("samples", "batch_size", "epochs", "accumulation_steps", "processes")
 OWN = {
@@ -75,7 +75,7 @@ examples:
 
 def run(options: Namespace) -> int:
     """Suggests, and prints or writes it."""
-    name = None if options.out is None else files.file_name(options.out, (".json",))
+    name = None if options.out is None else _files.file_name(options.out, (".json",))
     result = None if options.result is None else read_result(options.result)
     sizes = {name: getattr(options, name) for name in SIZES}
     try:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import plotext  # type: ignore[import-untyped, unused-ignore]
 
-from clr_core.curve import Curve
+from clr_core.schedules._samples import Curve
 
 HEIGHT = 16
 TICKS = 5

@@ -8,15 +8,15 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from clr_cli.extra import PICTURES
-from clr_cli.given import add_record, flag, groups_of, record_given
+from clr_cli.optional import PICTURES
 from clr_cli.output import as_json
 from clr_cli.parser import count
-from clr_core import CyclicSchedule, files
-from clr_core.files import write
+from clr_cli.record_arguments import add_record, flag, groups_of, record_given
+from clr_core import CyclicSchedule, _files
+from clr_core._files import write
 from clr_core.record import Record
-from clr_core.run_log import Rates, read_rates
-from clr_core.verdict import Verdict, verify
+from clr_core.verification import Verdict, verify
+from clr_core.verification.log import Rates, read_rates
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -49,12 +49,12 @@ examples:
 
 def run(options: Namespace) -> int:
     """Prints the verdict; 1 unless the run followed its schedule."""
-    name = None if options.plot is None else files.file_name(options.plot, PICTURES)
+    name = None if options.plot is None else _files.file_name(options.plot, PICTURES)
     schedule = _chosen(record_given(options), options.group)
     logged = _read(options.log, options.lr_column, options.step_column)
     verdict = verify(schedule, *logged)
     if name is not None:
-        write(name, _picture(schedule, logged, verdict, files.suffix(name)))
+        write(name, _picture(schedule, logged, verdict, _files.suffix(name)))
     print(as_json(verdict.to_dict()) if options.json else verdict.sentence)
     return 0 if verdict.followed else 1
 
@@ -82,7 +82,7 @@ def _read(name: str, lr: str | None, step: str | None) -> Rates:
 
 
 def _picture(schedule: CyclicSchedule, logged: Rates, verdict: Verdict, suffix: str) -> bytes:
-    from clr_core.run_picture import picture
+    from clr_core.verification._draw import picture
 
     # Drawn elsewhere, so that what fails midway leaves the file there as it was.
     with TemporaryDirectory() as folder:

@@ -9,15 +9,15 @@ Standard library only. Adapters: `clr_torch`, `clr_keras`, `clr_jax`; to write a
 `clr_core.ops.Ops` and `clr_core.conformance`.
 """
 
-from clr_core.schedule import CyclicSchedule, check_schedule, schedule_from_dict
+from clr_core.schedules.cyclic import CyclicSchedule, check_schedule, schedule_from_dict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from clr_core.range_result import RangeTestResult
-    from clr_core.range_test import RangeTest
+    from clr_core.planning import Suggestion, suggest_schedule
+    from clr_core.range_finding.ask_tell import RangeTest
+    from clr_core.range_finding.result import RangeTestResult
     from clr_core.record import Record, schedule_id
-    from clr_core.suggest import Suggestion, suggest_schedule
-    from clr_core.verdict import verify
+    from clr_core.verification import verify
 
 __all__ = [
     "CyclicSchedule",
@@ -34,13 +34,13 @@ __all__ = [
 
 # What only some programs use is imported when they do; each name with its module.
 _LATER = {
-    "RangeTest": "range_test",
-    "RangeTestResult": "range_result",
+    "RangeTest": "range_finding.ask_tell",
+    "RangeTestResult": "range_finding.result",
     "Record": "record",
-    "Suggestion": "suggest",
+    "Suggestion": "planning",
     "schedule_id": "record",
-    "suggest_schedule": "suggest",
-    "verify": "verdict",
+    "suggest_schedule": "planning",
+    "verify": "verification",
 }
 
 

@@ -20,8 +20,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from clr_core import files
-from clr_core.errors import integer, received
+from clr_core import _files
+from clr_core._arguments import integer, received
 
 SLOTS = {"sgd": ("velocity",), "sgd-keras": ("velocity",), "adam": ("first", "second")}
 """What each kind remembers. With `g` the gradient, `m` the momentum, `lr` the rate:
@@ -103,7 +103,7 @@ class Moments:
             ValueError: Another suffix.
             OSError: The file can't be written. What was there is as it was.
         """
-        name = files.file_name(path, (".npz",))
+        name = _files.file_name(path, (".npz",))
         arrays = {
             f"{slot}/{index}": array
             for slot, each in self.slots.items()
@@ -112,7 +112,7 @@ class Moments:
         data = BytesIO()
         arrays |= {"kind": np.array(self.kind), "count": np.array(self.count)}
         np.savez(data, allow_pickle=False, **arrays)
-        files.write(name, data.getvalue())
+        _files.write(name, data.getvalue())
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Self:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clr_core import python_ops
-from clr_core.errors import received
+from clr_core._arguments import received
 
 BLOCK = 2**15  # Steps at a time: what the formula computes in between stays in the cache.
 _THIS = sys.modules[__name__]  # An `Ops` is a module.

@@ -9,7 +9,7 @@ import math
 import sys
 from collections.abc import Callable
 
-from clr_core.errors import integer, received
+from clr_core._arguments import integer, received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,11 +15,10 @@ except ImportError as error:
         "`clr_jax` needs JAX and optax. Install them with: pip install 'cyclical-lr[jax]'"
     ) from error
 
-from clr_jax.range_test import range_test
+from clr_jax.finder import range_test
 from clr_jax.schedule import cyclic_lr, cyclic_momentum
 
 if TYPE_CHECKING:
-    from clr_jax.convert import from_record, read_record, to_record
     from clr_jax.moments import from_moments, to_moments
     from clr_jax.optimizer import (
         current_lr,
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
         schedule_counts,
         set_step,
     )
+    from clr_jax.record import from_record, read_record, to_record
 
 __all__ = [
     "current_lr",
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    **dict.fromkeys(("from_record", "read_record", "to_record"), "clr_jax.convert"),
+    **dict.fromkeys(("from_record", "read_record", "to_record"), "clr_jax.record"),
     **dict.fromkeys(("from_moments", "to_moments"), "clr_jax.moments"),
 }
 

@@ -16,11 +16,11 @@ except ImportError as error:
         "Install it with: pip install 'cyclical-lr[keras]'"
     ) from error
 
-from clr_keras.convert import from_record, read_record, to_record
+from clr_keras.finder import range_test
 from clr_keras.foreign import schedule_from_addons, schedule_from_callback
 from clr_keras.moments import from_moments, to_moments
 from clr_keras.optimizer import SGD, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
-from clr_keras.range_test import range_test
+from clr_keras.record import from_record, read_record, to_record
 from clr_keras.schedule import CyclicLR
 
 __all__ = [

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from clr_core.errors import received
+from clr_core._arguments import received
 from clr_core.moments import FLOATS, Moments, check_shapes
 from clr_keras import optimizer as ours
-from clr_keras.convert import _optimizers
+from clr_keras.record import _optimizers
 from clr_keras.schedule import _positive
 
 # Keras's name of each slot of `clr_core.moments.SLOTS`.

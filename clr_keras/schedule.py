@@ -11,11 +11,15 @@ import keras
 import numpy as np
 
 from clr_core import CyclicSchedule, check_schedule, schedule_from_dict
-from clr_core.schedule import on_host
+from clr_core.schedules.cyclic import on_host
 
 # Where each backend's `evaluate` is: in native operations and not in `keras.ops`, since on torch
 # `keras.ops.minimum` of two float64 tensors gives float32. Nothing there imports optax.
-_OPS = {"tensorflow": "clr_keras.ops", "jax": "clr_jax.ops", "torch": "clr_keras.torch_scalar"}
+_OPS = {
+    "tensorflow": "clr_keras.ops",
+    "jax": "clr_jax.ops",
+    "torch": "clr_keras._torch_backend.scalar",
+}
 
 # A name of this module and not an attribute of the schedule, which couldn't be copied with it. On
 # another backend the import goes through, for who loads a model without its optimizer.

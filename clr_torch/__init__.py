@@ -14,9 +14,9 @@ except ImportError as error:
         "`clr_torch` needs torch. Install it with: pip install 'cyclical-lr[torch]'"
     ) from error
 
-from clr_torch.convert import from_record, read_record, to_record, to_state_dict
+from clr_torch.finder import range_test
 from clr_torch.moments import from_moments, to_moments
-from clr_torch.range_test import range_test
+from clr_torch.record import from_record, read_record, to_record, to_state_dict
 from clr_torch.schedule import CyclicLR
 
 __all__ = [

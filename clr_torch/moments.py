@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer, RAdam
 
-from clr_core.errors import integer, received
-from clr_torch.group import has_momentum
+from clr_core._arguments import integer, received
+from clr_torch.param_groups import has_momentum
 
 if TYPE_CHECKING:  # It needs NumPy, and torch runs without.
     from clr_core.moments import Moments

@@ -14,9 +14,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from clr_core import CyclicSchedule, check_schedule
-from clr_core.errors import integer
-from clr_torch.entries import plain
-from clr_torch.group import (
+from clr_core._arguments import integer
+from clr_torch._entries import plain
+from clr_torch._lookahead import Table
+from clr_torch.param_groups import (
     check_momentum,
     has_momentum,
     lrs,
@@ -24,7 +25,6 @@ from clr_torch.group import (
     write,
 )
 from clr_torch.state import check_same, written
-from clr_torch.table import Table
 
 
 class CyclicLR(LRScheduler):

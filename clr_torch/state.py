@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clr_core import CyclicSchedule
-from clr_torch import torchs_state
-from clr_torch.entries import COUNTS, check_keys, count, per_group
+from clr_torch import foreign
+from clr_torch._entries import COUNTS, check_keys, count, per_group
 
 KEYS = {"schedules", "applied", *COUNTS}
 
@@ -32,9 +32,9 @@ def check_same(state: Mapping[str, Any], schedules: Sequence[CyclicSchedule]) ->
     groups = len(schedules)
     expected = [written(schedule) for schedule in schedules]
     given: Sequence[Mapping[str, Any]]
-    if torchs_state.is_one(state):
-        given = torchs_state.by_group(state, groups)
-        expected = [torchs_state.parameters(each) for each in expected]
+    if foreign.is_one(state):
+        given = foreign.by_group(state, groups)
+        expected = [foreign.parameters(each) for each in expected]
         names = [set(mine) for mine in expected]  # Theirs has more, which nothing here depends on.
     else:
         given = by_group(state, groups)

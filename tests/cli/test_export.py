@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import oracle
-from clr_cli.given import groups_of
+from clr_cli.record_arguments import groups_of
 from clr_core import CyclicSchedule
 from clr_core.conformance import float32
 from clr_core.record import Record

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from clr_cli.given import PARAMETERS, flag
+from clr_cli.record_arguments import PARAMETERS, flag
 from clr_core import CyclicSchedule
 from clr_core.record import MAX_BYTES, Record
 

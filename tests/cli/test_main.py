@@ -159,7 +159,7 @@ def test_interrupted(folder, process):
 
 _WAITS = """
 import sys
-from clr_cli import given, main
+from clr_cli import record_arguments, main
 class Waiting:
     def __init__(self, buffer):
         self.buffer = self

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clr_core import RangeTest, RangeTestResult
-from clr_core.smoothing import smoothed
+from clr_core.range_finding._smoothing import smoothed
 
 STEPS = 100
 LRS = [1e-6 * 10.0 ** (7 * i / (STEPS - 1)) for i in range(STEPS)]

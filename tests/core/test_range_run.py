@@ -10,11 +10,11 @@ from collections import OrderedDict, deque
 import pytest
 
 from clr_core import RangeTest, RangeTestResult
-from clr_core.interrupts import uninterrupted
-from clr_core.progress import progress_line
-from clr_core.random_states import restore_of, same_random_states
-from clr_core.range_run import Batches, run
-from clr_core.snapshot import Snapshot, restored_loader
+from clr_core.range_finding._interrupts import uninterrupted
+from clr_core.range_finding._progress import progress_line
+from clr_core.range_finding._random_states import restore_of, same_random_states
+from clr_core.range_finding.driver import Batches, run
+from clr_core.range_finding.restoring import Snapshot, restored_loader
 
 
 def test_batches_come_in_order_and_from_the_start_again():

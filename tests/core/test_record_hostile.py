@@ -60,11 +60,11 @@ def pyyaml(request):
 def yaml(request):
     """PyYAML with each of its parsers."""
     module = pyyaml(request)
-    from clr_core import yaml_document
+    from clr_core.record import _yaml
 
     with pytest.MonkeyPatch.context() as patch:
         loader = module.CSafeLoader if request.param == "with C" else module.SafeLoader
-        patch.setattr(yaml_document, "_LOADER", loader)
+        patch.setattr(_yaml, "_LOADER", loader)
         yield module
 
 
@@ -159,7 +159,7 @@ def test_yaml_by_hand(folder, yaml, text):
     ],
 )
 def test_scalars_of_yaml(yaml, text, value):
-    from clr_core.documents import from_yaml
+    from clr_core._parsing import from_yaml
 
     result = from_yaml(f"a: {text}\n")["a"]
     assert (type(result), result) == (type(value), value)

@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from clr_core import CyclicSchedule
-from clr_core.resolution import Resolution
-from clr_core.run_log import read_rates
-from clr_core.verdict import verify
+from clr_core.verification import verify
+from clr_core.verification._resolution import Resolution
+from clr_core.verification.log import read_rates
 
 SCHEDULE = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=20)
 STEPS = list(range(0, 100, 5))
@@ -286,7 +286,7 @@ def test_the_digits_of_a_number(text, digits, decimals, half):
 
 def test_a_picture(needs, tmp_path):
     needs("matplotlib")
-    from clr_core.run_picture import picture
+    from clr_core.verification._draw import picture
 
     for count in (20, 20_000):
         steps = range(count)

@@ -13,8 +13,8 @@ import pytest
 
 import oracle
 from clr_core import CyclicSchedule
-from clr_core.resolution import Resolution
-from clr_core.verdict import verify
+from clr_core.verification import verify
+from clr_core.verification._resolution import Resolution
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SCHEDULE = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=200)

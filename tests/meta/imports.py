@@ -19,26 +19,26 @@ ALLOWED = {
 ALSO = {
     "clr_core/numpy_ops.py": {"numpy"},
     "clr_core/moments.py": {"numpy"},
-    "clr_core/documents.py": {"yaml"},
-    "clr_core/yaml_document.py": {"yaml"},
-    "clr_core/run_log.py": {"google", "tensorboard"},
-    "clr_core/run_picture.py": {"matplotlib"},
-    "clr_core/range_picture.py": {"matplotlib"},
-    "clr_core/schedule_picture.py": {"matplotlib"},
-    "clr_torch/table.py": {"numpy"},
-    "clr_keras/stored.py": {"h5py"},
-    "clr_keras/torch_scalar.py": {"torch", "clr_torch"},
+    "clr_core/_parsing.py": {"yaml"},
+    "clr_core/record/_yaml.py": {"yaml"},
+    "clr_core/verification/log.py": {"google", "tensorboard"},
+    "clr_core/verification/_draw.py": {"matplotlib"},
+    "clr_core/range_finding/_draw.py": {"matplotlib"},
+    "clr_core/schedules/_draw.py": {"matplotlib"},
+    "clr_torch/_lookahead.py": {"numpy"},
+    "clr_keras/checkpoint.py": {"h5py"},
+    "clr_keras/_torch_backend/scalar.py": {"torch", "clr_torch"},
     "clr_keras/ops.py": {"tensorflow"},
     "clr_jax/ops.py": {"numpy"},
-    "clr_jax/convert.py": {"numpy"},
+    "clr_jax/record.py": {"numpy"},
     "clr_jax/moments.py": {"numpy"},
-    "clr_jax/stored.py": {"numpy", "msgpack", "orbax"},
+    "clr_jax/checkpoint.py": {"numpy", "msgpack", "orbax"},
 }
 # An array library and nothing else, so that another adapter can use it by itself.
 ONLY = {
     "clr_torch/ops.py": {"torch"},
     "clr_keras/ops.py": {"tensorflow"},
-    "clr_keras/foreach.py": {"torch"},
+    "clr_keras/_torch_backend/foreach.py": {"torch"},
     "clr_jax/ops.py": {"jax", "numpy"},
 }
 

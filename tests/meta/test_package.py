@@ -28,7 +28,9 @@ def test_the_wheel_holds_our_packages_and_nothing_else():
     (info,) = (top for top in tops if top.endswith(".dist-info"))
     assert tops == {*PACKAGES, info}
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
-    assert {"clr_core/golden_curves.json", "clr_core/record.schema.json"} <= set(names)
+    assert {"clr_core/conformance/golden_curves.json", "clr_core/record/record.schema.json"} <= set(
+        names
+    )
     assert f"{info}/licenses/LICENSE" in names
 
 

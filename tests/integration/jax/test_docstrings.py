@@ -8,7 +8,7 @@ import pytest
 
 import clr_jax
 
-MODULES = ["clr_jax", *(each.name for each in pkgutil.iter_modules(clr_jax.__path__, "clr_jax."))]
+MODULES = ["clr_jax", *(each.name for each in pkgutil.walk_packages(clr_jax.__path__, "clr_jax."))]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -9,10 +9,13 @@ import pytest
 
 import clr_keras
 
-TORCH = {"clr_keras.foreach", "clr_keras.torch_scalar"}  # They import torch.
+TORCH = {
+    "clr_keras._torch_backend.foreach",
+    "clr_keras._torch_backend.scalar",
+}  # They import torch.
 MODULES = [
     "clr_keras",
-    *(each.name for each in pkgutil.iter_modules(clr_keras.__path__, "clr_keras.")),
+    *(each.name for each in pkgutil.walk_packages(clr_keras.__path__, "clr_keras.")),
 ]
 
 
@@ -22,5 +25,5 @@ MODULES = [
 def test_examples(name):
     failed, attempted = doctest.testmod(import_module(name))
     assert failed == 0
-    if name in ("clr_keras", "clr_keras.schedule", "clr_keras.convert"):
+    if name in ("clr_keras", "clr_keras.schedule", "clr_keras.record"):
         assert attempted > 0

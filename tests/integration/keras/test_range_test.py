@@ -75,7 +75,7 @@ def bits(variable):
 
 def everything(model):
     """Every variable with its bytes; who is which; and what Keras and others draw from."""
-    optimizers = [model.optimizer, *clr_keras.range_test.__globals__["_each"](model.optimizer)]
+    optimizers = [model.optimizer, *clr_keras.finder._each(model.optimizer)]
     variables = [*model.variables, *model.metrics_variables, *model.optimizer.variables]
     torch_grads = [
         id(each.value.grad) for each in model.trainable_variables if hasattr(each.value, "grad")

@@ -10,7 +10,7 @@ import clr_torch
 
 MODULES = [
     "clr_torch",
-    *(each.name for each in pkgutil.iter_modules(clr_torch.__path__, "clr_torch.")),
+    *(each.name for each in pkgutil.walk_packages(clr_torch.__path__, "clr_torch.")),
 ]
 
 

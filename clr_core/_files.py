@@ -1,0 +1,140 @@
+"""Files: read up to a limit, and written so that what stands there is always whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+
+from clr_core._arguments import received
+
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends.
+
+
+def file_name(path: object, suffixes: tuple[str, ...]) -> str:
+    """`path` as text, or an error that names the suffixes that it may have.
+
+    >>> file_name("run.JSON", (".json",))
+    'run.JSON'
+    """
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise TypeError(f"`path` must be a path. {received('path', path)}")
+    name = os.fsdecode(path)
+    if suffix(name) not in suffixes or "\0" in name:
+        *others, last = suffixes
+        listed = f"{', '.join(others)} or {last}" if others else last
+        raise ValueError(f"`path` must end in {listed}. {received('path', name)}")
+    return name
+
+
+def suffix(name: str) -> str:
+    """The suffix of a file's name in small letters, such as ".json"."""
+    return os.path.splitext(name)[1].lower()
+
+
+def read_text(name: str, limit: int) -> str:
+    """The text of a file of at most `limit` bytes of UTF-8, with a byte order mark or without.
+
+    Raises:
+        OSError: There is no such file, it can't be read, or it isn't a regular one.
+        ValueError: It is larger, or isn't UTF-8.
+    """
+    try:
+        # Without O_NONBLOCK a named pipe would wait for its writer.
+        descriptor = os.open(name, os.O_RDONLY | _BINARY | getattr(os, "O_NONBLOCK", 0))
+        try:
+            status = os.fstat(descriptor)
+            _check_regular(status)
+            if status.st_size > limit:
+                raise ValueError(f"it has {status.st_size} bytes, and may have at most {limit}")
+            data = b""
+            # What a file says of its size need not be true: those in /proc have 0 bytes.
+            while len(data) <= limit and (more := os.read(descriptor, limit + 1 - len(data))):
+                data += more
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _of_file(error, name) from None
+    if len(data) > limit:
+        raise ValueError(f"it has more than {limit} bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it isn't UTF-8 text: {error.reason} at byte {error.start}") from None
+
+
+def write(name: str, data: bytes) -> None:
+    """Puts `data` into a file, all of it or nothing: whatever happens, the file there is whole.
+
+    A new file is written beside it and takes its place in one step, with its permissions. Where the
+    name is a symbolic link, that is the file that it points to.
+
+    Raises:
+        OSError: It can't be written. The file that was there is as it was.
+    """
+    try:
+        _replace(os.path.realpath(name) if os.path.islink(name) else name, data)
+    except OSError as error:
+        raise _of_file(error, name) from None
+
+
+def _replace(name: str, data: bytes) -> None:
+    old = _replaceable(name)
+    folder = os.path.dirname(name)
+    temporary = os.path.join(folder, f".clr-{os.urandom(8).hex()}.tmp")
+    # One that takes the place of a file isn't readable by others before it has its permissions.
+    mode = 0o666 if old is None else 0o600
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            # Else a crash of the machine may leave the new name with nothing in it.
+            os.fsync(file.fileno())
+        if old is not None:
+            if hasattr(os, "chown"):
+                with suppress(PermissionError):  # Only root gives files away.
+                    os.chown(temporary, old.st_uid, old.st_gid)
+            os.chmod(temporary, stat.S_IMODE(old.st_mode))
+        os.replace(temporary, name)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(folder or os.curdir)
+
+
+def _replaceable(name: str) -> os.stat_result | None:
+    """What is known of the file there, None where there is none; an error if it is to stay."""
+    try:
+        status = os.stat(name)
+    except FileNotFoundError:
+        return None
+    _check_regular(status)
+    # A file is replaced by right of its folder, so that one that is read-only has to be asked for.
+    if not os.access(name, os.W_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+    return status
+
+
+def _check_regular(status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "Not a regular file")
+
+
+def _sync_folder(folder: str) -> None:
+    """Makes the new name outlive a crash, where the system has a way to."""
+    with suppress(OSError):  # The file is there and whole by now.
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _of_file(error: OSError, name: str) -> OSError:
+    """The same error about the file that the caller named; of the same type, by its number."""
+    return OSError(error.errno, error.strerror, name)

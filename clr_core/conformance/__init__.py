@@ -1,0 +1,127 @@
+"""The golden curves, and the check that holds an adapter against them.
+
+    >>> check(lambda schedule, steps: [schedule.lr(step) for step in steps]) > 3000
+    True
+
+The curves were written by an oracle in exact rationals, independent of `clr_core`, as float32
+numbers. They are the API: a change of one is a breaking change.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from clr_core.schedules.cyclic import CyclicSchedule, schedule_from_dict
+
+Curve = Callable[[CyclicSchedule, Sequence[int]], Iterable[float]]
+
+
+@dataclass(frozen=True)
+class GoldenCurve:
+    """A schedule, some steps, and the float32 rates and momenta that are right there."""
+
+    name: str
+    schedule: CyclicSchedule
+    steps: tuple[int, ...]
+    lrs: tuple[float, ...]
+    momenta: tuple[float, ...] | None
+
+
+def golden_curves() -> list[GoldenCurve]:
+    """All golden curves that come with this version."""
+    text = files("clr_core.conformance").joinpath("golden_curves.json").read_text(encoding="utf-8")
+    return [
+        GoldenCurve(
+            name=curve["name"],
+            schedule=schedule_from_dict(curve["schedule"]),
+            steps=tuple(curve["steps"]),
+            lrs=tuple(map(float.fromhex, curve["lrs"])),
+            momenta=curve["momenta"] and tuple(map(float.fromhex, curve["momenta"])),
+        )
+        for curve in json.loads(text)["curves"]
+    ]
+
+
+def check(rates: Curve, momenta: Curve | None = None, max_step: int = 2**53) -> int:
+    """Holds an adapter against every golden curve.
+
+    Args:
+        rates: Gives, for a schedule and steps, the rates that the adapter's optimizer uses. They
+            are rounded to float32 if they are not float32 already.
+        momenta: The same for the momentum; None: it isn't checked.
+        max_step: The largest step that the host can count to; steps beyond are left out.
+
+    Returns:
+        How many numbers were compared; all of them were equal in every bit.
+
+    Raises:
+        AssertionError: Some differ. Its text has a line for each, with the schedule.
+    """
+    compared, complaints = 0, []
+    for curve in golden_curves():
+        for what, host, expected in (
+            ("lr", rates, curve.lrs),
+            ("momentum", momenta, curve.momenta),
+        ):
+            if host is None or expected is None:
+                continue
+            wanted = {
+                step: value
+                for step, value in zip(curve.steps, expected, strict=True)
+                if step <= max_step
+            }
+            given = list(host(curve.schedule, list(wanted)))
+            compared += len(wanted)
+            lines = differences(wanted, given)
+            if lines:
+                complaints += [f"{what} of {curve.name}, {curve.schedule!r}:", *lines]
+    if complaints:
+        raise AssertionError("\n".join(["The curves differ.", *complaints]))
+    return compared
+
+
+def differences(expected: dict[int, float], given: Sequence[float]) -> list[str]:
+    """A line for each step whose number isn't the expected one, as float32.
+
+    >>> differences({0: 0.5, 7: 1.0}, [0.5, 1.0000001192092896])
+    ['  step 7: expected 1.0, got 1.0000001192092896 (1 float32 ulp apart)']
+    """
+    if len(given) != len(expected):
+        return [f"  {len(expected)} numbers were asked for, {len(given)} came"]
+    lines = []
+    for (step, wanted), number in zip(expected.items(), given, strict=True):
+        got = float32(number)
+        if _bits(got) != _bits(wanted):
+            apart = abs(_ordinal(got) - _ordinal(wanted))
+            lines.append(
+                f"  step {step}: expected {wanted!r}, got {got!r} "
+                f"({apart} float32 ulp{'s' if apart > 1 else ''} apart)"
+            )
+    return lines
+
+
+def float32(number: float) -> float:
+    """`number` rounded to float32.
+
+    >>> float32(0.1)
+    0.10000000149011612
+    """
+    try:
+        (rounded,) = struct.unpack("<f", struct.pack("<f", number))
+    except OverflowError:
+        return float("inf") if number > 0 else float("-inf")
+    return float(rounded)
+
+
+def _bits(number: float) -> bytes:
+    return struct.pack("<f", number)
+
+
+def _ordinal(number: float) -> int:
+    """The float32 numbers counted from 0.0, so that neighbours differ by 1."""
+    (bits,) = struct.unpack("<I", _bits(number))
+    return int(bits) if bits < 1 << 31 else (1 << 31) - int(bits)

@@ -1,0 +1,1 @@
+"""Where the band should lie: the range test."""

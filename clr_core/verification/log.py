@@ -1,0 +1,292 @@
+"""The steps and rates of a run, out of the files that loggers write; nothing in them is run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from io import StringIO
+from operator import itemgetter
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from clr_core._arguments import received
+from clr_core.verification._resolution import FLOAT32, Resolution
+
+MAX_BYTES = 2**28  # 256 MiB: some ten million lines.
+STEP_NAMES = ("step", "global_step", "_step", "iteration", "iterations", "update", "updates")
+RATE_NAMES = ("lr", "learning_rate")
+# What Lightning's monitor logs beside the rate, under names that begin as the rate's does.
+NOT_RATES = ("-momentum", "-weight_decay")
+EVENT_FILE = "tfevents"
+
+
+class Rates(NamedTuple):
+    """What a log says: a rate for each step, and how they were rounded."""
+
+    steps: list[int]
+    lrs: list[float]
+    resolution: Resolution
+
+
+def read_rates(
+    path: str | PathLike[str], *, lr: str | None = None, step: str | None = None
+) -> Rates:
+    """The steps and rates that a run logged, to pass on: `verify(schedule, *read_rates(path))`.
+
+    Reads
+
+    - CSV with a header (`,`, `;` or tabs), such as Lightning's `metrics.csv`;
+    - JSON: a list of objects, an object with the list in `log_history` (`trainer_state.json` of
+      Hugging Face's Trainer), or one with a list for each column;
+    - JSON lines, an object in each;
+    - TensorBoard's event files, or a folder with some, through the extra `tensorboard`.
+
+    The column of the steps is `step` or `global_step`; that of the rates `lr`, `learning_rate`, or
+    `lr-…` as Lightning names it, also after a slash, as in `train/learning_rate`. Lines without a
+    rate are left out, since loggers write other metrics in lines of their own.
+
+    Args:
+        path: The file, 256 MiB at most; for TensorBoard a folder too, 256 MiB in all.
+        lr: The name of the column with the rates, or of TensorBoard's tag, where it is another, or
+            where there are several.
+        step: The same for the steps.
+
+    Returns:
+        `(steps, lrs, resolution)`, in the order of the log.
+
+    Raises:
+        OSError: The file can't be read.
+        ValueError: It is too large; no such column, or several; a line that can't be read, with its
+            number.
+        ImportError: An event file, and TensorBoard isn't installed.
+    """
+    path = Path(path)
+    if path.is_dir() or EVENT_FILE in path.name:
+        return _of_events(path, lr)
+    if path.stat().st_size > MAX_BYTES:
+        raise _too_large(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} must be text: CSV, JSON or JSON lines in UTF-8") from None
+    first = text.lstrip()[:1]
+    if first in ("{", "["):
+        rows = _of_json(text, path)
+    elif first:
+        rows = _of_csv(text, path)
+    else:
+        raise ValueError(f"{path} must have a line at least; it is empty")
+    return _chosen(list(rows), lr, step, path)
+
+
+Row = tuple[str, Mapping[str, Any]]  # Where it stands, for errors; and what it says.
+
+
+def _of_csv(text: str, path: Path) -> Iterator[Row]:
+    header = text.lstrip().split("\n", 1)[0]
+    delimiter = max(",;\t", key=header.count)
+    # Strict: else an open quote would swallow the rest of the file.
+    reader = csv.DictReader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        names = reader.fieldnames or []
+        twice = sorted({name for name in names if names.count(name) > 1 and _is_rate(name)})
+        if twice:
+            raise ValueError(f"{path} must have each column once. Received: {twice[0]!r} twice")
+        for row in reader:
+            yield f"{path}:{reader.line_num}", row
+    except csv.Error as error:
+        raise ValueError(f"{path}:{reader.line_num}: not CSV: {error}") from None
+
+
+def _of_json(text: str, path: Path) -> Iterator[Row]:
+    try:
+        # As text, so that the digits that were logged can be counted.
+        document = json.loads(text, parse_float=str)
+    except (ValueError, RecursionError):
+        yield from _of_json_lines(text, path)
+        return
+    if isinstance(document, dict) and isinstance(document.get("log_history"), list):
+        document = document["log_history"]
+    if isinstance(document, dict):
+        columns = {name: values for name, values in document.items() if isinstance(values, list)}
+        if not columns:
+            document = [document]
+        else:
+            length = max(map(len, columns.values()))
+            document = [
+                {name: values[i] for name, values in columns.items() if i < len(values)}
+                for i in range(length)
+            ]
+    for number, row in enumerate(document, start=1):
+        yield f"{path}, entry {number}", _as_row(row, f"{path}, entry {number}")
+
+
+def _of_json_lines(text: str, path: Path) -> Iterator[Row]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            where = f"{path}:{number}"
+            try:
+                row = json.loads(line, parse_float=str)
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"{where}: not JSON: {error}") from None
+            yield where, _as_row(row, where)
+
+
+def _as_row(row: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: must be an object with a step and a rate")
+    return row
+
+
+def _chosen(rows: list[Row], lr: str | None, step: str | None, path: Path) -> Rates:
+    names: dict[str, None] = {}
+    for _, row in rows:
+        names |= dict.fromkeys(name for name in row if isinstance(name, str))
+    rate_name = _the_one("lr", lr, names, _is_rate, path)
+    step_name = _the_one("step", step, names, _is_step, path)
+    steps, texts = [], []
+    for where, row in rows:
+        text = row.get(rate_name)
+        if text is None or text == "":
+            continue
+        steps.append(_step(row.get(step_name), step_name, where))
+        texts.append(_rate(text, rate_name, where))
+    if not steps:
+        raise ValueError(f"{path} must have a rate at least; its column {rate_name!r} has none")
+    return Rates(steps, list(map(float, texts)), Resolution.of_texts(texts))
+
+
+def _the_one(
+    argument: str,
+    given: str | None,
+    names: Iterable[str],
+    fits: Callable[[str], bool],
+    path: Path,
+) -> str:
+    """The column to read: the one that was named, or the only one that has such a name."""
+    names = list(names)
+    listed = ", ".join(map(repr, names[:20])) + (" …" if len(names) > 20 else "")
+    if given is not None:
+        if given not in names:
+            raise ValueError(f"{path} has no column {given!r}. It has: {listed}")
+        return given
+    found = [name for name in names if fits(name)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        what = "the rates" if argument == "lr" else "the steps"
+        raise ValueError(
+            f"{path} must have a column with {what}. It has: {listed or 'none'}. "
+            f"Name the one with `{argument}=`."
+        )
+    raise ValueError(
+        f"{path} has several columns that may be meant: {', '.join(map(repr, found))}. "
+        f"Name the one with `{argument}=`."
+    )
+
+
+def _is_step(name: str) -> bool:
+    return name.strip().lower().rpartition("/")[2] in STEP_NAMES
+
+
+def _is_rate(name: str) -> bool:
+    name = name.strip().lower()
+    lightning = name.startswith("lr-") and not name.endswith(NOT_RATES)
+    return lightning or name.rpartition("/")[2] in RATE_NAMES
+
+
+def _step(value: object, name: str, where: str) -> int:
+    try:
+        if type(value) is int:
+            return value
+        number = float(value) if isinstance(value, str) else -0.5
+        # "1200.0" is what a table with gaps makes of 1200.
+        if number.is_integer() and abs(number) <= 2**53:
+            return int(number)
+    except ValueError:
+        pass
+    raise ValueError(f"{where}: {name!r} must be an integer. {received(name, value)}")
+
+
+def _rate(value: object, name: str, where: str) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    try:
+        float(text)
+    except ValueError:
+        raise ValueError(f"{where}: {name!r} must be a number. {received(name, value)}") from None
+    return text
+
+
+def _of_events(path: Path, tag: str | None) -> Rates:
+    """The scalars of TensorBoard's event files: float32 numbers, with their steps."""
+    files = (
+        sorted(each for each in path.iterdir() if EVENT_FILE in each.name)
+        if path.is_dir()
+        else [path]
+    )
+    if not files:
+        raise ValueError(f"{path} must have an event file of TensorBoard; it has none")
+    if sum(file.stat().st_size for file in files) > MAX_BYTES:
+        raise _too_large(path)
+    rates: dict[str, list[tuple[float, int, float]]] = {}
+    for file in files:
+        for event in _events(file):
+            for value in event.summary.value:
+                scalar = _scalar(value)
+                if scalar is not None:
+                    rates.setdefault(value.tag, []).append((event.wall_time, event.step, scalar))
+    name = _the_one("lr", tag, rates, _is_rate, path)
+    # Of several files, one may have been begun before another had ended.
+    logged = sorted(rates[name], key=itemgetter(0))
+    return Rates([step for _, step, _ in logged], [rate for _, _, rate in logged], FLOAT32)
+
+
+def _events(file: Path) -> Iterator[Any]:
+    # Not TensorBoard's EventAccumulator: it imports TensorFlow where that is installed, which takes
+    # seconds, and crashes in a process that has torch.
+    try:
+        from google.protobuf.message import DecodeError
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.tensorflow_stub import errors
+        from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
+    except ImportError as error:
+        raise ImportError(
+            f"reading {file.name} needs TensorBoard: pip install 'cyclical-lr[tensorboard]'"
+        ) from error
+    reader = PyRecordReader_New(str(file))
+    number = 0
+    while True:
+        number += 1
+        try:
+            reader.GetNext()
+        except errors.OutOfRangeError:
+            return
+        except errors.DataLossError as error:
+            if "has truncated record in" in str(error):
+                return  # A run that was killed while it wrote, or that still does.
+            raise ValueError(f"{file}, event {number}: {error}") from None
+        try:
+            event = Event.FromString(reader.record())
+        except DecodeError as error:
+            raise ValueError(f"{file}, event {number}: not an event: {error}") from None
+        yield event
+
+
+def _scalar(value: Any) -> float | None:
+    if value.HasField("simple_value"):
+        return float(value.simple_value)
+    if value.HasField("tensor") and not value.tensor.tensor_shape.dim:  # TensorFlow 2 writes these.
+        tensor = value.tensor
+        if tensor.dtype == 1:  # DT_FLOAT
+            if tensor.float_val:
+                return float(tensor.float_val[0])
+            if len(tensor.tensor_content) == 4:
+                return float(struct.unpack("<f", tensor.tensor_content)[0])
+    return None
+
+
+def _too_large(path: Path) -> ValueError:
+    return ValueError(f"{path} must have 256 MiB at most. Log fewer lines, or cut it.")

@@ -1,0 +1,94 @@
+"""The points of the curves, computed many at a time, so that a scheduler's step only looks up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from clr_core import CyclicSchedule, python_ops
+from clr_core.schedules.cyclic import LARGEST_STEP
+
+try:
+    import numpy as np
+
+    from clr_core import numpy_ops
+except ImportError:  # torch runs without NumPy. Then each point is computed when its step has come.
+    _ops: Any = None
+else:
+    # Python's functions where NumPy's differ by the last bit of a float64: the table holds what
+    # `schedule.lr(step)` gives.
+    _ops = SimpleNamespace(
+        **vars(numpy_ops)
+        | {
+            name: np.vectorize(getattr(python_ops, name), otypes=[np.float64])
+            for name in ("power", "sin", "cos", "tanh", "exp", "log")
+        }
+    )
+
+Point = tuple[tuple[float, ...], tuple[float | None, ...]]
+
+
+class Table:
+    """The rate and the momentum of each parameter group at any step.
+
+    Args:
+        schedules: The schedule of each group.
+        cycled: Whether the group's momentum follows it.
+    """
+
+    def __init__(self, schedules: Sequence[CyclicSchedule], cycled: Sequence[bool]) -> None:
+        self._schedules = schedules
+        self._cycled = cycled
+        # What can't be written down holds a function of the user's, which may depend on more than
+        # the step: it is asked when its step has come.
+        ahead = _ops is not None and all(map(_is_data, schedules))
+        self._size = min(2048, max(64, 32768 // len(schedules))) if ahead else 1
+        self._first = self._kept = 0
+        self._points: list[Point] = []
+
+    def at(self, step: int) -> Point:
+        """The rates of all groups; their momenta, None where it doesn't cycle."""
+        index = step - self._first
+        if 0 <= index < self._kept:
+            return self._points[index]
+        points = self._computed(step)
+        self._first, self._points = step, points
+        self._kept = len(points) if self._size > 1 else 0
+        return points[0]
+
+    def _computed(self, step: int) -> list[Point]:
+        # Groups with the same boundaries share one schedule, which is computed once.
+        distinct = {id(schedule): schedule for schedule in self._schedules}
+        lrs = {key: self._values(schedule.lr, step) for key, schedule in distinct.items()}
+        momenta = {key: self._values(schedule.momentum, step) for key, schedule in distinct.items()}
+        none = [None] * self._size
+        return list(
+            zip(
+                zip(*(lrs[id(schedule)] for schedule in self._schedules), strict=False),
+                zip(
+                    *(
+                        momenta[id(schedule)] if cycled else none
+                        for schedule, cycled in zip(self._schedules, self._cycled, strict=True)
+                    ),
+                    strict=False,
+                ),
+                strict=False,
+            )
+        )
+
+    def _values(self, curve: Callable[..., Any], step: int) -> list[Any]:
+        value = curve(step)  # Raises where `step` is none.
+        if value is None or self._size == 1:
+            return [value] * self._size
+        steps = np.arange(step, min(step + self._size, LARGEST_STEP + 1))
+        values: list[Any] = numpy_ops.evaluate(lambda at, _: curve(at, _ops), steps).tolist()
+        return values
+
+
+def _is_data(schedule: CyclicSchedule) -> bool:
+    try:
+        schedule.to_dict()
+    except TypeError:
+        return False
+    return True
