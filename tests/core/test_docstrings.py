@@ -16,6 +16,7 @@ MODULES = [
 ]
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("name", [name for name in MODULES if name not in OTHERS])
 def test_examples(name):
     failed, attempted = doctest.testmod(import_module(name))
