@@ -1,4 +1,7 @@
-"""Plan a cyclic schedule whose last cycle ends with the training, from the training's sizes."""
+"""Plan a cyclic schedule whose last cycle ends with the training, from the training's sizes.
+
+Other kinds of schedules aren't planned here: they have no cycles to fit into epochs.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from fractions import Fraction
 from textwrap import wrap
 from typing import Any, Unpack
 
-from clr_core._arguments import integer, number, received
+from clr_core._arguments import LARGEST_STEP, integer, number, received
 from clr_core.range_finding.result import RangeTestResult, ScheduleOptions, boundaries
-from clr_core.schedules._cycles import cycle_of
-from clr_core.schedules.cyclic import LARGEST_STEP, CyclicSchedule
+from clr_core.schedules.cycles import cycle_of
+from clr_core.schedules.cyclic import CyclicSchedule
 
 # The paper: a half cycle of 2 to 10 epochs, and at least 3 cycles.
 SHORTEST, LONGEST, CYCLES = 2, 10, 3
@@ -255,7 +258,7 @@ def _end(schedule: CyclicSchedule, steps: int) -> tuple[bool, int]:
     cycles = round(Fraction(steps) / Fraction(schedule.cycle_size))
     if cycles and round(cycles * Fraction(schedule.cycle_size)) == steps:
         return True, cycles
-    return False, cycle_of(schedule, steps)
+    return False, cycle_of(steps, schedule.cycle_size)
 
 
 def _about_the_cycles(
@@ -264,7 +267,7 @@ def _about_the_cycles(
     said = []
     half = schedule.step_size_up / per_epoch
     if ending is not None:
-        cycle = cycle_of(schedule, steps - 1)
+        cycle = cycle_of(steps - 1, schedule.cycle_size)
         top = schedule.lr(round(cycle * schedule.cycle_size + schedule.step_size_up))
         part = (schedule.lr(steps) - schedule.base_lr) / ((top - schedule.base_lr) or 1.0)
         said.append(

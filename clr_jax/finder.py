@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from clr_core import RangeTestResult
-from clr_core._arguments import received
+from clr_core.adapter import received
 from clr_core.range_finding.ask_tell import RangeTestOptions
 from clr_core.range_finding.driver import Batches, check_callable, repeated, run
 from clr_core.range_finding.restoring import loader_position, random_states, restored

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from clr_core import CyclicSchedule, RangeTestResult
-from clr_core._arguments import received
+from clr_core.adapter import received
 from clr_core.range_finding.ask_tell import RangeTestOptions
 from clr_core.range_finding.driver import Batches, positive, repeated, run
 from clr_core.range_finding.restoring import loader_position, random_states, restore, restored

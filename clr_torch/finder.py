@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, IterableDataset
 
 from clr_core import RangeTestResult
-from clr_core._arguments import received
+from clr_core.adapter import received
 from clr_core.range_finding.ask_tell import RangeTestOptions
 from clr_core.range_finding.driver import Batches, check_callable, positive, repeated, run
 from clr_core.range_finding.restoring import loader_position, random_states, restore, restored

@@ -364,7 +364,7 @@ MUTANTS = [
     ),
     Mutant(
         "torch's random state left as the range test moved it",
-        "clr_core/range_finding/_random_states.py",
+        "clr_core/range_finding/restoring.py",
         "restores.append(partial(torch.set_rng_state, torch.get_rng_state()))",
         "pass",
         TORCH,

@@ -8,14 +8,12 @@ from math import ceil, floor, log10
 from textwrap import wrap
 from typing import Any
 
+from clr_core._drawing import BLUE, GREEN, GREY, VERMILLION, figure_class, svg_frame, svg_text
 from clr_core.range_finding._smoothing import SmoothedLoss, clipped
-
-# Of the palette of Okabe and Ito, which colour-blind readers can tell apart.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 
 WIDTH, HEIGHT = 480, 240
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 26, 38  # Room for the labels.
-DOTS: dict[str, Any] = {"linestyle": "none", "color": ORANGE, "alpha": 0.7, "markersize": 3.5}
+DOTS: dict[str, Any] = {"linestyle": "none", "color": VERMILLION, "alpha": 0.7, "markersize": 3.5}
 
 
 def svg(
@@ -48,18 +46,17 @@ def svg(
     decades = range(ceil(first - 1e-9), floor(last + 1e-9) + 1)
     ticks = "".join(
         f'<line x1="{x(10.0**k):.1f}" x2="{x(10.0**k):.1f}" y1="{bottom}" y2="{bottom + 4}" '
-        'stroke="currentColor"/>'
-        f'<text x="{x(10.0**k):.1f}" y="{bottom + 16}" text-anchor="middle">{10.0**k:g}</text>'
+        f'stroke="currentColor"/>{svg_text(x(10.0**k), bottom + 16, f"{10.0**k:g}")}'
         for k in decades
     )
     levels = "".join(
-        f'<text x="{LEFT - 6}" y="{y(loss) + 4:.1f}" text-anchor="end">{loss:.3g}</text>'
+        svg_text(LEFT - 6, y(loss) + 4, f"{loss:.3g}", "end")
         for loss in dict.fromkeys((low, (low + high) / 2, high))
     )
     boundaries = "".join(
         f'<line x1="{x(lr):.1f}" x2="{x(lr):.1f}" y1="{TOP}" y2="{bottom}" '
         f'stroke="currentColor" stroke-width="1.3" stroke-dasharray="{dash}"/>'
-        f'<text x="{x(lr) + shift:.1f}" y="{TOP - 8}" text-anchor="{anchor}">{name} {lr:.2g}</text>'
+        + svg_text(x(lr) + shift, TOP - 8, f"{name} {lr:.2g}", anchor)
         for name, lr, dash, anchor, shift in (
             ("base_lr", base_lr, "2 3", "end", 2),
             ("max_lr", max_lr, "6 3", "start", -2),
@@ -69,26 +66,22 @@ def svg(
     # Losses above the picture are drawn hollow, at its top.
     dots = "".join(
         f'<circle cx="{x(lr):.1f}" cy="{y(loss):.1f}" r="1.7" '
-        f'fill="{ORANGE if loss == told else "none"}"/>'
+        f'fill="{VERMILLION if loss == told else "none"}"/>'
         for lr, loss, told in zip(lrs, shown, losses, strict=True)
     )
     line = " ".join(
         f"{x(lr):.1f},{y(loss):.1f}" for lr, loss in zip(curve.lrs, curve.values, strict=True)
     )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
-        f'viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-family="sans-serif" font-size="11" '
-        f'fill="currentColor"><title>{escape(title)}</title>'
+    body = (
         f'<polyline points="{LEFT},{TOP} {LEFT},{bottom} {WIDTH - RIGHT},{bottom}" fill="none" '
         f'stroke="currentColor" stroke-opacity="0.5"/>{ticks}{levels}'
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">'
-        "learning rate (logarithmic)</text>"
-        f'<text x="12" y="{(bottom + TOP) / 2}" text-anchor="middle" '
-        f'transform="rotate(-90 12 {(bottom + TOP) / 2})">loss of each batch</text>'
-        f'<g stroke="{ORANGE}" stroke-width="0.8">{dots}</g>'
+        f"{svg_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, 'learning rate (logarithmic)')}"
+        f"{svg_text(12, (bottom + TOP) / 2, 'loss of each batch', upright=False)}"
+        f'<g stroke="{VERMILLION}" stroke-width="0.8">{dots}</g>'
         f'<polyline points="{line}" fill="none" stroke="{BLUE}" stroke-width="1.8"/>'
-        f"{boundaries}</svg>{text}"
+        f"{boundaries}"
     )
+    return svg_frame(title, WIDTH, HEIGHT, body) + text
 
 
 def figure(
@@ -110,14 +103,7 @@ def figure(
     Raises:
         ImportError: matplotlib isn't installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("a picture needs matplotlib: pip install 'cyclical-lr[plot]'") from error
-
-    drawn = Figure(figsize=(9.0, 5.0), layout="constrained")
-    FigureCanvasAgg(drawn)  # Draws without a display.
+    drawn = figure_class()(figsize=(9.0, 5.0), layout="constrained")
     axes = drawn.subplots()
     axes.plot(lrs, losses, marker="o", label="single batches", **DOTS)
     if len(lrs) > 2:
