@@ -14,8 +14,7 @@ from clr_core.adapter import received
 from clr_core.range_finding.ask_tell import RangeTestOptions
 from clr_core.range_finding.driver import Batches, positive, repeated, run
 from clr_core.range_finding.restoring import loader_position, random_states, restore, restored
-from clr_keras.optimizer import _Cyclic
-from clr_keras.restore import constant, leaves, rate_of, twin, values
+from clr_keras.restore import CYCLED, constant, leaves, rate_of, twin, values
 from clr_keras.schedule import CyclicLR
 
 
@@ -145,7 +144,7 @@ def _rate(optimizer: Any) -> Any:
     # A variable of the optimizer: JAX's compiled step takes and gives back these, and no others.
     rate = optimizer.add_variable((), dtype="float32", name="learning_rate")
     schedule = CyclicSchedule(base_lr=0.0, max_lr=1.0)
-    held = _Held(rate, constant(optimizer) if isinstance(optimizer, _Cyclic) else schedule)
+    held = _Held(rate, constant(optimizer) if isinstance(optimizer, CYCLED) else schedule)
     keras.optimizers.Optimizer.learning_rate.fset(optimizer, held)
     return rate
 

@@ -10,7 +10,10 @@ import keras
 
 from clr_core import CyclicSchedule
 from clr_core.range_finding.restoring import Restore
-from clr_keras.optimizer import _Cyclic
+from clr_keras.optimizer import SGD, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
+
+# They cycle their momentum, and take no rate but a schedule.
+CYCLED = SGD, Adam, AdamW, Nadam, Adamax, RMSprop, Lion
 
 
 def values(variables: Iterable[Any]) -> list[Restore]:
@@ -94,7 +97,7 @@ def _copy(optimizer: Any) -> Any:
     if hasattr(optimizer, "inner_optimizer"):
         inner = _copy(optimizer.inner_optimizer)
         return type(optimizer)(**{**config, "inner_optimizer": inner})
-    if isinstance(optimizer, _Cyclic):
+    if isinstance(optimizer, CYCLED):
         config["learning_rate"] = constant(optimizer)
     elif "learning_rate" in config:
         config["learning_rate"] = 0.0

@@ -167,6 +167,32 @@ def test_a_model_that_was_never_trained_trains_afterwards_as_if_new():
     assert history(tested=True) == history(tested=False)
 
 
+def test_no_names_are_used_up():
+    """Keras numbers what it makes, so that paths of variables depend on what was made before."""
+
+    def number(kind):
+        made = kind(0.5)
+        return int(made.name.partition("_")[2] or 0)
+
+    model = new("clr_keras.SGD")
+    kinds = keras.layers.Dropout, keras.optimizers.SGD
+    before = [number(kind) for kind in kinds]
+    clr_keras.range_test(model, X, Y, **FEW)
+    assert [number(kind) - 1 for kind in kinds] == before
+
+
+@pytest.mark.parametrize("updates", [0, 2])
+def test_weights_of_losses(updates):
+    """Also in a model that was never trained, whose losses are made a second time."""
+    layers = [keras.layers.Input((8,)), keras.layers.Dense(1, kernel_initializer="ones")]
+    model = keras.Sequential(layers)
+    model.compile(keras.optimizers.SGD(0.0), "mse", loss_weights=0.25, run_eagerly=True)
+    for x, y in BATCHES[:updates]:
+        model.train_on_batch(x, y + 1)
+    found = clr_keras.range_test(model, [(x, y + 1) for x, y in BATCHES], **FEW).losses[0]
+    assert found == pytest.approx(0.25, rel=1e-4)
+
+
 def test_what_fails_in_the_midst_of_an_update():
     calls = []
 

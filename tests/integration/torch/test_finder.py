@@ -196,6 +196,27 @@ def test_an_optimizer_that_has_done_nothing_has_no_state_afterwards():
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+# Of torch's, those that need no closure and no sparse gradients.
+EVERY_OPTIMIZER = [
+    kind
+    for name, kind in sorted(vars(torch.optim).items())
+    if isinstance(kind, type)
+    and issubclass(kind, torch.optim.Optimizer)
+    and name not in ("Optimizer", "LBFGS", "SparseAdam")
+]
+
+
+@pytest.mark.parametrize("kind", EVERY_OPTIMIZER)
+def test_every_optimizer_of_torch_is_as_it_was(kind):
+    model = nn.Sequential(nn.Linear(8, 16, bias=False), nn.Linear(16, 1, bias=False))
+    optimizer = kind(model.parameters(), lr=0.01)  # Without a bias, since Muon takes matrices only.
+    train(model, optimizer, loader(), 3)
+    before, saved = everything(model, optimizer), repr(optimizer.state_dict())
+    clr_torch.range_test(model, optimizer, loader(), nn.functional.mse_loss, **FEW)
+    assert everything(model, optimizer) == before
+    assert repr(optimizer.state_dict()) == saved
+
+
 def test_what_fails_between_backward_and_the_end_of_the_update(trained):
     model, optimizer = trained
 
