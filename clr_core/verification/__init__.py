@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import Any, Literal
 
-from clr_core._arguments import integer, number, received
+from clr_core._arguments import LARGEST_STEP, count, number, received
+from clr_core.schedules.protocol import Schedule
 from clr_core.verification._faults import (
     Deviation,
     common,
@@ -24,13 +25,14 @@ from clr_core.verification.log import Resolution
 
 # With fewer lines that differ, several faults explain them by chance.
 FEWEST_LINES = 3
-# With fewer digits, the round rates of a fine log look like any rates of a coarse one.
+# With fewer digits, if nothing shows that they were rounded to them, the round rates of a fine log
+# look like any rates of a coarse one.
 FEWEST_DIGITS = 3
 # What formulas in float64 other than ours may be off in each cycle, such as that of torch's class.
 FLOAT64_ERRORS = 1e-12
 # How many rates the search for a fault may compute: about half a second's worth, and some more for
 # a long log, all of whose lines have to be looked at.
-MOST_RATES, MOST_RATES_PER_LINE = 500_000, 100
+MOST_RATES, MOST_RATES_PER_LINE = 450_000, 100
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Verdict:
 
 
 def verify(
-    schedule: Any,
+    schedule: Schedule,
     steps: Iterable[int],
     lrs: Iterable[float],
     resolution: Resolution | None = None,
@@ -149,14 +151,13 @@ def verify(
     given_up = False
     if all(map(math.isfinite, rates)):
         try:
-            for fault in _faults(target, Deviation(lines, first)):
-                found.append(fault)
+            found.extend(_faults(target, Deviation(lines, first)))
         except GivenUp:
             given_up = True
     named = (
         len(found) == 1
         and len(lines) - first >= FEWEST_LINES
-        and resolution.digits >= FEWEST_DIGITS
+        and (resolution.padded or resolution.digits >= FEWEST_DIGITS)
         and not given_up
     )
     step = counted[first]
@@ -195,7 +196,7 @@ def verify(
 
 
 def picture(
-    schedule: Any,
+    schedule: Schedule,
     steps: Sequence[int],
     lrs: Sequence[float],
     verdict: Verdict,
@@ -271,7 +272,7 @@ def _unseen_shift(target: Target, lines: list[LoggedRate]) -> int | None:
     """The longest shift, to either side, of half a cycle at most, that the log doesn't rule out."""
     if target.constant:
         return 0  # There is nothing to be shown.
-    most = max(1, int(target.size / 2))
+    most = max(1, int(min(target.size / 2, LARGEST_STEP)))
     try:
         ranges = explaining(target, lines, lambda n, step: step + n, -most, most)
     except GivenUp:
@@ -295,12 +296,7 @@ def _lines(
 
 
 def _steps(steps: Iterable[int]) -> list[int]:
-    listed = _listed("steps", steps)
-    counted = [step if type(step) is int else integer("steps", step) for step in listed]
-    for step in counted:
-        if not 0 <= step <= 2**53:
-            raise ValueError(f"`steps` must lie between 0 and 2**53. {received('steps', step)}")
-    return counted
+    return [count("steps", step) for step in _listed("steps", steps)]
 
 
 def _rates(lrs: Iterable[float]) -> list[float]:

@@ -6,16 +6,16 @@ import textwrap
 from collections.abc import Sequence
 from itertools import islice
 from os import PathLike
-from typing import Any
+
+from clr_core._drawing import BLUE, GREY, VERMILLION, figure_class
+from clr_core.schedules.protocol import Schedule
 
 MOST_POINTS = 4000
 DOTS = 300  # With more lines than these, dots would hide each other and the curve.
-# Of the palette of Okabe and Ito, which colour-blind readers can tell apart.
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
 
 
 def draw(
-    schedule: Any,
+    schedule: Schedule,
     steps: Sequence[int],
     lrs: Sequence[float],
     path: str | PathLike[str],
@@ -24,12 +24,6 @@ def draw(
     mark: int | None,
 ) -> None:
     """Draw a log and the schedule, and below the difference of both; mark a step by a line."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("a picture needs matplotlib: pip install 'cyclical-lr[plot]'") from error
-
     places = _places(list(steps), mark)
     logged_steps = [steps[i] for i in places]
     logged = [float(lrs[i]) for i in places]
@@ -37,8 +31,7 @@ def draw(
     first, last = min(logged_steps), max(logged_steps)
     grid = _grid(schedule, int(first), int(last))
 
-    figure = Figure(figsize=(9.0, 5.2), layout="constrained")
-    FigureCanvasAgg(figure)  # Draws without a display, and leaves the caller's pyplot alone.
+    figure = figure_class()(figsize=(9.0, 5.2), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
     upper.plot(
         grid, [schedule.lr(step) for step in grid], color=BLUE, linewidth=2.0, label="schedule"
@@ -48,7 +41,7 @@ def draw(
     upper.plot(
         logged_steps,
         logged,
-        color=ORANGE,
+        color=VERMILLION,
         label="logged",
         marker="o" if few else "",
         markersize=3,
@@ -58,7 +51,7 @@ def draw(
     lower.plot(
         logged_steps,
         [there - here for there, here in zip(logged, expected, strict=True)],
-        color=ORANGE,
+        color=VERMILLION,
         marker="." if few else "",
         linewidth=1.2,
     )
@@ -93,7 +86,7 @@ def _places(steps: Sequence[int], mark: int | None) -> list[int]:
     return sorted(places)
 
 
-def _grid(schedule: Any, first: int, last: int) -> list[int]:
+def _grid(schedule: Schedule, first: int, last: int) -> list[int]:
     """Steps at which to draw the schedule: evenly, and at its turns if there aren't too many."""
     every = -(-(last - first + 1) // MOST_POINTS)
     grid = {*range(first, last, every), last}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol
 
+from clr_core._arguments import LARGEST_STEP
 from clr_core.schedules.cyclic import CyclicSchedule
 from clr_core.verification._search import (
     LoggedRate,
@@ -19,7 +20,15 @@ from clr_core.verification._search import (
     simplest_integer,
     simplest_ratio,
 )
-from clr_core.verification.faults import Constant, Fault, Float32Formula, Restart, Scale, Shift, Speed
+from clr_core.verification.faults import (
+    Constant,
+    Fault,
+    Float32Formula,
+    Restart,
+    Scale,
+    Shift,
+    Speed,
+)
 
 # Processes or batches by which a run may be too fast: more than anybody has in one job.
 MOST_TIMES = 4096
@@ -137,12 +146,13 @@ def _shift(target: Target, log: Deviation, *, still: bool) -> Iterator[Shift | R
     """
     restart = _restart(target, log)
     last = max(line.step for line in log.rest)
-    farthest = math.ceil(target.size)
+    farthest = min(math.ceil(target.size), LARGEST_STEP)
     most = MOST_CYCLES * farthest
     if not target.repeats:  # A wave is the same again from there on.
         farthest = min(max(last, 10 * farthest), most)
-    # A run that waits before it begins may do so for more than a cycle.
-    back = log.rest[0].step if still else max(farthest, min(last, most))
+    back = log.rest[0].step if still else farthest
+    if not still and target.agrees(0, min(log.rest)):
+        back = max(farthest, min(last, most))  # It may have waited for cycles before it began.
     ranges = explaining(target, log.rest, _shifted, -back, farthest)
     if not ranges:
         if restart:
@@ -227,7 +237,9 @@ def _speed(target: Target, log: Deviation, *, still: bool) -> Iterator[Speed]:
         # Some logs count from 1, others name the rate of the next update.
         for offset in (0, -1, 1):
             # At half a cycle a step and beyond, one goes back as well as forth, or stays.
-            most = min(most_times, math.ceil(target.size / 2) - 1) if fast else last + max(offset, 0)
+            most = (
+                min(most_times, math.ceil(target.size / 2) - 1) if fast else last + max(offset, 0)
+            )
             count = partial(_times, _faster if fast else _slower, offset)
             ranges = explaining(target, log.lines, count, 2, most)
             if ranges:

@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations
 from typing import Any
 
-from clr_core.schedules._parameters import MODES
-from clr_core.schedules.cyclic import CyclicSchedule
+from clr_core.schedules.cyclic import MODES, CyclicSchedule
 from clr_core.verification._search import LoggedRate, Target, simplest, spread
 from clr_core.verification.faults import OtherParameters
 
@@ -150,7 +149,7 @@ class _Family:
     def wave(self, shape: Shape) -> Callable[[int], float] | None:
         """The wave at a step: the rate between the boundaries 0 and 1."""
         unit = self.schedule(shape, 0.0, 1.0)
-        return unit and unit.lr
+        return None if unit is None else unit.lr
 
     def closest(
         self, shape: Shape, kept: Mapping[str, float], lines: Sequence[LoggedRate]
@@ -227,13 +226,11 @@ class _Family:
     ) -> list[float] | None:
         value = shape[name]
         # A gamma has to be known as exactly as its power, and stays below 1.
-        change = -1e-4 / lines[-1].step if name == "gamma" and lines[-1].step else value * 1e-7
-        for change in (change, -change):
+        small = -1e-4 / lines[-1].step if name == "gamma" and lines[-1].step else value * 1e-7
+        for change in (small, -small):
             fit = self.closest(shape | {name: value + change}, kept, lines)
             if fit is not None:
-                return [
-                    (there - here) / change for there, here in zip(fit[0], errors, strict=True)
-                ]
+                return [(there - here) / change for there, here in zip(fit[0], errors, strict=True)]
         return None
 
     def roundest(
@@ -373,15 +370,15 @@ def _closest(
         yy += weight * wave * wave
         xr += weight * rest * rate
         yr += weight * wave * rate
-    if base is None and top is None:
-        determinant = xx * yy - xy * xy
-        if not determinant > 1e-14 * xx * yy:
-            return None  # All waves are the same, or nothing is finite.
-        base = max(0.0, (xr * yy - yr * xy) / determinant)
-    if base is None:
-        base = (xr - top * xy) / xx if xx else 0.0
     if top is None:
+        if base is None:
+            determinant = xx * yy - xy * xy
+            if not determinant > 1e-14 * xx * yy:
+                return None  # All waves are the same, or nothing is finite.
+            base = max(0.0, (xr * yy - yr * xy) / determinant)
         top = (yr - base * xy) / yy if yy else base
+    elif base is None:
+        base = (xr - top * xy) / xx if xx else 0.0
     if not 0.0 <= base <= top:
         return None
     errors = [

@@ -7,21 +7,20 @@ integers that explains every line, and mostly it is one integer or none.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice, pairwise
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import NamedTuple
 
+from clr_core._arguments import LARGEST_STEP
 from clr_core.schedules.cyclic import CyclicSchedule
+from clr_core.schedules.protocol import Schedule
 
-LARGEST_COUNT = 2**53  # The last step of any schedule.
 # Up to so many integers are tried one by one. For more, it is faster to find by bisection where the
 # curve crosses a line's rate, which takes about twice as many rates.
 FEW = 24
-# A decay by a function of the step may turn anywhere. On a half cycle cut into so many pieces it
-# hardly does; where it does, a count may be missed, but a wrong one isn't found.
-PIECES = 32
+# A turn takes as long as some rates, since it is found exactly.
+TURN = 3
 
 
 class LoggedRate(NamedTuple):
@@ -48,27 +47,25 @@ class Target:
 
     Attributes:
         cyclic: The schedule if it is a `CyclicSchedule`, else None.
-        size: The steps in which it rises and falls once; `last` if it takes longer.
+        size: The steps in a cycle, or in which it rises and falls for the first time; `last` if
+            that takes longer.
         repeats: True if each cycle is known to be like the first.
         constant: True if the rate never changes.
     """
 
-    def __init__(self, schedule: Any, last: int, rates: int) -> None:
+    def __init__(self, schedule: Schedule, last: int, rates: int) -> None:
         self._schedule, self._left = schedule, rates
-        self._pieces = 1
-        turns = list(islice(schedule.turns(0, LARGEST_COUNT), 3))
+        turns = list(islice(schedule.turns(0, LARGEST_STEP), 3))
         self.constant = len({schedule.lr(turn) for turn in turns}) == 1
-        self.levels: dict[str, float] = schedule.levels()
-        if isinstance(schedule, CyclicSchedule):
-            self.cyclic: CyclicSchedule | None = schedule
-            self.size = schedule.cycle_size
-            self.repeats = schedule.scale_fn is None and schedule.mode == "triangular"
-            if schedule.scale_fn is not None and schedule.scale_mode == "iterations":
-                self._pieces = PIECES
-        else:
-            self.cyclic = None
-            self.size = float(min(turns[-1], max(last, 1)))
-            self.repeats = False
+        self.levels = schedule.levels()
+        once = float(min(turns[-1], max(last, 1)))
+        self.size: float = getattr(schedule, "cycle_size", once)
+        self.cyclic = schedule if isinstance(schedule, CyclicSchedule) else None
+        self.repeats = (
+            self.cyclic is not None
+            and self.cyclic.scale_fn is None
+            and self.cyclic.mode == "triangular"
+        )
 
     def lr(self, count: int) -> float:
         """The rate at a count from 0 to 2**53."""
@@ -83,17 +80,13 @@ class Target:
 
     def turns(self, first: int, last: int) -> Iterator[int]:
         """The steps from `first` to `last` between which the rate only rises or only falls."""
-        if self._pieces == 1:
-            yield from self._schedule.turns(first, last)
-            return
-        yield first
-        for start, stop in pairwise(self._schedule.turns(first, last)):
-            pieces = min(self._pieces, stop - start)
-            yield from (start + (stop - start) * i // pieces for i in range(1, pieces + 1))
+        for turn in self._schedule.turns(first, last):
+            self.spend(TURN)
+            yield turn
 
     def agrees(self, count: int, line: LoggedRate) -> bool:
         """True if the rate of `count` is that of the line. Counts below 0 have the rate of 0."""
-        return count <= LARGEST_COUNT and line.low <= self.lr(max(count, 0)) <= line.high
+        return count <= LARGEST_STEP and line.low <= self.lr(max(count, 0)) <= line.high
 
 
 Range = tuple[int, int]  # First and last integer.
@@ -152,14 +145,12 @@ def narrowed(
     step, found = line.step, []
     for first, last in ranges:
         ends = count(first, step), count(last, step)
-        low, high = max(min(ends), 0), min(max(*ends, 0), LARGEST_COUNT)
+        low, high = max(min(ends), 0), min(max(*ends, 0), LARGEST_STEP)
         if low > high:
             continue
         halves = 2 + 2 * (high - low) / target.size
         if last - first < FEW * halves:
-            found += [
-                (n, n) for n in range(first, last + 1) if target.agrees(count(n, step), line)
-            ]
+            found += [(n, n) for n in range(first, last + 1) if target.agrees(count(n, step), line)]
             continue
         numbers = range(first, last + 1)
         sign = 1 if ends[0] <= ends[1] else -1

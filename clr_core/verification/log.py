@@ -49,11 +49,14 @@ class Resolution:
         digits: Most significant digits of any rate.
         decimals: Most decimals of any rate, 3 in "0.001" and in "1e-03".
         float32: True if each rate is a float32 number.
+        padded: True if a text ends with zeros that a number doesn't need. If none does, the rates
+            may have been round numbers rather than rounded ones.
     """
 
     digits: int
     decimals: int
     float32: bool
+    padded: bool = False
 
     @classmethod
     def of_texts(cls, texts: Iterable[str]) -> Resolution:
@@ -62,17 +65,18 @@ class Resolution:
         Raises:
             ValueError: A text that isn't a number.
         """
-        digits, decimals, float32 = 1, -MOST_DIGITS, True
+        digits, decimals, float32, padded = 1, -MOST_DIGITS, True, False
         for text in texts:
             rate = float(text)
             if rate - rate != 0.0:
                 continue  # NaN and infinity have no digits.
             float32 = float32 and is_float32(rate)
+            padded = padded or _is_padded(text)
             digits_here, decimals_here = _precision(text)
             digits, decimals = max(digits, digits_here), max(decimals, decimals_here)
             if digits >= MOST_DIGITS - 1 and not float32:
                 break  # As fine as it gets.
-        return cls(digits=digits, decimals=decimals, float32=float32)
+        return cls(digits, decimals, float32, padded)
 
     @classmethod
     def of_rates(cls, rates: Iterable[float]) -> Resolution:
@@ -124,6 +128,11 @@ def is_float32(rate: float) -> bool:
 def _half_ulp32(rate: float) -> float:
     exponent = math.frexp(rate)[1] if rate else -125
     return math.ldexp(1.0, max(exponent, -125) - 25)
+
+
+def _is_padded(text: str) -> bool:
+    mantissa = text.strip().lower().partition("e")[0]
+    return "." in mantissa and mantissa.endswith("0")
 
 
 def _precision(text: str) -> tuple[int, int]:
