@@ -124,7 +124,7 @@ format: .venv/requirements.stamp  ## format, and mend what can be mended
 
 .PHONY: trajectories
 trajectories: .venv/wheel.stamp  ## measure every optimizer everywhere: the tables of docs/same-trajectory.md
-	.venv/bin/python docs/trajectories/measure.py
+	.venv/bin/python benchmarks/trajectories/measure.py
 
 .PHONY: golden
 golden: .venv/wheel.stamp  ## write the golden curves anew from the oracle (a breaking change)

@@ -69,7 +69,7 @@ def anew(tmp_path_factory):
     number then, so that the verdicts are held against a second compiler as it were.
     """
     path = shutil.copy(PAGE, tmp_path_factory.mktemp("trajectories"))
-    script = ROOT / "docs" / "trajectories" / "measure.py"
+    script = ROOT / "benchmarks" / "trajectories" / "measure.py"
     process = subprocess.run(
         [sys.executable, str(script), "--page", path],
         env=os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"},
