@@ -19,7 +19,7 @@ OLDEST_PYTEST := .venv-oldest/bin/python -P -m pytest -q
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .PHONY: help
-help:  ## print this help; the times are those of two cores, once everything is set up
+help:  ## print this help; times are for two cores, once everything is set up
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 # Each environment has a stamp for its requirements and one for the wheel in it.
@@ -49,7 +49,7 @@ build/wheel.stamp: .venv-core/requirements.stamp $(SOURCES)
 	@touch $@
 
 .PHONY: setup
-setup: .venv/wheel.stamp .venv-core/wheel.stamp .venv-tools/wheel.stamp  ## set up the environments (3.5 GB)
+setup: .venv/wheel.stamp .venv-core/wheel.stamp .venv-tools/wheel.stamp  ## set up all environments (4 GB, 5 minutes)
 
 .PHONY: demo
 demo: .venv/wheel.stamp  ## train on real digits in three frameworks and compare every rate
@@ -58,17 +58,17 @@ demo: .venv/wheel.stamp  ## train on real digits in three frameworks and compare
 # A process per framework, because some crash in one process.
 
 .PHONY: test
-test: test-core test-torch test-jax test-keras test-directions test-cli test-meta  ## run all tests but the slow ones
+test: test-core test-torch test-jax test-keras test-directions test-cli test-meta  ## run all tests but the slow ones (18 min with --jobs=2)
 
 .PHONY: test-quick
-test-quick: test-core-alone .venv/wheel.stamp  ## the core alone, and the golden curves in torch, JAX and Keras
+test-quick: test-core-alone .venv/wheel.stamp  ## a first answer: the core, and the golden curves in torch, JAX and Keras (2 min)
 	$(PYTEST) tests/conformance -k golden_curves --row rows.torch
 	$(PYTEST) tests/conformance -k golden_curves --row rows.jax
 	KERAS_BACKEND=jax $(PYTEST) tests/conformance -k golden_curves --row rows.keras
 	KERAS_BACKEND=torch $(PYTEST) tests/conformance -k golden_curves --row rows.keras
 
 .PHONY: test-core test-core-alone test-core-numpy
-test-core: test-core-alone test-core-numpy  ## the core, alone and with NumPy; needs no framework
+test-core: test-core-alone test-core-numpy  ## the core, alone and with NumPy; needs no framework (1 min with --jobs=2)
 test-core-alone: .venv-core/wheel.stamp
 	$(CORE_PYTEST) tests/core tests/conformance --row rows.core
 	$(CORE_PYTEST) --doctest-modules --doctest-ignore-import-errors --pyargs clr_core
@@ -127,18 +127,18 @@ test-oldest: build/wheel.stamp  ## the curves on the oldest frameworks that the 
 N ?= 200
 SEED ?= 1
 .PHONY: mutants
-mutants: .venv-tools/wheel.stamp  ## change the core at N places drawn by SEED, and see that the tests notice
+mutants: .venv-tools/wheel.stamp  ## plant N=200 errors in the core, drawn by SEED=1: do the tests notice? (30 min)
 	.venv-tools/bin/pip install $(PIP_FLAGS) -r requirements/mutants.txt
 	.venv-tools/bin/python tests/mutants.py --number $(N) --seed $(SEED)
 
 .PHONY: lint
-lint: .venv-tools/requirements.stamp  ## formatting, lint, and strict types of the core; needs no framework
+lint: .venv-tools/requirements.stamp  ## format, lint and strict types of the core; needs no framework (10 s)
 	.venv-tools/bin/ruff format --check .
 	.venv-tools/bin/ruff check .
 	.venv-tools/bin/mypy clr_core tests/oracle.py
 
 .PHONY: types
-types: .venv/requirements.stamp .venv-tools/requirements.stamp  ## strict types of everything
+types: .venv/requirements.stamp .venv-tools/requirements.stamp  ## strict types of everything (20 s)
 	.venv-tools/bin/mypy --python-executable .venv/bin/python
 
 .PHONY: format
@@ -151,7 +151,7 @@ trajectories: .venv/wheel.stamp  ## train with every optimizer everywhere: the t
 	.venv/bin/python benchmarks/trajectories/measure.py
 
 .PHONY: golden
-golden: .venv/wheel.stamp  ## write the golden curves from the oracle (a change of one is a breaking change)
+golden: .venv/wheel.stamp  ## write the golden curves from the oracle (a changed one is a breaking change)
 	.venv/bin/python tests/write_golden_curves.py
 
 .PHONY: benchmarks

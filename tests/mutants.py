@@ -27,6 +27,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import DEVNULL
 
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
@@ -101,14 +102,16 @@ def is_killed(mutant: Mutant, original: Path, limit: float) -> bool:
         return any(fails(tests, root, limit) for tests in suites(mutant.module, root))
 
 
-def fails(tests: tuple[str, ...], root: Path, limit: float | None = None) -> bool:
+def fails(
+    tests: tuple[str, ...], root: Path, limit: float | None = None, output: int | None = DEVNULL
+) -> bool:
     """True if `tests` don't pass within `limit` seconds, in the folder `root`."""
     process = subprocess.Popen(
         [*PYTEST, *tests],
         cwd=root,
         env=os.environ | {"PYTHONPATH": str(root)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
         start_new_session=True,
     )
     try:
@@ -145,7 +148,7 @@ def _tried(original: Path, arguments: argparse.Namespace) -> int:
     mutants = drawn(sources, random.Random(arguments.seed))
     chosen = [mutant for mutant, _ in zip(mutants, range(arguments.number), strict=False)]
     start = time.monotonic()
-    if fails(ALL, original):
+    if fails(ALL, original, output=None):
         raise SystemExit("The tests fail with nothing changed: make test-core-numpy")
     limit = 60 + 3 * (time.monotonic() - start)
     survivors = tried = 0

@@ -1,4 +1,4 @@
-"""What a user gets by `pip install`."""
+"""The wheel: its contents, its requirements and its public names."""
 
 import re
 import sys
@@ -34,7 +34,7 @@ def test_the_wheel_holds_our_packages_and_nothing_else():
     assert f"{info}/licenses/LICENSE" in names
 
 
-def test_the_wheel_is_that_of_this_source():
+def test_the_wheel_was_built_from_this_source():
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*.*"):
             if path.suffix != ".pyc":
