@@ -151,8 +151,8 @@ trajectories: .venv/wheel.stamp  ## train with every optimizer everywhere: the t
 	.venv/bin/python benchmarks/trajectories/measure.py
 
 .PHONY: golden
-golden: .venv/wheel.stamp  ## write the golden curves from the oracle (a changed one is a breaking change)
-	.venv/bin/python tests/write_golden_curves.py
+golden: .venv-core/wheel.stamp  ## write the golden curves from the oracle (a changed one is a breaking change)
+	.venv-core/bin/python tests/write_golden_curves.py
 
 .PHONY: benchmarks
 benchmarks: .venv/wheel.stamp  ## measure, and write the tables in benchmarks/
