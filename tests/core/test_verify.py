@@ -215,6 +215,7 @@ def test_a_sound_log_follows_however_it_was_rounded(style, places):
         assert verify(schedule, range(1000), rates, Resolution.of_texts(texts)).followed
 
 
+@pytest.mark.frameworks
 def test_the_float64_rates_of_torchs_own_class_follow(request):
     if not request.config.option.with_numpy:
         pytest.importorskip("torch")
