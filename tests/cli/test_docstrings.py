@@ -1,4 +1,4 @@
-"""The examples in the docstrings print what they say."""
+"""The examples in docstrings print what they claim."""
 
 import doctest
 import pkgutil
