@@ -76,7 +76,7 @@ examples:
         "--groups",
         type=count(1, 10_000),
         metavar="N",
-        help="number of parameter groups of the torch optimizer; default: that of the record",
+        help="parameter groups of the torch optimizer; default: as many as in the record",
     )
     parser.add_argument(
         "--schedule", metavar="FILE", help="a record with the schedule, for a SOURCE without one"
