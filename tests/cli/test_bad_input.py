@@ -1,5 +1,6 @@
 """Broken files of every kind, and full disks: one line, exit code 2, no file harmed."""
 
+import json
 import os
 import pickle
 import resource
@@ -55,6 +56,18 @@ def test_no_record(folder, refused, arguments, content):
     assert text.startswith("'wrong.json' must be a record: ")
     assert len(text) < 1000
     assert not (folder / "was-run").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("show",), ("plot",), ("compare", "run.json"), ("export", "--to", "torch")]
+)
+def test_a_record_cannot_control_a_terminal(folder, clr, arguments):
+    hostile = {"base_lr": 0, "max_lr": 1, "scale_fn": "1 / x # \x1b[2J\x9b\n"}
+    document = {"format": "cyclical-lr/1", "schedule": hostile}
+    (folder / "\x1b[2J.json").write_text(json.dumps(document))
+    done = clr(*arguments, "\x1b[2J.json")
+    assert done.code == (arguments[0] == "compare")
+    assert (done.out + done.err).replace("\n", "").isprintable()
 
 
 @pytest.mark.parametrize("suffix", [".yaml", ".toml"])
