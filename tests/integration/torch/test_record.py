@@ -277,7 +277,7 @@ def test_a_callable_is_named(scale_fn):
 
 
 def test_ours_names_the_function():
-    with pytest.raises(TypeError, match=r"this is one: \S*test_convert\.halved\. Give the decay"):
+    with pytest.raises(TypeError, match=r"this is one: \S*test_record\.halved\. Give the decay"):
         to_record(CyclicLR(make(), 0.1, 0.5, 2, scale_fn=halved))
 
 
