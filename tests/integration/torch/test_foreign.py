@@ -154,7 +154,7 @@ def test_of_another_number_of_groups_is_refused():
     # Torch's own class takes it, and fails in the next step.
     weight = torch.nn.Parameter(torch.zeros(3))
     state = Torchs(torch.optim.SGD([weight], momentum=0.9), 0.1, 0.5, 2).state_dict()
-    with pytest.raises(ValueError, match=r"of 2 parameter groups\. Received: 1 in 'base_lrs'$"):
+    with pytest.raises(ValueError, match=r"for 2 parameter groups\. Received: 1 in 'base_lrs'$"):
         CyclicLR(make(), 0.1, 0.5, 2).load_state_dict(state)
 
 

@@ -113,9 +113,9 @@ def test_a_group_added_later(unchanged):
     optimizer.add_param_group({"params": [weight()]})
     optimizer.step()
     message = (
-        "The optimizer must have the parameter groups that the scheduler was made for (1). "
-        "Received: 2 groups. Make a new scheduler after `add_param_group`, with one boundary per "
-        "group and last_epoch=2."
+        "The optimizer must have as many parameter groups as the scheduler was made for "
+        "(1). Received: 2 groups. Make a new scheduler after `add_param_group`, with one boundary "
+        "per group and last_epoch=2."
     )
     state = scheduler.state_dict()
     with unchanged(optimizer), pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
@@ -127,5 +127,5 @@ def test_a_group_added_later(unchanged):
     assert after(optimizer, scheduler, 0) == [0.3, pytest.approx(0.4)]
 
     # A state is of as many groups as its scheduler was made for.
-    with unchanged(optimizer), pytest.raises(ValueError, match="must be of 2 parameter groups"):
+    with unchanged(optimizer), pytest.raises(ValueError, match="must be for 2 parameter groups"):
         scheduler.load_state_dict(state)

@@ -98,7 +98,7 @@ def test_a_default_that_is_written_out_is_no_reason(arguments):
 
 
 ZERO = (
-    "A momentum (or beta1) of 0 isn't cycled and stays 0, where torch would switch it on. "
+    "A momentum (or beta1) of 0 isn't cycled and stays 0, although torch would switch it on. "
     "Pass cycle_momentum=False, or give the optimizer a momentum."
 )
 
