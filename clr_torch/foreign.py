@@ -148,7 +148,7 @@ def check_last_rates(state: Mapping[str, Any], found: Sequence[Schedule]) -> Non
         # For a hundred million cycles, torch's formula is off by less than a float32 is.
         kept, mine = state["_last_lr"][group], schedule.lr(step)
         dtype = kept.dtype if isinstance(kept, torch.Tensor) else torch.float32
-        tolerance = 8.0 * torch.finfo(dtype).eps * max(*schedule.levels().values(), abs(mine))
+        tolerance = 8.0 * torch.finfo(dtype).eps * max([*schedule.levels().values(), abs(mine)])
         if not abs(number("_last_lr", rate) - mine) <= tolerance:
             raise ValueError(
                 f"The rate of the scheduler must follow from its parameters: {mine!r} at step "

@@ -205,6 +205,12 @@ BROKEN = {
     "huge names": lambda: saved(begun("torch").state_dict() | {"mode": "x\n" * 10**6}),
     "huge keys": lambda: saved({"x" * 10**6: {"_step_count": 1, "y" * 10**6: 1}}),
     "a huge number": lambda: saved(begun("torch").state_dict() | {"last_epoch": 10**5000}),
+    "a schedule in many places": lambda: saved(
+        begun().state_dict() | {"schedules": [{"kind": "cyclic", "base_lr": many_times()}]}
+    ),
+    "a schedule with itself in it": lambda: saved(
+        begun().state_dict() | {"schedules": [{"kind": "cyclic", "base_lr": itself()}]}
+    ),
     "a broken schedule": lambda: saved(begun().state_dict() | {"schedules": [{"kind": "x\ny"}]}),
     "a tensor for a rate": lambda: saved(
         begun("torch").state_dict() | {"base_lrs": [torch.eye(9)]}
