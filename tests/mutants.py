@@ -191,7 +191,7 @@ MUTANTS = [
     Mutant(
         "the rate left as it was after loading",
         "clr_torch/schedule.py",
-        'if state["applied"] and state["last_epoch"] >= 0:',
+        'if last_epoch >= 0 and state_dict.get("applied", True) is True:',
         "if False:",
         TORCH,
     ),

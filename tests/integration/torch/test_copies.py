@@ -61,8 +61,8 @@ def test_a_copy_goes_on_by_itself(copied, lr):
 
 
 def test_a_copy_from_the_start():
-    # At `last_epoch` 0 torch's base class looks whether the optimizer's `step` is one that it has
-    # wrapped; a copy's isn't, so it warns, as it does for its own classes.
+    # At `last_epoch` 0 torch's base class checks that it has wrapped the optimizer's `step`. It
+    # hasn't wrapped a copy's, so it warns, as it does for its own classes.
     weight = torch.nn.Parameter(torch.zeros(3))
     made = CyclicLR.from_schedule(torch.optim.SGD([weight], momentum=0.5), SCHEDULE)
     other = copy.deepcopy(made)
@@ -113,7 +113,7 @@ def test_a_broken_schedule_in_a_checkpoint_is_refused(tmp_path):
         torch.load(tmp_path / "run.pt", weights_only=True)
 
 
-# Lightning warns of much that is its own: of devices, of few workers, of its own deprecations.
+# Lightning warns about devices, few workers and its own deprecations.
 @pytest.mark.filterwarnings("ignore")
 def test_a_hyperparameter_of_lightning(tmp_path):
     import lightning
@@ -145,7 +145,7 @@ def test_a_hyperparameter_of_lightning(tmp_path):
     )
     trainer.fit(Module(SCHEDULE), torch.utils.data.DataLoader(data, batch_size=4))
     with open(f"{logger.log_dir}/hparams.yaml", encoding="utf-8") as file:
-        # A tag that names a function is executed by no other loader.
+        # No other loader calls a function that a tag names.
         assert yaml.unsafe_load(file) == {"schedule": SCHEDULE}
     (path,) = tmp_path.rglob("*.ckpt")
     assert Module.load_from_checkpoint(path, weights_only=True).hparams.schedule == SCHEDULE

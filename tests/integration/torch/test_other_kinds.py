@@ -1,4 +1,4 @@
-"""The adapter takes a kind of schedule that it has never heard of, also one that holds others."""
+"""The adapter takes kinds of schedules that it doesn't know, also one that holds others."""
 
 import io
 import json
@@ -83,7 +83,7 @@ def test_torchs_own_class_follows_a_cyclic_schedule_only(schedule):
 
 
 class Reduced:
-    """What every kind is in a pickle: a call of `schedule_from_dict` with plain data."""
+    """A schedule that is pickled as a call of `schedule_from_dict` with plain data."""
 
     def __init__(self, schedule):
         self.schedule = schedule

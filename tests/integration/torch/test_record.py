@@ -1,4 +1,4 @@
-"""A run in torch becomes a record, and a record becomes a run in torch that goes on as it would."""
+"""A run in torch becomes a record, and the record a run in torch with the same continuation."""
 
 import copy
 import json
@@ -38,7 +38,7 @@ def make(name="SGD", groups=2, lr=0.3):
 
 
 def run(scheduler, steps):
-    """What each of the updates used: rates and momenta."""
+    """The rates and momenta that each update used."""
     used = []
     for _ in range(steps):
         used.append(values(scheduler.optimizer))
@@ -63,9 +63,6 @@ def in_float32(used):
     return torch.tensor(used, dtype=torch.float64).float().tolist()
 
 
-# ── our own scheduler ──
-
-
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
 @pytest.mark.parametrize("steps", [0, 1, 2, 9])
 @pytest.mark.parametrize("case", CASES)
@@ -87,7 +84,7 @@ def test_one_schedule_where_the_groups_are_equal():
 
 
 def test_a_record_of_another_framework_starts_at_its_step():
-    # The rate is 0.5 in step 2, the top of the first cycle, and so again 4 steps later and later.
+    # The rate is 0.5 at step 2, the peak of the first cycle, and again every 4 steps.
     schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
     record = Record.from_json(Record(schedule, step=4_000_002).to_json())
     optimizer = make()
@@ -103,9 +100,6 @@ def test_a_record_of_another_framework_starts_at_its_step():
 def test_the_largest_step():
     record = Record(CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2), step=2**53)
     assert from_record(record, make()).get_last_lr() == [0.1, 0.1]
-
-
-# ── torch's own ──
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
@@ -130,7 +124,7 @@ def test_ours_goes_on_in_torchs(case):
     run(straight, 9)
     state = to_state_dict(to_record(straight), of="torch", groups=2)
     theirs = straight.state_dict()
-    # What isn't compared: the one key that is left out, and a rate by a formula of our own.
+    # One key is left out on purpose, and the rate comes from another formula.
     assert state.pop("_last_lr") == pytest.approx(theirs.pop("_last_lr"), rel=1e-12)
     assert theirs.pop("use_beta1", False) is False
     assert state == theirs
@@ -145,7 +139,7 @@ def test_ours_goes_on_in_torchs(case):
 
 
 def test_torchs_state_tells_the_rate_of_the_next_update():
-    # Torch's class doesn't put it into the optimizer by itself.
+    # Torch's class doesn't put it into the optimizer when it loads.
     record = Record(CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2), step=6)
     assert to_state_dict(record, of="torch")["_last_lr"] == [0.5]
 
@@ -246,9 +240,6 @@ def test_a_boundary_that_torch_overwrote_is_refused():
         to_record(torchs)
 
 
-# ── a decay of one's own ──
-
-
 def halved(x):
     return 1 / 2.0 ** (x - 1)
 
@@ -320,7 +311,7 @@ def test_an_expression_where_the_rate_is_a_tensor(kind):
 
 def test_a_function_that_torch_did_not_save_shows_in_the_rate():
     state = after(Torchs(make(), 0.1, 0.5, 3, scale_fn=halved), 8).state_dict()
-    assert state["_scale_fn_custom"] is None  # Nor does anything else in it tell of a function.
+    assert state["_scale_fn_custom"] is None  # Nor does any other key reveal it.
     with pytest.raises(
         ValueError, match=r"Received: _last_lr=.*\. Give the decay as an expression"
     ):
@@ -330,7 +321,9 @@ def test_a_function_that_torch_did_not_save_shows_in_the_rate():
 @pytest.mark.parametrize("case", CASES)
 def test_a_long_run_of_torchs_is_no_decay_of_its_own(case):
     # Torch's formula is off by more, the longer it runs.
-    step = 4_001 if case == "triangular2" else 50_000_001  # In cycle 1025 torch's overflows.
+    step = (
+        4_001 if case == "triangular2" else 50_000_001
+    )  # In cycle 1025 torch raises an OverflowError.
     torchs = Torchs(make(), **arguments(case))
     with pytest.warns(UserWarning, match=r"optimizer\.step|epoch"):
         torchs.step(step)
@@ -378,9 +371,6 @@ def test_momentum_in_one_group_is_refused_for_torch():
             to_state_dict(Record(order), of="torch")
 
 
-# ── where the state lies ──
-
-
 def sequence(kind):
     optimizer = make()
     warmup = lr_scheduler.LinearLR(optimizer, 0.1, total_iters=3)
@@ -398,7 +388,7 @@ def test_inside_of_another_scheduler_it_is_asked_back(kind):
         ) as e:
             to_record(source)
         record = to_record(source, key=str(e.value).split("'")[-2])
-        assert record.step == 8  # Of the cycle, which began after 3 updates.
+        assert record.step == 8  # The cycle began after 3 updates.
     again = from_record(record, make())
     rates = [[group[0] for group in used] for used in in_float32(run(again, STEPS))]
     straight = [[group[0] for group in used] for used in in_float32(run(scheduler, STEPS))]
@@ -483,9 +473,6 @@ def test_a_broken_state_of_ours_is_refused(key):
 def test_waiting_for_its_turn_it_has_made_no_step():
     scheduler = sequence(CyclicLR)
     assert to_record(scheduler, key="_schedulers.1").step == 0
-
-
-# ── what a record can't do ──
 
 
 def test_from_what_is_no_record(unchanged):

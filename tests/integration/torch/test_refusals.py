@@ -1,6 +1,6 @@
-"""What is refused, in which words, and that nothing has changed then.
+"""Arguments that are refused, the messages, and the optimizer, which must not have changed.
 
-Torch's own class takes the first ones, and changes the optimizer before it raises the others.
+Torch's own class accepts the first ones, and changes the optimizer before it refuses the others.
 """
 
 import pytest
@@ -170,7 +170,7 @@ def test_a_scale_fn_that_raises(unchanged):
 
 
 def test_a_scale_fn_that_raises_later(unchanged):
-    # In the cycle after the one that `last_epoch` lies in: here, step 4 is the first of cycle 2.
+    # In the cycle after `last_epoch`: here, step 4 is the first of cycle 2.
     optimizer = sgd()
     with unchanged(optimizer), pytest.raises(ZeroDivisionError):
         CyclicLR(optimizer, 0.1, 0.5, 2, scale_fn=lambda x: 1 / (x - 2), last_epoch=3)

@@ -120,7 +120,7 @@ def test_loading_puts_rate_and_momentum_back(step):
 
 
 def test_loading_keeps_a_rate_that_somebody_else_has_set():
-    # As another scheduler does, in SequentialLR; the optimizer's own state has it then.
+    # Another scheduler does so in SequentialLR; then the optimizer's own state has the rate.
     source = run()
     source.optimizer.param_groups[0]["lr"] = 7.0
     scheduler = run(steps=1)

@@ -1,4 +1,4 @@
-"""What torch ignores without a word, and what it switches on without one."""
+"""Arguments that torch silently ignores, and a momentum that it silently switches on."""
 
 import warnings
 
@@ -128,7 +128,7 @@ def test_a_momentum_of_0_stays_0(make, key, stays):
 
 
 def test_a_running_rmsprop_without_momentum_goes_on():
-    # Torch's own class switches momentum on, and the next update looks for a buffer in vain.
+    # Torch's own class switches momentum on, and the next update fails for want of a buffer.
     weight = torch.nn.Parameter(torch.ones(3))
     optimizer = torch.optim.RMSprop([weight])
     weight.grad = torch.ones(3)
