@@ -139,7 +139,7 @@ def relay(handed: Relay, path: Path) -> None:
     problem, names = handed.problem, [name for name, _ in handed.legs]
     looks = dict(zip(dict.fromkeys(names), ("#E69F00", "#0072B2", "#000000"), strict=True))
     styles = dict(zip(looks, ("-", "-", (0, (4, 1.5))), strict=True))
-    with _figure(path, figsize=(8, 6.4)) as figure:
+    with _figure(path, figsize=(8, 5.4)) as figure:
         top, middle, bottom = panels = figure.subplots(3, sharex=True, height_ratios=(2, 1.2, 2))
         alone = np.arange(problem.steps)
         for axes, column in ((top, 0), (middle, 1)):
@@ -177,15 +177,23 @@ def relay(handed: Relay, path: Path) -> None:
                 for axes in panels:
                     axes.axvline(leg.first, color=GREY, linewidth=1, linestyle=(0, (1, 2)))
         top.set_title(
-            "One run, handed over three times: rate, momentum and loss go on",
+            "One run in three frameworks, and the same run in torch alone",
             loc="left",
             pad=22,
         )
         top.set_ylabel("learning rate")
         middle.set_ylabel("momentum")
-        bottom.set_ylabel("cross entropy (nats),\nmean of an epoch")
+        bottom.set_ylabel("cross entropy,\nmean of an epoch")
         bottom.set_yscale("log")
-        bottom.legend(loc="upper right", bbox_to_anchor=(0.8, 1), handlelength=3)
+        # White behind the words, since a line of a handover crosses them.
+        bottom.legend(
+            loc="upper right",
+            bbox_to_anchor=(0.8, 1),
+            handlelength=3,
+            frameon=True,
+            edgecolor="none",
+            framealpha=1,
+        )
         bottom.set_xlabel("step")
         bottom.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         bottom.set_xlim(0, problem.steps)

@@ -27,7 +27,7 @@ MARKS = {
     **{f"keras-{backend}": [{"KERAS_BACKEND": backend}] for backend in BACKENDS},
     "jax": [{}],
 }
-NOT_PYTHON = {"console", "text", "toml", "yaml"}
+NOT_PYTHON = {"console", "diff", "text", "toml", "yaml"}
 MARK = re.compile(r"<!-- runs: ([\w-]+) -->")
 
 
@@ -176,8 +176,8 @@ def test_links_lead_somewhere(path):
 
 
 def refusals():
-    """The README's table of what torch's class takes and ours doesn't: arguments and outcome."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    """The table of what torch's class accepts and ours doesn't: arguments and outcome."""
+    text = (ROOT / "docs" / "coming-from.md").read_text(encoding="utf-8")
     _, table = text.split("| argument | torch | here |\n| --- | --- | --- |\n")
     rows = table.partition("\n\n")[0].splitlines()
     return [re.fullmatch(r"\| `(.+?)`.* \| .+ \| `(\w+)`.* \|", row).groups() for row in rows]
