@@ -19,8 +19,7 @@ from clr_cli.record_arguments import (
     read_record,
     schedule_of,
 )
-from clr_core import _files
-from clr_core._files import write
+from clr_core.adapter import file_name, suffix, write
 from clr_core.record import PARSERS, Record
 
 TORCH_FILES = (".pt", ".pth", ".bin")
@@ -126,7 +125,7 @@ def _target(options: Namespace) -> str | None:
             raise ValueError(f"--out must be given with --to {options.to}, which isn't text")
         return None
     try:
-        return _files.file_name(options.out, WRITTEN[options.to])
+        return file_name(options.out, WRITTEN[options.to])
     except ValueError:
         *others, last = WRITTEN[options.to]
         suffixes = f"{', '.join(others)} or {last}" if others else last
@@ -142,7 +141,7 @@ def _kind(source: str | None) -> str:
         return "record"
     if os.path.isdir(source):
         return "jax"
-    kind = KINDS.get(_files.suffix(source))
+    kind = KINDS.get(suffix(source))
     if kind is None:
         raise ValueError(
             f"SOURCE must end in {', '.join(KINDS)}, or be a folder; else say --from. "
@@ -171,7 +170,7 @@ def _of_keras(options: Namespace) -> Record:
     _refuse_key(options, "of Keras")
     scale_fn = _scale_fn_alone(options)
     schedule = None if scale_fn is not None else _schedule_given(options)
-    if schedule is None and _files.suffix(options.source) == ".h5":
+    if schedule is None and suffix(options.source) == ".h5":
         raise _no_schedule("A file of weights")
     # TensorFlow would fill the standard error with what it thinks of the machine.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -12,7 +12,7 @@ from clr_cli import snippets
 from clr_cli.output import as_json
 from clr_cli.parser import MOST_STEPS, count
 from clr_cli.record_arguments import add_record, groups_of, record_given
-from clr_core._files import write
+from clr_core.adapter import write
 from clr_core.record import Record
 
 CYCLES = 3

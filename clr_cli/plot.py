@@ -9,10 +9,9 @@ from clr_cli.optional import PICTURES, of_extra
 from clr_cli.output import as_json
 from clr_cli.parser import count
 from clr_cli.record_arguments import add_record, groups_of, record_given
-from clr_core import _files
-from clr_core._files import write
-from clr_core.schedules._draw import picture
-from clr_core.schedules._samples import CYCLES, Curve, curves
+from clr_core.adapter import file_name, suffix, write
+from clr_core.schedules.draw import picture
+from clr_core.schedules.samples import CYCLES, Samples, samples
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -48,15 +47,15 @@ examples:
 
 def run(options: Namespace) -> int:
     """Draws what was asked for."""
-    name = None if options.out is None else _files.file_name(options.out, PICTURES)
+    name = None if options.out is None else file_name(options.out, PICTURES)
     if name is None and options.steps_per_epoch is not None:
         raise ValueError("--steps-per-epoch must be given with --out: only a picture has epochs")
     record = record_given(options)
-    drawn = curves(groups_of(record), options.steps)
+    drawn = samples(groups_of(record), options.steps)
     if name is not None:
         image = of_extra("clr_cli.picture", "matplotlib").image
         figure = picture(drawn, step=record.step, steps_per_epoch=options.steps_per_epoch)
-        write(name, image(figure, _files.suffix(name)))
+        write(name, image(figure, suffix(name)))
     if options.json:
         print(as_json({"out": name, "curves": [_plain(each) for each in drawn]}))
     elif name is None:
@@ -64,7 +63,7 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def _plain(curve: Curve) -> dict[str, Any]:
+def _plain(curve: Samples) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "schedule": curve.schedule.to_dict(),
         "steps": curve.steps,

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from clr_cli.optional import PICTURES, of_extra
 from clr_cli.output import as_json, table
 from clr_cli.record_arguments import read_result
-from clr_core import _files
-from clr_core._files import write
+from clr_core.adapter import file_name, suffix, write
 
 if TYPE_CHECKING:
     from clr_core import RangeTestResult
@@ -38,11 +37,11 @@ def run(options: Namespace) -> int:
     """Shows or draws it; 1 where there is no `max_lr`."""
     if (options.out is None) == (options.action == "plot"):
         raise ValueError("--out must be given with plot, and left out with show")
-    name = None if options.out is None else _files.file_name(options.out, PICTURES)
+    name = None if options.out is None else file_name(options.out, PICTURES)
     result = read_result(options.file)
     if name is not None:
         image = of_extra("clr_cli.picture", "matplotlib").image
-        write(name, image(result.plot(), _files.suffix(name)))
+        write(name, image(result.plot(), suffix(name)))
     if options.json:
         plain = result.to_dict()
         print(as_json({"out": name, **{each: plain[each] for each in SHOWN}}))

@@ -10,7 +10,8 @@ from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clr_cli.parser import count
-from clr_core import CyclicSchedule, _files, _parsing, schedule_from_dict
+from clr_core import CyclicSchedule, schedule_from_dict
+from clr_core.adapter import file_name, from_json, read_text, suffix
 from clr_core.record import MAX_BYTES, PARSERS, Record, schema
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def read_result(name: str) -> RangeTestResult:
     """
     from clr_core.range_finding.result import RangeTestResult
 
-    parsers = {".json": _parsing.from_json}
+    parsers = {".json": from_json}
     return _read(name, parsers, "the result of a range test", RangeTestResult.from_dict)
 
 
@@ -134,10 +135,10 @@ def _read(
     if name == STDIN:
         text = read_stdin()
     else:
-        suffixed = _files.file_name(name, tuple(parsers))
-        what, parse = repr(name), parsers[_files.suffix(suffixed)]
+        suffixed = file_name(name, tuple(parsers))
+        what, parse = repr(name), parsers[suffix(suffixed)]
     try:
-        return made(parse(text if name == STDIN else _files.read_text(name, MAX_BYTES)))
+        return made(parse(text if name == STDIN else read_text(name, MAX_BYTES)))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{what} must be {kind}: {error}") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from clr_core._files import write
+from clr_core.adapter import write
 from clr_core.record import schema
 
 

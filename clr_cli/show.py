@@ -13,7 +13,7 @@ from clr_cli.parser import count, step_range, steps
 from clr_cli.record_arguments import add_record, groups_of, record_given
 from clr_core import CyclicSchedule
 from clr_core.record import schedule_id
-from clr_core.schedules._cycles import cycle_of, cycles
+from clr_core.schedules.cycles import cycle_of, cycles
 
 CYCLES = 5
 MOST_CYCLES = 100_000
@@ -89,7 +89,7 @@ def _shown(schedule: CyclicSchedule, step: int, options: Namespace) -> dict[str,
 
 
 def _value(schedule: CyclicSchedule, step: int) -> dict[str, Any]:
-    value = {"step": step, "cycle": cycle_of(schedule, step), "lr": schedule.lr(step)}
+    value = {"step": step, "cycle": cycle_of(step, schedule.cycle_size), "lr": schedule.lr(step)}
     momentum = schedule.momentum(step)
     return value if momentum is None else value | {"momentum": momentum}
 
@@ -105,7 +105,7 @@ def _cycles(schedule: CyclicSchedule, most: int) -> list[dict[str, Any]]:
             "lr_turn": schedule.lr(each.turn),
             "lr_last": schedule.lr(each.last),
         }
-        for each in islice(cycles(schedule), most)
+        for each in islice(cycles(schedule.step_size_up, schedule.cycle_size), most)
     ]
 
 
@@ -124,7 +124,7 @@ def _epochs(schedule: CyclicSchedule, epochs: int, size: int) -> dict[str, Any]:
                 "epoch": epoch + 1,
                 "first": first,
                 "last": last,
-                "cycle": cycle_of(schedule, first),
+                "cycle": cycle_of(first, schedule.cycle_size),
                 "lr_first": schedule.lr(first),
                 "lr_last": schedule.lr(last),
             }

@@ -8,8 +8,7 @@ from clr_cli.output import as_json
 from clr_cli.parser import count
 from clr_cli.record_arguments import PARAMETERS, add_parameters, flag, flags, read_result
 from clr_cli.snippets import WRITERS
-from clr_core import _files
-from clr_core._files import write
+from clr_core.adapter import file_name, write
 from clr_core.planning import GIVEN_BY_EPOCHS, suggest_schedule
 from clr_core.record import Record
 
@@ -75,7 +74,7 @@ examples:
 
 def run(options: Namespace) -> int:
     """Suggests, and prints or writes it."""
-    name = None if options.out is None else _files.file_name(options.out, (".json",))
+    name = None if options.out is None else file_name(options.out, (".json",))
     result = None if options.result is None else read_result(options.result)
     sizes = {name: getattr(options, name) for name in SIZES}
     try:

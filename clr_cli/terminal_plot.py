@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import plotext  # type: ignore[import-untyped, unused-ignore]
 
-from clr_core.schedules._samples import Curve
+from clr_core.schedules.samples import Samples
 
 HEIGHT = 16
 TICKS = 5
@@ -17,7 +17,7 @@ SYMBOLS = "*o+x#@"
 ASCII = str.maketrans("┌┐└┘─│├┤┬┴┼", "++++-|++++|")
 
 
-def terminal_plot(curves: Sequence[Curve], step: int) -> str:
+def terminal_plot(curves: Sequence[Samples], step: int) -> str:
     """The rates over the steps, and below them the momenta, without colours.
 
     In Braille where there is one curve and the output takes it, else with a symbol for each.

@@ -12,8 +12,8 @@ from clr_cli.optional import PICTURES
 from clr_cli.output import as_json
 from clr_cli.parser import count
 from clr_cli.record_arguments import add_record, flag, groups_of, record_given
-from clr_core import CyclicSchedule, _files
-from clr_core._files import write
+from clr_core import CyclicSchedule
+from clr_core.adapter import file_name, suffix, write
 from clr_core.record import Record
 from clr_core.verification import Verdict, verify
 from clr_core.verification.log import Rates, read_rates
@@ -49,12 +49,12 @@ examples:
 
 def run(options: Namespace) -> int:
     """Prints the verdict; 1 unless the run followed its schedule."""
-    name = None if options.plot is None else _files.file_name(options.plot, PICTURES)
+    name = None if options.plot is None else file_name(options.plot, PICTURES)
     schedule = _chosen(record_given(options), options.group)
     logged = _read(options.log, options.lr_column, options.step_column)
     verdict = verify(schedule, *logged)
     if name is not None:
-        write(name, _picture(schedule, logged, verdict, _files.suffix(name)))
+        write(name, _picture(schedule, logged, verdict, suffix(name)))
     print(as_json(verdict.to_dict()) if options.json else verdict.sentence)
     return 0 if verdict.followed else 1
 

@@ -5,39 +5,52 @@
     >>> [round(schedule.lr(step), 3) for step in range(5)]
     [0.1, 0.3, 0.5, 0.3, 0.1]
 
-Standard library only. Adapters: `clr_torch`, `clr_keras`, `clr_jax`; to write another, see
-`clr_core.ops.Ops` and `clr_core.conformance`.
+Standard library only. Adapters: `clr_torch`, `clr_keras`, `clr_jax`. To write another, see
+`clr_core.ops.Ops`, `clr_core.adapter` and `clr_core.conformance`.
 """
 
-from clr_core.schedules.cyclic import CyclicSchedule, check_schedule, schedule_from_dict
+from clr_core._arguments import check_schedule
+from clr_core.schedules import schedule_from_dict
+from clr_core.schedules.cyclic import CyclicSchedule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from clr_core.moments import Moments
     from clr_core.planning import Suggestion, suggest_schedule
     from clr_core.range_finding.ask_tell import RangeTest
     from clr_core.range_finding.result import RangeTestResult
     from clr_core.record import Record, schedule_id
-    from clr_core.verification import verify
+    from clr_core.schedules.protocol import Schedule
+    from clr_core.verification import Verdict, verify
+    from clr_core.verification.log import read_rates
 
 __all__ = [
     "CyclicSchedule",
+    "Moments",
     "RangeTest",
     "RangeTestResult",
     "Record",
+    "Schedule",
     "Suggestion",
+    "Verdict",
     "check_schedule",
+    "read_rates",
     "schedule_from_dict",
     "schedule_id",
     "suggest_schedule",
     "verify",
 ]
 
-# What only some programs use is imported when they do; each name with its module.
+# Loaded when first used; each name with its module.
 _LATER = {
+    "Moments": "moments",
     "RangeTest": "range_finding.ask_tell",
     "RangeTestResult": "range_finding.result",
     "Record": "record",
+    "Schedule": "schedules.protocol",
     "Suggestion": "planning",
+    "Verdict": "verification",
+    "read_rates": "verification.log",
     "schedule_id": "record",
     "suggest_schedule": "planning",
     "verify": "verification",
@@ -49,7 +62,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    return value
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Files: read up to a limit, and written so that what stands there is always whole."""
+"""Bounded reads, and writes that replace a file whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends.
 
 
 def file_name(path: object, suffixes: tuple[str, ...]) -> str:
-    """`path` as text, or an error that names the suffixes that it may have.
+    """Return `path` as text, or raise an error that lists the suffixes it may have.
 
     >>> file_name("run.JSON", (".json",))
     'run.JSON'
     """
-    if not isinstance(path, str | bytes | os.PathLike):
-        raise TypeError(f"`path` must be a path. {received('path', path)}")
-    name = os.fsdecode(path)
+    name = path_name(path)
     if suffix(name) not in suffixes or "\0" in name:
         *others, last = suffixes
         listed = f"{', '.join(others)} or {last}" if others else last
@@ -28,13 +26,30 @@ def file_name(path: object, suffixes: tuple[str, ...]) -> str:
     return name
 
 
+def path_name(path: object) -> str:
+    """Return `path` as text, or raise a TypeError if it isn't a path."""
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise TypeError(f"`path` must be a path. {received('path', path)}")
+    return os.fsdecode(path)
+
+
 def suffix(name: str) -> str:
-    """The suffix of a file's name in small letters, such as ".json"."""
+    """The suffix of a file name in lower case, such as ".json"."""
     return os.path.splitext(name)[1].lower()
 
 
+def check_regular_file(name: str) -> None:
+    """Raise a ValueError unless this is a regular file: reading a pipe would wait for ever.
+
+    Raises:
+        OSError: There is no such file.
+    """
+    if not stat.S_ISREG(os.stat(name).st_mode):
+        raise ValueError("it isn't a regular file")
+
+
 def read_text(name: str, limit: int) -> str:
-    """The text of a file of at most `limit` bytes of UTF-8, with a byte order mark or without.
+    """Read a file of at most `limit` bytes of UTF-8, with or without a byte order mark.
 
     Raises:
         OSError: There is no such file, it can't be read, or it isn't a regular one.
@@ -49,7 +64,7 @@ def read_text(name: str, limit: int) -> str:
             if status.st_size > limit:
                 raise ValueError(f"it has {status.st_size} bytes, and may have at most {limit}")
             data = b""
-            # What a file says of its size need not be true: those in /proc have 0 bytes.
+            # A file's stated size need not be true: in /proc it is 0.
             while len(data) <= limit and (more := os.read(descriptor, limit + 1 - len(data))):
                 data += more
         finally:
@@ -65,13 +80,13 @@ def read_text(name: str, limit: int) -> str:
 
 
 def write(name: str, data: bytes) -> None:
-    """Puts `data` into a file, all of it or nothing: whatever happens, the file there is whole.
+    """Replace the content of a file by `data`, or leave the file as it is.
 
-    A new file is written beside it and takes its place in one step, with its permissions. Where the
-    name is a symbolic link, that is the file that it points to.
+    A new file is written beside the old one and takes its place in one step, with its permissions.
+    Symbolic links are followed.
 
     Raises:
-        OSError: It can't be written. The file that was there is as it was.
+        OSError: It can't be written. An existing file is unchanged.
     """
     try:
         _replace(os.path.realpath(name) if os.path.islink(name) else name, data)
@@ -83,14 +98,14 @@ def _replace(name: str, data: bytes) -> None:
     old = _replaceable(name)
     folder = os.path.dirname(name)
     temporary = os.path.join(folder, f".clr-{os.urandom(8).hex()}.tmp")
-    # One that takes the place of a file isn't readable by others before it has its permissions.
+    # A replacement must not be readable by others before it has the old file's permissions.
     mode = 0o666 if old is None else 0o600
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            # Else a crash of the machine may leave the new name with nothing in it.
+            # Otherwise a system crash may leave an empty file under the new name.
             os.fsync(file.fileno())
         if old is not None:
             if hasattr(os, "chown"):
@@ -106,13 +121,13 @@ def _replace(name: str, data: bytes) -> None:
 
 
 def _replaceable(name: str) -> os.stat_result | None:
-    """What is known of the file there, None where there is none; an error if it is to stay."""
+    """The status of the file to be replaced, None if there is none; raises if it is protected."""
     try:
         status = os.stat(name)
     except FileNotFoundError:
         return None
     _check_regular(status)
-    # A file is replaced by right of its folder, so that one that is read-only has to be asked for.
+    # Replacing needs write access to the folder only, so a read-only file must be checked for.
     if not os.access(name, os.W_OK):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES))
     return status
@@ -126,8 +141,8 @@ def _check_regular(status: os.stat_result) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    """Makes the new name outlive a crash, where the system has a way to."""
-    with suppress(OSError):  # The file is there and whole by now.
+    """Make the new name survive a system crash, if the system can."""
+    with suppress(OSError):  # The file itself is complete by now.
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -136,5 +151,5 @@ def _sync_folder(folder: str) -> None:
 
 
 def _of_file(error: OSError, name: str) -> OSError:
-    """The same error about the file that the caller named; of the same type, by its number."""
+    """The same error about the file that the caller named."""
     return OSError(error.errno, error.strerror, name)

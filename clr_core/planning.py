@@ -6,10 +6,10 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from clr_core._arguments import integer, number, received
+from clr_core._arguments import LARGEST_STEP, integer, number, received
 from clr_core.range_finding.result import BASE_PART, RangeTestResult
-from clr_core.schedules._cycles import cycle_of
-from clr_core.schedules.cyclic import LARGEST_STEP, CyclicSchedule
+from clr_core.schedules.cycles import cycle_of
+from clr_core.schedules.cyclic import CyclicSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -247,7 +247,7 @@ def _ended(schedule: CyclicSchedule, steps: int) -> tuple[bool, int]:
     cycles = round(Fraction(steps) / Fraction(schedule.cycle_size))
     if cycles and round(cycles * Fraction(schedule.cycle_size)) == steps:
         return True, cycles
-    return False, cycle_of(schedule, steps)
+    return False, cycle_of(steps, schedule.cycle_size)
 
 
 def _about_the_cycles(
@@ -256,7 +256,7 @@ def _about_the_cycles(
     said = []
     half = schedule.step_size_up / per_epoch
     if ending is not None:
-        cycle = cycle_of(schedule, steps - 1)
+        cycle = cycle_of(steps - 1, schedule.cycle_size)
         top = schedule.lr(round(cycle * schedule.cycle_size + schedule.step_size_up))
         part = (schedule.lr(steps) - schedule.base_lr) / ((top - schedule.base_lr) or 1.0)
         said.append(

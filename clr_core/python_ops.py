@@ -1,23 +1,18 @@
-"""`Ops` of plain Python: one float at a time, with the `math` of the platform.
+"""`Ops` of plain Python: one float at a time, using the `math` of the platform.
 
-Where `math` raises, these give what IEEE 754 and every array library give: NaN or an infinity.
+If `math` raises, these return what IEEE 754 and every array library give: NaN or an infinity.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
-
-from clr_core._arguments import integer, received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_THIS = sys.modules[__name__]  # An `Ops` is a module.
-
-# Python rounds every operation by itself, so a product needs no guard; `float` returns a float
+# Python rounds each operation separately, so a product needs no guard; `float` returns a float
 # unchanged.
 rounded = float
 fmod = math.fmod
@@ -91,12 +86,3 @@ def floor(x: float) -> float:
 def call(fn: Callable[[Any], Any], x: float) -> float:
     # Python's own ints don't overflow: `1 / 2 ** (x - 1)` is fine in cycle 2,000.
     return float(fn(int(x)))
-
-
-def evaluate(curve: Callable[[float, Any], Any], step: int) -> Any:
-    """`curve(step, ops)` at one step, an integer from 0 to 2**53."""
-    if type(step) is not int:
-        step = integer("step", step)
-    if not 0 <= step <= 2**53:  # Beyond 2**53 not every integer is a float64.
-        raise ValueError(f"`step` must lie between 0 and 2**53. {received('step', step)}")
-    return curve(float(step), _THIS)

@@ -76,7 +76,7 @@ def range_test(
         TypeError, ValueError: An argument of the wrong kind or outside its range, `params` without
             arrays, no batches, or a step that doesn't give three things, the last of them a number.
     """
-    from clr_core._arguments import received
+    from clr_core.adapter import received
     from clr_core.range_finding._random_states import same_random_states
     from clr_core.range_finding.ask_tell import RangeTest
     from clr_core.range_finding.driver import Batches, check_run, run

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import DictKey, GetAttrKey, SequenceKey, keystr
 
-from clr_core._arguments import integer, received
+from clr_core.adapter import integer, received
 from clr_core.moments import FLOATS, Moments, check_shapes
 from clr_jax.optimizer import INJECTED, LARGEST_COUNT, _name, _visited, schedule_counts
 from clr_jax.record import whole

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import optax
 
 from clr_core import CyclicSchedule, check_schedule
-from clr_core._arguments import integer, received
+from clr_core.adapter import integer, received
 from clr_jax import ops
 
 State = TypeVar("State")

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from clr_core import CyclicSchedule
-from clr_core._arguments import received
+from clr_core.adapter import received
 from clr_core.record import Record
 from clr_jax import checkpoint
 from clr_jax.optimizer import (

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from clr_core import CyclicSchedule
-from clr_core._arguments import integer, received
+from clr_core.adapter import integer, received
 from clr_keras.optimizer import _Cyclic
 from clr_keras.schedule import CyclicLR
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clr_core import CyclicSchedule
-from clr_core._arguments import number, received
+from clr_core.adapter import number, received
 
 HINT = 'Pass it as an expression in `x`, such as scale_fn="0.5 ** (x - 1)".'
 MODES = {

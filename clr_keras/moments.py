@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from clr_core._arguments import received
+from clr_core.adapter import received
 from clr_core.moments import FLOATS, Moments, check_shapes
 from clr_keras import optimizer as ours
 from clr_keras.record import _optimizers

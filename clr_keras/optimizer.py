@@ -15,7 +15,7 @@ from typing import Any
 import keras
 
 from clr_core import CyclicSchedule, check_schedule
-from clr_core._arguments import received
+from clr_core.adapter import received
 from clr_keras.schedule import _BACKEND, CyclicLR, _ops
 
 _foreach: Any = import_module("clr_keras._torch_backend.foreach") if _BACKEND == "torch" else None

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from clr_core import CyclicSchedule, schedule_from_dict
-from clr_core._arguments import received
+from clr_core.adapter import received
 from clr_core.record import Record
 from clr_keras import checkpoint
 from clr_keras.foreign import HINT, is_addons, schedule_from_addons

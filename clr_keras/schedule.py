@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from clr_core import CyclicSchedule, check_schedule, schedule_from_dict
-from clr_core.schedules.cyclic import on_host
+from clr_core.evaluate import evaluate
 
 # Where each backend's `evaluate` is: in native operations and not in `keras.ops`, since on torch
 # `keras.ops.minimum` of two float64 tensors gives float32. Nothing there imports optax.
@@ -94,7 +94,7 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
                 raise TypeError(f"`step` must be an integer. Received: dtype {dtype}")
             return _ops.evaluate(curve, step)
         # Computed here and now, in plain Python or NumPy: 2**31 is no tensor in JAX.
-        return keras.ops.convert_to_tensor(np.float32(on_host(curve, step)), dtype="float32")
+        return keras.ops.convert_to_tensor(np.float32(evaluate(curve, step)), dtype="float32")
 
     def _lr_of_update(self, micro_batch: Any, ops: Any) -> Any:
         # In float64, which holds every step: an int32 or a uint8 may not hold the divisor.

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from clr_core import CyclicSchedule, python_ops
-from clr_core.schedules.cyclic import LARGEST_STEP
+from clr_core.adapter import LARGEST_STEP
+from clr_core.evaluate import evaluate_array
 
 try:
     import numpy as np
@@ -82,7 +83,7 @@ class Table:
         if value is None or self._size == 1:
             return [value] * self._size
         steps = np.arange(step, min(step + self._size, LARGEST_STEP + 1))
-        values: list[Any] = numpy_ops.evaluate(lambda at, _: curve(at, _ops), steps).tolist()
+        values: list[Any] = evaluate_array(curve, steps, _ops).tolist()
         return values
 
 

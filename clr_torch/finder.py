@@ -11,7 +11,7 @@ from torch.nn import Module
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
-from clr_core._arguments import integer, received
+from clr_core.adapter import integer, received
 
 if TYPE_CHECKING:
     from clr_core import RangeTestResult

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from clr_core import CyclicSchedule
-from clr_core._arguments import number, received
+from clr_core.adapter import number, received
 from clr_torch._entries import COUNTS, check_keys, count, per_group, plain
 
 HINT = "Give the decay as an expression, such as scale_fn='1 / 2 ** (x - 1)'."

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer, RAdam
 
-from clr_core._arguments import integer, received
+from clr_core.adapter import integer, received
 from clr_torch.param_groups import has_momentum
 
 if TYPE_CHECKING:  # It needs NumPy, and torch runs without.

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from clr_core import CyclicSchedule, schedule_from_dict
-from clr_core._arguments import integer, received
+from clr_core.adapter import integer, received
 from clr_core.record import Record
 from clr_torch import foreign
 from clr_torch import state as our_state

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from clr_core import CyclicSchedule, check_schedule
-from clr_core._arguments import integer
+from clr_core.adapter import integer
 from clr_torch._entries import plain
 from clr_torch._lookahead import Table
 from clr_torch.param_groups import (

@@ -187,7 +187,7 @@ def _custom(
         reading.warn(
             "scale_fn",
             f"`scale_fn={scale_fn.text}` isn't translated. Write it as text in `x`, such as "
-            '"1 / 2 ** (x - 1)"; see the grammar in `clr_core.schedules._expression`.',
+            '"1 / 2 ** (x - 1)"; see the grammar in `clr_core.schedules.expression`.',
         )
         parameters["scale_fn"] = Argument(scale_fn.text)
         parameters["scale_mode"] = scale_mode

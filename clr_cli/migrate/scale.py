@@ -13,7 +13,7 @@ import ast
 from clr_cli.migrate.names import Names
 from clr_cli.migrate.source import Source
 from clr_cli.migrate.values import UNKNOWN, value_of
-from clr_core.schedules._expression import parsed
+from clr_core.schedules.expression import parsed
 
 # Where functions of the same names do the same, on a number.
 MODULES = {

@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from clr_core.schedules.cyclic import CyclicSchedule, schedule_from_dict
+from clr_core.schedules import schedule_from_dict
+from clr_core.schedules.protocol import Schedule
 
-Curve = Callable[[CyclicSchedule, Sequence[int]], Iterable[float]]
+Host = Callable[[Schedule, Sequence[int]], Iterable[float]]
+"""The values that a framework gives for a schedule at some steps."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class GoldenCurve:
     """A schedule, some steps, and the float32 rates and momenta that are right there."""
 
     name: str
-    schedule: CyclicSchedule
+    schedule: Schedule
     steps: tuple[int, ...]
     lrs: tuple[float, ...]
     momenta: tuple[float, ...] | None
@@ -46,7 +48,7 @@ def golden_curves() -> list[GoldenCurve]:
     ]
 
 
-def check(rates: Curve, momenta: Curve | None = None, max_step: int = 2**53) -> int:
+def check(rates: Host, momenta: Host | None = None, max_step: int = 2**53) -> int:
     """Holds an adapter against every golden curve.
 
     Args:

@@ -1,4 +1,4 @@
-"""The portable record: schedules and the step that they are at, as a document and as a file.
+"""The portable record: schedules and the current step, as a document and as a file.
 
     >>> from clr_core import CyclicSchedule
     >>> record = Record(CyclicSchedule(base_lr=0.001, max_lr=0.006), step=1500)
@@ -6,68 +6,73 @@
     True
 
 The document is `{"format": "cyclical-lr/1", "schedule": {…}, "step": n}`, where "schedule" may be a
-list, with one schedule for each parameter group. `record.schema.json` describes it.
+list with one schedule per parameter group. `record.schema.json` describes it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from os import PathLike
+from typing import Any, Self
 
 from clr_core import _files, _parsing
-from clr_core._arguments import integer, received
-from clr_core.schedules.cyclic import KIND, CyclicSchedule, check_schedule, schedule_from_dict
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from os import PathLike
-    from typing import Any, Self
+from clr_core._arguments import check_schedule, count, received
+from clr_core.schedules import USUAL, kind_of, schedule_from_dict
+from clr_core.schedules.protocol import Schedule
 
 FORMAT = "cyclical-lr/1"
 MAX_BYTES = 2**20
 """How large the file of a record may be: some 2,500 groups."""
 
+
+def _from_yaml(text: str) -> Any:
+    from clr_core.record._yaml import from_yaml  # Needs PyYAML.
+
+    return from_yaml(text)
+
+
 PARSERS = {
     ".json": _parsing.from_json,
-    ".yaml": _parsing.from_yaml,
-    ".yml": _parsing.from_yaml,
+    ".yaml": _from_yaml,
+    ".yml": _from_yaml,
     ".toml": _parsing.from_toml,
 }
 
 
 @dataclass(frozen=True)
 class Record:
-    """A schedule, or one for each parameter group, and how many updates were done.
+    """A schedule, or one per parameter group, and the number of updates done.
 
     After `step` updates torch's `last_epoch`, Keras's `iterations` and optax's `count` are `step`.
 
+        >>> from clr_core import CyclicSchedule
         >>> Record(CyclicSchedule(base_lr=0.001, max_lr=0.006), step=1500).step
         1500
 
     Args:
-        schedule: A schedule that can be written down, or a tuple or list of them, at least one.
-        step: How many updates were done, from 0 to 2**53.
+        schedule: A schedule without Python callables, or a tuple or list of at least one.
+        step: The number of updates done, from 0 to 2**53.
 
     Raises:
-        TypeError: An argument of the wrong kind, or a schedule with a callable as `scale_fn`.
-        ValueError: No schedule, or a step out of range.
+        TypeError: An argument has the wrong type, or a schedule has a callable as `scale_fn`.
+        ValueError: No schedule, a schedule of an unknown kind, or a step out of range.
     """
 
-    schedule: CyclicSchedule | tuple[CyclicSchedule, ...]
+    schedule: Schedule | tuple[Schedule, ...]
     step: int = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.schedule, list):
             object.__setattr__(self, "schedule", tuple(self.schedule))
         _plain(self.schedule)
-        object.__setattr__(self, "step", integer("step", self.step))
-        if not 0 <= self.step <= 2**53:
-            raise ValueError(f"`step` must lie between 0 and 2**53. {received('step', self.step)}")
+        object.__setattr__(self, "step", count("step", self.step))
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain data, with every parameter of each schedule.
 
+        >>> from clr_core import CyclicSchedule
         >>> list(Record(CyclicSchedule(base_lr=0.001, max_lr=0.006)).to_dict())
         ['format', 'schedule', 'step']
         """
@@ -75,16 +80,17 @@ class Record:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
-        """The record that `to_dict` wrote, or a person.
+        """Build a record from `to_dict()` output or a hand-written mapping.
 
-        What is left out has its default: a `step` of 0, and those of `CyclicSchedule`.
+        Keys that are left out get their defaults: 0 for `step`, "cyclic" for a schedule's `kind`,
+        and the defaults of that kind's parameters.
 
             >>> schedule = {"base_lr": 0.001, "max_lr": 0.006}
             >>> Record.from_dict({"format": "cyclical-lr/1", "schedule": schedule}).step
             0
 
         Raises:
-            TypeError: Not a mapping, or a value of the wrong kind.
+            TypeError: Not a mapping, or a value has the wrong type.
             ValueError: Another format, unknown or missing keys, or values out of range.
         """
         if not isinstance(document, Mapping):
@@ -100,12 +106,12 @@ class Record:
         )
 
     def to_json(self) -> str:
-        """`to_dict` as JSON for people: indented, with a line end; equal records, equal text."""
+        """`to_dict` as indented JSON with a final newline; the same text for equal records."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The record that `to_json` wrote, or a person (see `from_dict`).
+        """Build a record from `to_json()` output or hand-written JSON (see `from_dict`).
 
         Raises:
             TypeError: `text` isn't text.
@@ -121,18 +127,18 @@ class Record:
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Self:
-        """The record in a file: JSON, YAML or TOML, by its suffix; at most a megabyte of UTF-8.
+        """Read a record from JSON, YAML or TOML, chosen by suffix; at most a megabyte of UTF-8.
 
-        Nothing in it is executed. A file of JSON that was cut short is an error at any length; one
-        of YAML or TOML may be complete without its end, since what is left out has its default.
+        Nothing in the file is executed. A truncated JSON file is always an error; a truncated YAML
+        or TOML file may still be a complete record, since keys that are left out have defaults.
 
         Args:
             path: Ends in .json, .yaml, .yml or .toml.
 
         Raises:
             TypeError: `path` isn't a path.
-            ValueError: Another suffix, or what is in the file isn't a record.
-            OSError: The file isn't there or can't be read.
+            ValueError: Another suffix, or the content isn't a record.
+            OSError: The file doesn't exist or can't be read.
             ImportError: It is YAML, and PyYAML isn't installed.
         """
         name = _files.file_name(path, tuple(PARSERS))
@@ -143,9 +149,9 @@ class Record:
             raise ValueError(f"{name!r} must be a record: {error}") from None
 
     def write(self, path: str | PathLike[str]) -> None:
-        """Writes `to_json` into a file, all of it or nothing.
+        """Write `to_json` to a file, completely or not at all.
 
-        A file that is there keeps its permissions, and its content until the new one is complete.
+        An existing file keeps its permissions, and its content until the new one is complete.
 
         Args:
             path: Ends in .json.
@@ -153,7 +159,7 @@ class Record:
         Raises:
             TypeError: `path` isn't a path.
             ValueError: Another suffix, or a record so large that `read` would refuse it.
-            OSError: The file can't be written. What was there is as it was.
+            OSError: The file can't be written. An existing file is unchanged.
         """
         name = _files.file_name(path, (".json",))
         text = self.to_json()
@@ -164,12 +170,13 @@ class Record:
         _files.write(name, text.encode())
 
 
-def schedule_id(schedule: CyclicSchedule | Sequence[CyclicSchedule]) -> str:
-    """A short name of a schedule, or of those of the groups, to log with an experiment.
+def schedule_id(schedule: Schedule | Sequence[Schedule]) -> str:
+    """A short name of a schedule, or of one per group, to log with an experiment.
 
     The first 12 hex digits of the SHA-256 of its `to_dict` as JSON with sorted keys and no spaces.
-    Equal schedules have the same, on every platform and in every version.
+    Equal schedules have the same id, on every platform and in every version.
 
+        >>> from clr_core import CyclicSchedule
         >>> schedule_id(CyclicSchedule(base_lr=0.001, max_lr=0.006))
         '454a42e61394'
 
@@ -203,10 +210,12 @@ def _plain(schedule: object) -> dict[str, Any] | list[dict[str, Any]]:
 
 def _one(schedule: Any) -> dict[str, Any]:
     check_schedule(schedule)
-    return schedule.to_dict()  # type: ignore[no-any-return]
+    document: dict[str, Any] = schedule.to_dict()
+    kind_of(document.get("kind"))  # A record that can't be read must not be written.
+    return document
 
 
-def _schedules(items: Sequence[object]) -> tuple[CyclicSchedule, ...]:
+def _schedules(items: Sequence[object]) -> tuple[Schedule, ...]:
     schedules = []
     for index, item in enumerate(items):
         try:
@@ -217,13 +226,18 @@ def _schedules(items: Sequence[object]) -> tuple[CyclicSchedule, ...]:
     return tuple(schedules)
 
 
-def _schedule(document: object) -> CyclicSchedule:
+def _schedule(document: object) -> Schedule:
+    """The schedule of a document that may leave out its kind and what has a default."""
     if not isinstance(document, Mapping):
         raise TypeError(f"A schedule must be a mapping. {received('schedule', document)}")
-    if document.get("kind", KIND) != KIND:
+    name = document.get("kind", USUAL)
+    kind = kind_of(name)
+    if not is_dataclass(kind):
         return schedule_from_dict(document)
-    _check_keys("A schedule", document, known=("kind", *_DEFAULTS), needed=_NEEDED)
-    return schedule_from_dict({"kind": KIND, **_DEFAULTS, **document})
+    defaults = {each.name: each.default for each in fields(kind) if each.init}
+    needed = tuple(key for key, value in defaults.items() if value is MISSING)
+    _check_keys("A schedule", document, known=("kind", *defaults), needed=needed)
+    return schedule_from_dict({"kind": name, **defaults, **document})
 
 
 def _check_format(document: Mapping[str, Any]) -> None:
@@ -252,8 +266,3 @@ def _check_keys(
     for key in needed:
         if key not in document:
             raise ValueError(f"{what} must have the key `{key}`. It is missing")
-
-
-_PARAMETERS = [each for each in fields(CyclicSchedule) if each.init]
-_DEFAULTS = {each.name: each.default for each in _PARAMETERS}
-_NEEDED = tuple(each.name for each in _PARAMETERS if each.default is MISSING)

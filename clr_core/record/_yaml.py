@@ -1,4 +1,4 @@
-"""Plain data from YAML, by the events of PyYAML and none of its constructors."""
+"""Parse untrusted YAML from the events of PyYAML, without its constructors."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import yaml  # type: ignore[import-untyped, unused-ignore]
+from clr_core._parsing import MAX_DEPTH, mapping
 
-from clr_core._parsing import MAX_DEPTH, without_twins
+try:
+    import yaml  # type: ignore[import-untyped, unused-ignore]
+except ImportError as error:
+    raise ImportError(
+        "Reading YAML needs PyYAML. Install it with: pip install 'cyclical-lr[yaml]'"
+    ) from error
 
-# A megabyte takes the one in C half a second, and the one in Python ten.
+# For a megabyte, the one in C takes half a second, the one in Python ten.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _WORDS = {
@@ -23,14 +28,21 @@ _NUMBER = re.compile(
 )
 
 
-def parsed(text: str) -> Any:
-    """The value of the one document in `text`; see `clr_core._parsing.from_yaml`."""
+def from_yaml(text: str) -> Any:
+    """Parse a YAML text: one document of mappings, lists and scalars.
+
+    A number is what JSON, TOML and YAML 1.2 write as one. So `1e-4` is a number, which PyYAML alone
+    takes for text; and `no`, `010` and `1:30` are text, which it takes for False, 8 and 90.
+
+    Raises:
+        ValueError: It isn't YAML, a key is duplicated, or it has tags, anchors or aliases.
+    """
     try:
         return _document(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
         mark, problem = error.problem_mark, str(error.problem)[:100]
         raise ValueError(f"{problem}: line {mark.line + 1} column {mark.column + 1}") from None
-    except yaml.YAMLError as error:  # A character that no YAML may have.
+    except yaml.YAMLError as error:  # A character that YAML forbids.
         raise ValueError(" ".join(str(error).split())) from None
 
 
@@ -46,7 +58,7 @@ def _document(events: Iterator[Any]) -> Any:
 
 
 def _value(event: Any, events: Iterator[Any], depth: int) -> Any:
-    # An alias stands for all that its anchor holds: ten lines of them may stand for billions.
+    # An alias repeats everything at its anchor: ten lines of them may expand to billions.
     if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
         raise ValueError(f"it has an anchor or an alias in line {_line(event)}")
     if event.tag is not None:
@@ -54,7 +66,7 @@ def _value(event: Any, events: Iterator[Any], depth: int) -> Any:
     if isinstance(event, yaml.ScalarEvent):
         return _scalar(event.value) if event.implicit[0] else event.value
     if depth == MAX_DEPTH:
-        raise ValueError("it is nested too deep")
+        raise ValueError("it is nested too deeply")
     if isinstance(event, yaml.SequenceStartEvent):
         items = _until(yaml.SequenceEndEvent, events)
         return [_value(item, events, depth + 1) for item in items]
@@ -63,7 +75,7 @@ def _value(event: Any, events: Iterator[Any], depth: int) -> Any:
         if not isinstance(key, yaml.ScalarEvent) or key.tag is not None or key.anchor is not None:
             raise ValueError(f"it has a key that isn't plain text in line {_line(key)}")
         pairs.append((key.value, _value(next(events), events, depth + 1)))
-    return without_twins(pairs)
+    return mapping(pairs)
 
 
 def _until(end: type, events: Iterator[Any]) -> Iterator[Any]:

@@ -1,10 +1,9 @@
-"""The rules for a schedule's parameters, and the one form of each."""
+"""The rules for the parameters of a cyclic schedule, and the decay that they describe."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import partial
 
 from clr_core._arguments import number, received
 
@@ -13,40 +12,86 @@ if TYPE_CHECKING:
     from typing import Any
 
     from clr_core.ops import Ops
-    from clr_core.schedules.cyclic import CyclicSchedule
 
 MODES = ("triangular", "triangular2", "exp_range")
 SCALE_MODES = ("cycle", "iterations")
 
-# Below this a step size is lost beside one step: 1 + 2**-53 == 1.
+# A smaller step size is lost beside one step: 1 + 2**-53 == 1.
 SMALLEST_STEP_SIZE = 2.0**-53
 
 
-def normalized(given: CyclicSchedule) -> dict[str, Any]:
-    """Every parameter in its one form, or an error that says which rule it breaks."""
-    base_lr, max_lr = number("base_lr", given.base_lr), number("max_lr", given.max_lr)
+class Decay:
+    """The factor by which the wave is multiplied: a function of the step or of the cycle."""
+
+    keeps_band = True
+    """Whether it lies between 0 and 1, so that the rate stays between its boundaries."""
+
+    def __call__(self, step: Any, position: Any, cycle_size: float, ops: Ops) -> Any:
+        """The factor at a step, `position` steps into its cycle."""
+        raise NotImplementedError
+
+
+class Halving(Decay):
+    """`0.5 ** cycle`, the decay of "triangular2"; exact until it is 0."""
+
+    def __call__(self, step: Any, position: Any, cycle_size: float, ops: Ops) -> Any:
+        return ops.power(0.5, _cycle(step, position, cycle_size, ops))
+
+
+class Exponential(Decay):
+    """`gamma ** step`, the decay of "exp_range"."""
+
+    def __init__(self, gamma: float) -> None:
+        self.gamma = gamma
+
+    def __call__(self, step: Any, position: Any, cycle_size: float, ops: Ops) -> Any:
+        return ops.power(self.gamma, step)
+
+
+class Custom(Decay):
+    """A `scale_fn`: of the cycle, counted from 1, or of the step, counted from 0."""
+
+    keeps_band = False  # As in torch, a custom decay may take the rate beyond its boundaries.
+
+    def __init__(self, function: Callable[[Any, Ops], Any], scale_mode: str) -> None:
+        self.function, self.of_cycle = function, scale_mode == "cycle"
+
+    def __call__(self, step: Any, position: Any, cycle_size: float, ops: Ops) -> Any:
+        if not self.of_cycle:
+            return self.function(step, ops)
+        return self.function(_cycle(step, position, cycle_size, ops) + 1.0, ops)
+
+
+def _cycle(step: Any, position: Any, cycle_size: float, ops: Ops) -> Any:
+    # `step - position` is a whole number of cycles, up to rounding.
+    return ops.rint(ops.divide(step - position, cycle_size))
+
+
+def normalized(given: dict[str, Any]) -> tuple[dict[str, Any], Decay | None]:
+    """The parameters in their normal form and the decay, or an error that names the broken rule."""
+    base_lr, max_lr = number("base_lr", given["base_lr"]), number("max_lr", given["max_lr"])
     if base_lr < 0.0:
-        raise ValueError(f"`base_lr` must not be negative. {received('base_lr', given.base_lr)}")
+        raise ValueError(f"`base_lr` must not be negative. {received('base_lr', given['base_lr'])}")
     if base_lr > max_lr:
         raise ValueError(
             "`base_lr` must not be above `max_lr`. "
-            f"{received('base_lr', given.base_lr)}, max_lr={given.max_lr!r}"
+            f"{received('base_lr', given['base_lr'])}, max_lr={given['max_lr']!r}"
         )
-    step_size_up = _step_size("step_size_up", given.step_size_up)
+    step_size_up = _step_size("step_size_up", given["step_size_up"])
     step_size_down = (
         step_size_up
-        if given.step_size_down is None
-        else _step_size("step_size_down", given.step_size_down)
+        if given["step_size_down"] is None
+        else _step_size("step_size_down", given["step_size_down"])
     )
     cycle_size = step_size_up + step_size_down
     if cycle_size == float("inf") or cycle_size == step_size_up:
         raise ValueError(
             "`step_size_up` and `step_size_down` must have a finite sum in which neither is lost. "
-            f"{received('step_size_up', given.step_size_up)}, step_size_down={step_size_down!r}"
+            f"{received('step_size_up', given['step_size_up'])}, step_size_down={step_size_down!r}"
         )
-    gamma, scale_fn, function = _decay(given)
+    gamma, scale_fn, decay = _decay(given)
     base_momentum, max_momentum = _momenta(given)
-    return {
+    parameters = {
         "base_lr": base_lr,
         "max_lr": max_lr,
         "step_size_up": step_size_up,
@@ -55,10 +100,8 @@ def normalized(given: CyclicSchedule) -> dict[str, Any]:
         "scale_fn": scale_fn,
         "base_momentum": base_momentum,
         "max_momentum": max_momentum,
-        "cycle_size": cycle_size,
-        "_fall": cycle_size - step_size_up,
-        "_scale_fn": function,
     }
+    return parameters, decay
 
 
 def _step_size(name: str, value: object) -> float:
@@ -70,62 +113,71 @@ def _step_size(name: str, value: object) -> float:
     return size
 
 
-def _decay(given: CyclicSchedule) -> tuple[float, Any, Any]:
-    """`gamma`, `scale_fn` and the function of an expression, once all four go together."""
-    if not isinstance(given.mode, str) or given.mode not in MODES:
-        raise ValueError(f"`mode` must be one of {_listed(MODES)}. {received('mode', given.mode)}")
-    if not isinstance(given.scale_mode, str) or given.scale_mode not in SCALE_MODES:
+def _decay(given: dict[str, Any]) -> tuple[float, str | Callable[..., Any] | None, Decay | None]:
+    """The normal form of `gamma` and `scale_fn`, and the decay; None: the wave doesn't decay."""
+    mode, scale_fn, scale_mode = given["mode"], given["scale_fn"], given["scale_mode"]
+    if not isinstance(mode, str) or mode not in MODES:
+        raise ValueError(f"`mode` must be one of {_listed(MODES)}. {received('mode', mode)}")
+    if not isinstance(scale_mode, str) or scale_mode not in SCALE_MODES:
         raise ValueError(
             f"`scale_mode` must be one of {_listed(SCALE_MODES)}. "
-            f"{received('scale_mode', given.scale_mode)}"
+            f"{received('scale_mode', scale_mode)}"
         )
-    gamma, scale_fn, function = number("gamma", given.gamma), given.scale_fn, None
+    gamma = number("gamma", given["gamma"])
     if not 0.0 < gamma <= 1.0:
-        raise ValueError(f"`gamma` must be above 0 and at most 1. {received('gamma', given.gamma)}")
-    if gamma != 1.0 and (given.mode != "exp_range" or scale_fn is not None):
+        raise ValueError(
+            f"`gamma` must be above 0 and at most 1. {received('gamma', given['gamma'])}"
+        )
+    if gamma != 1.0 and (mode != "exp_range" or scale_fn is not None):
         raise ValueError(
             "`gamma` must be left out unless `mode` is 'exp_range'. "
-            f"{received('gamma', given.gamma)}, mode={given.mode!r}"
+            f"{received('gamma', given['gamma'])}, mode={mode!r}"
         )
-    if scale_fn is None:
-        if given.scale_mode != "cycle":
+    if scale_fn is not None:
+        if mode != "triangular":
             raise ValueError(
-                "`scale_mode` must be left out where there is no `scale_fn`. "
-                f"{received('scale_mode', given.scale_mode)}"
+                f"`mode` must be left out if there is a `scale_fn`. {received('mode', mode)}"
             )
-        if given.mode == "exp_range" and gamma == 1.0:
-            warnings.warn(
-                "`mode` 'exp_range' with gamma=1 is 'triangular'. Give a `gamma` below 1.",
-                stacklevel=5,  # _decay, normalized, __post_init__, __init__, the caller.
-            )
-    elif given.mode != "triangular":
+        scale_fn, function = _function(scale_fn, scale_mode)
+        return gamma, scale_fn, Custom(function, scale_mode)
+    if scale_mode != "cycle":
         raise ValueError(
-            "`mode` must be left out where a `scale_fn` takes its place. "
-            f"{received('mode', given.mode)}"
+            "`scale_mode` must be left out unless there is a `scale_fn`. "
+            f"{received('scale_mode', scale_mode)}"
         )
-    elif isinstance(scale_fn, str):
-        # Here and not at the top: most schedules have none, and `import clr_core` is to be light.
-        from clr_core.schedules._expression import parsed
+    if mode == "exp_range" and gamma == 1.0:
+        warnings.warn(
+            "`mode` 'exp_range' with gamma=1 is 'triangular'. Give a `gamma` below 1.",
+            stacklevel=5,  # _decay, normalized, __post_init__, __init__, the caller.
+        )
+    if mode == "exp_range":
+        return gamma, None, Exponential(gamma)
+    return gamma, None, Halving() if mode == "triangular2" else None
 
-        scale_fn, function = parsed(scale_fn, first=1 if given.scale_mode == "cycle" else 0)
-    elif callable(scale_fn):
-        function = partial(_called, scale_fn)
-    else:
+
+def _function(scale_fn: object, scale_mode: str) -> tuple[Any, Callable[[Any, Ops], Any]]:
+    """The normal form of a `scale_fn`, and the same as a function of (x, ops)."""
+    if isinstance(scale_fn, str):
+        # Imported here to keep `import clr_core` light: most schedules have no `scale_fn`.
+        from clr_core.schedules.expression import parsed
+
+        return parsed(scale_fn, first=1 if scale_mode == "cycle" else 0)
+    if not callable(scale_fn):
         raise TypeError(
             "`scale_fn` must be an expression (text), a callable or None. "
             f"{received('scale_fn', scale_fn)}"
         )
-    return gamma, scale_fn, function
+    return scale_fn, lambda x, ops: ops.call(scale_fn, x)
 
 
-def _momenta(given: CyclicSchedule) -> tuple[float | None, float | None]:
-    both = {"base_momentum": given.base_momentum, "max_momentum": given.max_momentum}
+def _momenta(given: dict[str, Any]) -> tuple[float | None, float | None]:
+    both = {name: given[name] for name in ("base_momentum", "max_momentum")}
     text = ", ".join(f"{name}={value!r}" for name, value in both.items())
-    if given.base_momentum is None and given.max_momentum is None:
+    if all(value is None for value in both.values()):
         return None, None
-    if given.base_momentum is None or given.max_momentum is None:
+    if any(value is None for value in both.values()):
         raise ValueError(
-            f"`base_momentum` and `max_momentum` must be given both or neither. Received: {text}"
+            f"`base_momentum` and `max_momentum` must be given together. Received: {text}"
         )
     base, peak = (number(name, value) for name, value in both.items())
     for name, value in (("base_momentum", base), ("max_momentum", peak)):
@@ -134,10 +186,6 @@ def _momenta(given: CyclicSchedule) -> tuple[float | None, float | None]:
     if base > peak:
         raise ValueError(f"`base_momentum` must not be above `max_momentum`. Received: {text}")
     return base, peak
-
-
-def _called(scale_fn: Callable[[Any], Any], x: Any, ops: Ops) -> Any:
-    return ops.call(scale_fn, x)
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -1,18 +1,19 @@
-"""The cyclical schedule: its parameters, its formula, and how it is written down."""
+"""The cyclical schedule: its parameters, its formula, and its plain data."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import partial
 
 from clr_core import python_ops
-from clr_core._arguments import integer, received
+from clr_core._arguments import LARGEST_STEP, count, received
+from clr_core.schedules import schedule_from_dict
+from clr_core.schedules._parameters import MODES as MODES
 from clr_core.schedules._parameters import normalized
 
 TYPE_CHECKING = False  # `typing` itself would double the time of `import clr_core`.
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any, Self, overload
 
     import numpy as np
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from clr_core.ops import Ops
+    from clr_core.schedules._parameters import Decay
 
-LARGEST_STEP = 2**53  # Beyond it not every integer is a float64.
+KIND = "cyclic"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class CyclicSchedule:
-    """A learning rate, and a momentum against it, that cycle between two boundaries.
+    """A learning rate, and optionally an opposed momentum, that cycle between two boundaries.
 
     With `position` the steps into the current cycle, `cycle` its index from 0, and
     `cycle_size = step_size_up + step_size_down`:
@@ -38,39 +40,40 @@ class CyclicSchedule:
         lr       = base_lr * (1 - wave) + max_lr * wave
         momentum = max_momentum * (1 - wave) + base_momentum * wave
 
-    where `scale` is 1 in mode "triangular", `0.5 ** cycle` in "triangular2" and `gamma ** step` in
-    "exp_range" (from the start of training, as torch computes it), or what `scale_fn` gives. All of
-    it in float64, in the same order of operations in every framework.
+    The `scale` is 1 in mode "triangular", `0.5 ** cycle` in "triangular2", `gamma ** step` in
+    "exp_range" (counted from the start of training, as torch computes it), or the value of
+    `scale_fn`. Everything is computed in float64, in the same order of operations in every
+    framework.
 
         >>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2, mode="triangular2")
         >>> [round(schedule.lr(step), 3) for step in range(9)]
         [0.1, 0.3, 0.5, 0.3, 0.1, 0.2, 0.3, 0.2, 0.1]
 
-    A schedule is immutable and hashable and has no state: `lr(step)` is the rate used *for* the
-    update that `step` updates came before. Equal schedules compare equal, whatever they were
-    written as (`step_size_up=2` or `2.0`, `step_size_down=None` or the same number).
+    A schedule is immutable, hashable and stateless: `lr(step)` is the rate used *for* the update
+    that `step` updates came before. Equal schedules compare equal, however they were written
+    (`step_size_up=2` or `2.0`, `step_size_down=None` or the same number).
 
     Args:
         base_lr: Lower boundary of the rate, at least 0.
         max_lr: Upper boundary of the rate, at least `base_lr`.
         step_size_up: Steps (updates, not epochs) in the rising half; may be fractional. The paper
             suggests 2 to 10 epochs.
-        step_size_down: Steps in the falling half; None: as long as the rise.
+        step_size_down: Steps in the falling half; None: the same as `step_size_up`.
         mode: "triangular", "triangular2" (the band halves with each cycle) or "exp_range" (the band
             shrinks by `gamma` with each step).
         gamma: Factor per step in "exp_range", 0 < gamma <= 1.
-        scale_fn: A decay of one's own in place of `mode`: an expression in `x` as text, such as
-            "1 / 5 ** (x * 1e-4)" (grammar: `clr_core.schedules._expression`), or a Python
-            callable. An expression works in every framework and is written down with the schedule;
-            a callable must be traceable where the framework traces, and can't be written down.
-        scale_mode: What `scale_fn` is a function of: the number of the "cycle", counted from 1 as
-            torch and the paper do, or the step, "iterations", from 0.
-        base_momentum: Momentum at `max_lr`. Both momenta or neither.
+        scale_fn: A custom decay in place of `mode`: an expression in `x` as text, such as
+            "1 / 5 ** (x * 1e-4)" (grammar: `clr_core.schedules.expression`), or a Python callable.
+            An expression works in every framework and is saved with the schedule; a callable must
+            be traceable if the framework traces it, and can't be saved.
+        scale_mode: The argument of `scale_fn`: the number of the "cycle", counted from 1 as in
+            torch and the paper, or the step ("iterations"), counted from 0.
+        base_momentum: Momentum at `max_lr`. Give both momenta or neither.
         max_momentum: Momentum at `base_lr`; `0 <= base_momentum <= max_momentum < 1`.
 
     Raises:
-        TypeError: An argument of the wrong kind, or an unknown one.
-        ValueError: An argument outside its range, or one that another makes meaningless.
+        TypeError: An argument has the wrong type, or is unknown.
+        ValueError: An argument is out of range, or another argument makes it meaningless.
 
     References:
         Leslie N. Smith, Cyclical Learning Rates for Training Neural Networks,
@@ -83,25 +86,32 @@ class CyclicSchedule:
     step_size_down: float | None = None
     mode: str = "triangular"
     gamma: float = 1.0
-    scale_fn: str | Callable[[Any], Any] | None = None
+    scale_fn: str | Callable[..., object] | None = None
     scale_mode: str = "cycle"
     base_momentum: float | None = None
     max_momentum: float | None = None
 
-    # What follows from the parameters, computed once. The length of the fall isn't
-    # `step_size_down`: after the sum was rounded, this is where both halves meet exactly.
-    cycle_size: float = field(init=False, compare=False)
-    _fall: float = field(init=False, compare=False)
-    _scale_fn: Callable[[Any, Ops], Any] = field(init=False, compare=False)
+    if TYPE_CHECKING:  # Not fields at run time, since the parameters determine them.
+        cycle_size: float = field(init=False)
+        """Steps in a cycle: `step_size_up + step_size_down`, rounded to float64."""
+        _fall: float = field(init=False)
+        _decay: Decay | None = field(init=False)
 
     def __post_init__(self) -> None:
-        # Each argument gets its one form, so that equal schedules are equal, hash and print alike.
-        for name, value in normalized(self).items():
+        # Each argument gets one normal form, so that equal schedules are equal, hash and print
+        # alike.
+        parameters, decay = normalized(self._parameters())
+        for name, value in parameters.items():
             object.__setattr__(self, name, value)
+        # The length of the fall isn't `step_size_down`: after the sum was rounded, this is where
+        # both halves meet exactly.
+        size = parameters["step_size_up"] + parameters["step_size_down"]
+        vars(self).update(cycle_size=size, _fall=size - parameters["step_size_up"], _decay=decay)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The function of an expression doesn't pickle; the parameters say it all.
-        return partial(type(self), **self._parameters()), ()
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        # By a named function of plain data, which torch.load and YAML loaders can be told to trust.
+        build = schedule_from_dict if type(self) is CyclicSchedule else type(self).from_dict
+        return build, (self.to_dict(strict=False),)
 
     if TYPE_CHECKING:
 
@@ -132,8 +142,8 @@ class CyclicSchedule:
         """
         if ops is None:
             if type(step) is not int or not 0 <= step <= LARGEST_STEP:
-                return on_host(self.lr, step)
-            step, ops = float(step), python_ops  # The usual case, straight away.
+                return _evaluate(self.lr, step)
+            step, ops = float(step), python_ops  # The fast path for the usual case.
         return self._between(self.base_lr, self.max_lr, self._wave(step, ops), ops)
 
     if TYPE_CHECKING:
@@ -146,55 +156,88 @@ class CyclicSchedule:
         def momentum(self, step: Any, ops: Ops) -> Any: ...
 
     def momentum(self, step: Any, ops: Ops | None = None) -> Any:
-        """The momentum for that update: `max_momentum` where the rate is at `base_lr`.
+        """The momentum for that update: `max_momentum` when the rate is `base_lr`.
 
             >>> momenta = dict(base_momentum=0.8, max_momentum=0.9)
             >>> CyclicSchedule(base_lr=0.001, max_lr=0.006, **momenta).momentum(2000)
             0.8
 
-        Takes, returns and raises what `lr` does. None where no momentum is set.
+        Takes, returns and raises the same as `lr`. Returns None if no momentum is set.
         """
         if self.base_momentum is None or self.max_momentum is None:
             return None
         if ops is None:
             if type(step) is not int or not 0 <= step <= LARGEST_STEP:
-                return on_host(self.momentum, step)
+                return _evaluate(self.momentum, step)
             step, ops = float(step), python_ops
         return self._between(self.max_momentum, self.base_momentum, self._wave(step, ops), ops)
 
     def _wave(self, step: Any, ops: Ops) -> Any:
-        """Where in the band: 0 at `base_lr`, 1 at `max_lr`."""
+        """The place in the band: 0 at `base_lr`, 1 at `max_lr`."""
         position = ops.fmod(step, self.cycle_size)
-        # The smaller of the two lines is the triangle, with no branch on a step that may be traced.
+        # The minimum of the two lines is the triangle, without a branch on a traced step.
         height = ops.minimum(
             ops.divide(position, self.step_size_up),
             ops.divide(self.cycle_size - position, self._fall),
         )
-        if self.scale_fn is None and self.mode == "triangular":
+        if self._decay is None:
             return height
-        return ops.rounded(height * self._scale(step, position, ops))
-
-    def _scale(self, step: Any, position: Any, ops: Ops) -> Any:
-        if self.scale_fn is None and self.mode == "exp_range":
-            return ops.power(self.gamma, step)
-        if self.scale_fn is not None and self.scale_mode == "iterations":
-            x = step
-        else:
-            # `step - position` is a whole number of cycles but for rounding.
-            x = ops.rint(ops.divide(step - position, self.cycle_size))
-        if self.scale_fn is None:
-            return ops.power(0.5, x)
-        if self.scale_mode == "cycle":
-            x = x + 1.0
-        return self._scale_fn(x, ops)
+        return ops.rounded(height * self._decay(step, position, self.cycle_size, ops))
 
     def _between(self, start: float, peak: float, wave: Any, ops: Ops) -> Any:
-        """`start` where the wave is 0, `peak` where it is 1, both to the bit."""
+        """From `start` at wave 0 to `peak` at wave 1, exact to the bit at both."""
         value = ops.rounded(start * (1.0 - wave)) + ops.rounded(peak * wave)
-        if self.scale_fn is not None:
-            return value  # A scale of one's own may leave the band, as in torch.
-        # Rounding may lead out of the band by the last bit, where its boundaries are close.
+        if self._decay is not None and not self._decay.keeps_band:
+            return value
+        # Rounding may leave the band by the last bit if its boundaries are close.
         return ops.clip(value, start, peak) if start < peak else ops.clip(value, peak, start)
+
+    def turns(self, first: int, last: int) -> Iterator[int]:
+        """Steps between which the rate only rises or only falls, up to rounding.
+
+            >>> schedule = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=250)
+            >>> list(schedule.turns(0, 1000))
+            [0, 250, 500, 750, 1000]
+
+        Yields `first`, each turn, and `last`, in order and one at a time; at a turning point that
+        lies between two steps, both. Little is known about a `scale_fn` of the step: a half-cycle
+        with one is cut into 32 pieces, so short that it hardly turns within them.
+
+        Raises:
+            TypeError: Not integers.
+            ValueError: Below 0 or above 2**53, or `first` above `last`.
+        """
+        from clr_core.schedules.cycles import turning_steps
+
+        first, last = count("first", first), count("last", last)
+        if first > last:
+            raise ValueError(
+                f"`first` must not be above `last`. {received('first', first)}, last={last}"
+            )
+        return turning_steps(first, last, self.cycle_size, self._turns_of_cycle())
+
+    def _turns_of_cycle(self) -> list[float]:
+        """The turning points in a cycle, as steps from its start, without its end."""
+        up, pieces = self.step_size_up, 32
+        if self.mode == "exp_range" and self.gamma < 1.0:
+            from math import log
+
+            # In a rise, position * gamma**position has its maximum here.
+            top = -1.0 / log(self.gamma)
+            return [top, up] if top < up else [up]
+        if self.scale_fn is None or self.scale_mode == "cycle":
+            return [up]
+        rise = [up * i / pieces for i in range(1, pieces + 1)]
+        return rise + [up + self._fall * i / pieces for i in range(1, pieces)]
+
+    def levels(self, of: str = "lr") -> dict[str, float]:
+        """The boundaries by name: of the rate, or of the "momentum" if there is one.
+
+        >>> CyclicSchedule(base_lr=0.001, max_lr=0.006).levels()
+        {'base_lr': 0.001, 'max_lr': 0.006}
+        """
+        values = {name: getattr(self, name) for name in (f"base_{of}", f"max_{of}")}
+        return {} if None in values.values() else values
 
     def to_dict(self, *, strict: bool = True) -> dict[str, Any]:
         """The schedule as plain data: every parameter, and its "kind".
@@ -203,15 +246,15 @@ class CyclicSchedule:
             2000.0
 
         Args:
-            strict: Whether a `scale_fn` that is a Python callable is an error. If not, it stands
-                in the result as it is.
+            strict: Raise an error if `scale_fn` is a Python callable. Otherwise the callable is in
+                the result as it is.
 
         Raises:
-            TypeError: `scale_fn` is a Python callable, and `strict`.
+            TypeError: `scale_fn` is a Python callable, and `strict` is set.
         """
         if strict and callable(self.scale_fn):
             raise TypeError(
-                "`scale_fn` must be an expression for the schedule to be written down. "
+                "`scale_fn` must be an expression for the schedule to be saved. "
                 f"{received('scale_fn', self.scale_fn)}. "
                 'Write it as text in `x`, such as "1 / 2 ** (x - 1)".'
             )
@@ -219,10 +262,10 @@ class CyclicSchedule:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
-        """The schedule that `to_dict` wrote.
+        """Build a schedule from what `to_dict` returned.
 
         Raises:
-            TypeError: Not a mapping, or a value of the wrong kind.
+            TypeError: Not a mapping, or a value has the wrong type.
             ValueError: Another kind, unknown or missing keys, or values out of range.
         """
         if not isinstance(document, Mapping):
@@ -240,27 +283,25 @@ class CyclicSchedule:
 
     def to_json(self) -> str:
         """`to_dict` as JSON in one line; the same text for equal schedules."""
-        import json  # Only who writes or reads pays for it.
+        import json  # Imported here to keep `import clr_core` light.
 
         return json.dumps(self.to_dict(), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The schedule that `to_json` wrote.
+        """Build a schedule from what `to_json` returned.
 
         Raises:
             TypeError: `text` isn't text.
             ValueError: Malformed JSON, or not a schedule (see `from_dict`).
         """
-        import json
+        from clr_core._parsing import from_json
 
         if not isinstance(text, str):
             raise TypeError(f"`text` must be a str. {received('text', text)}")
         try:
-            return cls.from_dict(
-                json.loads(text, parse_constant=_no_constant, object_pairs_hook=_without_twins)
-            )
-        except (TypeError, ValueError, RecursionError) as error:
+            return cls.from_dict(from_json(text))
+        except (TypeError, ValueError) as error:
             # One type for everything that can be wrong with a document.
             raise ValueError(
                 f"`text` must be the JSON of a schedule: {error}. {received('text', text)}"
@@ -273,12 +314,14 @@ class CyclicSchedule:
         steps_per_epoch: int | None = None,
         ax: Axes | None = None,
     ) -> Figure:
-        """Draws the rate between its boundaries, and the momentum below. Needs the extra `plot`.
+        """Draw the rate between its boundaries, and below it the momentum, if any.
+
+        Needs the extra `plot`.
 
         Args:
-            steps: Draws steps 0 to this one; None: three cycles.
-            steps_per_epoch: Updates in an epoch, for a second axis in epochs.
-            ax: Axes of matplotlib to draw the rate in, and nothing else; None: a new figure.
+            steps: Draw steps 0 to this one; None: three cycles.
+            steps_per_epoch: Updates per epoch, for a second axis in epochs.
+            ax: Matplotlib axes to draw the rate in, and nothing else; None: a new figure.
 
         Returns:
             A `matplotlib.figure.Figure`: `schedule.plot().savefig("schedule.png")`.
@@ -288,14 +331,9 @@ class CyclicSchedule:
             TypeError: Not integers.
             ValueError: Not from 1 to 2**53, or a rate too large to be drawn.
         """
-        from clr_core.schedules._draw import picture
-        from clr_core.schedules._samples import curves
+        from clr_core.schedules.draw import plot
 
-        given = {"steps": steps, "steps_per_epoch": steps_per_epoch}
-        for name, value in given.items():
-            if value is not None and not 1 <= integer(name, value) <= LARGEST_STEP:
-                raise ValueError(f"`{name}` must be from 1 to 2**53. {received(name, value)}")
-        return picture(curves([self], steps), steps_per_epoch=steps_per_epoch, axes=ax)
+        return plot(self, steps, steps_per_epoch=steps_per_epoch, ax=ax)
 
     def _parameters(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _DEFAULTS}
@@ -311,62 +349,17 @@ class CyclicSchedule:
         return f"CyclicSchedule({arguments})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the first cycles as a picture."""
-        from clr_core.schedules._svg import picture
+        """A picture of the first cycles, for notebooks."""
+        from clr_core.schedules.draw import svg
 
-        return picture(self)
+        return svg(self)
 
 
-KIND = "cyclic"
+def _evaluate(value: Callable[..., Any], step: Any) -> Any:
+    from clr_core.evaluate import evaluate  # Imported here to keep `import clr_core` light.
+
+    return evaluate(value, step)
+
+
 # The parameters and their defaults, in the order of the constructor.
 _DEFAULTS = {each.name: each.default for each in fields(CyclicSchedule) if each.init}
-
-
-def schedule_from_dict(document: Mapping[str, Any]) -> CyclicSchedule:
-    """The schedule of whatever kind that a `to_dict` wrote.
-
-        >>> schedule_from_dict(CyclicSchedule(base_lr=0.001, max_lr=0.006).to_dict())
-        CyclicSchedule(base_lr=0.001, max_lr=0.006)
-
-    Raises:
-        TypeError: Not a mapping, or a value of the wrong kind.
-        ValueError: An unknown kind, unknown or missing keys, or values out of range.
-    """
-    # There is one kind so far; another one is to be told apart here by its "kind".
-    return CyclicSchedule.from_dict(document)
-
-
-def check_schedule(schedule: object) -> None:
-    """Raises a TypeError unless `schedule` has what an adapter asks of one.
-
-    That is `lr(step, ops)`, `momentum(step, ops)` and `to_dict()`.
-    """
-    names = ("lr", "momentum", "to_dict")
-    has_all = all(callable(getattr(schedule, name, None)) for name in names)
-    if not has_all or isinstance(schedule, type):
-        raise TypeError(
-            "`schedule` must be a schedule such as CyclicSchedule. "
-            f"{received('schedule', schedule)}"
-        )
-
-
-def on_host(curve: Callable[[Any, Ops], Any], step: Any) -> Any:
-    """`curve` at an int, or at the elements of a NumPy array."""
-    # Who passes an array has imported NumPy; the core itself doesn't need it.
-    numpy = None if type(step) is int else sys.modules.get("numpy")
-    if numpy is not None and isinstance(step, numpy.ndarray):
-        from clr_core import numpy_ops
-
-        return numpy_ops.evaluate(curve, step)
-    return python_ops.evaluate(curve, step)
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number in JSON")
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) < len(pairs):
-        raise ValueError("a key occurs twice")
-    return document

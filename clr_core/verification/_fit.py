@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from clr_core.schedules._parameters import MODES
-from clr_core.schedules.cyclic import CyclicSchedule
+from clr_core.schedules.cyclic import MODES, CyclicSchedule
 from clr_core.verification._faults import Explanation
 from clr_core.verification._search import Line, agrees, spread
 from clr_core.verification._simplest import simplest

@@ -318,7 +318,7 @@ def test_another_scale_fn_is_shown_and_not_guessed(function):
         assert f"scale_fn={function}" in finding.replacement
         assert [each.says for each in finding.warnings if each.about == "scale_fn"] == [
             f"`scale_fn={function}` isn't translated. Write it as text in `x`, such as "
-            '"1 / 2 ** (x - 1)"; see the grammar in `clr_core.schedules._expression`.'
+            '"1 / 2 ** (x - 1)"; see the grammar in `clr_core.schedules.expression`.'
         ]
 
 

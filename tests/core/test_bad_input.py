@@ -117,22 +117,21 @@ def test_an_int_that_no_float_holds(name):
         ),
         (
             {"mode": "triangular2", "scale_fn": "1 / x"},
-            "`mode` must be left out where a `scale_fn` takes its place. "
-            "Received: mode='triangular2'",
+            "`mode` must be left out if there is a `scale_fn`. Received: mode='triangular2'",
         ),
         (
             {"scale_mode": "iterations"},
-            "`scale_mode` must be left out where there is no `scale_fn`. "
+            "`scale_mode` must be left out unless there is a `scale_fn`. "
             "Received: scale_mode='iterations'",
         ),
         (
             {"base_momentum": 0.8},
-            "`base_momentum` and `max_momentum` must be given both or neither. "
+            "`base_momentum` and `max_momentum` must be given together. "
             "Received: base_momentum=0.8, max_momentum=None",
         ),
         (
             {"max_momentum": 0.8},
-            "`base_momentum` and `max_momentum` must be given both or neither. "
+            "`base_momentum` and `max_momentum` must be given together. "
             "Received: base_momentum=None, max_momentum=0.8",
         ),
         (

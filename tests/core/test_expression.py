@@ -6,7 +6,7 @@ import pytest
 
 import oracle
 from clr_core import CyclicSchedule, python_ops
-from clr_core.schedules._expression import CONSTANTS, FUNCTIONS, parsed
+from clr_core.schedules.expression import CONSTANTS, FUNCTIONS, parsed
 from schedules import BY_CYCLE, BY_ITERATION
 
 

@@ -159,7 +159,7 @@ def test_yaml_by_hand(folder, yaml, text):
     ],
 )
 def test_scalars_of_yaml(yaml, text, value):
-    from clr_core._parsing import from_yaml
+    from clr_core.record._yaml import from_yaml
 
     result = from_yaml(f"a: {text}\n")["a"]
     assert (type(result), result) == (type(value), value)
@@ -202,8 +202,8 @@ NEST = 100_000
 HOSTILE = {
     "empty": (".json", "", "Expecting value: line 1 column 1 (char 0)"),
     "two documents": (".json", TEXT + TEXT, "Extra data: line 18"),
-    "a key twice": (".json", '{"step": 1, "step": 2}', "a key stands twice. Received: key='step'"),
-    "a parameter twice": (".json", START + '{"gamma": 1, "gamma": 1}}', "a key stands twice"),
+    "a key twice": (".json", '{"step": 1, "step": 2}', "a key is duplicated. Received: key='step'"),
+    "a parameter twice": (".json", START + '{"gamma": 1, "gamma": 1}}', "a key is duplicated"),
     "NaN": (".json", START + '{"base_lr": NaN, "max_lr": 1}}', "NaN is not a number in JSON"),
     "-Infinity": (".json", "-Infinity", "-Infinity is not a number in JSON"),
     "1e400": (".json", START + '{"base_lr": 1e400, "max_lr": 1}}', "`base_lr` must be finite"),
@@ -296,8 +296,8 @@ HOSTILE_YAML = {
     "comment": ("# nothing\n", "it is empty"),
     "text": ("run", "A record must be a mapping. Received: document='run'"),
     "two documents": ("a: 1\n---\na: 2\n", "it has more than one document"),
-    "a key twice": ("step: 1\nstep: 2\n", "a key stands twice. Received: key='step'"),
-    "a key twice, in quotes": ('step: 1\n"step": 2\n', "a key stands twice. Received: key='step'"),
+    "a key twice": ("step: 1\nstep: 2\n", "a key is duplicated. Received: key='step'"),
+    "a key twice, in quotes": ('step: 1\n"step": 2\n', "a key is duplicated. Received: key='step'"),
     "billion laughs": (BOMB, "it has an anchor or an alias in line 1"),
     "itself": ("&a [*a]", "it has an anchor or an alias in line 1"),
     "an anchor as a key": ("&a step: 1", "it has a key that isn't plain text in line 1"),
@@ -339,6 +339,7 @@ def test_hostile_yaml(folder, yaml, content, reason):
 
 def test_without_pyyaml(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "yaml", None)
+    monkeypatch.delitem(sys.modules, "clr_core.record._yaml", raising=False)
     with pytest.raises(ImportError) as caught:
         read(folder, ".yaml", YAML)
     assert str(caught.value) == (

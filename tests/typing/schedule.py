@@ -5,7 +5,7 @@ from typing import assert_type
 import numpy as np
 from numpy.typing import NDArray
 
-from clr_core import CyclicSchedule, schedule_from_dict
+from clr_core import CyclicSchedule, Schedule, schedule_from_dict
 from clr_core.ops import Ops
 
 schedule = CyclicSchedule(base_lr=0.001, max_lr=0.006, scale_fn=lambda x: 1 / x)
@@ -14,7 +14,10 @@ assert_type(schedule.momentum(3), float | None)
 steps: NDArray[np.int64] = np.arange(3)
 assert_type(schedule.lr(steps), NDArray[np.float64])
 assert_type(schedule.cycle_size, float)
-assert_type(schedule_from_dict({}), CyclicSchedule)
+assert_type(schedule_from_dict({}), Schedule)
+any_kind: Schedule = schedule
+assert_type(any_kind.lr(3), float)
+assert_type(any_kind.momentum(steps), NDArray[np.float64] | None)
 assert_type(CyclicSchedule.from_json(""), CyclicSchedule)
 
 schedule.lr("3")  # type: ignore[call-overload]

@@ -1,0 +1,150 @@
+"""Building blocks for adapters and tools: argument checks, whole files, portable schedules.
+
+Adapters and the command `clr` import nothing of the core but public names; those that they share
+are here.
+
+    >>> received("step_size_up", 0)
+    'Received: step_size_up=0'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from clr_core._arguments import (
+    LARGEST_STEP,
+    check_schedule,
+    count,
+    integer,
+    number,
+    received,
+)
+from clr_core._files import check_regular_file, file_name, path_name, read_text, suffix, write
+from clr_core._parsing import from_json
+from clr_core.schedules import schedule_from_dict
+from clr_core.schedules.protocol import Schedule
+
+__all__ = [
+    "HINT",
+    "LARGEST_STEP",
+    "check_regular_file",
+    "check_schedule",
+    "count",
+    "file_name",
+    "from_json",
+    "integer",
+    "number",
+    "one_line",
+    "path_name",
+    "portable",
+    "rate_only",
+    "read_text",
+    "received",
+    "schedule_from_document",
+    "suffix",
+    "write",
+]
+
+HINT = "Give the decay as an expression, such as scale_fn='1 / 2 ** (x - 1)'."
+
+
+def one_line(error: BaseException, limit: int = 1000) -> str:
+    r"""The message of an error in one line of at most `limit` characters.
+
+    >>> one_line(ValueError("a file\n  that is broken"))
+    'a file that is broken'
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def portable(schedule: Schedule, scale_fn: str | None = None) -> Schedule:
+    """The schedule, with an expression in place of a `scale_fn` that is a Python callable.
+
+    Raises:
+        TypeError: It has a callable, and `scale_fn` is None.
+        ValueError: It has none, and `scale_fn` is given.
+    """
+    document = schedule.to_dict(strict=False)
+    if scale_fn is None and not any(map(callable, _values(document))):
+        return schedule
+    return schedule_from_document(document, scale_fn)
+
+
+def schedule_from_document(
+    document: Mapping[str, Any],
+    scale_fn: str | None = None,
+    name_of: Callable[[Any], str | None] | None = None,
+) -> Schedule:
+    """Build a schedule from `to_dict(strict=False)`, with `scale_fn` in place of a callable.
+
+    Args:
+        document: The schedule as plain data, in which a value may be a callable or what a file
+            notes in its place, at any depth.
+        scale_fn: An expression for it.
+        name_of: The name of a callable that such a value stands for; None: it stands for none.
+
+    Raises:
+        TypeError: There is a callable, and `scale_fn` isn't an expression.
+        ValueError: There is none, and `scale_fn` is given; or not a schedule.
+    """
+    noted = _name if name_of is None else name_of
+    found: list[str] = []
+
+    def replaced(value: Any) -> Any:
+        name = noted(value)
+        if name is not None:
+            found.append(name)
+            return scale_fn
+        if isinstance(value, Mapping):
+            return {key: replaced(each) for key, each in value.items()}
+        return [replaced(each) for each in value] if isinstance(value, list | tuple) else value
+
+    plain = replaced(document)
+    if found and not isinstance(scale_fn, str):
+        raise TypeError(
+            "A `scale_fn` that is a Python callable can't be carried to another framework, and "
+            f"this is one: {found[0]}. {HINT}"
+        )
+    if scale_fn is not None and not found:
+        raise ValueError(
+            "`scale_fn` must be left out unless the decay is a Python callable. "
+            f"{received('scale_fn', scale_fn)}"
+        )
+    return schedule_from_dict(plain)
+
+
+def rate_only(schedule: Schedule) -> Schedule:
+    """The same schedule without its momentum.
+
+    >>> from clr_core import CyclicSchedule
+    >>> momenta = dict(base_momentum=0.8, max_momentum=0.9)
+    >>> rate_only(CyclicSchedule(base_lr=0.001, max_lr=0.006, **momenta))
+    CyclicSchedule(base_lr=0.001, max_lr=0.006)
+    """
+    if schedule.momentum(0) is None:
+        return schedule
+    return schedule_from_dict(_without_momentum(schedule.to_dict(strict=False)))
+
+
+def _without_momentum(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: None if key.endswith("momentum") else _without_momentum(each)
+            for key, each in value.items()
+        }
+    return [_without_momentum(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _name(value: Any) -> str | None:
+    return getattr(value, "__name__", repr(value)) if callable(value) else None
+
+
+def _values(value: Any) -> list[Any]:
+    """All values in nested plain data."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    elif not isinstance(value, list | tuple):
+        return [value]
+    return [inner for each in value for inner in _values(each)]

@@ -1,0 +1,70 @@
+"""What a schedule of any kind has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, Self, overload
+
+from clr_core.ops import Ops
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Schedule(Protocol):
+    """A function from a step to a rate: immutable, hashable, plain data, without state.
+
+    Adapters and records use `lr`, `momentum` and `to_dict`, and
+    `clr_core.schedules.schedule_from_dict`, which looks up the class in the table `KINDS` and calls
+    its `from_dict`. Pictures, comparisons and `clr_core.verify` use `turns` and `levels` as well.
+    Nothing else is asked of a schedule. A kind whose cycles repeat may have a float `cycle_size`,
+    in steps: a picture then shows three of them by default.
+    """
+
+    @overload
+    def lr(self, step: int) -> float: ...
+    @overload
+    def lr(self, step: NDArray[np.integer[Any]]) -> NDArray[np.float64]: ...
+    @overload
+    def lr(self, step: Any, ops: Ops) -> Any: ...
+    def lr(self, step: Any, ops: Ops | None = None) -> Any:
+        """The learning rate for the update that `step` updates came before.
+
+        Args:
+            step: An int from 0 to 2**53 or a NumPy integer array. With `ops`: a float64 array of
+                that library, holding whole numbers from 0.
+            ops: The primitives of the array library to compute with.
+
+        Returns:
+            A float, or a float64 array of the shape of `step`.
+        """
+
+    @overload
+    def momentum(self, step: int) -> float | None: ...
+    @overload
+    def momentum(self, step: NDArray[np.integer[Any]]) -> NDArray[np.float64] | None: ...
+    @overload
+    def momentum(self, step: Any, ops: Ops) -> Any: ...
+    def momentum(self, step: Any, ops: Ops | None = None) -> Any:
+        """The momentum for that update; None if the schedule has no momentum."""
+
+    def to_dict(self, *, strict: bool = True) -> dict[str, Any]:
+        """The schedule as plain data, with its "kind".
+
+        A key that ends in "momentum" sets a momentum; it is None in a schedule without one. A
+        Python callable is a TypeError if `strict`, and otherwise stays in the dict as it is.
+        """
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """Build the schedule from what `to_dict` returned."""
+
+    def turns(self, first: int, last: int) -> Iterator[int]:
+        """Steps from `first` to `last`, both included, in order.
+
+        Between two neighbours the rate only rises or only falls.
+        """
+
+    def levels(self, of: str = "lr") -> dict[str, float]:
+        """Named values worth a line in a picture: of the rate, or of the "momentum"."""

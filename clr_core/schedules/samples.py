@@ -1,0 +1,77 @@
+"""The points by which a schedule is drawn or compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from clr_core._arguments import LARGEST_STEP
+
+if TYPE_CHECKING:
+    from clr_core.schedules.protocol import Schedule
+
+CYCLES = 3
+"""How many cycles a picture shows by default."""
+POINTS = 4000
+MOST_TURNS = 2000
+"""With more turns than this, a picture couldn't tell them apart."""
+LARGEST = 1e300  # The range of larger numbers, with some room around it, has no float64.
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A schedule, some steps, and its values there.
+
+    Args:
+        schedule: The schedule.
+        steps: The steps, from 0, in order.
+        lrs: The rate at each.
+        momenta: The momentum at each; None if the schedule has none.
+    """
+
+    schedule: Schedule
+    steps: list[int]
+    lrs: list[float]
+    momenta: list[float] | None
+
+
+def samples(schedules: Sequence[Schedule], steps: int | None = None) -> list[Samples]:
+    """Sample each schedule from 0 to `steps`; None: as far as the longest `usual_end`.
+
+    Raises:
+        ValueError: A rate is too large to be drawn.
+    """
+    end = max(map(usual_end, schedules)) if steps is None else steps
+    return [_samples(schedule, end) for schedule in schedules]
+
+
+def usual_end(schedule: Schedule, cycles: int = CYCLES) -> int:
+    """The step at which a picture of a schedule ends: after some cycles, or after its last turn."""
+    size: float | None = getattr(schedule, "cycle_size", None)
+    if size is not None:
+        return round(min(max(cycles * size, 1), LARGEST_STEP))
+    turns = list(islice(schedule.turns(0, LARGEST_STEP), 2 * cycles + 1))
+    if turns[-1] == LARGEST_STEP:
+        turns.pop()  # It ends before: the rest is constant, or one long rise or fall.
+    return turns[-1] or POINTS
+
+
+def sampled_steps(schedule: Schedule, end: int, points: int = POINTS) -> list[int]:
+    """An even grid from 0 to `end`, and the turns, which an even grid would cut off."""
+    steps = {round(end * i / points) for i in range(points + 1)}
+    turns = list(islice(schedule.turns(0, end), MOST_TURNS + 1))
+    if len(turns) <= MOST_TURNS:
+        steps.update(turns)
+    return sorted(steps)
+
+
+def _samples(schedule: Schedule, end: int) -> Samples:
+    at = sampled_steps(schedule, end)
+    lrs = [schedule.lr(step) for step in at]
+    for lr in lrs:
+        if LARGEST < abs(lr) < float("inf"):
+            raise ValueError(f"A rate must be at most {LARGEST} to be drawn. Received: {lr}")
+    momenta = [momentum for step in at if (momentum := schedule.momentum(step)) is not None]
+    return Samples(schedule, at, lrs, momenta or None)
