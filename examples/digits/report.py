@@ -45,8 +45,8 @@ def report(records: Path, names: list[str], out: Path) -> int:
     apart = ulps_apart(ours.rates.astype(np.float32), theirs.rates.astype(np.float32))
     print(
         f"\nA longer curve, {tutorial.EPOCHS} epochs of {tutorial.STEPS_PER_EPOCH:,} steps: "
-        f"{ours.seconds:.2f} s as one array, {theirs.seconds:.1f} s by stepping torch's own\nclass. "
-        f"As float32 numbers, {np.count_nonzero(apart):,} of its {tutorial.STEPS:,} rates differ "
+        f"{ours.seconds:.2f} s as one array, {theirs.seconds:.1f} s by stepping torch's "
+        f"own\nclass. As float32 numbers, {np.count_nonzero(apart):,} of its {tutorial.STEPS:,} rates differ "
         "between the two."
     )
 
