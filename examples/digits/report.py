@@ -45,9 +45,9 @@ def report(records: Path, names: list[str], out: Path) -> int:
     apart = ulps_apart(ours.rates.astype(np.float32), theirs.rates.astype(np.float32))
     print(
         f"\nA longer curve, {tutorial.EPOCHS} epochs of {tutorial.STEPS_PER_EPOCH:,} steps: "
-        f"{ours.seconds:.2f} s as one array, {theirs.seconds:.1f} s by stepping torch's "
-        f"own\nclass. As float32 numbers, {np.count_nonzero(apart):,} of its {tutorial.STEPS:,} rates differ "
-        "between the two."
+        f"{ours.seconds:.2f} s as one array, {theirs.seconds:.1f} s by stepping torch's own\n"
+        f"class. As float32 numbers, {np.count_nonzero(apart):,} of its {tutorial.STEPS:,} rates "
+        "differ between the two."
     )
 
     handed = relay.load(problem, records)
