@@ -178,6 +178,7 @@ with SummaryWriter(sys.argv[1]) as writer:
 """
 
 
+@pytest.mark.frameworks
 @pytest.mark.parametrize(("times", "fault"), [(1, None), (3, "speed")])
 def test_event_files_of_torch(needs, tmp_path, times, fault):
     needs("torch")
@@ -205,6 +206,7 @@ with tf.summary.create_file_writer(sys.argv[1]).as_default():
 """
 
 
+@pytest.mark.frameworks
 def test_event_files_of_tensorflow(needs, tmp_path):
     needs("tensorflow")
     needs("tensorboard")
@@ -252,6 +254,7 @@ L.Trainer(
 """
 
 
+@pytest.mark.frameworks
 @pytest.mark.parametrize("interval", ["step", "epoch"])
 def test_the_csv_of_lightning(needs, tmp_path, interval):
     # By default Lightning steps a scheduler once per epoch: here once in four updates.

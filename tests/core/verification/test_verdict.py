@@ -255,6 +255,7 @@ def test_round_rates_are_no_coarse_log():
     assert "the log has too few digits to be sure how: it was 50 steps behind" in verdict.sentence
 
 
+@pytest.mark.frameworks
 def test_the_float64_rates_of_torchs_own_class_follow(request):
     if not request.config.option.with_numpy:
         pytest.importorskip("torch")
