@@ -33,8 +33,9 @@ def used(scheduler, steps):
 @BOTH
 def test_rates_and_momenta(schedule):
     scheduler = CyclicLR.from_schedule(optimizer(), schedule)
-    for step, (lr, momentum) in enumerate(used(scheduler, 30)):
-        assert (lr, momentum) == (schedule.lr(step), schedule.momentum(step) or 0.5)
+    momenta = [schedule.momentum(step) for step in range(30)]
+    expected = [(schedule.lr(k), 0.5 if momenta[k] is None else momenta[k]) for k in range(30)]
+    assert list(used(scheduler, 30)) == expected
 
 
 @BOTH
