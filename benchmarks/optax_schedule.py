@@ -36,9 +36,9 @@ float32. Two alternatives were tried on this machine:
 - `exp(step * log(gamma))`, which XLA inlines: 1.5 times optax's, which misses the target too, and
   20 float64 ulps off by the time that a rate has decayed to 4e-11.
 - The powers in three tables of 1,024 float64 numbers, looked up by the digits of the step: 0.8
-  times optax's. The two products round, so that the float64 differs from that of other hosts (by 1 ulp
-  as measured, by at most 2.5). Tables of twice the precision would avoid this. Either adds 24 or
-  48 KiB to each program, and arithmetic to an adapter that has none, to save
+  times optax's. The two products round, so that the float64 differs from that of other hosts (by
+  1 ulp as measured, by at most 2.5). Tables of twice the precision would avoid this. Either adds
+  24 or 48 KiB to each program, and arithmetic to an adapter that has none, to save
   {over:.0f} ns of a training step of 40,000 or more.
 
 *triangular2 and triangular* were 2.1 and 1.2 times optax's at first. Three changes in

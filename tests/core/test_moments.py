@@ -132,9 +132,6 @@ except OSError as error:
     assert os.listdir(tmp_path) == ["moments.npz"]
 
 
-# ── what adapters share ──
-
-
 FITTING = {"kind": "adam", "owner": "an Adam", "shapes": [(2, 3), (3,), ()]}
 
 
