@@ -9,9 +9,9 @@ import numpy as np
 
 from clr_core.adapter import received
 from clr_core.moments import FLOATS, Moments, check_shapes
+from clr_keras import _keras_internals as internals
 from clr_keras import optimizer as ours
-from clr_keras.record import _optimizers
-from clr_keras.schedule import _positive
+from clr_keras.schedule import accumulation_steps
 
 # Keras's name of each slot of `clr_core.moments.SLOTS`.
 NAMES = {
@@ -21,8 +21,8 @@ NAMES = {
 }
 # Nadam isn't among these: it remembers a product of its momenta as well. Nor is a class derived
 # from one, which may remember what it likes.
-SGDS = (ours._SGD, ours.SGD)
-ADAMS = (ours._Adam, ours.Adam, ours._AdamW, ours.AdamW)
+SGDS = (internals.SGD, ours.SGD)
+ADAMS = (internals.Adam, ours.Adam, internals.AdamW, ours.AdamW)
 
 
 def to_moments(optimizer: Any) -> Moments:
@@ -110,7 +110,7 @@ def from_moments(moments: Moments, optimizer: Any) -> None:
 
 def _checked(given: Any) -> tuple[Any, str]:
     """The optimizer that makes the updates, and which kind of moments it has."""
-    found = list(_optimizers(given))
+    found = list(internals.inner_optimizers(given))
     optimizer = found[0] if len(found) == 1 else given
     if type(optimizer) not in SGDS + ADAMS:
         several = ". Take each of its `optimizers` by itself" if len(found) > 1 else ""
@@ -149,7 +149,7 @@ def _checked(given: Any) -> tuple[Any, str]:
 
 
 def _updates(optimizer: Any) -> int:
-    return int(keras.ops.convert_to_numpy(optimizer._iterations)) // _positive(
+    return int(keras.ops.convert_to_numpy(optimizer._iterations)) // accumulation_steps(
         optimizer.gradient_accumulation_steps
     )
 

@@ -30,7 +30,7 @@ def saved(tmp_path_factory):
 
 @pytest.mark.parametrize("other", ["tensorflow", "jax", "torch"])
 def test_a_saved_model_goes_on_elsewhere(other, saved, python):
-    script = Path(__file__).with_name("go_on.py")
+    script = Path(__file__).with_name("resume.py")
     done = python(script, saved, SAVED_AT, UPDATES, backend=other)
     assert done.returncode == 0, done.stderr
     how, rates = json.loads(done.stdout.splitlines()[-1])

@@ -86,7 +86,7 @@ def test_a_function_of_ones_own_in_addons(scale_mode):
             config("TriangularCyclicalLearningRate")["config"],
             {},
             ValueError,
-            r"the name of the class beside the config of the object: .* Received the keys: ini",
+            r"the name of the class and the config of the object: .* Received the keys: ini",
         ),
         (config("CosineDecay"), {}, ValueError, "`class_name` must be one of Triangular.*'CosineD"),
         (

@@ -137,7 +137,7 @@ def test_a_backup_goes_on_after_the_process_was_killed(tmp_path, python):
     uninterrupted = fit(model(optimizer("Adam")), EPOCH, epochs=EPOCHS)
     model(optimizer("Adam")).save(tmp_path / "model.keras")
     np.save(tmp_path / "gradients.npy", EPOCH)
-    script = Path(__file__).with_name("be_killed.py")
+    script = Path(__file__).with_name("train_until_killed.py")
     done = python(script, tmp_path / "model.keras", tmp_path / "gradients.npy", tmp_path / "backup")
     assert done.returncode == -signal.SIGKILL, done.stderr
     np.testing.assert_array_equal(weights(backed_up("Adam", tmp_path / "backup")), uninterrupted)
