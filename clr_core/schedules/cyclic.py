@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from clr_core.ops import Ops
     from clr_core.schedules._parameters import Decay
 
+    ScaleFn = str | Callable[..., Any] | None
+else:
+    ScaleFn = str | None  # What a configuration can hold, for libraries that read annotations.
+
 KIND = "cyclic"
 
 
@@ -86,7 +90,7 @@ class CyclicSchedule:
     step_size_down: float | None = None
     mode: str = "triangular"
     gamma: float = 1.0
-    scale_fn: str | Callable[..., object] | None = None
+    scale_fn: ScaleFn = None
     scale_mode: str = "cycle"
     base_momentum: float | None = None
     max_momentum: float | None = None

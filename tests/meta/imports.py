@@ -1,7 +1,12 @@
-"""Who may import whom, as a rule that is executed."""
+"""Who may import whom, as rules that are executed.
+
+Imports within functions count. Imports for type checkers alone don't.
+"""
 
 import ast
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 PACKAGES = ("clr_core", "clr_torch", "clr_keras", "clr_jax", "clr_cli")
@@ -17,63 +22,155 @@ ALLOWED = {
     "clr_cli": {"clr_torch", "clr_keras", "clr_jax", "torch", "numpy", "matplotlib", "plotext"},
 }
 ALSO = {
-    "clr_core/numpy_ops.py": {"numpy"},
+    "clr_core/_drawing.py": {"matplotlib"},
+    "clr_core/evaluate.py": {"numpy"},
     "clr_core/moments.py": {"numpy"},
-    "clr_core/_parsing.py": {"yaml"},
-    "clr_core/record/_yaml.py": {"yaml"},
-    "clr_core/verification/log.py": {"google", "tensorboard"},
-    "clr_core/verification/_draw.py": {"matplotlib"},
+    "clr_core/numpy_ops.py": {"numpy"},
     "clr_core/range_finding/_draw.py": {"matplotlib"},
-    "clr_core/schedules/_draw.py": {"matplotlib"},
+    "clr_core/record/_yaml.py": {"yaml"},
+    "clr_core/schedules/draw.py": {"matplotlib"},
+    "clr_core/verification/draw.py": {"matplotlib"},
+    "clr_core/verification/log.py": {"google", "tensorboard"},
     "clr_torch/_lookahead.py": {"numpy"},
-    "clr_keras/checkpoint.py": {"h5py"},
     "clr_keras/_torch_backend/scalar.py": {"torch", "clr_torch"},
+    "clr_keras/checkpoint.py": {"h5py"},
+    "clr_keras/evaluate.py": {"tensorflow"},
     "clr_keras/ops.py": {"tensorflow"},
-    "clr_jax/ops.py": {"numpy"},
-    "clr_jax/record.py": {"numpy"},
-    "clr_jax/moments.py": {"numpy"},
     "clr_jax/checkpoint.py": {"numpy", "msgpack", "orbax"},
+    "clr_jax/moments.py": {"numpy"},
+    "clr_jax/record.py": {"numpy"},
 }
-# An array library and nothing else, so that another adapter can use it by itself.
+# An array library and nothing else, so that another adapter can use it alone.
 ONLY = {
     "clr_torch/ops.py": {"torch"},
+    "clr_torch/evaluate.py": {"torch"},
     "clr_keras/ops.py": {"tensorflow"},
+    "clr_keras/evaluate.py": {"tensorflow"},
     "clr_keras/_torch_backend/foreach.py": {"torch"},
     "clr_jax/ops.py": {"jax", "numpy"},
+    "clr_jax/evaluate.py": {"jax", "numpy"},
 }
+# The rooms, from the ground floor up. A room is a file or a folder; it imports from lower floors.
+FLOORS = (
+    ("clr_core._arguments", "clr_core._drawing", "clr_core.ops"),
+    ("clr_core._files", "clr_core._parsing", "clr_core.python_ops", "clr_core.numpy_ops"),
+    ("clr_core.evaluate", "clr_core.moments"),
+    ("clr_core.schedules",),
+    (
+        "clr_core.adapter",
+        "clr_core.conformance",
+        "clr_core.range_finding",
+        "clr_core.record",
+        "clr_core.verification",
+    ),
+    ("clr_core.planning",),
+    ("clr_core",),
+    ("clr_torch", "clr_jax"),
+    ("clr_keras",),
+    ("clr_cli",),
+)
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+
+
+@dataclass(frozen=True)
+class Import:
+    """A module of ours that imports `target`, and `name` from it, in a line."""
+
+    path: str
+    module: str
+    line: int
+    target: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line} imports {self.name or self.target}"
 
 
 def violations(root: Path) -> list[str]:
-    """A line for each import below `root` that the rule forbids."""
-    found = []
-    for package in PACKAGES:
-        for path in sorted((root / package).rglob("*.py")):
-            name = path.relative_to(root).as_posix()
-            allowed = ONLY.get(name, ALLOWED[package] | ALSO.get(name, set()))
-            allowed = allowed | {package, "clr_core"} | sys.stdlib_module_names
-            found += [
-                f"{name}:{line} imports {module}"
-                for line, module in _imports(path.read_text(encoding="utf-8"))
-                if module not in allowed
-            ]
-    return found
+    """A line for each import below `root` that breaks a rule."""
+    modules = {_module(path, root): path for path in _sources(root)}
+    found = [each for path in modules.values() for each in _imports(path, root, modules)]
+    ours = [each for each in found if each.target.partition(".")[0] in PACKAGES]
+    return [
+        *(f"{each}: not allowed" for each in found if not _is_allowed(each)),
+        *(f"{each}: private to another room" for each in ours if _is_private(each)),
+        *(f"{each}: up a floor" for each in ours if _goes_up(each)),
+        *_circles(ours),
+    ]
 
 
-def _imports(source: str) -> list[tuple[int, str]]:
-    """The packages that run-time code imports, with line numbers; not what types only need."""
-    tree = ast.parse(source)
-    hidden = {
+def _sources(root: Path) -> list[Path]:
+    return sorted(path for package in PACKAGES for path in (root / package).rglob("*.py"))
+
+
+def _module(path: Path, root: Path) -> str:
+    return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _imports(path: Path, root: Path, modules: dict[str, Path]) -> Iterator[Import]:
+    """What run-time code imports; a name that is a module of ours is the target itself."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = {
         id(inner)
         for node in ast.walk(tree)
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         for inner in ast.walk(node)
     }
-    found = []
+    name, module = path.relative_to(root).as_posix(), _module(path, root)
     for node in ast.walk(tree):
-        if id(node) in hidden:
+        if id(node) in for_types:
             continue
         if isinstance(node, ast.Import):
-            found += [(node.lineno, alias.name.partition(".")[0]) for alias in node.names]
+            for alias in node.names:
+                yield Import(name, module, node.lineno, alias.name, "")
         elif isinstance(node, ast.ImportFrom):
-            found.append((node.lineno, (node.module or "").partition(".")[0]))
-    return found
+            target = node.module or ""
+            for alias in node.names:
+                inner = f"{target}.{alias.name}"
+                pair = (inner, "") if inner in modules else (target, alias.name)
+                yield Import(name, module, node.lineno, *pair)
+
+
+def _is_allowed(each: Import) -> bool:
+    package = each.path.partition("/")[0]
+    allowed = ONLY.get(each.path, ALLOWED[package] | ALSO.get(each.path, set()))
+    top = each.target.partition(".")[0]
+    return top in allowed | {package, "clr_core"} | sys.stdlib_module_names
+
+
+def _is_private(each: Import) -> bool:
+    """Whether the import names something underscored that isn't in a folder of the importer."""
+    parts = each.target.split(".")
+    for index, part in enumerate(parts):
+        if part.startswith("_"):
+            room = ".".join(parts[:index])
+            return not f"{each.module}.".startswith(f"{room}.")
+    return each.name.startswith("_") and each.name != "__version__"
+
+
+def _room(module: str) -> str:
+    while module not in FLOOR_OF:
+        module = module.rpartition(".")[0]
+    return module
+
+
+def _goes_up(each: Import) -> bool:
+    here, there = _room(each.module), _room(each.target)
+    return here != there and FLOOR_OF[there] >= FLOOR_OF[here]
+
+
+def _circles(found: list[Import]) -> list[str]:
+    """A line for each module that imports itself by way of others."""
+    targets: dict[str, set[str]] = {}
+    for each in found:
+        targets.setdefault(each.module, set()).add(each.target)
+    circles = []
+    for module in sorted(targets):
+        seen, waiting = set(), [module]
+        while waiting:
+            for target in targets.get(waiting.pop(), set()) - seen:
+                seen.add(target)
+                waiting.append(target)
+        if module in seen:
+            circles.append(f"{module}: imports itself by way of others")
+    return circles

@@ -1,0 +1,91 @@
+"""Where steps lie in cycles, and between which steps the rate only rises or only falls."""
+
+import random
+from fractions import Fraction
+from itertools import islice, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clr_core import CyclicSchedule
+from clr_core.schedules.cycles import cycle_of, cycles
+from schedules import random_schedule
+
+LAST = 2**53
+
+
+@given(st.floats(0.01, 1e6), st.floats(0.01, 1e6), st.integers(0, LAST))
+def test_the_cycle_of_a_step_is_exact(up, down, step):
+    size = up + down
+    cycle = cycle_of(step, size)
+    assert cycle * Fraction(size) <= step < (cycle + 1) * Fraction(size)
+
+
+@given(st.floats(0.01, 50), st.floats(0.01, 50))
+def test_cycles_cover_every_step_once(up, down):
+    size = up + down
+    covered = [(each.first, each.last) for each in islice(cycles(up, size), 40)]
+    assert covered[0][0] == 0
+    assert all(last + 1 == first for (_, last), (first, _) in pairwise(covered))
+    for each in islice(cycles(up, size), 40):
+        assert cycle_of(each.first, size) == cycle_of(each.last, size) == each.index
+        assert each.first <= each.turn <= each.last
+
+
+def _one_way(rates):
+    # Rounding may turn the rate by a few last bits.
+    slack = 1e-14 * max(map(abs, rates))
+    rises = all(after >= before - slack for before, after in pairwise(rates))
+    falls = all(after <= before + slack for before, after in pairwise(rates))
+    return rises or falls
+
+
+@pytest.mark.filterwarnings("ignore:.*'exp_range' with gamma=1")
+def test_between_two_turns_the_rate_only_rises_or_only_falls():
+    rng = random.Random(3)
+    checked = 0
+    for _ in range(400):
+        schedule = random_schedule(rng)
+        if schedule.scale_fn is not None and schedule.scale_mode == "iterations":
+            continue  # Nothing is known of these; the pieces are only short.
+        first = rng.choice([0, rng.randrange(1000), rng.randrange(10**9)])
+        last = first + rng.randrange(400)
+        turns = list(schedule.turns(first, last))
+        assert turns == sorted(set(turns))
+        assert (turns[0], turns[-1]) == (first, last)
+        for start, stop in pairwise(turns):
+            rates = [schedule.lr(step) for step in range(start, stop + 1)]
+            assert _one_way(rates), f"{schedule!r} from {start} to {stop}"
+            checked += 1
+    assert checked > 2000
+
+
+def test_a_peak_between_two_steps_is_both():
+    schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2.4, step_size_down=100)
+    assert list(schedule.turns(0, 50)) == [0, 2, 3, 50]
+
+
+def test_no_step_is_a_turn_twice_where_a_step_has_many_cycles():
+    schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=1e-3)
+    assert list(schedule.turns(5, 12)) == list(range(5, 13))
+
+
+def test_turns_are_lazy():
+    schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
+    assert list(islice(schedule.turns(0, LAST), 4)) == [0, 2, 4, 6]
+    assert list(schedule.turns(LAST, LAST)) == [LAST]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "error", "text"),
+    [
+        (-1, 5, ValueError, r"^`first` must lie between 0 and 2\*\*53. Received: first=-1$"),
+        (0, LAST + 1, ValueError, r"^`last` must lie between 0 and 2\*\*53. Received: last="),
+        (6, 5, ValueError, "^`first` must not be above `last`. Received: first=6, last=5$"),
+        (0.5, 5, TypeError, "^`first` must be an integer. Received: first=0.5$"),
+    ],
+)
+def test_bad_input(first, last, error, text):
+    with pytest.raises(error, match=text):
+        CyclicSchedule(base_lr=0.1, max_lr=0.5).turns(first, last)
