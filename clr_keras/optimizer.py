@@ -66,26 +66,26 @@ class _Cycled(float):
     """Stands for the momentum in Keras's constructors, which assign it to its attribute."""
 
 
-class _Cyclic(internals.UpdateHooks):
-    """The common part: one schedule for the rate and for the momentum.
+class CyclicOptimizer(internals.UpdateHooks):
+    """The common part of all these optimizers: one schedule for the rate and for the momentum.
 
     Keras reads its momentum from an attribute, which is a property here: within an update the
     momentum of that update, a tensor; otherwise the momentum of the next one, a float.
     """
 
-    _scheduled: str
+    scheduled: str
     """The name of that attribute: "momentum" or "beta_1"."""
     _momentum_of_update: Any = None
     """The momentum of the update that is being made; None between updates."""
 
     def __init__(self, learning_rate: Schedule | CyclicLR, **options: Any) -> None:
-        if self._scheduled in options:
+        if self.scheduled in options:
             raise ValueError(
-                f"`{self._scheduled}` must be left out: the schedule cycles it. "
-                f"{received(self._scheduled, options[self._scheduled])}"
+                f"`{self.scheduled}` must be left out: the schedule cycles it. "
+                f"{received(self.scheduled, options[self.scheduled])}"
             )
         rate = _checked(self, learning_rate, options.get("gradient_accumulation_steps"))
-        super().__init__(learning_rate=rate, **{self._scheduled: _Cycled(1.0)}, **options)
+        super().__init__(learning_rate=rate, **{self.scheduled: _Cycled(1.0)}, **options)
 
     @property
     def learning_rate(self) -> Any:
@@ -112,8 +112,8 @@ class _Cyclic(internals.UpdateHooks):
     def _write_momentum(self, value: object) -> None:
         if not isinstance(value, _Cycled):
             raise AttributeError(
-                f"`{self._scheduled}` must be left to the schedule. "
-                f"{received(self._scheduled, value)}. "
+                f"`{self.scheduled}` must be left to the schedule. "
+                f"{received(self.scheduled, value)}. "
                 "Assign another schedule to `learning_rate`."
             )
 
@@ -132,11 +132,11 @@ class _Cyclic(internals.UpdateHooks):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        del config[self._scheduled]
+        del config[self.scheduled]
         return config
 
 
-def _checked(optimizer: _Cyclic, learning_rate: Any, accumulation: int | None) -> CyclicLR:
+def _checked(optimizer: CyclicOptimizer, learning_rate: Any, accumulation: int | None) -> CyclicLR:
     """A `CyclicLR` that counts the optimizer's updates, or an error."""
     rate = learning_rate
     if not isinstance(rate, CyclicLR):
@@ -165,11 +165,11 @@ def _checked(optimizer: _Cyclic, learning_rate: Any, accumulation: int | None) -
     return of_updates
 
 
-class _CyclicMomentum(_Cyclic):
+class _WithMomentum(CyclicOptimizer):
     """The common part of SGD and RMSprop."""
 
-    _scheduled = "momentum"
-    momentum = property(_Cyclic._read_momentum, _Cyclic._write_momentum)
+    scheduled = "momentum"
+    momentum = property(CyclicOptimizer._read_momentum, CyclicOptimizer._write_momentum)
 
     def build(self, variables: Any) -> None:
         # Keras makes velocities only if it reads a momentum above 0; that of the next update may
@@ -178,18 +178,18 @@ class _CyclicMomentum(_Cyclic):
             super().build(variables)
 
 
-class _CyclicBeta(_Cyclic):
+class _WithBeta(CyclicOptimizer):
     """The common part of the Adams and Lion."""
 
-    _scheduled = "beta_1"
-    beta_1 = property(_Cyclic._read_momentum, _Cyclic._write_momentum)
+    scheduled = "beta_1"
+    beta_1 = property(CyclicOptimizer._read_momentum, CyclicOptimizer._write_momentum)
 
 
 _registered = keras.saving.register_keras_serializable(package="clr_keras")
 
 
 @_registered
-class SGD(_CyclicMomentum, internals.SGD):
+class SGD(_WithMomentum, internals.SGD):
     """`keras.optimizers.SGD` whose rate and momentum both follow a schedule.
 
         >>> from clr_core import CyclicSchedule
@@ -282,7 +282,7 @@ class SGD(_CyclicMomentum, internals.SGD):
 
 
 @_registered
-class Adam(_CyclicBeta, internals.Adam):
+class Adam(_WithBeta, internals.Adam):
     """`keras.optimizers.Adam` whose rate and `beta_1` both follow a schedule.
 
         >>> from clr_core import CyclicSchedule
@@ -315,7 +315,7 @@ class Adam(_CyclicBeta, internals.Adam):
 
 
 @_registered
-class AdamW(_CyclicBeta, internals.AdamW):
+class AdamW(_WithBeta, internals.AdamW):
     """`keras.optimizers.AdamW` whose rate and `beta_1` both follow a schedule; see `Adam`.
 
     >>> from clr_core import CyclicSchedule
@@ -329,7 +329,7 @@ class AdamW(_CyclicBeta, internals.AdamW):
 
 
 @_registered
-class Nadam(_CyclicBeta, internals.Nadam):
+class Nadam(_WithBeta, internals.Nadam):
     """`keras.optimizers.Nadam` whose rate and `beta_1` both follow a schedule; see `Adam`.
 
     The bias correction uses the product of the `beta_1` of all updates so far, each times Nadam's
@@ -353,7 +353,7 @@ class Nadam(_CyclicBeta, internals.Nadam):
 
 
 @_registered
-class Adamax(_CyclicBeta, internals.Adamax):
+class Adamax(_WithBeta, internals.Adamax):
     """`keras.optimizers.Adamax` whose rate and `beta_1` both follow a schedule; see `Adam`.
 
     >>> from clr_core import CyclicSchedule
@@ -369,7 +369,7 @@ class Adamax(_CyclicBeta, internals.Adamax):
 
 
 @_registered
-class RMSprop(_CyclicMomentum, internals.RMSprop):
+class RMSprop(_WithMomentum, internals.RMSprop):
     """`keras.optimizers.RMSprop` whose rate and momentum both follow a schedule; see `SGD`.
 
     As in Keras and optax, the velocity holds each step times the rate of its own update:
@@ -410,7 +410,7 @@ class RMSprop(_CyclicMomentum, internals.RMSprop):
 
 
 @_registered
-class Lion(_CyclicBeta, internals.Lion):
+class Lion(_WithBeta, internals.Lion):
     """`keras.optimizers.Lion` whose rate and `beta_1` both follow a schedule; see `Adam`.
 
     >>> from clr_core import CyclicSchedule

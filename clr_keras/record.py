@@ -23,7 +23,7 @@ from clr_core.record import Record
 from clr_keras import _keras_internals as internals
 from clr_keras import checkpoint
 from clr_keras.foreign import is_addons, schedule_from_addons
-from clr_keras.optimizer import _Cyclic
+from clr_keras.optimizer import CyclicOptimizer
 from clr_keras.schedule import CyclicLR, accumulation_steps
 
 
@@ -167,7 +167,7 @@ def from_record(record: Record, factory: Any, **options: Any) -> Any:
             "`learning_rate` must be left out: it is the record's schedule. "
             f"{received('learning_rate', options['learning_rate'])}"
         )
-    if not issubclass(factory, _Cyclic) and schedule.momentum(0) is not None:
+    if not issubclass(factory, CyclicOptimizer) and schedule.momentum(0) is not None:
         raise ValueError(
             "`factory` must be an optimizer of clr_keras for a schedule with a momentum. "
             f"Received: {factory.__module__}.{factory.__name__}, which doesn't cycle it. To ignore "
@@ -240,7 +240,7 @@ def _live(optimizer: Any, scale_fn: str | None) -> _Run:
         int(keras.ops.convert_to_numpy(internals.iterations(optimizer))),
         counted=rate.gradient_accumulation_steps,
         accumulated=accumulation_steps(optimizer.gradient_accumulation_steps),
-        cycles=isinstance(optimizer, _Cyclic),
+        cycles=isinstance(optimizer, CyclicOptimizer),
     )
 
 

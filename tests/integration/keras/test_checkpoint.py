@@ -1,4 +1,4 @@
-"""The record of a file that Keras wrote, and one line of error for whatever else is in a file."""
+"""Records from files that Keras wrote, and a one-line error for any other file."""
 
 import json
 import os
@@ -84,9 +84,6 @@ def test_a_function_is_named_and_may_be_given_as_an_expression(function, tmp_pat
     assert read_record(tmp_path / "run.keras", scale_fn="0.5 ** x") == wanted
 
 
-# ── archives that Keras didn't write ──
-
-
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory):
     """The members of a file that Keras wrote."""
@@ -106,7 +103,7 @@ def write(path, members, compression=ZIP_STORED):
 
 
 def changed(parts, *keys, to):
-    """The config with another value where the keys lead to in the optimizer's."""
+    """The config with another value at these keys of the optimizer's config."""
     config = json.loads(parts["config.json"])
     at = {"optimizer": config["compile_config"]["optimizer"]}
     keys = ("optimizer", *keys)
@@ -240,9 +237,6 @@ def test_a_gigabyte(start, tmp_path):
         file.truncate(2**30)
     with pytest.raises(ValueError, match="must be a run with a CyclicLR: it"):
         read_record(path, SCHEDULE)
-
-
-# ── weights that Keras didn't write ──
 
 
 def weights(path, make):

@@ -1,4 +1,4 @@
-"""What the optimizers refuse, and in which words."""
+"""Arguments that the optimizers refuse, and the error messages."""
 
 import inspect
 import json

@@ -1,4 +1,4 @@
-"""A run in Keras becomes a record, and a record becomes a run in Keras that goes on as it would."""
+"""A run in Keras becomes a record, and a run in Keras resumes from a record."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from integration.keras.cycled import BACKEND, GRADIENTS, SCHEDULE, fit, model, o
 from integration.keras.rates import numbers
 from schedules import expected, expected_momenta
 
-# At the start, beside it, at the peak, and in the second and the third cycle of 5.5 each.
+# The start, the step after it, the peak, and steps in the second and third cycle of 5.5 each.
 STEPS = [0, 1, 3, 6, 12, 1_000_003]
 RATES, _ = expected(SCHEDULE, STEPS)
 MOMENTA, _ = expected_momenta(SCHEDULE, STEPS)
@@ -35,9 +35,6 @@ def from_zero(made):
 
 def ones(batches):
     return np.ones((batches, 5), "float32")
-
-
-# ── in ──
 
 
 @pytest.mark.parametrize("accumulated", [None, 3])
@@ -71,7 +68,7 @@ def test_the_next_update_has_the_momentum_of_the_records_step(step, accumulated)
     np.testing.assert_array_equal(numbers(made.momentums[0])[:, 0], np.full(5, MOMENTA[step]))
 
 
-def test_a_model_that_scales_its_loss_goes_on():
+def test_a_model_that_scales_its_loss_resumes():
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
@@ -83,9 +80,6 @@ def test_a_model_that_scales_its_loss_goes_on():
     trained.optimizer.dynamic_scale.assign(1.0)
     fit(trained, GRADIENTS[:1])
     assert to_record(trained) == Record(SCHEDULE, 7)
-
-
-# ── out ──
 
 
 @pytest.mark.parametrize("variant", ["SGD", "SGD-torch", "Adam", "AdamW", "RMSprop", "Nadam"])
@@ -102,7 +96,7 @@ def test_updates_are_counted_and_not_micro_batches(make):
     ours = make == "ours"
     made = optimizer("SGD", **each) if ours else ADAM(CyclicLR(ALONE, 3), **each)
     trained = model(made)
-    fit(trained, GRADIENTS[:8])  # Two updates, and two micro-batches that come to nothing.
+    fit(trained, GRADIENTS[:8])  # Two updates, and two micro-batches of an incomplete one.
     assert to_record(trained) == Record(SCHEDULE if ours else ALONE, 2)
 
 
@@ -138,9 +132,6 @@ def test_a_schedule_for_each_optimizer():
     made.optimizers[0].iterations.assign(6)
     with pytest.raises(ValueError, match=r"at the same step. Received: \[6, 5\]"):
         to_record(made)
-
-
-# ── what can't be carried ──
 
 
 def traced(x):
@@ -248,7 +239,7 @@ def test_the_largest_step_of_the_backend(accumulated):
 
 
 def test_an_average_of_the_weights_would_begin_with_zeros():
-    """Why that is refused; where Keras puts it right at later steps too, the refusal may go."""
+    """The reason to refuse `use_ema`: if Keras corrects later steps too, the refusal may go."""
     weights = keras.Variable([1.0])
     made = keras.optimizers.SGD(0.1, use_ema=True)
     made.build([weights])
