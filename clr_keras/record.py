@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -25,6 +25,8 @@ from clr_keras import checkpoint
 from clr_keras.foreign import is_addons, schedule_from_addons
 from clr_keras.optimizer import CyclicOptimizer
 from clr_keras.schedule import CyclicLR, accumulation_steps
+
+Optimizer = TypeVar("Optimizer", bound=keras.Optimizer)
 
 
 def to_record(source: Any, scale_fn: str | None = None) -> Record:
@@ -121,7 +123,7 @@ def read_record(
         raise ValueError(f"{name!r} must be a run with a CyclicLR: {one_line(error)}") from None
 
 
-def from_record(record: Record, factory: Any, **options: Any) -> Any:
+def from_record(record: Record, factory: type[Optimizer], **options: Any) -> Optimizer:
     """An optimizer whose next update is the one at the record's step.
 
         >>> from clr_core import CyclicSchedule
