@@ -26,6 +26,7 @@ else:
 
 __all__ = [
     "SGD",
+    "SLOTS",
     "Adam",
     "AdamW",
     "Adamax",
@@ -93,6 +94,14 @@ def velocities(optimizer: Any, variables: Any) -> list[Any]:
     """The velocity of each variable in an SGD or RMSprop. Read in 3.10.0 and 3.15.1."""
     all_of_them = optimizer.momentums if isinstance(optimizer, SGD) else optimizer._momentums
     return [all_of_them[optimizer._get_variable_index(each)] for each in variables]
+
+
+# Keras's names for the slots of `clr_core.moments.SLOTS`. Read in 3.10.0 and 3.15.1.
+SLOTS = {
+    "sgd": {"velocity": "momentums"},
+    "sgd-keras": {"velocity": "momentums"},
+    "adam": {"first": "_momentums", "second": "_velocities"},
+}
 
 
 def bias_product(nadam: Any) -> Any:

@@ -20,7 +20,7 @@ BACKEND = keras.backend.backend()
 # `keras.ops.minimum` of two float64 tensors returns float32. None of them imports optax.
 _EVALUATE = {
     "tensorflow": "clr_keras.evaluate",
-    "jax": "clr_jax.ops",
+    "jax": "clr_jax.evaluate",
     "torch": "clr_keras._torch_backend.evaluate",
 }
 

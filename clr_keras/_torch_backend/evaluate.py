@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from clr_core import python_ops
-from clr_torch.ops import evaluate as evaluate_tensor
+from clr_torch.evaluate import evaluate as evaluate_tensor
 
 
 def _call(fn: Callable[[Any], Any], x: float) -> float:
