@@ -1,4 +1,4 @@
-"""A schedule from a file, from standard input, or from flags: the same, whichever it is."""
+"""The same schedule from a file, from standard input, or from flags."""
 
 import json
 
@@ -46,7 +46,7 @@ def test_a_schedule_by_itself(folder, clr):
 def test_a_flag_for_each_parameter(clr, parameters):
     schedule = CyclicSchedule(base_lr=0.0, max_lr=0.5, **parameters)
     given = schedule.to_dict()
-    # With `=`, since a text may begin with a minus.
+    # With `=`, since text may begin with a minus.
     flags = [f"{flag(name)}={given[name]}" for name in given if given[name] is not None]
     flags = [each for each in flags if not each.startswith("--kind")]
     assert json.loads(clr("convert", *flags).out) == Record(schedule).to_dict()
