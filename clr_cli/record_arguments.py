@@ -7,7 +7,8 @@ import sys
 from argparse import ArgumentParser, Namespace, _ArgumentGroup
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+from types import UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from clr_cli.parser import MOST_STEPS, count
 from clr_core import Schedule, schedule_from_dict
@@ -89,7 +90,8 @@ def _readers(kind: str) -> Iterator[tuple[Parameter, Callable[[str], Any] | None
     """Each parameter with the type that reads its value from text; None if none can."""
     hints = get_type_hints(kind_of(kind))
     for each in parameters(kind):
-        types = get_args(hints[each.name]) or (hints[each.name],)
+        hint = hints[each.name]
+        types = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
         yield each, next((type for type in (float, int, str) if type in types), None)
 
 
