@@ -17,7 +17,7 @@ from clr_core.evaluate import evaluate
 # `keras.ops.minimum` of two float64 tensors gives float32. Nothing there imports optax.
 _OPS = {
     "tensorflow": "clr_keras.ops",
-    "jax": "clr_jax.ops",
+    "jax": "clr_jax.evaluate",
     "torch": "clr_keras._torch_backend.scalar",
 }
 

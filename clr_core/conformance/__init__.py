@@ -1,10 +1,10 @@
-"""The golden curves, and the check that holds an adapter against them.
+"""Golden curves, and the check that compares an adapter with them.
 
     >>> check(lambda schedule, steps: [schedule.lr(step) for step in steps]) > 3000
     True
 
-The curves were written by an oracle in exact rationals, independent of `clr_core`, as float32
-numbers. They are the API: a change of one is a breaking change.
+An oracle in exact rationals, independent of `clr_core`, computed the curves as float32 numbers.
+They are the API: changing one is a breaking change.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Host = Callable[[Schedule, Sequence[int]], Iterable[float]]
 
 @dataclass(frozen=True)
 class GoldenCurve:
-    """A schedule, some steps, and the float32 rates and momenta that are right there."""
+    """A schedule, some steps, and the correct float32 rates and momenta at these."""
 
     name: str
     schedule: Schedule
@@ -34,7 +34,7 @@ class GoldenCurve:
 
 
 def golden_curves() -> list[GoldenCurve]:
-    """All golden curves that come with this version."""
+    """All golden curves of this version."""
     text = files("clr_core.conformance").joinpath("golden_curves.json").read_text(encoding="utf-8")
     return [
         GoldenCurve(
@@ -49,19 +49,19 @@ def golden_curves() -> list[GoldenCurve]:
 
 
 def check(rates: Host, momenta: Host | None = None, max_step: int = 2**53) -> int:
-    """Holds an adapter against every golden curve.
+    """Compare an adapter with every golden curve.
 
     Args:
-        rates: Gives, for a schedule and steps, the rates that the adapter's optimizer uses. They
-            are rounded to float32 if they are not float32 already.
-        momenta: The same for the momentum; None: it isn't checked.
-        max_step: The largest step that the host can count to; steps beyond are left out.
+        rates: Returns the rates that the adapter's optimizer uses, for a schedule and steps. They
+            are rounded to float32 if they aren't float32 already.
+        momenta: The same for the momentum; None: the momentum isn't checked.
+        max_step: The largest step that the host can count to; larger ones are skipped.
 
     Returns:
-        How many numbers were compared; all of them were equal in every bit.
+        The number of values compared, all of them equal in every bit.
 
     Raises:
-        AssertionError: Some differ. Its text has a line for each, with the schedule.
+        AssertionError: Some differ. The message has a line for each, with the schedule.
     """
     compared, complaints = 0, []
     for curve in golden_curves():

@@ -6,7 +6,7 @@
 
 Grammar: `+ - * / **`, unary minus, parentheses, numbers, `x`, `pi`, `e`, and the functions
 `sin cos tanh exp log sqrt abs floor` (one argument), `min max` (two). All in float64. The text is
-parsed into a tree and checked against this list; nothing of it is ever executed as Python.
+parsed into a tree and checked against this list; it is never executed as Python.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ GRAMMAR = (
 
 
 def parsed(text: str, first: int) -> tuple[str, Callable[[Any, Ops], Any]]:
-    """The one form of all texts with the same tree, and its value as a function of (x, ops).
+    """The normal form of an expression, and its value as a function of (x, ops).
+
+    Texts with the same tree have the same normal form.
 
     Raises:
         ValueError: The text isn't in the grammar, is too long or too deep, or its value isn't
@@ -71,7 +73,7 @@ def _tree(text: str) -> ast.expr:
 
 
 def _checked(node: ast.expr, text: str, depth: int) -> ast.expr:
-    """The same tree with every number as a float; an error where it leaves the grammar."""
+    """The same tree with every number as a float; raises if it isn't in the grammar."""
 
     def inner(child: ast.expr) -> ast.expr:
         return _checked(child, text, depth + 1)
@@ -91,7 +93,7 @@ def _checked(node: ast.expr, text: str, depth: int) -> ast.expr:
             except OverflowError:
                 number = math.inf
             if math.isinf(number):
-                raise _refusal(text, "must have finite numbers only")
+                raise _refusal(text, "must contain only finite numbers")
             return ast.Constant(number)
         case ast.Name(name) if name == "x" or name in CONSTANTS:
             return node
@@ -101,9 +103,9 @@ def _checked(node: ast.expr, text: str, depth: int) -> ast.expr:
 
 
 def _closure(node: ast.expr) -> Callable[[Any, Ops], Any] | float:
-    """A function of (x, ops), or a number where `x` doesn't occur.
+    """A function of (x, ops), or a number if `x` doesn't occur.
 
-    What is constant is computed here, in plain Python: every host starts from the same bits.
+    Constant parts are computed here, in plain Python: every host starts from the same bits.
     """
     match node:
         case ast.Name("x"):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from clr_core import python_ops
-from clr_torch import ops
+from clr_torch.evaluate import evaluate as evaluate_tensor
 
 
 def _call(fn: Callable[[Any], Any], x: float) -> float:
@@ -28,7 +28,7 @@ def evaluate(curve: Callable[[Any, Any], Any], step: torch.Tensor) -> torch.Tens
     """`curve(step, ops)`, float32, of `step`'s shape, on its device; below 0 a step counts as 0."""
     number = _read(step)
     if number is None:
-        return ops.evaluate(curve, step)
+        return evaluate_tensor(curve, step)
     value = curve(float(max(number, 0)), _OPS)
     try:
         return torch.scalar_tensor(value, dtype=torch.float32, device="cpu")

@@ -1,4 +1,4 @@
-"""Moments as plain arrays: what is refused, and that a file gives back what was written."""
+"""Moments as plain arrays: refusals, files, and the checks that adapters share."""
 
 import os
 import pickle
@@ -84,7 +84,7 @@ def test_a_pickle_is_not_executed(np, moments, tmp_path, monkeypatch):
     (tmp_path / "pickle.npz").write_bytes(pickle.dumps(Hostile()))
     np.savez(tmp_path / "object.npz", kind=np.array(Hostile(), dtype=object), count=1)
     for name in ("pickle.npz", "object.npz"):
-        with pytest.raises(ValueError, match="must be moments as an"):
+        with pytest.raises(ValueError, match="must hold moments as an"):
             type(moments).read(tmp_path / name)
     assert not (tmp_path / "executed").exists()
 
@@ -95,7 +95,7 @@ def test_a_file_cut_short_is_refused(moments, tmp_path):
     whole = path.read_bytes()
     for length in range(0, len(whole), 31):
         path.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match="must be moments as an"):
+        with pytest.raises(ValueError, match="must hold moments as an"):
             type(moments).read(path)
 
 

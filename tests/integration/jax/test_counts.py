@@ -105,7 +105,7 @@ def test_a_schedule_without_momentum():
     with pytest.raises(ValueError, match="base_momentum") as caught:
         cyclic_momentum(schedule)
     assert str(caught.value) == (
-        "`schedule` must have a `base_momentum` and a `max_momentum`. "
+        "`schedule` must have a momentum (in CyclicSchedule: `base_momentum`, `max_momentum`). "
         "Received: schedule=CyclicSchedule(base_lr=0.1, max_lr=0.5)"
     )
 

@@ -351,12 +351,13 @@ def test_rmsprop_with_a_momentum_is_refused(factory, schedule, static):
         cyclic_optimizer(factory, schedule, **static)
     message = str(error.value)
     assert message.startswith(
-        "`factory` must not be optax.rmsprop with a momentum: it accumulates updates that the rate "
-        "has scaled already, so that old rates go on. Received: factory=<function rmsprop at "
+        "`factory` must not be optax.rmsprop with a momentum: it accumulates updates that are "
+        "already scaled by the rate, so that old rates stay in effect. "
+        "Received: factory=<function rmsprop at "
     )
     assert message.endswith(
-        "Chain optax.scale_by_rms, optax.trace and optax.scale_by_learning_rate in a function of "
-        "your own, as in the docstring of `cyclic_optimizer`."
+        "Write a function that chains optax.scale_by_rms, optax.trace and "
+        "optax.scale_by_learning_rate, as in the docstring of `cyclic_optimizer`."
     )
 
 
@@ -378,7 +379,7 @@ def test_rmsprop_with_a_momentum_is_refused(factory, schedule, static):
             SCHEDULE,
             {},
             TypeError,
-            "`factory` must be a function that makes an optimizer of a `learning_rate`, such as "
+            "`factory` must be a function that makes an optimizer from a `learning_rate`, such as "
             "optax.sgd. Received: factory=0.1",
         ),
         (
@@ -433,7 +434,7 @@ def test_what_makes_no_optimizer_is_refused(factory):
     with pytest.raises(TypeError) as error:
         cyclic_optimizer(factory, WITHOUT)
     assert str(error.value).startswith(
-        "`factory` must be a function that makes an optimizer of a `learning_rate`, such as "
+        "`factory` must be a function that makes an optimizer from a `learning_rate`, such as "
         "optax.sgd. Received: factory="
     )
 
@@ -452,8 +453,7 @@ def test_no_momentum_to_schedule(factory):
         f"Received: factory=<function {name_of(factory)} at "
     )
     assert message.endswith(
-        "Wrap it in a function that has, or leave `base_momentum` and `max_momentum` out of the "
-        "schedule."
+        "Wrap it in a function that takes one of these, or leave the momentum out of the schedule."
     )
 
 
@@ -481,7 +481,7 @@ def test_optax_is_imported_on_first_use(run):
         """
 import sys
 import clr_jax
-from clr_jax import ops
+from clr_jax import evaluate, ops, schedule
 print("optax" in sys.modules)
 from clr_jax import set_step
 print("optax" in sys.modules, clr_jax.set_step is set_step)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from clr_core import CyclicSchedule
-from clr_jax import cyclic_lr, ops
+from clr_jax import cyclic_lr
+from clr_jax.evaluate import evaluate
 
 SMALLEST_NORMAL = float(np.finfo(np.float32).smallest_normal)
 SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
@@ -60,7 +61,7 @@ def test_the_rounding(value, same_bits):
     with np.errstate(over="ignore"):
         expected = np.float32(value)
     count = jnp.int32(0)
-    same_bits(ops.evaluate(lambda step, ops: step * 0.0 + value, count), expected)
+    same_bits(evaluate(lambda step, ops: step * 0.0 + value, count), expected)
 
 
 @pytest.mark.parametrize("how", [lambda f: f, jax.jit, jax.vmap], ids=["eager", "jit", "vmap"])
@@ -76,5 +77,5 @@ def test_the_rounding_of_many(how, same_bits):
     def curve(step, ops):
         return jnp.asarray(numbers)[step.astype(int)]
 
-    given = how(lambda step: ops.evaluate(curve, step))(jnp.arange(len(numbers)))
+    given = how(lambda step: evaluate(curve, step))(jnp.arange(len(numbers)))
     same_bits(given, numbers.astype(np.float32))

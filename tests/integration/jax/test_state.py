@@ -517,6 +517,6 @@ def test_a_state_that_no_schedule_reads(state, name):
     assert str(error.value) == (
         "`opt_state` must have a count that a schedule reads, as the state of a "
         f"`cyclic_optimizer` has. Received: a {name} without one. "
-        "A state that was restored as plain dicts must first get the structure of "
+        "If it was restored as plain dicts, first restore it into the structure of "
         "`optimizer.init(params)`."
     )

@@ -175,7 +175,12 @@ class Derived(keras.optimizers.Adam):
 
 
 REFUSED = {
-    "no moments": (3, lambda: built(keras_sgd()), TypeError, "`moments` must be clr_core.moments."),
+    "no moments": (
+        3,
+        lambda: built(keras_sgd()),
+        TypeError,
+        "must be a clr_core.Moments.",
+    ),
     "RMSprop": (
         sgd(),
         lambda: built(optimizer("RMSprop")),
@@ -195,19 +200,19 @@ REFUSED = {
         sgd(),
         lambda: built(keras_sgd(momentum=0.0)),
         ValueError,
-        "must have a momentum: without, SGD remembers nothing. Received: momentum=0.0",
+        "must have a momentum, since plain SGD keeps no state. Received: momentum=0.0",
     ),
     "torch's for Keras's": (
         sgd(),
         lambda: built(keras_sgd()),
         ValueError,
-        "of the kind 'sgd-keras' for this SGD. Received: kind='sgd'. Keras's velocity has the rate",
+        "of the kind 'sgd-keras' for this SGD. Received: kind='sgd'. Keras's own velocity contains",
     ),
     "Keras's for torch's": (
         sgd(kind="sgd-keras"),
         lambda: built(optimizer("SGD-torch")),
         ValueError,
-        "of the kind 'sgd' for this SGD. Received: kind='sgd-keras'. Keras's velocity has the rate",
+        "of the kind 'sgd' for this SGD. Received: kind='sgd-keras'. Keras's own velocity contains",
     ),
     "SGD's for Adam": (
         sgd(),
@@ -225,14 +230,14 @@ REFUSED = {
         adam(arrays=[np.ones((2, 1))]),
         lambda: built(ADAM()),
         ValueError,
-        r"the shape \(2,\) in array 0. Received: \(2, 1\) in 'first'. `moments.rearranged` turns",
+        r"the shape \(2,\) in array 0. Received: \(2, 1\) in 'first'. `moments.rearranged`",
     ),
     "another count": (
         adam(count=3),
         lambda: built(ADAM(CyclicLR(ALONE))),
         ValueError,
-        "of the optimizer's `iterations`, by which Keras corrects Adam's bias. Received: count=3 "
-        "and 0. Make the optimizer with clr_keras.from_record",
+        "equal to the optimizer's `iterations`, by which Keras corrects Adam's bias. Received: "
+        "count=3 and 0. Make the optimizer with clr_keras.from_record from a record",
     ),
 }
 
@@ -268,5 +273,5 @@ def test_the_velocity_of_sgd_has_no_bias_to_correct():
 def test_each_of_several_optimizers_by_itself():
     by_group = keras.optimizers.OptimizerMap(keras_sgd())
     by_group["head/.*"] = ADAM()
-    with pytest.raises(TypeError, match=r"MultiOptimizer. Take each of its `optimizers` by itself"):
+    with pytest.raises(TypeError, match=r"MultiOptimizer. Pass each of its `optimizers` by itself"):
         to_moments(keras.optimizers.MultiOptimizer(by_group))

@@ -1,4 +1,4 @@
-"""The one problem that every optimizer is given: digits, a network, its first weights, 300 batches.
+"""The problem that every optimizer gets: digits, a network, its first weights, 300 batches.
 
 All of it is float32 and seeded, so that a framework adds nothing of its own but arithmetic.
 """
@@ -18,7 +18,7 @@ SEED = 2017
 
 @dataclass(frozen=True)
 class Problem:
-    """What a training needs: `images[k]` and `labels[k]` are the batch of step k.
+    """The data for a training: `images[k]` and `labels[k]` are the batch of step k.
 
     The network's weights are a kernel of shape (inputs, outputs) and a bias for each of two layers.
     """
@@ -41,7 +41,7 @@ class Problem:
 
     @classmethod
     def load(cls, path: Path) -> Problem:
-        """What `save` wrote."""
+        """Read what `save` wrote."""
         with np.load(path) as stored:
             return cls(**{field.name: stored[field.name] for field in fields(cls)})
 

@@ -8,10 +8,9 @@ import sys
 
 import pytest
 
-from clr_core import CyclicSchedule
-from clr_core.verification import verify
-from clr_core.verification._resolution import Resolution
-from clr_core.verification.log import read_rates
+from clr_core import CyclicSchedule, read_rates, verify
+from clr_core.verification import picture
+from clr_core.verification.log import Resolution
 
 SCHEDULE = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=20)
 STEPS = list(range(0, 100, 5))
@@ -77,7 +76,7 @@ def test_reads(tmp_path, name, text):
     rates = read_rates(write(tmp_path, text, name))
     assert rates.steps == STEPS
     assert rates.lrs == [row["learning_rate"] for row in DOCUMENT]
-    assert verify(SCHEDULE, *rates).followed
+    assert verify(SCHEDULE, *rates).status == "followed"
 
 
 def test_the_digits_of_the_file_count(tmp_path):
@@ -179,6 +178,7 @@ with SummaryWriter(sys.argv[1]) as writer:
 """
 
 
+@pytest.mark.frameworks
 @pytest.mark.parametrize(("times", "fault"), [(1, None), (3, "speed")])
 def test_event_files_of_torch(needs, tmp_path, times, fault):
     needs("torch")
@@ -188,7 +188,10 @@ def test_event_files_of_torch(needs, tmp_path, times, fault):
     assert rates.steps == list(range(1, 101))
     assert str(rates.resolution) == "float32"
     verdict = verify(SCHEDULE, *rates)
-    assert (verdict.fault, verdict.details.get("k")) == (fault, 3 if fault else None)
+    if fault is None:
+        assert verdict.status == "followed"
+    else:
+        assert (verdict.fault.name, verdict.fault.k) == (fault, 3)
     # Nothing else that is installed was imported for it.
     assert "tensorflow" not in sys.modules
 
@@ -203,11 +206,12 @@ with tf.summary.create_file_writer(sys.argv[1]).as_default():
 """
 
 
+@pytest.mark.frameworks
 def test_event_files_of_tensorflow(needs, tmp_path):
     needs("tensorflow")
     needs("tensorboard")
     run(TENSORFLOW_WRITER, tmp_path)
-    assert verify(SCHEDULE, *read_rates(tmp_path)).followed
+    assert verify(SCHEDULE, *read_rates(tmp_path)).status == "followed"
     (file,) = tmp_path.iterdir()
     whole = file.read_bytes()
     # Of a run that was killed as it wrote; and one whose disk went bad.
@@ -250,6 +254,7 @@ L.Trainer(
 """
 
 
+@pytest.mark.frameworks
 @pytest.mark.parametrize("interval", ["step", "epoch"])
 def test_the_csv_of_lightning(needs, tmp_path, interval):
     # By default Lightning steps a scheduler once per epoch: here once in four updates.
@@ -259,11 +264,11 @@ def test_the_csv_of_lightning(needs, tmp_path, interval):
     if interval == "step":
         with pytest.raises(ValueError, match="'lr-SGD'"):
             read_rates(path, lr="lr")
-        assert verify(SCHEDULE, *read_rates(path)).followed
+        assert verify(SCHEDULE, *read_rates(path)).status == "followed"
     else:
         verdict = verify(SCHEDULE, *read_rates(path))
-        assert (verdict.fault, verdict.details["k"]) == ("speed", 4), verdict
-        assert verdict.details["direction"] == "slow"
+        assert (verdict.fault.name, verdict.fault.k) == ("speed", 4), verdict
+        assert verdict.fault.direction == "slow"
 
 
 @pytest.mark.parametrize(
@@ -284,10 +289,33 @@ def test_the_digits_of_a_number(text, digits, decimals, half):
     assert resolution.half_unit(float(text)) == pytest.approx(half, rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    "text", ["1e-" + "9" * 400, "1e-" + "9" * 5000, "0e400", "0." + "0" * 500 + "1"]
+)
+def test_numbers_that_are_0_as_floats(text):
+    resolution = Resolution.of_texts([text])
+    assert 0.0 <= resolution.half_unit(float(text)) < 1.0
+    verdict = verify(SCHEDULE, [0, 1, 2], [0.0] * 3, resolution)
+    assert verdict.fault.rate == 0.0
+
+
+def test_numbers_have_no_digits():
+    # Only a text shows how its number was rounded.
+    assert str(Resolution.of_rates([0.001, 0.25])) == "float64"
+    assert str(Resolution.of_rates([0.5, 0.25, float("nan")])) == "float32"
+    assert Resolution.of_rates([0.5]).half_unit(0.5) == 2.0**-25
+    assert Resolution.of_rates([0.1]).half_unit(0.1) == pytest.approx(2.0**-56)
+
+
+@pytest.mark.parametrize(
+    ("texts", "padded"), [(["0.1", "100", "1e-3"], False), (["0.1", "0.10"], True)]
+)
+def test_zeros_at_the_end_show_that_a_log_was_rounded(texts, padded):
+    assert Resolution.of_texts(texts).padded == padded
+
+
 def test_a_picture(needs, tmp_path):
     needs("matplotlib")
-    from clr_core.verification._draw import picture
-
     for count in (20, 20_000):
         steps = range(count)
         lrs = [SCHEDULE.lr(2 * step) for step in steps]

@@ -1,4 +1,4 @@
-"""The scheduler computes many steps ahead: what it sets is `schedule.lr(step)` to the bit."""
+"""The scheduler computes many steps ahead, and sets exactly `schedule.lr(step)`."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from clr_core import CyclicSchedule
 from clr_torch import CyclicLR
 
 MOMENTA = {"base_momentum": 0.8, "max_momentum": 0.95}
-BLOCK = 2048  # Steps computed at a time for one group; a step beyond shows the border.
+BLOCK = 2048  # Steps computed at a time for one group.
 SCHEDULES = [
     CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=700.3, **MOMENTA),
     CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=90, mode="triangular2"),
@@ -69,7 +69,7 @@ def test_a_callable_is_asked_when_its_step_has_come():
     advance(scheduler, 1)
     assert max(asked) == 1
     assert scheduler.get_last_lr() == [0.75]
-    factor = 0.5  # What a user's function reads may change while a run goes on.
+    factor = 0.5  # Values that a user's function reads may change during a run.
     advance(scheduler, 2)
     assert scheduler.get_last_lr() == [0.5]
 

@@ -1,10 +1,10 @@
-"""What every framework's optimizer is told: the same numbers, whatever its own defaults are."""
+"""The arguments of all optimizers: the same numbers in every framework, not its defaults."""
 
 from __future__ import annotations
 
 from clr_core import CyclicSchedule
 
-BETA_1 = 0.9  # Where no momentum is cycled.
+BETA_1 = 0.9  # If no momentum is cycled.
 BETA_2 = 0.999
 BETA_2_LION = 0.99
 DECAY_RMSPROP = 0.9

@@ -1,4 +1,4 @@
-"""Coming from torch's own `CyclicLR`: its state dict is taken, and then ours goes on."""
+"""Coming from torch's own `CyclicLR`: ours loads its state dict and continues."""
 
 import copy
 import io
@@ -94,7 +94,7 @@ OTHERS = [
     ({"cycle_momentum": False}, {}, "base_momentum=None in place of 0.8"),
     ({}, {"cycle_momentum": False}, "max_momentum=0.9 in place of None"),
     ({"base_lr": [0.1, 0.2]}, {}, "Received for group 1: base_lr=0.2 in place of 0.1"),
-    # Torch doesn't save a function, but this value is one that it gives no mode of its own.
+    # Torch doesn't save a function, but no mode of its own has this `scale_mode`.
     (
         {"scale_fn": lambda x: 0.9**x, "scale_mode": "iterations"},
         {},
@@ -116,7 +116,7 @@ def test_of_other_parameters_is_refused(theirs, ours, differing, unchanged):
 
 
 class Decay:
-    """A decay as torch saves it: by its attributes."""
+    """A decay whose attributes torch saves."""
 
     def __init__(self):
         self.factor = 0.5
@@ -132,7 +132,7 @@ def test_of_a_callable_object_is_refused_where_there_is_none():
 
 
 def test_with_a_scale_fn_the_rest_is_compared():
-    # Torch's state doesn't tell which function it was; that is the user's to know.
+    # Torch's state doesn't say which function it was; the user must know.
     decay = {"scale_fn": lambda x: 0.5**x, "scale_mode": "iterations"}
     state = run(Torchs(make(), 0.1, 0.5, 2, **decay), 5).state_dict()
     ours = CyclicLR(make(), 0.1, 0.5, 2, scale_fn="0.5 ** x", scale_mode="iterations")
@@ -151,10 +151,10 @@ def test_what_torch_ignored_is_not_compared():
 
 
 def test_of_another_number_of_groups_is_refused():
-    # Torch's own class takes it, and fails in the next step.
+    # Torch's own class loads it, and fails in the next step.
     weight = torch.nn.Parameter(torch.zeros(3))
     state = Torchs(torch.optim.SGD([weight], momentum=0.9), 0.1, 0.5, 2).state_dict()
-    with pytest.raises(ValueError, match=r"of 2 parameter groups\. Received: 1 in 'base_lrs'$"):
+    with pytest.raises(ValueError, match=r"for 2 parameter groups\. Received: 1 in 'base_lrs'$"):
         CyclicLR(make(), 0.1, 0.5, 2).load_state_dict(state)
 
 
@@ -167,7 +167,7 @@ def test_with_a_key_less_is_refused(missing):
 
 
 def test_that_was_written_by_another_version_of_torch_is_taken():
-    # What torch has added and left out over the years is nothing that a rate depends on.
+    # No rate depends on the keys that torch has added and dropped over the years.
     state = run(Torchs(make(), 0.1, 0.5, 2), 5).state_dict()
     state = {key: each for key, each in state.items() if key not in ("_is_initial", "use_beta1")}
     state |= {"verbose": False, "_get_lr_called_within_step": False}

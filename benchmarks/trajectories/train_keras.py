@@ -1,4 +1,4 @@
-"""Each optimizer in Keras, by `model.fit`, with those of `clr_keras` where momentum is cycled."""
+"""Each optimizer in Keras, by `model.fit`, with those of `clr_keras` if momentum is cycled."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def train(problem: Problem, optimizer: keras.Optimizer, *, built_by_fit: bool) -
         # On TensorFlow, XLA takes longer to compile 300 small steps than to run them.
         jit_compile=keras.backend.backend() == "jax",
     )
-    # Where `fit` makes an optimizer's variables, TensorFlow traces the step twice, which only takes
+    # If `fit` makes an optimizer's variables, TensorFlow traces the step twice, which only takes
     # longer. But schedule-free AdamW then starts elsewhere.
     if not built_by_fit:
         optimizer.build(model.trainable_variables)
@@ -154,7 +154,7 @@ def train(problem: Problem, optimizer: keras.Optimizer, *, built_by_fit: bool) -
 
 
 def train_all(problem: Problem) -> Results:
-    """The weights at the end of every run; on JAX of those alone from which nothing was removed."""
+    """The weights at the end of every run; on JAX without those that have something removed."""
     for name, make in optimizers().items():
         if keras.backend.backend() == "tensorflow" or "," not in name:
             yield name, train(problem, make(), built_by_fit=name == "Schedule-free AdamW")

@@ -139,7 +139,7 @@ def test_the_places_on_disk_are_those_of_the_live_state(run, write, tmp_path):
     if len(expected) == 1:
         assert read_record(path, SCHEDULE).step == expected[0]
         return
-    with pytest.raises(ValueError, match="must have one step, or `count`") as caught:
+    with pytest.raises(ValueError, match="must be at one step, or `count`") as caught:
         read_record(path, SCHEDULE)
     listed = dict(re.findall(r"'(opt_state[\w.]+)': (\d+)", str(caught.value)))
     assert sorted(map(int, listed.values())) == expected
@@ -162,7 +162,7 @@ def test_a_train_state_of_flax(write, tmp_path):
 
 def test_counts_that_differ_are_asked_back():
     state = (trained(OPTIMIZERS["a rate"](), 3), trained(OPTIMIZERS["a rate"](), 4))
-    with pytest.raises(ValueError, match="must have one step") as caught:
+    with pytest.raises(ValueError, match="must be at one step") as caught:
         to_record(SCHEDULE, state)
     assert "Received: '[0][1].count': 3, '[1][1].count': 4" in str(caught.value)
     assert to_record(SCHEDULE, state, count="[1][1].count").step == 4
@@ -215,7 +215,7 @@ def test_a_callable_is_named():
 def test_a_stacked_or_traced_state_is_refused():
     state = cyclic_optimizer(optax.sgd, SCHEDULE).init(WEIGHTS)
     stacked = jax.tree.map(lambda each: jnp.stack([each] * 8), state)
-    with pytest.raises(ValueError, match=r"single whole number at '.count'.*int32 of shape \(8,\)"):
+    with pytest.raises(ValueError, match=r"single integer at '.count'.*int32 of shape \(8,\)"):
         to_record(SCHEDULE, stacked)
     assert to_record(SCHEDULE, jax.tree.map(lambda each: each[0], stacked)).step == 0
     with pytest.raises(TypeError, match="must not be traced: call this outside of jit"):
@@ -235,7 +235,7 @@ def test_what_optax_cannot_go_on_with():
         from_record(Record(SCHEDULE, 2**31), optax.adam, WEIGHTS)
     with pytest.raises(ValueError, match=r"one schedule.*Received: 2\..*optax.partition.*set_step"):
         from_record(Record((SCHEDULE, OTHER)), optax.adam, WEIGHTS)
-    with pytest.raises(TypeError, match=r"must be a clr_core.record.Record. Received: record=3"):
+    with pytest.raises(TypeError, match=r"must be a clr_core.Record. Received: record=3"):
         from_record(3, optax.adam, WEIGHTS)
 
 
@@ -314,7 +314,7 @@ def test_a_huge_file_takes_no_memory(tmp_path):
         [sys.executable, "-P", "-c", code, path], capture_output=True, text=True, check=True
     )
     message, kilobytes = done.stdout.splitlines()
-    assert message.endswith("it isn't a whole file of msgpack with a pytree of flax")
+    assert message.endswith("it isn't a complete msgpack file with a pytree of flax")
     assert int(kilobytes) < 2**16
 
 
@@ -341,7 +341,7 @@ def test_other_folders(stored, tmp_path):
     (tmp_path / "empty").mkdir()
     check_refused(tmp_path / "empty")
     step = to_a_manager(tmp_path / "manager", {"opt_state": trained(OPTIMIZERS["chain"](), 2)})
-    with pytest.raises(ValueError, match=rf"Of a CheckpointManager, pass a step: {step}"):
+    with pytest.raises(ValueError, match=rf"Pass a step of a CheckpointManager: {step}"):
         read_record(step.parent, SCHEDULE)
     unfinished = tmp_path / "300.orbax-checkpoint-tmp-1"
     shutil.copytree(stored[to_orbax], unfinished)
@@ -360,7 +360,7 @@ def test_what_is_not_there(tmp_path):
         read_record(3, SCHEDULE)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(ValueError, match="neither a folder nor a regular file"):
+    with pytest.raises(ValueError, match="it isn't a regular file"):
         read_record(pipe, SCHEDULE)
 
 

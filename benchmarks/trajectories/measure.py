@@ -1,6 +1,6 @@
 """Trains with every optimizer in every framework, and writes the tables of same-trajectory.md.
 
-    python docs/trajectories/measure.py [--page FILE.md]
+    python benchmarks/trajectories/measure.py [--page FILE.md]
 
 A process for each framework, since TensorFlow and torch crash in one.
 """
@@ -20,7 +20,7 @@ from comparison import JAX, TENSORFLOW, Ends, tables
 from problem import digits
 
 HERE = Path(__file__).resolve().parent
-PAGE = HERE.parent / "same-trajectory.md"
+PAGE = HERE.parents[1] / "docs" / "same-trajectory.md"
 SCRIPTS = {
     TENSORFLOW: ("train_keras.py", {"KERAS_BACKEND": "tensorflow"}),
     JAX: ("train_keras.py", {"KERAS_BACKEND": "jax"}),

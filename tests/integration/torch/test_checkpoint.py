@@ -1,4 +1,4 @@
-"""What lies on disk becomes a record: nothing in a file runs, and it is as it was afterwards."""
+"""Files become records: nothing in a file runs, and the file stays as it was."""
 
 import io
 import os
@@ -32,14 +32,14 @@ def begun(kind="ours", steps=5, **arguments):
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_state_dict_alone(tmp_path, kind, zipped):
-    # What transformers writes into `scheduler.pt`.
+    # The content of `scheduler.pt` of transformers.
     scheduler, path = begun(kind), tmp_path / "scheduler.pt"
     torch.save(scheduler.state_dict(), path, _use_new_zipfile_serialization=zipped)
     assert read_record(path) == read_record(str(path)) == to_record(scheduler)
 
 
 def test_in_another_protocol_of_pickle(tmp_path):
-    # Torch reads it with a warning, which is none of the reader's business.
+    # Torch reads it with a warning, which is of no use to the user.
     scheduler, path = begun(), tmp_path / "scheduler.pt"
     torch.save(scheduler.state_dict(), path, pickle_protocol=3)
     with pytest.warns(UserWarning, match="Detected pickle protocol 3"):
@@ -104,7 +104,7 @@ def test_the_default_of_transformers_is_named(tmp_path):
         read_record(path)
 
 
-# Lightning warns of much that is its own: of devices, of few workers, of its own deprecations.
+# Lightning warns about devices, few workers and its own deprecations.
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_checkpoint_of_lightning(tmp_path, kind):
@@ -140,9 +140,6 @@ def test_a_checkpoint_of_lightning(tmp_path, kind):
     assert read_record(path).step == 5  # 20 samples in batches of 4.
 
 
-# ── what is no such file ──
-
-
 class Runs:
     """A pickle that makes a folder when it is loaded."""
 
@@ -171,7 +168,7 @@ def itself():
 
 
 def many_times():
-    # Ten in each, eight deep: a hundred million, if they were not the same ten.
+    # Ten in each, eight deep: a hundred million if they were not the same ten.
     value = []
     for _ in range(8):
         value = [value] * 10
@@ -182,7 +179,7 @@ def deep():
     value = None
     for _ in range(20_000):
         value = [value]
-    # Python's own pickler gives up at that depth: opened, and appended from the inside out.
+    # Python's own pickler gives up at that depth: open the lists, then append from the inside out.
     return b"\x80\x02" + b"]" * 20_000 + b"a" * 19_999 + b"."
 
 
@@ -205,6 +202,12 @@ BROKEN = {
     "huge names": lambda: saved(begun("torch").state_dict() | {"mode": "x\n" * 10**6}),
     "huge keys": lambda: saved({"x" * 10**6: {"_step_count": 1, "y" * 10**6: 1}}),
     "a huge number": lambda: saved(begun("torch").state_dict() | {"last_epoch": 10**5000}),
+    "a schedule in many places": lambda: saved(
+        begun().state_dict() | {"schedules": [{"kind": "cyclic", "base_lr": many_times()}]}
+    ),
+    "a schedule with itself in it": lambda: saved(
+        begun().state_dict() | {"schedules": [{"kind": "cyclic", "base_lr": itself()}]}
+    ),
     "a broken schedule": lambda: saved(begun().state_dict() | {"schedules": [{"kind": "x\ny"}]}),
     "a tensor for a rate": lambda: saved(
         begun("torch").state_dict() | {"base_lrs": [torch.eye(9)]}
@@ -248,11 +251,11 @@ def test_nothing_in_it_runs(tmp_path, save, kind):
     assert not made.exists()
     assert path.read_bytes() == content
     pickle.loads(pickle.dumps(kind(str(made))))
-    assert made.exists()  # It would have.
+    assert made.exists()  # Otherwise it would have run.
 
 
 def test_nothing_in_a_pickle_of_today_runs(tmp_path):
-    # Torch reads none of its opcodes, so that nobody gets to know what it would have run.
+    # Torch reads none of its opcodes, so the message can't say what would have run.
     path, made = tmp_path / "file.pkl", tmp_path / "made"
     path.write_bytes(pickle.dumps(Runs(str(made))))
     with pytest.raises(
@@ -304,7 +307,7 @@ def test_a_byte_that_was_changed(tmp_path):
             record = read_record(path)
         except (TypeError, ValueError) as error:
             assert "\n" not in str(error)  # noqa: PT017
-        else:  # Padding between the members of the archive is no part of them.
+        else:  # Padding between the members of the archive may change.
             assert record == expected, index
         whole[index] ^= 0xFF
 
@@ -313,7 +316,7 @@ def test_a_byte_that_was_changed(tmp_path):
 def test_a_gigabyte(tmp_path, head):
     path = tmp_path / "file.pt"
     path.write_bytes(head)
-    os.truncate(path, 2**30)  # It takes no place on disk.
+    os.truncate(path, 2**30)  # A sparse file takes no space on disk.
     with pytest.raises(
         ValueError, match=r"it isn't a whole file of plain data from `torch\.save` with "
     ):

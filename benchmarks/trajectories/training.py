@@ -1,4 +1,4 @@
-"""The way of a framework's results from its process to the one that compares."""
+"""Passes a framework's results from its process to the one that compares."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Results = Iterator[tuple[str, Sequence[np.ndarray]]]
 
 
 def run_as_script(train_all: Callable[[Problem], Results]) -> None:
-    """Trains each optimizer on the problem that was stored, and stores its weights at the end."""
+    """Trains each optimizer on the stored problem, and stores its final weights."""
     parser = argparse.ArgumentParser()
     parser.add_argument("problem", type=Path)
     parser.add_argument("results", type=Path)

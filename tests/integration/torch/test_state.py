@@ -120,7 +120,7 @@ def test_loading_puts_rate_and_momentum_back(step):
 
 
 def test_loading_keeps_a_rate_that_somebody_else_has_set():
-    # As another scheduler does, in SequentialLR; the optimizer's own state has it then.
+    # Another scheduler does so in SequentialLR; then the optimizer's own state has the rate.
     source = run()
     source.optimizer.param_groups[0]["lr"] = 7.0
     scheduler = run(steps=1)
@@ -158,7 +158,7 @@ def test_another_schedule_is_refused(changes, differing, unchanged):
     scheduler = run([OTHER, CyclicSchedule(**parameters | changes)])
     message = refused(scheduler, run([OTHER, SCHEDULE]).state_dict(), ValueError, unchanged)
     assert message.startswith(
-        "`state_dict` must be that of a scheduler with the same parameters. Received for group 1: "
+        "`state_dict` must come from a scheduler with the same parameters. Received for group 1: "
     )
     assert differing in message
     assert message.endswith(". Make the scheduler with these parameters, then load.")
@@ -166,7 +166,7 @@ def test_another_schedule_is_refused(changes, differing, unchanged):
 
 def test_another_number_of_groups_is_refused(unchanged):
     message = refused(run(), run([SCHEDULE]).state_dict(), ValueError, unchanged)
-    assert message == "`state_dict` must be of 2 parameter groups. Received: 1 in 'schedules'"
+    assert message == "`state_dict` must be for 2 parameter groups. Received: 1 in 'schedules'"
 
 
 def without(name):
@@ -197,28 +197,28 @@ JUNK = {
     "no list of schedules": (
         run().state_dict() | {"schedules": 3},
         ValueError,
-        "`state_dict` must have a list in 'schedules'. Received: 3",
+        "`state_dict` must have a list in 'schedules'. Received: schedules=3",
     ),
     "no schedules in the list": (
         run().state_dict() | {"schedules": [3, "4"]},
         ValueError,
-        "`state_dict` must have mappings in 'schedules'. Received: [3, '4']",
+        "`state_dict` must have mappings in 'schedules'. Received: schedules=[3, '4']",
     ),
     "a schedule of another version": (
         run().state_dict() | {"schedules": [SCHEDULE.to_dict() | {"more": 1}, OTHER.to_dict()]},
         ValueError,
-        "`state_dict` must be that of a scheduler with the same parameters. "
+        "`state_dict` must come from a scheduler with the same parameters. "
         "Received for group 0: more=1 in place of None.",
     ),
     "a fraction of a step": (
         run().state_dict() | {"last_epoch": 2.5},
         ValueError,
-        "`state_dict` must have an integer from -1 in 'last_epoch'. Received: 2.5",
+        "`state_dict` must have an integer in 'last_epoch', at least -1. Received: last_epoch=2.5",
     ),
     "a step before the first": (
         run().state_dict() | {"last_epoch": -2},
         ValueError,
-        "`state_dict` must have an integer from -1 in 'last_epoch'. Received: -2",
+        "`state_dict` must have an integer in 'last_epoch', at least -1. Received: last_epoch=-2",
     ),
     "a step too far": (
         run().state_dict() | {"last_epoch": 2**53 + 1},
@@ -228,17 +228,18 @@ JUNK = {
     "True for a count": (
         run().state_dict() | {"_step_count": True},
         ValueError,
-        "`state_dict` must have an integer from 0 in '_step_count'. Received: True",
+        "`state_dict` must have an integer in '_step_count', at least 0. "
+        "Received: _step_count=True",
     ),
     "no list of rates": (
         run().state_dict() | {"_last_lr": 0.1},
         ValueError,
-        "`state_dict` must have a list in '_last_lr'. Received: 0.1",
+        "`state_dict` must have a list in '_last_lr'. Received: _last_lr=0.1",
     ),
     "a rate too few": (
         run().state_dict() | {"_last_lr": [0.1]},
         ValueError,
-        "`state_dict` must be of 2 parameter groups. Received: 1 in '_last_lr'",
+        "`state_dict` must be for 2 parameter groups. Received: 1 in '_last_lr'",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Optimizers by the definition of another framework, made of optax's parts."""
+"""Optimizers as other frameworks define them, made of optax's parts."""
 
 from __future__ import annotations
 

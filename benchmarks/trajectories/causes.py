@@ -22,26 +22,27 @@ class Cause:
     runs: tuple[str, str]
 
 
-_VELOCITY = "Keras's velocity keeps the rates of old, torch's and optax's don't"
+_VELOCITY = "Keras's velocity contains past rates, torch's and optax's don't"
 _TORCHS_VELOCITY = "`clr_keras.SGD(…, torch_velocity=True)`"
-_CORRECTED = "Keras adds epsilon before it corrects the bias of the root, torch and optax after it"
+_CORRECTED = "Keras adds epsilon before the bias correction of the root, torch and optax after it"
 _NO_EPSILON = "`epsilon=1e-30` in both"
 _MAXIMUM = (
-    "AMSGrad keeps the largest second moment; optax corrects its bias before that, torch and "
-    "Keras after it"
+    "AMSGrad keeps the largest second moment; optax corrects its bias before taking the maximum,"
+    " torch and Keras after it"
 )
 _GROWTH = (
-    "torch and Keras make the momentum grow at first, and correct the bias by the product of all "
-    "momenta so far; optax does neither, and takes a power of the momentum of now"
+    "torch and Keras increase the momentum at first, and correct the bias by the product of all "
+    "momenta so far; optax does neither, and uses a power of the current momentum"
 )
-_ROOT = "torch adds epsilon to the root, Keras and (by default) optax under it"
-_RATE = "torch multiplies the velocity by the rate of now, Keras and optax keep the rates of old"
+_ROOT = "torch adds epsilon outside the root, Keras and (by default) optax inside it"
+_RATE = "torch multiplies the velocity by the current rate, Keras and optax keep past rates in it"
 _WEIGHTED = (
-    "optax weights the average by the square of the highest rate so far, Keras all steps alike"
+    "optax weights the average by the square of the highest rate so far, Keras weights all steps"
+    " equally"
 )
 _STARTED = (
-    "Keras on TensorFlow takes the new momentum for the old one, and `fit` starts it at 0 and not "
-    "at the weights"
+    "Keras on TensorFlow uses the new momentum in place of the old one, and `fit` starts it at 0"
+    " instead of at the weights"
 )
 _COPIED = "Keras's optimizer built before `fit`, and the old momentum copied"
 
@@ -60,7 +61,7 @@ CAUSES = [
         "AMSGrad",
         TORCH_OPTAX,
         _MAXIMUM,
-        "the correction after it, and `epsilon=1e-30` in both",
+        "the correction after the maximum, and `epsilon=1e-30` in both",
         ("AMSGrad, no epsilon", "AMSGrad, corrected after the maximum, no epsilon"),
     ),
     Cause("AMSGrad", TORCH_KERAS, _CORRECTED, _NO_EPSILON, ("AMSGrad, no epsilon",) * 2),
@@ -68,7 +69,7 @@ CAUSES = [
         "AMSGrad",
         OPTAX_KERAS,
         f"{_MAXIMUM}; {_CORRECTED}",
-        "the correction after both in optax",
+        "the correction after the maximum and the epsilon, in optax",
         ("AMSGrad, corrected after the maximum", "AMSGrad"),
     ),
     Cause(
@@ -95,16 +96,16 @@ CAUSES = [
     Cause(
         "RAdam",
         TORCH_OPTAX,
-        "torch adds epsilon before it corrects the bias of the root, optax after it; and optax "
+        "torch adds epsilon before the bias correction of the root, optax after it; and optax "
         "takes the small difference of two large numbers in float32, torch in float64",
-        f"{_NO_EPSILON}, and all of it in float64",
+        f"{_NO_EPSILON}, and everything in float64",
         ("RAdam, no epsilon, float64",) * 2,
     ),
     *(
         Cause(
             "Adamax",
             pair,
-            "torch and optax add epsilon to each gradient, Keras to the largest",
+            "torch and optax add epsilon to each gradient, Keras to the largest one",
             _NO_EPSILON,
             ("Adamax, no epsilon",) * 2,
         )
@@ -129,7 +130,7 @@ CAUSES = [
         "RMSprop with momentum",
         TORCH_KERAS,
         f"{_RATE}; {_ROOT}",
-        f"the rates of old kept in torch too, and {_NO_EPSILON}",
+        f"past rates kept in torch too, and {_NO_EPSILON}",
         (
             "RMSprop with momentum, rate in velocity, no epsilon",
             "RMSprop with momentum, no epsilon",
@@ -138,22 +139,22 @@ CAUSES = [
     Cause(
         "Rprop",
         TORCH_OPTAX,
-        "optax makes each update one step late "
+        "optax makes each update one step too late "
         "([reported](https://github.com/google-deepmind/optax/pull/1725))",
-        "the update of now, which optax has in its state",
+        "the current update, which optax has in its state",
         ("Rprop", "Rprop, at once"),
     ),
     Cause(
         "Muon",
         TORCH_OPTAX,
-        "all that is said of the two pairs below",
+        "both causes below",
         "float32 in torch, `nesterov=False` and `epsilon=1e-30` in both",
         ("Muon, float32, no epsilon, not Nesterov", "Muon, no epsilon, not Nesterov"),
     ),
     Cause(
         "Muon",
         TORCH_KERAS,
-        "torch makes its matrices orthogonal in bfloat16, and the AdamW of the biases has an "
+        "torch orthogonalizes its matrices in bfloat16, and the AdamW for the biases has an "
         "epsilon",
         f"float32 in torch, {_NO_EPSILON}",
         ("Muon, float32, no epsilon", "Muon, no epsilon"),
@@ -161,8 +162,8 @@ CAUSES = [
     Cause(
         "Muon",
         OPTAX_KERAS,
-        "optax corrects the bias of a Nesterov momentum, and its AdamW of the biases is Nesterov's "
-        "too",
+        "optax corrects the bias of a Nesterov momentum, and its AdamW for the biases uses "
+        "Nesterov momentum too",
         "`nesterov=False` and `epsilon=1e-30` in both",
         ("Muon, no epsilon, not Nesterov",) * 2,
     ),

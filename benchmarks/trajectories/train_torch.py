@@ -53,7 +53,7 @@ class RMSpropRateInVelocity(optim.RMSprop):
 
 
 class MuonFloat32(optim.Muon):
-    """Muon that makes its matrices orthogonal in float32, where torch's own takes bfloat16."""
+    """Muon that orthogonalizes in float32, unlike torch's, which uses bfloat16."""
 
     def step(self, closure: Any = None) -> Any:
         """A step in which `bfloat16()` is a plain copy."""

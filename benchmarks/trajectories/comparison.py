@@ -12,7 +12,7 @@ Ends = Mapping[str, Mapping[str, np.ndarray]]
 
 BOUND = 1e-5
 TENSORFLOW, JAX = "Keras on TensorFlow", "Keras on JAX"
-# A pair with Keras in it has Keras's two backends in it, and differs as the worse of them does.
+# A pair with Keras has both of its backends, and differs by the worse of them.
 HOSTS = {
     TORCH_OPTAX: [("torch", "optax")],
     TORCH_KERAS: [("torch", TENSORFLOW), ("torch", JAX)],
@@ -22,21 +22,21 @@ HOSTS = {
 
 
 def difference(ends: Ends, pair: str, runs: tuple[str, str]) -> float | None:
-    """The largest difference of any weight; None where not both have such a run."""
+    """The largest difference of any weight; None unless both have such a run."""
     first, second = runs
     differences = [
         np.abs(ends[one][first].astype(np.float64) - ends[other][second]).max()
         for one, other in HOSTS[pair]
         if first in ends[one] and second in ends[other]
     ]
-    return float(np.max(differences)) if differences else None  # NaN where any is NaN.
+    return float(np.max(differences)) if differences else None  # NaN if any is NaN.
 
 
 def tables(ends: Ends) -> dict[str, list[str]]:
     """The lines of the page's two tables, by the table's name.
 
     Raises:
-        ValueError: A pair differs and has no cause, or has one and doesn't differ.
+        ValueError: A pair differs without a cause, or has a cause and doesn't differ.
     """
     names = dict.fromkeys(name for runs in ends.values() for name in runs if "," not in name)
     found = {(name, pair): difference(ends, pair, (name, name)) for name in names for pair in HOSTS}
