@@ -1,25 +1,28 @@
-# Every target sets up what it needs: `make demo` and `make test` run on a machine that has Python
-# 3.11 or newer, make and git. Everything stays inside this folder.
+# `make demo` and `make test` set up what they need. They run on a machine that has Python 3.11 or
+# newer, make and git, and write to nothing outside this folder.
+#
+# .venv-core    pytest and hatchling: tests the core alone, and builds the wheel for all
+# .venv-tools   ruff, mypy, NumPy and the like: no framework
+# .venv         torch, TensorFlow, Keras, JAX, optax
 
 PYTHON ?= python3
 PACKAGES := clr_core clr_torch clr_keras clr_jax clr_cli
 SOURCES := pyproject.toml README.md $(shell find $(PACKAGES) -type f -not -name '*.pyc')
 PIP_FLAGS := -qq --disable-pip-version-check --constraint requirements/constraints.txt
 WHEEL = build/wheel/cyclical_lr-*.whl
-# -P keeps this folder off the path, so that the tests see the installed wheel and not the source.
-PY := .venv/bin/python -P
 BENCHMARKS = $(shell grep -l __main__ benchmarks/*.py)
-PYTEST := $(PY) -m pytest -q
-OLDEST_PYTEST := .venv-oldest/bin/python -P -m pytest -q
+# -P keeps this folder off the path, so that the tests see the installed wheel and not the source.
+PYTEST := .venv/bin/python -P -m pytest -q
 CORE_PYTEST := .venv-core/bin/python -P -m pytest -q
+TOOLS_PYTEST := .venv-tools/bin/python -P -m pytest -q
+OLDEST_PYTEST := .venv-oldest/bin/python -P -m pytest -q
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .PHONY: help
-help:  ## print this help
+help:  ## print this help; times are for two cores, once everything is set up
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-# ── setting up ──────────────────────────────────────────────────────────────────────────────────
-# One rule per environment: everything else depends on its stamp.
+# Each environment has a stamp for its requirements and one for the wheel in it.
 
 .venv/requirements.stamp: pyproject.toml requirements/dev.txt requirements/finders.txt requirements/constraints.txt
 	@echo "Setting up .venv: torch, TensorFlow, Keras, JAX, optax (about 3.5 GB, some minutes) …"
@@ -31,64 +34,80 @@ help:  ## print this help
 	.venv/bin/pip install $(PIP_FLAGS) --no-deps -r requirements/finders.txt
 	@touch $@
 
-.venv/wheel.stamp: .venv/requirements.stamp $(SOURCES)
-	@rm -rf build/wheel
-	.venv/bin/pip wheel -qq --no-deps --no-build-isolation --wheel-dir build/wheel .
-	.venv/bin/pip install -qq --no-deps --force-reinstall $(WHEEL)
+.venv-core/requirements.stamp .venv-tools/requirements.stamp: .venv-%/requirements.stamp: requirements/%.txt requirements/constraints.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/pip install $(PIP_FLAGS) -r requirements/$*.txt
 	@touch $@
 
-.venv-core/wheel.stamp: .venv/wheel.stamp requirements/core.txt
-	@test -d .venv-core || $(PYTHON) -m venv .venv-core
-	.venv-core/bin/pip install $(PIP_FLAGS) -r requirements/core.txt
-	.venv-core/bin/pip install -qq --no-deps --force-reinstall $(WHEEL)
+build/wheel.stamp: .venv-core/requirements.stamp $(SOURCES)
+	@rm -rf build/wheel
+	.venv-core/bin/pip wheel -qq --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@touch $@
+
+.venv/wheel.stamp .venv-core/wheel.stamp .venv-tools/wheel.stamp: %/wheel.stamp: %/requirements.stamp build/wheel.stamp
+	$*/bin/pip install -qq --no-deps --force-reinstall $(WHEEL)
 	@touch $@
 
 .PHONY: setup
-setup: .venv/wheel.stamp .venv-core/wheel.stamp  ## set up both environments and install the wheel
-
-# ── the main job ────────────────────────────────────────────────────────────────────────────────
+setup: .venv/wheel.stamp .venv-core/wheel.stamp .venv-tools/wheel.stamp  ## set up all environments (4 GB, 5 minutes)
 
 .PHONY: demo
 demo: .venv/wheel.stamp  ## train on real digits in three frameworks and compare every rate
 	.venv/bin/python examples/digits/demo.py --out demo-output
 
-# ── tests: a process per framework, because some crash in one process ───────────────────────────
+# A process per framework, because some crash in one process.
 
 .PHONY: test
-test: test-core test-torch test-jax test-keras test-directions test-cli test-meta  ## run everything but what is named slow
+test: test-core test-torch test-jax test-keras test-directions test-cli test-meta  ## run all tests but the slow ones (18 min with --jobs=2)
 
-.PHONY: test-core
-test-core: .venv-core/wheel.stamp .venv/wheel.stamp  ## the core: alone, and with NumPy
+.PHONY: test-quick
+test-quick: test-core-alone .venv/wheel.stamp  ## a first answer: the core, and the golden curves in torch, JAX and Keras (2 min)
+	$(PYTEST) tests/conformance -k golden_curves --row rows.torch
+	$(PYTEST) tests/conformance -k golden_curves --row rows.jax
+	KERAS_BACKEND=jax $(PYTEST) tests/conformance -k golden_curves --row rows.keras
+	KERAS_BACKEND=torch $(PYTEST) tests/conformance -k golden_curves --row rows.keras
+
+.PHONY: test-core test-core-alone test-core-numpy
+test-core: test-core-alone test-core-numpy  ## the core, alone and with NumPy; needs no framework (1 min with --jobs=2)
+test-core-alone: .venv-core/wheel.stamp
 	$(CORE_PYTEST) tests/core tests/conformance --row rows.core
-	$(PYTEST) tests/core tests/conformance --row rows.core --with-numpy
+	$(CORE_PYTEST) --doctest-modules --doctest-ignore-import-errors --pyargs clr_core
+test-core-numpy: .venv-tools/wheel.stamp
+	$(TOOLS_PYTEST) tests/core tests/conformance --row rows.core --with-numpy
+	$(TOOLS_PYTEST) --doctest-modules --pyargs clr_core
 
 .PHONY: test-torch
 test-torch: .venv/wheel.stamp  ## the torch adapter
 	$(PYTEST) tests/conformance tests/integration/torch --row rows.torch
+	$(PYTEST) --doctest-modules --pyargs clr_torch
 
 .PHONY: test-jax
 test-jax: .venv/wheel.stamp  ## the JAX adapter
 	$(PYTEST) tests/conformance tests/integration/jax --row rows.jax
+	$(PYTEST) --doctest-modules --pyargs clr_jax
 
 .PHONY: test-keras test-keras-tensorflow test-keras-jax test-keras-torch
 test-keras: test-keras-tensorflow test-keras-jax test-keras-torch  ## the Keras adapter, on three backends
 test-keras-tensorflow test-keras-jax test-keras-torch: test-keras-%: .venv/wheel.stamp
 	KERAS_BACKEND=$* $(PYTEST) tests/conformance tests/integration/keras --row rows.keras
+	KERAS_BACKEND=$* $(PYTEST) --doctest-modules --pyargs clr_keras $(if $(filter torch,$*),,--ignore-glob='*/_torch_backend')
 
 .PHONY: test-directions
 test-directions: .venv/wheel.stamp  ## a run handed from one framework to another, in all six directions
 	$(PYTEST) tests/directions
+	$(PYTEST) tests/core -m frameworks --with-numpy
 
 .PHONY: test-cli
 test-cli: .venv/wheel.stamp  ## the command `clr`
 	$(PYTEST) tests/cli --row rows.core
+	$(PYTEST) --doctest-modules --pyargs clr_cli --ignore-glob='*/__main__.py'
 
 .PHONY: test-meta
-test-meta: .venv/wheel.stamp  ## the rules of the house: imports, packaging, documentation
+test-meta: .venv/wheel.stamp  ## imports, packaging, documents, benchmarks
 	$(PYTEST) tests/meta
 
 .PHONY: test-full
-test-full: test  ## also what is slow: a million points in each host
+test-full: test  ## also what is slow: a million points in each framework
 	$(PYTEST) tests/conformance -m slow --row rows.core
 	$(PYTEST) tests/conformance -m slow --row rows.torch
 	$(PYTEST) tests/conformance -m slow --row rows.jax
@@ -97,7 +116,7 @@ test-full: test  ## also what is slow: a million points in each host
 	KERAS_BACKEND=torch $(PYTEST) tests/conformance -m slow --row rows.keras
 
 .PHONY: test-oldest
-test-oldest: .venv/wheel.stamp  ## the curves on the oldest frameworks that the requirements admit
+test-oldest: build/wheel.stamp  ## the curves on the oldest frameworks that the requirements admit
 	$(PYTHON) -m venv --clear .venv-oldest
 	.venv-oldest/bin/pip install -qq --disable-pip-version-check -r requirements/oldest.txt
 	.venv-oldest/bin/pip install -qq --no-deps $(WHEEL)
@@ -105,30 +124,35 @@ test-oldest: .venv/wheel.stamp  ## the curves on the oldest frameworks that the 
 	$(OLDEST_PYTEST) tests/conformance --row rows.jax
 	KERAS_BACKEND=jax $(OLDEST_PYTEST) tests/conformance --row rows.keras
 
+N ?= 200
+SEED ?= 1
 .PHONY: mutants
-mutants: .venv/wheel.stamp  ## plant errors one at a time and see that the suite catches each
-	.venv/bin/python tests/mutants.py
-
-# ── the look of it ──────────────────────────────────────────────────────────────────────────────
+mutants: .venv-tools/wheel.stamp  ## plant N=200 errors in the core, drawn by SEED=1: do the tests notice? (30 min)
+	.venv-tools/bin/pip install $(PIP_FLAGS) -r requirements/mutants.txt
+	.venv-tools/bin/python tests/mutants.py --number $(N) --seed $(SEED)
 
 .PHONY: lint
-lint: .venv/wheel.stamp  ## formatting, lint and strict types
-	.venv/bin/ruff format --check .
-	.venv/bin/ruff check .
-	.venv/bin/mypy
+lint: .venv-tools/requirements.stamp  ## format, lint and strict types of the core; needs no framework (10 s)
+	.venv-tools/bin/ruff format --check .
+	.venv-tools/bin/ruff check .
+	.venv-tools/bin/mypy clr_core tests/oracle.py
+
+.PHONY: types
+types: .venv/requirements.stamp .venv-tools/requirements.stamp  ## strict types of everything (20 s)
+	.venv-tools/bin/mypy --python-executable .venv/bin/python
 
 .PHONY: format
-format: .venv/requirements.stamp  ## format, and mend what can be mended
-	.venv/bin/ruff format .
-	.venv/bin/ruff check --fix .
+format: .venv-tools/requirements.stamp  ## format and apply automatic fixes
+	.venv-tools/bin/ruff format .
+	.venv-tools/bin/ruff check --fix .
 
 .PHONY: trajectories
-trajectories: .venv/wheel.stamp  ## measure every optimizer everywhere: the tables of docs/same-trajectory.md
-	.venv/bin/python docs/trajectories/measure.py
+trajectories: .venv/wheel.stamp  ## train with every optimizer everywhere: the tables of docs/same-trajectory.md
+	.venv/bin/python benchmarks/trajectories/measure.py
 
 .PHONY: golden
-golden: .venv/wheel.stamp  ## write the golden curves anew from the oracle (a breaking change)
-	.venv/bin/python tests/write_golden_curves.py
+golden: .venv-core/wheel.stamp  ## write the golden curves from the oracle (a changed one is a breaking change)
+	.venv-core/bin/python tests/write_golden_curves.py
 
 .PHONY: benchmarks
 benchmarks: .venv/wheel.stamp  ## measure, and write the tables in benchmarks/
@@ -136,4 +160,4 @@ benchmarks: .venv/wheel.stamp  ## measure, and write the tables in benchmarks/
 
 .PHONY: clean
 clean:  ## remove the environments and everything made
-	rm -rf .venv .venv-core .venv-oldest build demo-output .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-core .venv-tools .venv-oldest build demo-output .mypy_cache .ruff_cache .hypothesis

@@ -25,7 +25,8 @@ import measuring
 import oracle
 from clr_core import CyclicSchedule
 from clr_core.verification import Verdict, verify
-from clr_core.verification._resolution import Resolution
+from clr_core.verification.faults import Fault
+from clr_core.verification.log import Resolution
 
 NONE = "no fault"
 ROUNDINGS: dict[str, Callable[[float], str]] = {
@@ -58,8 +59,9 @@ class Run:
         rates = [float(text) for text in self.texts]
         return verify(self.schedule, self.steps, rates, Resolution.of_texts(self.texts))
 
-    def names_the_numbers(self, details: dict) -> bool:
-        """Whether the planted numbers are those of the verdict, or among those that fit the log."""
+    def names_the_numbers(self, fault: Fault) -> bool:
+        """True if the planted numbers are those of the fault, or among those that fit the log."""
+        details = fault.to_dict()
         for name, value in self.right.items():
             low, high = details.get(f"{name}_between", [details.get(name)] * 2)
             near = abs(value) * 1e-3  # A factor is known no better than the digits are.
@@ -271,17 +273,29 @@ COLUMNS = (
 )
 
 
-def is_wrong(run: Run, verdict: Verdict) -> bool:
-    """Whether the verdict names a fault that wasn't planted, or sees none where one was.
+def column(verdict: Verdict) -> str:
+    """The column of the table that a verdict belongs to."""
+    if verdict.fault is not None:
+        return verdict.fault.name
+    if verdict.candidates:
+        return "undecided"
+    return "followed" if verdict.status == "followed" else "unknown"
 
-    That several faults fit, or that none was found to fit, is no wrong verdict.
+
+def is_wrong(run: Run, verdict: Verdict) -> bool:
+    """True if the verdict names a fault that wasn't planted, or sees none though one was.
+
+    If several faults fit, or none was found to fit, the verdict isn't wrong.
     """
-    return (verdict.fault or NONE) not in (run.fault, "undecided", "unknown")
+    right = "followed" if run.fault == NONE else run.fault
+    return column(verdict) not in (right, "undecided", "unknown")
 
 
 def is_named(run: Run, verdict: Verdict) -> bool:
-    """Whether the verdict has the planted fault, with its numbers."""
-    return (verdict.fault or NONE) == run.fault and run.names_the_numbers(verdict.details)
+    """True if the verdict has the planted fault, with its numbers."""
+    if verdict.fault is None:
+        return column(verdict) == ("followed" if run.fault == NONE else run.fault)
+    return verdict.fault.name == run.fault and run.names_the_numbers(verdict.fault)
 
 
 def main(count: int, seed: int) -> None:
@@ -292,10 +306,10 @@ def main(count: int, seed: int) -> None:
         verdict = run.verdict()
         slowest = max(slowest, time.perf_counter() - start)
         row = NONE if run.fault == NONE else run.planted
-        table[row][verdict.fault or "followed"] += 1
+        table[row][column(verdict)] += 1
         hidden += row != run.planted
-        unnamed += verdict.fault == "unknown" != run.fault
-        if run.right and verdict.fault == run.fault:
+        unnamed += column(verdict) == "unknown" != run.fault
+        if run.right and column(verdict) == run.fault:
             numbered += 1
             right_numbers += is_named(run, verdict)
         if is_wrong(run, verdict):

@@ -1,4 +1,4 @@
-"""`clr compare`: where two schedules differ, and by how much."""
+"""`clr compare`: whether two schedules differ, at which steps, and by how much."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 from clr_cli.output import as_json, table
 from clr_cli.parser import MOST_STEPS, count
-from clr_cli.record_arguments import FILE, STDIN, groups_of, read_record
-from clr_core import CyclicSchedule
+from clr_cli.record_arguments import FILE, STDIN, groups_of, read_record, usual_steps
+from clr_core import Schedule
 from clr_core.conformance import float32
 from clr_core.record import Record
-
-CYCLES = 3
+from clr_core.schedules.samples import CYCLES
 
 
 def configure(parser: ArgumentParser) -> None:
-    """Adds the arguments of `clr compare`."""
+    """Add the arguments of `clr compare`."""
     parser.description = (
-        "Says which parameters of two schedules or records differ, at which step their rates do\n"
-        "so first, and where the most. Ends with 0 where the records are equal, with 1 where not."
+        "Compare two schedules or records: the parameters that differ, the first step at which\n"
+        "their rates differ, and the largest difference. The exit code is 0 if the records are\n"
+        "equal, and 1 if they differ."
     )
     parser.epilog = """\
 examples:
@@ -28,19 +28,19 @@ examples:
   clr compare run.json other.yaml --steps 12000 --json
 """
     parser.add_argument("a", metavar="A", help=FILE)
-    parser.add_argument("b", metavar="B", help="the same")
+    parser.add_argument("b", metavar="B", help="likewise")
     parser.add_argument(
         "--steps",
         type=count(),
         metavar="N",
-        help=f"compare the rates of steps 0 to N-1; default: {CYCLES} cycles of the longer one, "
-        f"and at most {MOST_STEPS} steps",
+        help=f"compare the rates at steps 0 to N-1; default: {CYCLES} cycles of the longer one, "
+        f"at most {MOST_STEPS} steps",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: Namespace) -> int:
-    """Prints the differences; 1 where there are some."""
+    """Print the differences; the exit code is 1 if there are any."""
     if options.a == options.b == STDIN:
         raise ValueError("A and B can't both be read from standard input")
     a, b = read_record(options.a), read_record(options.b)
@@ -53,7 +53,7 @@ def run(options: Namespace) -> int:
 
 
 def differences(a: Record, b: Record, steps: int | None) -> dict[str, Any]:
-    """What is different in two records, as plain data."""
+    """The differences between two records, as plain data."""
     left, right = groups_of(a), groups_of(b)
     groups = [_group(*pair, steps) for pair in zip(left, right, strict=False)]
     record = {}
@@ -65,36 +65,37 @@ def differences(a: Record, b: Record, steps: int | None) -> dict[str, Any]:
     return {"equal": same, "record": record, "groups": groups}
 
 
-def _group(a: CyclicSchedule, b: CyclicSchedule, steps: int | None) -> dict[str, Any]:
+def _group(a: Schedule, b: Schedule, steps: int | None) -> dict[str, Any]:
+    # Two kinds have some parameters in common, and others of which one has none.
     left, right = a.to_dict(), b.to_dict()
-    names = [name for name in left if left[name] != right[name]]
-    longer = max(a.cycle_size, b.cycle_size)
+    parameters = {name: [left.get(name), right.get(name)] for name in left | right}
+    parameters = {name: pair for name, pair in parameters.items() if pair[0] != pair[1]}
     if steps is None:
-        steps = int(min(max(CYCLES * longer, 1.0), float(MOST_STEPS)))
+        steps = usual_steps([a, b])
     lr = momentum = None
-    if names:  # Equal schedules have equal curves.
+    if parameters:  # Equal schedules have equal curves.
         lr = _curves(_rates(a, steps), _rates(b, steps))
         if a.momentum(0) is not None and b.momentum(0) is not None:
             momentum = _curves(_momenta(a, steps), _momenta(b, steps))
     return {
-        "parameters": {name: [left[name], right[name]] for name in names},
+        "parameters": parameters,
         "steps": steps,
         "lr": lr,
         "momentum": momentum,
     }
 
 
-def _rates(schedule: CyclicSchedule, steps: int) -> list[float]:
+def _rates(schedule: Schedule, steps: int) -> list[float]:
     return [schedule.lr(step) for step in range(steps)]
 
 
-def _momenta(schedule: CyclicSchedule, steps: int) -> list[Any]:
+def _momenta(schedule: Schedule, steps: int) -> list[Any]:
     return [schedule.momentum(step) for step in range(steps)]
 
 
 def _curves(a: list[float], b: list[float]) -> dict[str, Any] | None:
-    """The first difference of two curves and the largest; None where there is none."""
-    # NaN differs from itself, though it is the same value of a `scale_fn`.
+    """The first and the largest difference between two curves; None if they are equal."""
+    # NaN isn't equal to itself, though it is the same rate.
     steps = [i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y and (x == x or y == y)]
     if not steps:
         return None
@@ -117,7 +118,7 @@ def _curves(a: list[float], b: list[float]) -> dict[str, Any] | None:
 
 
 def float32_ulps(a: float, b: float) -> int | None:
-    """How many float32 numbers lie between two rates; None where one isn't a number.
+    """The distance between two rates in float32 numbers; None if one isn't a number.
 
     >>> float32_ulps(0.5, 0.50000006)
     1
@@ -128,7 +129,7 @@ def float32_ulps(a: float, b: float) -> int | None:
 
 
 def _ordinal(number: float) -> int:
-    """The float32 numbers counted from 0.0, so that neighbours differ by 1."""
+    """The index of a float32 number, counted from 0.0: neighbours differ by 1."""
     (bits,) = struct.unpack("<i", struct.pack("<f", number))
     return int(bits) if bits >= 0 else -(int(bits) + 2**31)
 
@@ -144,18 +145,21 @@ def _lines(found: dict[str, Any]) -> list[str]:
             continue
         if named:
             lines.append(f"{named}the schedules differ")
-        rows = [[name, repr(a), repr(b)] for name, (a, b) in group["parameters"].items()]
+        rows = [[name, _text(a), _text(b)] for name, (a, b) in group["parameters"].items()]
         lines += table(["parameter", "A", "B"], rows)
         for what in ("lr", "momentum"):
             lines += _curve_lines(what, group)
     return lines
 
 
+def _text(value: object) -> str | None:
+    return None if value is None else repr(value)
+
+
 def _curve_lines(what: str, group: dict[str, Any]) -> list[str]:
     curve, steps = group[what], group["steps"]
     if curve is None:
-        both = what == "lr" or "base_momentum" in group["parameters"]
-        return [f"{what}: the same at steps 0 to {steps - 1}"] if both else []
+        return [f"lr: the same at steps 0 to {steps - 1}"] if what == "lr" else []
     first, largest = curve["first"], curve["largest"]
     return [
         f"{what}: differs at {curve['different']} of {steps} steps",

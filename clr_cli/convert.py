@@ -1,4 +1,4 @@
-"""`clr convert`: a checkpoint of a framework to a record, and a record to a checkpoint."""
+"""`clr convert`: from a framework's checkpoint to a record, and from a record to a checkpoint."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ WRITTEN = {"record": RECORD_FILES, "torch": TORCH_FILES, "torch-cyclic": TORCH_F
 
 
 def configure(parser: ArgumentParser) -> None:
-    """Adds the arguments of `clr convert`."""
+    """Add the arguments of `clr convert`."""
     parser.description = """\
-Reads where a run is, out of a checkpoint or a record, and writes it as a record (JSON) or as the
-state of a torch scheduler. What SOURCE is follows from its name:
+Read a schedule and its step from a checkpoint or a record, and write them as a record (JSON) or as
+the state of a torch scheduler. The name of SOURCE says what it is:
 
   .json .yaml .yml .toml   a record; - for JSON from standard input
-  .pt .pth .bin .ckpt      torch: the state of clr_torch's CyclicLR or of torch's own, anywhere
+  .pt .pth .bin .ckpt      torch: the state of clr_torch's or torch's CyclicLR, at any depth
   .keras                   Keras: a model that was saved with clr_keras
-  .weights.h5              Keras: the count alone; give the schedule by --schedule or by flags
-  a folder, .msgpack       JAX: an orbax or flax checkpoint, the count alone, likewise
+  .weights.h5              Keras: only the count; give the schedule by --schedule or by flags
+  a folder, .msgpack       JAX: an orbax or flax checkpoint; only the count, likewise
 
-Nothing in a checkpoint is ever executed. Keras and optax keep no more than a count with the
-optimizer: `clr export` prints the code that sets it."""
+Nothing in a checkpoint is ever executed. Keras and optax keep only a count with the optimizer:
+`clr export` prints the code that sets it."""
     parser.epilog = """\
 examples:
   clr convert checkpoint.pt --out run.json
@@ -57,42 +57,42 @@ examples:
 """
     parser.add_argument("source", metavar="SOURCE", nargs="?", help="a checkpoint or a record")
     parser.add_argument(
-        "--from", dest="kind", choices=READERS, help="what SOURCE is, whatever its name"
+        "--from", dest="kind", choices=READERS, help="what SOURCE is, regardless of its name"
     )
     parser.add_argument(
         "--to",
         choices=WRITTEN,
         default="record",
-        help="torch: a state dict for clr_torch's CyclicLR; torch-cyclic: one for torch's own "
-        "class; default: record",
+        help="torch: a state dict for clr_torch's CyclicLR; torch-cyclic: one for torch's "
+        "CyclicLR; default: record",
     )
     parser.add_argument(
         "--out", metavar="FILE", help="write a file; needed for torch; default: standard output"
     )
     parser.add_argument(
-        "--key", metavar="KEY", help="which scheduler or count, where SOURCE has several"
+        "--key", metavar="KEY", help="which scheduler or count, if SOURCE has several"
     )
     parser.add_argument(
         "--groups",
         type=count(1, 10_000),
         metavar="N",
-        help="how many parameter groups the torch optimizer has; default: as many as the record",
+        help="parameter groups of the torch optimizer; default: as many as in the record",
     )
     parser.add_argument(
-        "--schedule", metavar="FILE", help="a record with the schedule of a SOURCE without one"
+        "--schedule", metavar="FILE", help="a record with the schedule, for a SOURCE without one"
     )
     parser.add_argument(
-        "--json", action="store_true", help="print JSON: the record, and where it was written"
+        "--json", action="store_true", help="print JSON: the record, and the name of the file"
     )
     add_flags(
         parser,
-        "a schedule in place of SOURCE, or for one without; or --scale-fn alone, for a checkpoint "
-        "whose decay is a Python function",
+        "a schedule in place of SOURCE, or for a SOURCE without one; or --scale-fn alone, for a "
+        "checkpoint whose decay is a Python function",
     )
 
 
 def run(options: Namespace) -> int:
-    """Reads the source, and prints or writes what it says."""
+    """Read the source, and print or write the record."""
     name = _target(options)
     kind = options.kind or _kind(options.source)
     if kind != "record" and options.source in (None, STDIN):
@@ -111,7 +111,7 @@ def run(options: Namespace) -> int:
 
 
 def _with_flags(message: str) -> str:
-    """What an adapter says of its arguments, in the words of this command."""
+    """An adapter's message, with the options of this command in place of arguments."""
     for argument, flag_of_it in FLAGS.items():
         message = message.replace(argument, flag_of_it)
     return message
@@ -136,7 +136,7 @@ def _target(options: Namespace) -> str | None:
 
 
 def _kind(source: str | None) -> str:
-    """What a source is, by its name."""
+    """The kind of a source, by its name."""
     if source is None or source == STDIN:
         return "record"
     if os.path.isdir(source):
@@ -144,7 +144,7 @@ def _kind(source: str | None) -> str:
     kind = KINDS.get(suffix(source))
     if kind is None:
         raise ValueError(
-            f"SOURCE must end in {', '.join(KINDS)}, or be a folder; else say --from. "
+            f"SOURCE must end in {', '.join(KINDS)}, or be a folder; otherwise give --from. "
             f"Received: {source!r}"
         )
     return kind
@@ -153,7 +153,7 @@ def _kind(source: str | None) -> str:
 def _of_record(options: Namespace) -> Record:
     _refuse_key(options, "a record")
     if options.schedule is not None:
-        raise ValueError("--schedule must be left out where SOURCE is a record")
+        raise ValueError("--schedule must be left out if SOURCE is a record")
     return one_record(options.source, flags(options), options.step)
 
 
@@ -167,12 +167,12 @@ def _of_torch(options: Namespace) -> Record:
 
 
 def _of_keras(options: Namespace) -> Record:
-    _refuse_key(options, "of Keras")
+    _refuse_key(options, "from Keras")
     scale_fn = _scale_fn_alone(options)
     schedule = None if scale_fn is not None else _schedule_given(options)
     if schedule is None and suffix(options.source) == ".h5":
         raise _no_schedule("A file of weights")
-    # TensorFlow would fill the standard error with what it thinks of the machine.
+    # TensorFlow would fill standard error with remarks about the machine.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import clr_keras
 
@@ -190,11 +190,11 @@ def _of_jax(options: Namespace) -> Record:
 
 def _refuse_key(options: Namespace, kind: str) -> None:
     if options.key is not None:
-        raise ValueError(f"--key must be left out where SOURCE is {kind}")
+        raise ValueError(f"--key must be left out if SOURCE is {kind}")
 
 
 def _scale_fn_alone(options: Namespace) -> str | None:
-    """The expression for a decay that a checkpoint has as a Python callable."""
+    """The expression to use for a decay that is a Python callable in the checkpoint."""
     given = flags(options)
     if list(given) != ["scale_fn"] or options.schedule is not None:
         return None
@@ -203,7 +203,7 @@ def _scale_fn_alone(options: Namespace) -> str | None:
 
 
 def _schedule_given(options: Namespace) -> Any:
-    """The schedule, or those of the groups, beside a source that has none."""
+    """The schedule or schedules given for a source that has none."""
     _refuse_step(options)
     given = flags(options)
     if options.schedule is None:
@@ -223,8 +223,8 @@ def _refuse_step(options: Namespace) -> None:
 
 def _no_schedule(what: str) -> ValueError:
     return ValueError(
-        f"{what} has no schedule in it: give it by --schedule FILE, or by flags such as --base-lr "
-        "and --max-lr"
+        f"{what} holds no schedule: give it by --schedule FILE, or by flags such as --base-lr and "
+        "--max-lr"
     )
 
 

@@ -11,18 +11,17 @@ from typing import Any
 from clr_cli import snippets
 from clr_cli.output import as_json
 from clr_cli.parser import MOST_STEPS, count
-from clr_cli.record_arguments import add_record, groups_of, record_given
+from clr_cli.record_arguments import add_record, groups_of, record_given, usual_steps
 from clr_core.adapter import write
 from clr_core.record import Record
-
-CYCLES = 3
+from clr_core.schedules.samples import CYCLES
 
 
 def configure(parser: ArgumentParser) -> None:
-    """Adds the arguments of `clr export`."""
+    """Add the arguments of `clr export`."""
     parser.description = (
-        "Writes the curve as data, with all digits of float64, or code that follows the schedule.\n"
-        "The code runs as it is; put your own model into it."
+        "Write the curve as data, with all digits of float64, or code that follows the schedule.\n"
+        "The code runs as it is; replace its model by yours."
     )
     parser.epilog = """\
 examples:
@@ -33,7 +32,7 @@ examples:
 """
     add_record(parser)
     parser.add_argument(
-        "--to", required=True, choices=[*DATA, *snippets.WRITERS], help="what to make of it"
+        "--to", required=True, choices=[*DATA, *snippets.WRITERS], help="the form to write"
     )
     parser.add_argument(
         "--steps",
@@ -45,12 +44,12 @@ examples:
         "--out", metavar="FILE", help="write a file; needed for npy; default: standard output"
     )
     parser.add_argument(
-        "--json", action="store_true", help="print JSON: what was made, and where it was written"
+        "--json", action="store_true", help="print JSON: the text, or the name of the file"
     )
 
 
 def run(options: Namespace) -> int:
-    """Makes what was asked for, and prints or writes it."""
+    """Print or write the schedule in the form that was asked for."""
     if options.to == "npy" and options.out is None:
         raise ValueError("--out must be given with --to npy, which isn't text")
     if options.to in snippets.WRITERS and options.steps is not None:
@@ -59,7 +58,7 @@ def run(options: Namespace) -> int:
     if options.to in snippets.WRITERS:
         data = snippets.WRITERS[options.to](groups_of(record), record.step).encode()
     else:
-        data = DATA[options.to](record, options.steps or _usual_steps(record))
+        data = DATA[options.to](record, options.steps or usual_steps(groups_of(record)))
     if options.out is not None:
         write(options.out, data)
     text = None if options.to == "npy" else data.decode()
@@ -71,13 +70,8 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def _usual_steps(record: Record) -> int:
-    longest = max(schedule.cycle_size for schedule in groups_of(record))
-    return int(min(max(CYCLES * longest, 1.0), float(MOST_STEPS)))
-
-
 def _columns(record: Record, steps: int) -> list[dict[str, list[Any]]]:
-    """For each group its steps, rates and momenta."""
+    """The steps, rates and momenta of each group."""
     columns = []
     for schedule in groups_of(record):
         column: dict[str, list[Any]] = {
@@ -91,7 +85,7 @@ def _columns(record: Record, steps: int) -> list[dict[str, list[Any]]]:
 
 
 def _csv(record: Record, steps: int) -> bytes:
-    """A line for each step; of several groups for each step of each, with the group before it."""
+    """A line for each step; with several groups, for each step of each, led by its group."""
     groups = _columns(record, steps)
     names = max((list(group) for group in groups), key=len)
     text = StringIO()
@@ -106,14 +100,14 @@ def _csv(record: Record, steps: int) -> bytes:
 
 
 def _json(record: Record, steps: int) -> bytes:
-    """One document: the record, and for each group its columns."""
+    """One document: the record, and the columns of each group."""
     groups = _columns(record, steps)
     document = {"record": record.to_dict(), "groups": groups}
     return (as_json(document, indent=None) + "\n").encode()
 
 
 def _npy(record: Record, steps: int) -> bytes:
-    """An array of records with the fields step, lr and momentum; several groups: one row each."""
+    """A structured array with the fields step, lr and momentum; several groups: a row each."""
     try:
         import numpy as np
     except ImportError:
@@ -122,7 +116,7 @@ def _npy(record: Record, steps: int) -> bytes:
     names = max((list(group) for group in groups), key=len)
     types = [(name, np.int64 if name == "step" else np.float64) for name in names]
     array = np.zeros((len(groups), steps), types)
-    array["momentum" if "momentum" in names else "lr"] = np.nan  # Where a group has none.
+    array["momentum" if "momentum" in names else "lr"] = np.nan  # For groups without one.
     for row, group in zip(array, groups, strict=True):
         for name, values in group.items():
             row[name] = values

@@ -1,7 +1,7 @@
-"""The command `clr`: which command is asked for, and what every one of them does alike.
+"""The command `clr`: find the command that was asked for, run it, and report errors.
 
-Exit codes: 0, 1 where the answer is no (two schedules differ, a run didn't follow), 2 for whatever
-is wrong with what was given. 130 after Ctrl-C and 141 where nobody reads on, as of other commands.
+Exit codes: 0; 1 if the answer is no (two schedules differ, a run didn't follow); 2 after an error;
+130 after Ctrl-C and 141 if the reader of a pipe has gone, as with other commands.
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ from contextlib import suppress
 
 from clr_cli.parser import Parser
 
-TYPE_CHECKING = False  # `clr --help` is to cost next to nothing.
+TYPE_CHECKING = False  # `clr --help` must start fast.
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
 COMMANDS = {
-    "show": "the cycles of a schedule, and its values at steps or in epochs",
+    "show": "the cycles of a schedule, or its values at steps or in epochs",
     "plot": "a schedule in the terminal, or as PNG or SVG",
-    "suggest": "a schedule that fits a training, from its sizes and a range test",
-    "range-test": "what a range test has found, as text or as a picture",
+    "suggest": "a schedule that fits a training run, from its sizes and a range test",
+    "range-test": "the result of a range test, as text or as a picture",
     "compare": "where two schedules differ, and by how much",
     "export": "the curve as CSV, JSON or NPY; code for torch, Keras and optax",
     "convert": "a checkpoint to a record, and a record to a checkpoint",
-    "migrate": "finds other cyclical rates in Python files, and says what replaces them",
+    "migrate": "other cyclical learning rates in Python files, and what replaces them",
     "verify": "whether the rates that a run logged are those of its schedule",
     "schema": "the JSON Schema of a record",
 }
 MODULES = {"migrate": "clr_cli.migrate_command", "range-test": "clr_cli.range_test"}
-"""Those that aren't named after their command: `clr_cli.migrate` is what reads the files."""
+"""Modules that aren't named after their command."""
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs `clr` with these arguments; None: those of the process. Returns the exit code."""
+    """Run `clr` with these arguments, or the process's if None, and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            # Where the terminal has no such character, something else is better than an error.
+            # If the terminal lacks a character, an escape is better than an error.
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     name = " ".join(["clr", *(each for each in given[:1] if each in COMMANDS)])
     with warnings.catch_warnings():
@@ -59,14 +59,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (ImportError, MemoryError, OSError, TypeError, ValueError) as error:
             _complain(name, error)
             return 2
+        except Exception as error:
+            # Python would exit with 1, which means "no" here.
+            _complain(name, _crash(error))
+            return 2
 
 
 def _run(given: list[str]) -> int:
     parser = Parser(
         prog="clr",
         description="One cyclical learning rate for PyTorch, Keras and JAX.",
-        epilog="clr COMMAND --help says more, with examples. Exit codes: 0; 1: the answer is no; "
-        "2: an error.",
+        epilog="See clr COMMAND --help for details and examples. Exit codes: 0; 1: the answer is "
+        "no; 2: an error.",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(
@@ -75,18 +79,18 @@ def _run(given: list[str]) -> int:
     for name, line in COMMANDS.items():
         commands.add_parser(name, help=line)
     try:
-        # A command's own arguments are added once it is known, since they take its imports.
+        # A command's arguments are added once it is known, since they need its imports.
         name = parser.parse_args(given[:1]).command
         command = import_command(name)
         own = commands.choices[name]
         command.configure(own)
         return int(command.run(own.parse_intermixed_args(given[1:])))
-    except SystemExit as stop:  # What argparse does after `--help`, or an error that it printed.
+    except SystemExit as stop:  # argparse exits after `--help` and after an error.
         return int(stop.code or 0)
 
 
 def import_command(name: str) -> Any:
-    """The module of a command: it has `configure(parser)` and `run(options)`."""
+    """The module of a command, with `configure(parser)` and `run(options)`."""
     from importlib import import_module
 
     return import_module(MODULES.get(name, f"clr_cli.{name}"))
@@ -103,18 +107,26 @@ class _Version(argparse.Action):
 def _complain(name: str, error: BaseException | str) -> None:
     from clr_cli.output import error_line
 
-    with suppress(OSError, ValueError):  # Nobody listens.
+    with suppress(OSError, ValueError):  # Standard error may be closed.
         print(f"{name}: {error_line(error)}", file=sys.stderr)
 
 
+def _crash(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = "" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+    return f"An error in clr itself, please report it: {type(error).__name__}: {error} at {place}"
+
+
 def _flush() -> None:
-    """Writes out what was printed, while an error can still be told."""
+    """Flush the output while an error can still be reported."""
     if sys.stdout is None:
         return
     try:
         sys.stdout.flush()
     except OSError:
-        # Python flushes once more as it ends, and would complain in its own words.
+        # Python flushes again as it exits, and would print the error in its own words.
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise

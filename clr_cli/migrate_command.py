@@ -1,4 +1,4 @@
-"""`clr migrate`: finds other cyclical rates in Python files, and says what replaces them."""
+"""`clr migrate`: other cyclical learning rates in Python files, and what replaces them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 
 from clr_cli.migrate import FRAMEWORKS, Finding, as_json, as_text, migrate, read_source
-from clr_cli.output import error_line
+from clr_cli.output import error_line, visible
 from clr_cli.record_arguments import STDIN, read_stdin
 
 
 def configure(parser: ArgumentParser) -> None:
-    """Adds the arguments of `clr migrate`."""
+    """Add the arguments of `clr migrate`."""
     parser.description = (
-        "Finds cyclical learning rates of torch, TensorFlow Addons, bckenstler's callback and\n"
-        "others in Python files, and says what replaces them. The files are read and never run."
+        "Find the cyclical learning rates of torch, TensorFlow Addons, bckenstler's callback and\n"
+        "others in Python files, and print what replaces them. The files are read and never run."
     )
     parser.epilog = """\
 examples:
@@ -28,16 +28,19 @@ examples:
         "files",
         metavar="FILE",
         nargs="+",
-        help="Python files; a folder: all .py in it; -: standard input",
+        help="a Python file; a folder, for every .py file in it; - for standard input",
     )
     parser.add_argument(
-        "--to", choices=FRAMEWORKS, default="torch", help="what the code is for; default: torch"
+        "--to",
+        choices=FRAMEWORKS,
+        default="torch",
+        help="framework of the code; default: torch",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: Namespace) -> int:
-    """Prints what was found; 2 if one of the files can't be read, after all the others."""
+    """Print the findings; the exit code is 2 if a file couldn't be read."""
     found: list[Finding] = []
     code = 0
     for name in _sources(options.files):
@@ -46,12 +49,13 @@ def run(options: Namespace) -> int:
         except (OSError, ValueError) as error:
             print(f"clr migrate: {error_line(error)}", file=sys.stderr)
             code = 2
-    print(as_json(found) if options.json else as_text(found))
+    # A file's name and its code may hold what would control a terminal.
+    print(as_json(found) if options.json else "\n".join(map(visible, as_text(found).split("\n"))))
     return code
 
 
 def _sources(names: list[str]) -> Iterator[str]:
-    """The files that are named, and those in the folders that are."""
+    """The named files, and the Python files in the named folders."""
     for name in names:
         if name == STDIN or not os.path.isdir(name):
             yield name

@@ -1,4 +1,4 @@
-"""What comes with the extra `plot`, imported where it is asked for."""
+"""Modules that need the extra `plot`, imported on request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ PICTURES = (".png", ".svg")
 
 
 def of_extra(module: str, library: str) -> Any:
-    """The module that needs the library, or an error that says what to install."""
+    """Import a module that needs a library of the extra.
+
+    Raises:
+        ImportError: The library isn't installed; says how to install it.
+    """
     try:
         return import_module(module)
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""What a command prints: tables, JSON and errors in a line."""
+"""The forms in which commands print: tables, JSON and errors of one line."""
 
 from __future__ import annotations
 
@@ -6,24 +6,33 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-LONGEST = 2000  # Characters of an error.
+LONGEST = 2000  # Characters in an error message.
+
+
+def visible(text: str) -> str:
+    r"""The text with control characters spelled out, so that a terminal doesn't obey them.
+
+    >>> visible("models\x1b[2J.py")
+    'models\\x1b[2J.py'
+    """
+    return "".join(
+        each if each.isprintable() or each == "\t" else each.encode("unicode_escape").decode()
+        for each in text
+    )
 
 
 def one_line(text: str) -> str:
-    r"""The text without line ends, nor what would control a terminal.
+    r"""The visible text in one line.
 
     >>> one_line("broken:\n  'a\x1b[2J'")
     "broken: 'a\\x1b[2J'"
     """
-    words = " ".join(text.split())
-    shown = "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in words
-    )
+    shown = visible(" ".join(text.split()))
     return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
 
 
 def error_line(error: BaseException | str) -> str:
-    """What an error says, in one line.
+    """The message of an error in one line.
 
     >>> error_line(FileNotFoundError(2, "No such file or directory", "run.json"))
     "'run.json': No such file or directory"
@@ -35,7 +44,7 @@ def error_line(error: BaseException | str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    r"""Lines with the columns aligned at the right; floats with all their digits.
+    r"""The lines of a table, aligned at the right; floats have all their digits.
 
     >>> print("\n".join(table(["step", "lr"], [[0, 0.001], [2000, 0.006]])))
     step     lr
@@ -51,7 +60,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
 
 
 def as_json(document: object, indent: int | None = 2) -> str:
-    """The document as JSON for people and tools; a number that isn't finite is null.
+    """The document as JSON; a number that isn't finite is null.
 
     >>> print(as_json({"lr": float("inf")}))
     {
@@ -62,7 +71,7 @@ def as_json(document: object, indent: int | None = 2) -> str:
 
 
 def _cell(value: object) -> str:
-    return "-" if value is None else value if isinstance(value, str) else repr(value)
+    return "-" if value is None else visible(value) if isinstance(value, str) else repr(value)
 
 
 def _finite(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A parser of arguments whose errors take one line, and the kinds of arguments that it reads."""
+"""A parser whose errors take one line, and readers of single arguments."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 MOST_STEPS = 1_000_000
-"""How many steps a command computes at most: about a second."""
+"""The largest number of steps that a command computes: about a second."""
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's own, but for one line in place of the usage where something is wrong."""
+    """argparse's parser, with errors of one line in place of the usage."""
 
     def __init__(self, **options: object) -> None:
-        options["formatter_class"] = _Formatter
+        # An option of a command takes precedence over a schedule's parameter of the same name.
+        options.update(formatter_class=_Formatter, conflict_handler="resolve")
         super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
 
     def error(self, message: str) -> NoReturn:
-        """Says what is wrong, in one line, and ends with 2."""
+        """Print the message in one line and exit with 2."""
         from clr_cli.output import one_line
 
         self.exit(2, f"{self.prog}: {one_line(message)}. See {self.prog} --help\n")
@@ -31,19 +32,19 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     def add_argument(self, action: argparse.Action) -> None:
         super().add_argument(action)
         if action.nargs == argparse.PARSER:
-            # argparse forgets that commands are indented, and would break the line of the longest.
+            # argparse forgets the indentation of commands, and would break the longest one's line.
             self._action_max_length += self._indent_increment
 
 
 def count(least: int = 1, most: int = MOST_STEPS) -> Callable[[str], int]:
-    """Reads an integer in these bounds.
+    """A reader of integers within these bounds.
 
     >>> count()("12")
     12
     """
 
     def read(text: str) -> int:
-        # An int of 5,000 digits would be an error of its own.
+        # Python refuses an int of 5,000 digits in its own words.
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
         if number is None or not least <= number <= most:
             raise argparse.ArgumentTypeError(
@@ -55,7 +56,7 @@ def count(least: int = 1, most: int = MOST_STEPS) -> Callable[[str], int]:
 
 
 def steps(text: str) -> list[int]:
-    """Reads a list of steps.
+    """Read a list of steps.
 
     >>> steps("0,2000,4000")
     [0, 2000, 4000]
@@ -64,7 +65,7 @@ def steps(text: str) -> list[int]:
 
 
 def step_range(text: str) -> range:
-    """Reads a range of steps, as Python's own: the stop isn't part of it.
+    """Read a range of steps; as in Python, the stop isn't part of it.
 
     >>> step_range("0:4000:1000")
     range(0, 4000, 1000)

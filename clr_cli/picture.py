@@ -1,4 +1,4 @@
-"""A figure of matplotlib as the bytes of a file."""
+"""A matplotlib figure as the bytes of a file."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 
 
 def image(figure: Figure, suffix: str) -> bytes:
-    """The figure as PNG or SVG; the same figure gives the same bytes.
+    """Render a figure as PNG or SVG; equal figures give equal bytes.
 
     Args:
-        figure: What was drawn.
+        figure: The figure.
         suffix: ".png" or ".svg".
     """
     data = BytesIO()

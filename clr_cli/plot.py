@@ -15,9 +15,9 @@ from clr_core.schedules.samples import CYCLES, Samples, samples
 
 
 def configure(parser: ArgumentParser) -> None:
-    """Adds the arguments of `clr plot`."""
+    """Add the arguments of `clr plot`."""
     parser.description = (
-        "Draws the rate, and the momentum if there is one, in the terminal or as a picture.\n"
+        "Draw the rate, and the momentum if there is one, in the terminal or as a picture.\n"
         "Needs the extra: pip install 'cyclical-lr[plot]'"
     )
     parser.epilog = """\
@@ -41,12 +41,12 @@ examples:
     )
     parser.add_argument("--out", metavar="FILE", help="write a picture: .png or .svg")
     parser.add_argument(
-        "--json", action="store_true", help="print the points as JSON, and no plot in the terminal"
+        "--json", action="store_true", help="print the points as JSON instead of a plot"
     )
 
 
 def run(options: Namespace) -> int:
-    """Draws what was asked for."""
+    """Draw the schedules."""
     name = None if options.out is None else file_name(options.out, PICTURES)
     if name is None and options.steps_per_epoch is not None:
         raise ValueError("--steps-per-epoch must be given with --out: only a picture has epochs")

@@ -5,67 +5,128 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, Namespace, _ArgumentGroup
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import MISSING, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from types import UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from clr_cli.parser import count
-from clr_core import CyclicSchedule, schedule_from_dict
+from clr_cli.parser import MOST_STEPS, count
+from clr_core import Schedule, schedule_from_dict
 from clr_core.adapter import file_name, from_json, read_text, suffix
 from clr_core.record import MAX_BYTES, PARSERS, Record, schema
+from clr_core.schedules import KINDS, USUAL, kind_of
+from clr_core.schedules.samples import usual_end
 
 if TYPE_CHECKING:
     from clr_core.range_finding.result import RangeTestResult
 
 Found = TypeVar("Found")
+Parameter = Field[Any]
 STDIN = "-"
-PARAMETERS = [each for each in fields(CyclicSchedule) if each.init]
+_PREFIX = "parameter_"  # So that a parameter isn't taken for an option of the same name.
 FILE = "a record (.json, .yaml, .yml or .toml); - for JSON from standard input"
 
 
 def add_record(parser: ArgumentParser) -> None:
-    """Adds FILE, and in its place a flag for each parameter of a schedule."""
+    """Add FILE, and the flags that may stand in for it."""
     parser.add_argument("file", metavar="FILE", nargs="?", help=FILE)
     add_flags(parser, "a schedule in place of FILE")
 
 
 def add_flags(parser: ArgumentParser, title: str) -> None:
-    """Adds a flag for each parameter of a schedule, and `--step`."""
-    group = add_parameters(parser, title)
+    """Add a flag for each parameter of each kind of schedule, and `--step`."""
+    kinds = [kind for kind in KINDS if _fits_flags(kind)]
+    group = add_parameters(parser, title, kinds)
+    if len(kinds) > 1:
+        group.add_argument(
+            "--kind",
+            dest=_PREFIX + "kind",
+            choices=kinds,
+            help=f"kind of schedule; default: {USUAL}",
+        )
     group.add_argument(
         "--step", type=count(0, 2**53), metavar="STEP", help="updates done; default: 0"
     )
 
 
 def add_parameters(
-    parser: ArgumentParser, title: str, without: Collection[str] = ()
+    parser: ArgumentParser,
+    title: str,
+    kinds: Iterable[str] = (USUAL,),
+    without: Collection[str] = (),
 ) -> _ArgumentGroup:
-    """Adds a flag for each parameter of a schedule, but for some."""
+    """Add a flag for each parameter of these kinds of schedules, except some."""
     group = parser.add_argument_group(title)
-    titles = json.loads(schema())["$defs"]["schedule"]["properties"]
-    for each in PARAMETERS:
-        if each.name in without:
-            continue
-        number = "float" in str(each.type)
-        given = each.default not in (MISSING, None)
-        default = f"; default: {f'{each.default:g}' if number else each.default}" if given else ""
-        group.add_argument(
-            flag(each.name),
-            type=float if number else str,
-            metavar="NUMBER" if number else "TEXT",
-            default=None,
-            help=_small(titles[each.name]["title"]) + default,
-        )
+    titles = _titles()
+    added = set(without)
+    for kind in kinds:
+        for each, read in _readers(kind):
+            if read is None or each.name in added:
+                continue
+            added.add(each.name)
+            default = each.default
+            shown = f"{default:g}" if isinstance(default, float) else default
+            group.add_argument(
+                flag(each.name),
+                dest=_PREFIX + each.name,
+                type=read,
+                metavar="TEXT" if read is str else "NUMBER",
+                help=titles.get(each.name, each.name.replace("_", " "))
+                + ("" if default in (MISSING, None) else f"; default: {shown}"),
+            )
     return group
 
 
+def parameters(kind: str) -> list[Parameter]:
+    """The parameters of a kind of schedule: the fields of its class."""
+    made = kind_of(kind)
+    return [each for each in fields(made) if each.init] if is_dataclass(made) else []
+
+
+PARAMETERS = parameters(USUAL)
+
+
+def _readers(kind: str) -> Iterator[tuple[Parameter, Callable[[str], Any] | None]]:
+    """Each parameter with the type that reads its value from text; None if none can."""
+    hints = get_type_hints(kind_of(kind))
+    for each in parameters(kind):
+        hint = hints[each.name]
+        types = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        yield each, next((type for type in (float, int, str) if type in types), None)
+
+
+def _is_needed(parameter: Parameter) -> bool:
+    return parameter.default is MISSING and parameter.default_factory is MISSING
+
+
+def _fits_flags(kind: str) -> bool:
+    """True if flags can give a schedule of this kind, since it needs only numbers and text."""
+    found = list(_readers(kind))
+    return bool(found) and not any(read is None and _is_needed(each) for each, read in found)
+
+
+def _titles() -> dict[str, str]:
+    """The title of each parameter in the schema, for a line of help."""
+    definitions = json.loads(schema())["$defs"].values()
+    return {
+        name: each["title"][:1].lower() + each["title"][1:]
+        for definition in definitions
+        for name, each in definition.get("properties", {}).items()
+        if "title" in each
+    }
+
+
 def record_given(options: Namespace) -> Record:
-    """The record that the arguments of `add_record` name."""
+    """The record that the arguments of `add_record` give."""
     return one_record(options.file, flags(options), options.step)
 
 
 def one_record(file: str | None, given: Mapping[str, Any], step: int | None) -> Record:
-    """The record in a file, or the one of these parameters; an error where there are both."""
+    """The record in a file, or with the schedule that flags give.
+
+    Raises:
+        ValueError: Both are given, or neither.
+    """
     if file is None:
         if not given:
             raise ValueError(
@@ -82,8 +143,9 @@ def one_record(file: str | None, given: Mapping[str, Any], step: int | None) -> 
 
 
 def flags(options: Namespace) -> dict[str, Any]:
-    """The parameters that were given by flags."""
-    values = {each.name: getattr(options, each.name, None) for each in PARAMETERS}
+    """The parameters that were given by flags, and the kind."""
+    names = ["kind", *(each.name for kind in KINDS for each in parameters(kind))]
+    values = {name: getattr(options, _PREFIX + name, None) for name in dict.fromkeys(names)}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -92,35 +154,45 @@ def flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def schedule_of(given: Mapping[str, Any]) -> CyclicSchedule:
-    """The schedule of these parameters, or an error that names the flags that are missing."""
-    missing = [
-        flag(each.name) for each in PARAMETERS if each.default is MISSING and each.name not in given
-    ]
+def schedule_of(given: Mapping[str, Any]) -> Schedule:
+    """The schedule with these parameters.
+
+    Raises:
+        TypeError, ValueError: Parameters are missing, belong to another kind, or are wrong.
+    """
+    kind = given.get("kind", USUAL)
+    own = parameters(kind)
+    missing = [flag(each.name) for each in own if _is_needed(each) and each.name not in given]
     if missing:
         raise ValueError(
             f"{' and '.join(missing)} must be given. "
             f"Received: {', '.join(flag(name) for name in given)}"
         )
-    return CyclicSchedule(**given)
+    known = {"kind", *(each.name for each in own)}
+    foreign = [flag(name) for name in given if name not in known]
+    if foreign:
+        raise ValueError(f"{' and '.join(foreign)} must be left out with --kind {kind}")
+    values = {name: value for name, value in given.items() if name != "kind"}
+    schedule: Schedule = kind_of(kind)(**values)
+    return schedule
 
 
 def read_record(name: str) -> Record:
-    """The record in a file, or in JSON on standard input; also of a schedule by itself.
+    """Read a record from a file or as JSON from standard input; also a schedule by itself.
 
     Raises:
-        ValueError: What is there isn't that.
-        OSError: The file isn't there or can't be read.
+        ValueError: The content isn't a record.
+        OSError: The file doesn't exist or can't be read.
     """
     return _read(name, PARSERS, "a record", _record)
 
 
 def read_result(name: str) -> RangeTestResult:
-    """What a range test has found, in a file or in JSON on standard input.
+    """Read the result of a range test from a file or as JSON from standard input.
 
     Raises:
-        ValueError: What is there isn't that.
-        OSError: The file isn't there or can't be read.
+        ValueError: The content isn't a result.
+        OSError: The file doesn't exist or can't be read.
     """
     from clr_core.range_finding.result import RangeTestResult
 
@@ -150,10 +222,10 @@ def _record(document: Any) -> Record:
 
 
 def read_stdin(limit: int = MAX_BYTES) -> str:
-    """The text on standard input.
+    """Read standard input as text.
 
     Raises:
-        ValueError: There is none, or more than `limit` bytes, or it isn't UTF-8.
+        ValueError: It has more than `limit` bytes, or isn't UTF-8.
     """
     data = b"" if sys.stdin is None else sys.stdin.buffer.read(limit + 1)
     if len(data) > limit:
@@ -166,10 +238,11 @@ def read_stdin(limit: int = MAX_BYTES) -> str:
         ) from None
 
 
-def groups_of(record: Record) -> tuple[CyclicSchedule, ...]:
-    """The schedule of each parameter group; one where there is one for all."""
+def groups_of(record: Record) -> tuple[Schedule, ...]:
+    """The schedules of a record: one for each parameter group, or one for all."""
     return record.schedule if isinstance(record.schedule, tuple) else (record.schedule,)
 
 
-def _small(title: str) -> str:
-    return title[:1].lower() + title[1:]
+def usual_steps(schedules: Iterable[Schedule]) -> int:
+    """The default number of steps to compute: as many as a picture shows, within bounds."""
+    return min(max(map(usual_end, schedules)), MOST_STEPS)

@@ -9,19 +9,18 @@ from clr_core.record import schema
 
 
 def configure(parser: ArgumentParser) -> None:
-    """Adds the arguments of `clr schema`."""
-    parser.description = "Prints the JSON Schema (2020-12) of a record, for editors and validators."
+    """Add the arguments of `clr schema`."""
+    parser.description = "Print the JSON Schema (2020-12) of a record, for editors and validators."
     parser.epilog = """\
 examples:
   clr schema
   clr schema --out record.schema.json
 """
-    parser.add_argument("--out", metavar="FILE", help="write it into a file")
-    parser.add_argument("--json", action="store_true", help="nothing: the schema is JSON anyway")
+    parser.add_argument("--out", metavar="FILE", help="write a file; default: standard output")
 
 
 def run(options: Namespace) -> int:
-    """Prints or writes the schema."""
+    """Print or write the schema."""
     if options.out is None:
         print(schema(), end="")
     else:

@@ -1,4 +1,4 @@
-"""`clr show`: the cycles of a schedule, and its values at steps or in epochs."""
+"""`clr show`: the cycles of a schedule, or its values at steps or in epochs."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from fractions import Fraction
 from itertools import islice
 from typing import Any
 
-from clr_cli.output import as_json, table
+from clr_cli.output import as_json, table, visible
 from clr_cli.parser import count, step_range, steps
 from clr_cli.record_arguments import add_record, groups_of, record_given
-from clr_core import CyclicSchedule
+from clr_core import CyclicSchedule, Schedule
 from clr_core.record import schedule_id
 from clr_core.schedules.cycles import cycle_of, cycles
+from clr_core.schedules.samples import usual_end
 
 CYCLES = 5
 MOST_CYCLES = 100_000
 
 
 def configure(parser: ArgumentParser) -> None:
-    """Adds the arguments of `clr show`."""
+    """Add the arguments of `clr show`."""
     parser.description = (
-        "Shows a schedule: its cycles, or its values at steps, or in epochs.\n"
+        "Show a schedule: its cycles, or its values at steps or in epochs.\n"
         "Steps and cycles are counted from 0, epochs from 1; rates have all their digits."
     )
     parser.epilog = """\
@@ -40,13 +41,13 @@ examples:
         "--range",
         type=step_range,
         metavar="START:STOP:STRIDE",
-        help="values at these steps, such as 0:4000:100; STOP isn't one of them",
+        help="values at these steps, such as 0:4000:100; STOP is excluded",
     )
     which.add_argument(
         "--cycles",
         type=count(1, MOST_CYCLES),
         metavar="N",
-        help=f"the first N cycles; default: {CYCLES}",
+        help=f"the first N cycles; default: {CYCLES}; for a schedule without cycles, as many turns",
     )
     which.add_argument("--epochs", type=count(), metavar="N", help="the first N epochs")
     parser.add_argument(
@@ -56,7 +57,7 @@ examples:
 
 
 def run(options: Namespace) -> int:
-    """Prints what was asked for."""
+    """Print the schedules."""
     if (options.epochs is None) != (options.steps_per_epoch is None):
         raise ValueError("--epochs and --steps-per-epoch must be given together")
     record = record_given(options)
@@ -74,7 +75,7 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def _shown(schedule: CyclicSchedule, step: int, options: Namespace) -> dict[str, Any]:
+def _shown(schedule: Schedule, step: int, options: Namespace) -> dict[str, Any]:
     document = {
         "id": schedule_id(schedule),
         "schedule": schedule.to_dict(),
@@ -85,13 +86,23 @@ def _shown(schedule: CyclicSchedule, step: int, options: Namespace) -> dict[str,
         return document | {"values": [_value(schedule, each) for each in at]}
     if options.epochs is not None:
         return document | _epochs(schedule, options.epochs, options.steps_per_epoch)
-    return document | {"cycles": _cycles(schedule, options.cycles or CYCLES)}
+    most = options.cycles or CYCLES
+    if isinstance(schedule, CyclicSchedule):
+        return document | {"cycles": _cycles(schedule, most)}
+    turns = schedule.turns(0, usual_end(schedule, most))
+    return document | {"turns": [_value(schedule, each) for each in turns]}
 
 
-def _value(schedule: CyclicSchedule, step: int) -> dict[str, Any]:
-    value = {"step": step, "cycle": cycle_of(step, schedule.cycle_size), "lr": schedule.lr(step)}
+def _value(schedule: Schedule, step: int) -> dict[str, Any]:
+    value = {"step": step, **_cycle(schedule, step), "lr": schedule.lr(step)}
     momentum = schedule.momentum(step)
     return value if momentum is None else value | {"momentum": momentum}
+
+
+def _cycle(schedule: Schedule, step: int) -> dict[str, int]:
+    """The cycle that contains a step, if the schedule has cycles."""
+    size = getattr(schedule, "cycle_size", None)
+    return {} if size is None else {"cycle": cycle_of(step, size)}
 
 
 def _cycles(schedule: CyclicSchedule, most: int) -> list[dict[str, Any]]:
@@ -109,7 +120,7 @@ def _cycles(schedule: CyclicSchedule, most: int) -> list[dict[str, Any]]:
     ]
 
 
-def _epochs(schedule: CyclicSchedule, epochs: int, size: int) -> dict[str, Any]:
+def _epochs(schedule: Schedule, epochs: int, size: int) -> dict[str, Any]:
     total = epochs * size
     if total > 2**53:
         raise ValueError(
@@ -124,26 +135,32 @@ def _epochs(schedule: CyclicSchedule, epochs: int, size: int) -> dict[str, Any]:
                 "epoch": epoch + 1,
                 "first": first,
                 "last": last,
-                "cycle": cycle_of(first, schedule.cycle_size),
+                **_cycle(schedule, first),
                 "lr_first": schedule.lr(first),
                 "lr_last": schedule.lr(last),
             }
         )
-    return {
-        "steps": total,
-        "whole_cycles": float(Fraction(total) / Fraction(schedule.cycle_size)),
-        "epochs": rows,
-    }
+    length = getattr(schedule, "cycle_size", None)
+    whole = {} if length is None else {"whole_cycles": float(Fraction(total) / Fraction(length))}
+    return {"steps": total, **whole, "epochs": rows}
 
 
-def _lines(schedule: CyclicSchedule, shown: dict[str, Any]) -> list[str]:
-    now = f"{shown['step']}, in cycle {shown['cycle']}: lr {shown['lr']!r}"
+def _lines(schedule: Schedule, shown: dict[str, Any]) -> list[str]:
+    cycle = f", in cycle {shown['cycle']}" if "cycle" in shown else ""
+    now = f"{shown['step']}{cycle}: lr {shown['lr']!r}"
     if "momentum" in shown:
         now += f", momentum {shown['momentum']!r}"
-    lines = [f"schedule  {schedule!r}", f"id        {shown['id']}", f"step      {now}"]
+    lines = [
+        f"schedule  {visible(repr(schedule))}",
+        f"id        {shown['id']}",
+        f"step      {now}",
+    ]
     if "epochs" in shown:
-        lines.append(f"training  {shown['steps']} steps, {shown['whole_cycles']:g} cycles")
-    rows = next(shown[name] for name in ("values", "epochs", "cycles") if name in shown)
+        whole = shown.get("whole_cycles")
+        unit = "cycle" if whole == 1 else "cycles"
+        counted = "" if whole is None else f", {whole:g} {unit}"
+        lines.append(f"training  {shown['steps']} steps{counted}")
+    rows = next(shown[name] for name in ("values", "epochs", "cycles", "turns") if name in shown)
     return [*lines, "", *_table(rows)]
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pprint import pformat
 
-from clr_core import CyclicSchedule
+from clr_core import CyclicSchedule, Schedule
 
-Schedules = Sequence[CyclicSchedule]
+Schedules = Sequence[Schedule]
 
 
 def torch(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
-    """A scheduler on an optimizer, with a parameter group for each schedule."""
+    """An optimizer with a parameter group for each schedule, and its scheduler."""
     cycles = any(schedule.momentum(0) is not None for schedule in schedules)
     momentum = ", momentum=0.9" if cycles else ""
     start = f", last_epoch={step - 1}" if step else ""
@@ -27,7 +28,7 @@ def torch(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
         given = "schedules"
     return _lines(
         "import torch",
-        "from clr_core import CyclicSchedule",
+        _import(schedules),
         "from clr_torch import CyclicLR",
         "",
         *_schedules(schedules),
@@ -40,7 +41,7 @@ def torch(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
 
 
 def keras(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
-    """An optimizer; one for each schedule where there are several."""
+    """An optimizer for each schedule."""
     more = ""
     if accumulation_steps > 1:
         more = f", gradient_accumulation_steps={accumulation_steps}"
@@ -60,7 +61,7 @@ def keras(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     return _lines(
         "import clr_keras",
         *(["import keras"] if any(each.startswith("keras") for each in made) else []),
-        "from clr_core import CyclicSchedule",
+        _import(schedules),
         "",
         *_schedules(schedules),
         "",
@@ -71,7 +72,7 @@ def keras(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
 
 
 def jax(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
-    """An optimizer and its state; one for each schedule where there are several."""
+    """An optimizer and its state for each schedule."""
     state = "optimizer.init(parameters)"
     if step:
         state = f"set_step({state}, {step})"
@@ -88,7 +89,7 @@ def jax(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     return _lines(
         "import jax.numpy as jnp",
         "import optax",
-        "from clr_core import CyclicSchedule",
+        _import(schedules),
         f"from clr_jax import cyclic_optimizer{', set_step' if step else ''}",
         "",
         *_schedules(schedules),
@@ -105,10 +106,25 @@ WRITERS: dict[str, Callable[..., str]] = {
 }
 
 
+def _import(schedules: Schedules) -> str:
+    usual = [type(schedule) is CyclicSchedule for schedule in schedules]
+    names = ["CyclicSchedule"] * any(usual) + ["schedule_from_dict"] * (not all(usual))
+    return f"from clr_core import {', '.join(names)}"
+
+
 def _schedules(schedules: Schedules) -> list[str]:
     if len(schedules) == 1:
-        return [f"schedule = {schedules[0]!r}"]
-    return ["schedules = [", *(f"    {schedule!r}," for schedule in schedules), "]"]
+        return [f"schedule = {_made(schedules[0])}"]
+    return ["schedules = [", *(f"    {_made(schedule, 4)}," for schedule in schedules), "]"]
+
+
+def _made(schedule: Schedule, indent: int = 0) -> str:
+    """The expression that makes a schedule: of any kind, from its plain data."""
+    if type(schedule) is CyclicSchedule:
+        return repr(schedule)
+    inner = " " * (indent + 4)
+    plain = pformat(schedule.to_dict(), sort_dicts=False).replace("\n", f"\n{inner}")
+    return f"schedule_from_dict(\n{inner}{plain}\n{' ' * indent})"
 
 
 def _lines(*lines: str) -> str:

@@ -1,4 +1,4 @@
-"""Curves as text, by plotext."""
+"""Curves as text, drawn by plotext."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from clr_core.schedules.samples import Samples
 HEIGHT = 16
 TICKS = 5
 SYMBOLS = "*o+x#@"
-# For a terminal or a pipe that takes ASCII only.
+# For a terminal or a pipe that takes only ASCII.
 ASCII = str.maketrans("┌┐└┘─│├┤┬┴┼", "++++-|++++|")
 
 
 def terminal_plot(curves: Sequence[Samples], step: int) -> str:
-    """The rates over the steps, and below them the momenta, without colours.
+    """Draw the rates over the steps, and below them the momenta, without colours.
 
-    In Braille where there is one curve and the output takes it, else with a symbol for each.
+    In Braille for a single curve, if the output takes it; otherwise with a symbol for each curve.
 
     Args:
         curves: One for each parameter group.
-        step: Where the run is; said unless it is 0.
+        step: The step that the run has reached; shown unless it is 0.
     """
     lines = [_panel("learning rate", [(each.steps, each.lrs) for each in curves])]
     if any(curve.momenta is not None for curve in curves):
@@ -38,7 +38,7 @@ def terminal_plot(curves: Sequence[Samples], step: int) -> str:
 
 
 def _panel(title: str, lines: Sequence[tuple[list[int], list[float] | None]]) -> str:
-    plotext.terminal.limit(False, False)  # Else what is no terminal would have no lines.
+    plotext.terminal.limit(False, False)  # Otherwise a pipe would get no lines.
     figure = plotext.figure
     figure.clear.all()
     figure.plot_size(min(shutil.get_terminal_size().columns, 120), HEIGHT)
@@ -66,7 +66,7 @@ def _panel(title: str, lines: Sequence[tuple[list[int], list[float] | None]]) ->
 def _bounds(lines: Sequence[list[float]]) -> tuple[float, float]:
     finite = [y for values in lines for y in values if y - y == 0.0]
     bottom, top = min(finite), max(finite)
-    # A line by itself is drawn in the middle.
+    # A constant is drawn in the middle.
     return (bottom, top) if bottom < top else (bottom - (abs(bottom) or 1), top + (abs(top) or 1))
 
 

@@ -1,4 +1,4 @@
-"""`clr verify`: whether the rates that a run logged are those of its schedule."""
+"""`clr verify`: check whether the rates that a run logged are those of its schedule."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from clr_cli.record_arguments import add_record, flag, groups_of, record_given
 from clr_core import CyclicSchedule
 from clr_core.adapter import file_name, suffix, write
 from clr_core.record import Record
-from clr_core.verification import Verdict, verify
-from clr_core.verification.log import Rates, read_rates
+from clr_core.verification import Verdict, picture, verify
+from clr_core.verification.log import RunLog, read_rates
 
 
 def configure(parser: ArgumentParser) -> None:
-    """Adds the arguments of `clr verify`."""
+    """Add the arguments of `clr verify`."""
     parser.description = (
-        "Says in a sentence whether a run followed its schedule, by the rates that it logged, and\n"
-        "how not. Ends with 0 where it did, with 1 where it didn't or where the log can't tell."
+        "Check the rates that a run logged against its schedule, and say in a sentence how they\n"
+        "differ, if they do. Exit code 0: the run followed the schedule; 1: it didn't, or the log\n"
+        "can't tell."
     )
     parser.epilog = """\
 examples:
@@ -41,14 +42,14 @@ examples:
         "--group",
         type=count(0, 2**20),
         metavar="N",
-        help="which schedule, from 0, where the record has several",
+        help="the schedule's number, from 0, if the record has several",
     )
     parser.add_argument("--plot", metavar="FILE", help="write a picture of both: .png or .svg")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: Namespace) -> int:
-    """Prints the verdict; 1 unless the run followed its schedule."""
+    """Print the verdict; return 1 unless the run followed its schedule."""
     name = None if options.plot is None else file_name(options.plot, PICTURES)
     schedule = _chosen(record_given(options), options.group)
     logged = _read(options.log, options.lr_column, options.step_column)
@@ -56,7 +57,7 @@ def run(options: Namespace) -> int:
     if name is not None:
         write(name, _picture(schedule, logged, verdict, suffix(name)))
     print(as_json(verdict.to_dict()) if options.json else verdict.sentence)
-    return 0 if verdict.followed else 1
+    return 0 if verdict.status == "followed" else 1
 
 
 def _chosen(record: Record, group: int | None) -> CyclicSchedule:
@@ -68,23 +69,21 @@ def _chosen(record: Record, group: int | None) -> CyclicSchedule:
     return schedules[group or 0]
 
 
-def _read(name: str, lr: str | None, step: str | None) -> Rates:
+def _read(name: str, lr: str | None, step: str | None) -> RunLog:
     mode = os.stat(name).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise ValueError(f"{name!r} must be a file or a folder")  # A pipe may never end.
+        raise ValueError(f"{name!r} must be a file or a folder")  # A pipe might never end.
     try:
         return read_rates(name, lr=lr, step=step)
     except ValueError as error:
         text = str(error)
-        for argument in ("lr", "step"):  # As they are called here.
+        for argument in ("lr", "step"):  # Name them as the command does.
             text = text.replace(f"`{argument}=`", flag(f"{argument}_column"))
         raise ValueError(text) from None
 
 
-def _picture(schedule: CyclicSchedule, logged: Rates, verdict: Verdict, suffix: str) -> bytes:
-    from clr_core.verification._draw import picture
-
-    # Drawn elsewhere, so that what fails midway leaves the file there as it was.
+def _picture(schedule: CyclicSchedule, logged: RunLog, verdict: Verdict, suffix: str) -> bytes:
+    # Drawn in another folder, so that a failure midway leaves an existing file as it was.
     with TemporaryDirectory() as folder:
         path = Path(folder, f"run{suffix}")
         picture(schedule, logged.steps, logged.lrs, verdict, path)

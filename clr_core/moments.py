@@ -1,11 +1,11 @@
-"""What an optimizer remembers of past gradients, as plain arrays, to hand from host to host.
+"""An optimizer's memory of past gradients as plain arrays, to carry from one framework to another.
 
     >>> import numpy as np
     >>> moments = Moments("sgd", count=3, slots={"velocity": [np.ones((2, 3)), np.zeros(3)]})
     >>> moments.rearranged(lambda arrays: [arrays[0].T, arrays[1]]).slots["velocity"][0].shape
     (3, 2)
 
-It needs NumPy, which the rest of the core does not.
+This module needs NumPy, which the rest of the core does not.
 """
 
 from __future__ import annotations
@@ -24,32 +24,36 @@ from clr_core import _files
 from clr_core._arguments import integer, received
 
 SLOTS = {"sgd": ("velocity",), "sgd-keras": ("velocity",), "adam": ("first", "second")}
-"""What each kind remembers. With `g` the gradient, `m` the momentum, `lr` the rate:
+"""The slots of each kind. With the gradient `g`, the momentum `m` and the rate `lr`:
 
 - "sgd": `velocity = m * velocity + g`, as in torch, optax and `clr_keras.SGD(torch_velocity=True)`.
-- "sgd-keras": `velocity = m * velocity - lr * g`, as in Keras. Where the rate changes, neither can
-  be computed from the other.
-- "adam": the means `first` of `g` and `second` of `g * g`, not corrected for their bias. Adam,
-  AdamW and RAdam are at one here.
+- "sgd-keras": `velocity = m * velocity - lr * g`, as in Keras. If the rate changes, neither of the
+  two velocities can be computed from the other.
+- "adam": the running means `first` of `g` and `second` of `g * g`, without the correction of their
+  bias, as in Adam, AdamW and RAdam.
 """
 
 FLOATS = ("float16", "float32", "float64")
-"""Beyond these, such as bfloat16, a file of NumPy keeps bytes without a type."""
+"""The dtypes of the arrays. NumPy's files keep other ones, such as bfloat16, as untyped bytes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """The moments of all parameters, in the order that the host has them in.
+    """The moments of all parameters, in the order of the framework that they belong to.
+
+        >>> Moments("sgd", count=3, slots={"velocity": [np.ones(2)]}).slots["velocity"]
+        (array([1., 1.]),)
 
     Args:
         kind: "sgd", "sgd-keras" or "adam"; see `SLOTS`.
-        count: How many gradients are in them. Adam's correction of the bias depends on it.
-        slots: For each name in `SLOTS[kind]` one float array per parameter, of its shape.
+        count: The number of updates that the moments contain. Adam's correction of the bias depends
+            on it.
+        slots: For each name in `SLOTS[kind]`, one float16, float32 or float64 array per parameter,
+            of the shape of the parameter.
 
     Raises:
-        TypeError: An argument of the wrong kind.
-        ValueError: Another kind or other slots, slots that differ in their shapes, or a negative
-            count.
+        TypeError: `count` isn't an integer, or an array has another dtype.
+        ValueError: An unknown kind, other slots, slots whose shapes differ, or a negative count.
     """
 
     kind: str
@@ -84,24 +88,26 @@ class Moments:
     def rearranged(
         self, function: Callable[[Sequence[NDArray[Any]]], Sequence[NDArray[Any]]]
     ) -> Self:
-        """The moments of the same weights in another host's order and layout.
+        """The moments of the same weights in another framework's order and layout.
 
-        `function` is what turns a list of the weights of one host into that of the other: a torch
-        `Linear` has its weight transposed to a Keras `Dense`, a JAX dict sorts its keys.
+        Args:
+            function: Turns a list of one framework's weights into the list of the other's: a torch
+                `Linear` has the transposed kernel of a Keras `Dense`, and JAX sorts the keys of a
+                dict.
         """
         slots = {name: list(function(arrays)) for name, arrays in self.slots.items()}
         return type(self)(self.kind, self.count, slots)
 
     def write(self, path: str | PathLike[str]) -> None:
-        """Writes a file of NumPy, all of it or nothing.
+        """Write the moments to a file of NumPy, completely or not at all.
 
         Args:
             path: Ends in .npz.
 
         Raises:
             TypeError: `path` isn't a path.
-            ValueError: Another suffix.
-            OSError: The file can't be written. What was there is as it was.
+            ValueError: `path` has another suffix.
+            OSError: The file can't be written. An existing file is unchanged.
         """
         name = _files.file_name(path, (".npz",))
         arrays = {
@@ -116,54 +122,104 @@ class Moments:
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Self:
-        """The moments that `write` wrote. Nothing in the file is executed.
+        """Read moments from a file that `write` wrote. Nothing in the file is executed.
 
         Raises:
-            OSError: The file isn't there or can't be read.
+            TypeError: `path` isn't a path.
+            OSError: The file doesn't exist or can't be read.
             ValueError: It holds something else.
         """
+        name = _files.path_name(path)
         try:
+            _files.check_regular_file(name)
             # NumPy would leave a file open that it can't read.
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+            with open(name, "rb") as file, np.load(file, allow_pickle=False) as stored:
                 kind, count = str(stored["kind"]), int(stored["count"])
                 slots = {
-                    name: [
-                        stored[f"{name}/{index}"]
-                        for index in range(sum(key.startswith(f"{name}/") for key in stored.files))
+                    slot: [
+                        stored[f"{slot}/{index}"]
+                        for index in range(sum(key.startswith(f"{slot}/") for key in stored.files))
                     ]
-                    for name in SLOTS.get(kind, ())
+                    for slot in SLOTS.get(kind, ())
                 }
                 return cls(kind, count, slots)
         except (BadZipFile, EOFError, KeyError, ValueError, TypeError, AttributeError) as error:
-            raise ValueError(f"{str(path)!r} must be moments as an .npz: {error}") from None
+            why = " ".join(str(error).split())
+            raise ValueError(f"{name!r} must hold moments as an .npz: {why}") from None
 
 
-def check_shapes(
-    slot: str,
-    arrays: Sequence[NDArray[Any]],
-    places: Sequence[Any],
-    shape: Callable[[Any], Any] = lambda place: place.shape,
+def check_moments(
+    moments: object,
+    kind: str,
+    owner: str,
+    shapes: Sequence[Sequence[int]],
     what: str = "parameters",
 ) -> None:
-    """Raises a ValueError unless the arrays of a slot fit into `places` of an optimizer.
+    """Raise an error unless these are moments that fit into an optimizer.
+
+        >>> check_moments(Moments("sgd", 3, {"velocity": [np.ones(2)]}), "sgd", "an SGD", [(2,)])
 
     Args:
-        slot: The name of the slot.
-        arrays: Its arrays.
-        places: What they go into, in the same order.
-        shape: The shape of one of these.
-        what: The host's word for them.
+        moments: The argument to check.
+        kind: The optimizer's kind of moments.
+        owner: The optimizer in words, for the message.
+        shapes: The shapes of its parameters, in order.
+        what: The framework's word for these.
+
+    Raises:
+        TypeError: `moments` aren't moments.
+        ValueError: They are of another kind, or don't have one array of each of the shapes.
     """
-    if len(arrays) != len(places):
-        raise ValueError(
-            f"`moments` must have an array for each of the {len(places)} {what}. "
-            f"Received: {len(arrays)} in {slot!r}"
+    if not isinstance(moments, Moments):
+        raise TypeError(f"`moments` must be a clr_core.Moments. {received('moments', moments)}")
+    if moments.kind != kind:
+        hint = (
+            ". Keras's own velocity contains the rate of each update, so that neither velocity can "
+            "be computed from the other. clr_keras.SGD has 'sgd' with torch_velocity=True and "
+            "'sgd-keras' without"
+            if {moments.kind, kind} == {"sgd", "sgd-keras"}
+            else ""
         )
-    for index, (array, place) in enumerate(zip(arrays, places, strict=True)):
-        expected = tuple(shape(place))
-        if array.shape != expected:
+        raise ValueError(
+            f"`moments` must be of the kind {kind!r} for {owner}. "
+            f"{received('kind', moments.kind)}{hint}"
+        )
+    for slot, arrays in moments.slots.items():
+        if len(arrays) != len(shapes):
             raise ValueError(
-                f"`moments` must have the shape {expected} in array {index}. "
-                f"Received: {array.shape} in {slot!r}. `moments.rearranged` turns the arrays of "
-                "another framework into those of this one"
+                f"`moments` must have an array for each of the {len(shapes)} {what}. "
+                f"Received: {len(arrays)} in {slot!r}"
             )
+        for index, (array, shape) in enumerate(zip(arrays, map(tuple, shapes), strict=True)):
+            if array.shape != shape:
+                raise ValueError(
+                    f"`moments` must have the shape {shape} in array {index}. "
+                    f"Received: {array.shape} in {slot!r}. `moments.rearranged` converts arrays of "
+                    "another framework"
+                )
+
+
+def agreed_count(given: int | None, stored: int | None, argument: str) -> int:
+    """The number of updates that an optimizer's moments contain: `given`, or what it stores.
+
+        >>> agreed_count(None, 3, "optimizer")
+        3
+
+    Args:
+        given: The `count` that the user passed, if any.
+        stored: Adam's own count; None for SGD, which doesn't count its updates.
+        argument: The name of the argument of `to_moments` that holds the optimizer or its state.
+
+    Raises:
+        TypeError: `given` isn't an integer.
+        ValueError: There is neither, or the two differ.
+    """
+    count = stored if given is None else integer("count", given)
+    if count is None:
+        raise ValueError(
+            "`count` must be given, since SGD doesn't count its updates: "
+            f"to_moments({argument}, count=record.step)"
+        )
+    if stored not in (None, count):
+        raise ValueError(f"`count` must be Adam's, {stored}. {received('count', given)}")
+    return count

@@ -1,4 +1,4 @@
-"""The cyclical learning rate as an `optax` schedule.
+"""Cyclical learning rates as schedules and optimizers of `optax`.
 
 >>> from clr_core import CyclicSchedule
 >>> rate = cyclic_lr(CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2))
@@ -20,14 +20,9 @@ from clr_jax.schedule import cyclic_lr, cyclic_momentum
 
 if TYPE_CHECKING:
     from clr_jax.moments import from_moments, to_moments
-    from clr_jax.optimizer import (
-        current_lr,
-        current_momentum,
-        cyclic_optimizer,
-        schedule_counts,
-        set_step,
-    )
+    from clr_jax.optimizer import cyclic_optimizer
     from clr_jax.record import from_record, read_record, to_record
+    from clr_jax.state import current_lr, current_momentum, schedule_counts, set_step
 
 __all__ = [
     "current_lr",
@@ -45,20 +40,29 @@ __all__ = [
     "to_record",
 ]
 
-_MODULES = {
-    **dict.fromkeys(("from_record", "read_record", "to_record"), "clr_jax.record"),
-    **dict.fromkeys(("from_moments", "to_moments"), "clr_jax.moments"),
+# Loaded when first used, since `clr_keras` on its JAX backend uses `clr_jax.evaluate` and has no
+# optax; each name with its module.
+_LATER = {
+    "current_lr": "state",
+    "current_momentum": "state",
+    "cyclic_optimizer": "optimizer",
+    "from_moments": "moments",
+    "from_record": "record",
+    "read_record": "record",
+    "schedule_counts": "state",
+    "set_step": "state",
+    "to_moments": "moments",
+    "to_record": "record",
 }
 
 
 def __getattr__(name: str) -> Any:
-    # On first use, since Keras on its JAX backend uses `clr_jax.ops` and has no optax.
-    if name not in __all__:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
     try:
-        value = getattr(import_module(_MODULES.get(name, "clr_jax.optimizer")), name)
+        value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
     except ModuleNotFoundError as error:
         raise ImportError(
             f"`clr_jax.{name}` needs optax. Install it with: pip install 'cyclical-lr[jax]'"

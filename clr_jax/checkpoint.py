@@ -1,13 +1,12 @@
-"""The counts in a stored optax state, read without its weights and without running any of it.
+"""The counts in a stored optax state, read without loading weights or executing anything.
 
-A folder of orbax and a file of msgpack keep the names of fields and keys, and no classes. Which of
-optax's states a part was, its names tell.
+A folder of orbax and a file of msgpack keep the names of fields and keys, and no classes. The names
+tell which of optax's states a part was.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -16,35 +15,34 @@ from typing import Any
 import jax
 import numpy as np
 
+from clr_core.adapter import check_regular_file
+
 Place = tuple[str, ...]
 """The names that lead to a count."""
 
 MAX_METADATA = 2**26
-"""How many bytes the `_METADATA` of orbax may have."""
+"""The largest `_METADATA` of orbax that is read, in bytes."""
 MAX_NAMES = 2**16
-"""How many entries a mapping of msgpack may have, and how many counts a file."""
+"""The largest number of entries in a mapping of msgpack, and of counts in a file."""
 UNFINISHED = ".orbax-checkpoint-tmp"
 
 
 def counts(name: str) -> dict[Place, int]:
-    """Every count of steps that a schedule reads, as `clr_jax.schedule_counts` of the live state.
+    """The counts of steps that a schedule reads, as in `clr_jax.schedule_counts` of a live state.
 
     Raises:
-        ImportError: The library that reads it isn't installed.
-        OSError: It isn't there or can't be read.
-        ValueError: It is neither of the two, or is damaged.
+        ImportError: The library that reads the checkpoint isn't installed.
+        OSError: The checkpoint doesn't exist or can't be read.
+        ValueError: It is neither orbax's nor msgpack, or is damaged.
     """
-    mode = os.stat(name).st_mode
-    if stat.S_ISDIR(mode):
+    if os.path.isdir(name):
         return _of_orbax(Path(name).absolute())
-    # A pipe would be waited for.
-    if not stat.S_ISREG(mode):
-        raise ValueError("it is neither a folder nor a regular file")
+    check_regular_file(name)
     return _of_msgpack(name)
 
 
 def _count(names: Collection[str]) -> str | None:
-    """Which name is that of a count, in a state with these names; None: no schedule reads one."""
+    """The name of the count in a state with these names; None if no schedule reads one."""
     if "hyperparams" in names or set(names) == {"count"}:
         return "count"
     if {"mini_step", "gradient_step"} <= set(names):
@@ -66,8 +64,8 @@ def _of_orbax(folder: Path) -> dict[Place, int]:
             raise ValueError(f"its _METADATA has more than {MAX_METADATA} bytes")
         try:
             read = _read(orbax, item)
-        except Exception:  # A damaged one raises a dozen kinds, of many lines.
-            raise ValueError("it isn't a whole checkpoint of orbax") from None
+        except Exception:  # A damaged one raises a dozen kinds of errors, each of many lines.
+            raise ValueError("it isn't a complete checkpoint of orbax") from None
         found |= {(*name, *place): count for place, count in read.items()}
     return found
 
@@ -81,8 +79,8 @@ def _items(folder: Path) -> dict[Place, Path]:
     items = {(each.name,): each for each in folder.iterdir() if (each / "_METADATA").is_file()}
     if not items:
         steps = sorted(int(each.name) for each in folder.iterdir() if each.name.isdecimal())
-        hint = f". Of a CheckpointManager, pass a step: {folder / str(steps[-1])}" if steps else ""
-        raise ValueError(f"there is no pytree of orbax in it{hint}")
+        last = f". Pass a step of a CheckpointManager: {folder / str(steps[-1])}" if steps else ""
+        raise ValueError(f"it contains no pytree of orbax{last}")
     return dict(sorted(items.items()))
 
 
@@ -94,9 +92,9 @@ def _read(orbax: Any, item: Path) -> dict[Place, int]:
             return {}
         flat, structure = jax.tree_util.tree_flatten_with_path(tree)
         paths = [tuple(map(_name, path)) for path, _ in flat]
-        # What has a placeholder stays on disk.
+        # Leaves with a placeholder stay on disk.
         wanted = [0 if path in places else orbax.PLACEHOLDER for path in paths]
-        # As NumPy's, since the devices that it was saved on need not be here.
+        # As NumPy arrays, since the devices that they were saved from may be missing here.
         kinds = [orbax.RestoreArgs(restore_type=np.ndarray)] * len(paths)
         restored = handler.restore(
             item,
@@ -115,11 +113,11 @@ def _name(key: Any) -> str:
 
 
 def _places(node: Any, path: Place = ()) -> Iterator[Place]:
-    """Where the counts are in what orbax says of a tree."""
+    """The places of the counts in orbax's description of a tree."""
     if isinstance(node, Mapping):
         name = _count(node)
         leaf: Any = None if name is None else node.get(name)
-        # Weights may have such a name too.
+        # A weight may be called so too.
         if getattr(leaf, "shape", None) == () and np.issubdtype(leaf.dtype, np.integer):
             yield (*path, str(name))
         for key, child in node.items():
@@ -134,12 +132,11 @@ def _of_msgpack(name: str) -> dict[Place, int]:
         from msgpack import Unpacker  # type: ignore[import-untyped, unused-ignore]
     except ImportError:
         raise ImportError(
-            "`read_record` needs msgpack to read a file of flax. "
-            "Install it with: pip install msgpack"
+            "`read_record` needs msgpack to read flax's file. Install it with: pip install msgpack"
         ) from None
     with open(name, "rb") as file:
-        # From the inside out each mapping becomes its counts, so that the memory which this takes
-        # is that of the largest array, whatever the file says.
+        # From the inside out each mapping is replaced by its counts, so that reading takes no more
+        # memory than the largest array, whatever the file says.
         unpacker = Unpacker(
             file,
             object_hook=_noted,
@@ -153,15 +150,15 @@ def _of_msgpack(name: str) -> dict[Place, int]:
             found = unpacker.unpack()
         except OSError:
             raise
-        except Exception:  # Anything, of what is in the file.
+        except Exception:  # Depends on the content, and may be anything.
             found = None
         if not isinstance(found, _Counts) or unpacker.tell() != os.fstat(file.fileno()).st_size:
-            raise ValueError("it isn't a whole file of msgpack with a pytree of flax")
+            raise ValueError("it isn't a complete msgpack file with a pytree of flax")
     return dict(found)
 
 
 class _Counts(dict[Place, int]):
-    """The counts in a mapping that was read."""
+    """The counts found in a mapping."""
 
 
 def _noted(node: dict[str, Any]) -> _Counts:
@@ -178,7 +175,7 @@ def _noted(node: dict[str, Any]) -> _Counts:
 
 
 def _integer(code: int, data: bytes) -> int | None:
-    """A scalar of integers, out of flax's two extensions for arrays and for scalars of NumPy."""
+    """An integer scalar in one of flax's extensions, for arrays and for NumPy scalars."""
     from msgpack import unpackb
 
     if code not in (1, 3) or len(data) > 64:

@@ -1,4 +1,4 @@
-"""What optax's states remember of past gradients, as arrays, in and out."""
+"""The memory of past gradients in an optax state, as arrays: read and written."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import DictKey, GetAttrKey, SequenceKey, keystr
 
-from clr_core.adapter import integer, received
-from clr_core.moments import FLOATS, Moments, check_shapes
-from clr_jax.optimizer import INJECTED, LARGEST_COUNT, _name, _visited, schedule_counts
-from clr_jax.record import whole
+from clr_core.adapter import received
+from clr_core.moments import FLOATS, Moments, agreed_count, check_moments
+from clr_jax.state import (
+    INJECTED,
+    LARGEST_COUNT,
+    Path,
+    check_concrete,
+    class_name,
+    replaced,
+    schedule_counts,
+    whole,
+)
 
 State = TypeVar("State")
-Path = tuple[Any, ...]
 
-# Which kind a state is of, and its name of each slot of `clr_core.moments.SLOTS`.
+# The kind of moments in a state, and its names for the slots of `clr_core.moments.SLOTS`.
 KINDS = {"TraceState": "sgd", "ScaleByAdamState": "adam"}
 NAMES = {"sgd": {"velocity": "trace"}, "adam": {"first": "mu", "second": "nu"}}
-# The states that remember no gradient themselves, and where those are that may. Every other one
-# might, and a run that goes on without it would be another.
+# The states that remember no gradient, with the field that holds the states which may. Any other
+# state might remember one, and a run that resumed without it would be another run.
 INNER = {
     **dict.fromkeys(INJECTED, "inner_state"),
     "MaskedState": "inner_state",
@@ -43,9 +50,6 @@ INNER = {
 def to_moments(opt_state: Any, count: int | None = None) -> Moments:
     """The velocity of `optax.sgd` (`optax.trace`), or the moments of `adam`, `adamw` or `radam`.
 
-    In the order of `jax.tree.leaves(params)`, where a dict is sorted by its keys, and in the shapes
-    of the parameters.
-
         >>> import optax
         >>> optimizer = optax.sgd(0.1, momentum=0.5)
         >>> state = optimizer.init({"w": jnp.ones(3)})
@@ -54,31 +58,36 @@ def to_moments(opt_state: Any, count: int | None = None) -> Moments:
         >>> to_moments(state, count=2).slots["velocity"][0].tolist()
         [1.5, 1.5, 1.5]
 
-    The moments may stand anywhere in a chain, a mask, `cyclic_optimizer`, `MultiSteps` and so on;
-    gradients that `MultiSteps` has accumulated aren't carried.
+    The arrays are in the order of `jax.tree.leaves(params)`, which sorts a dict by its keys, and
+    have the shapes of the parameters. Gradients that `MultiSteps` has accumulated aren't carried.
 
     Args:
-        opt_state: The state.
-        count: How many updates were done: `record.step`. It is needed for `sgd` where no schedule
-            counts them.
+        opt_state: The state, in which the moments may be inside of a chain, a mask, a
+            `cyclic_optimizer`, `MultiSteps` and so on.
+        count: The number of updates done: `record.step`. Needed for `sgd` unless a schedule counts
+            them.
 
     Raises:
-        TypeError: A traced state, or moments that aren't of floats.
-        ValueError: No moments, several, or a part of the state that remembers something else, such
-            as that of `amsgrad` or `rmsprop`; a velocity with the rate in it; `count` is missing,
-            or another than Adam's.
+        TypeError: The state is traced, or its moments aren't floats.
+        ValueError: The state has no moments or several, or a part that remembers something else,
+            such as `amsgrad` or `rmsprop`; the velocity contains the rate; `count` is missing or
+            isn't Adam's.
     """
     path, state = _found(opt_state)
-    kind = KINDS[_name(state)]
+    kind = KINDS[class_name(state)]
     slots = {
-        slot: [_array(leaf) for leaf in jax.tree.leaves(getattr(state, name))]
+        slot: [_array(leaf, path) for leaf in jax.tree.leaves(getattr(state, name))]
         for slot, name in NAMES[kind].items()
     }
-    return Moments(kind, _count(kind, opt_state, path, state, count), slots)
+    stored = whole(f"{keystr(path)}.count", state.count) if kind == "adam" else None
+    if kind == "sgd" and count is None:
+        steps = {whole(place, each) for place, each in schedule_counts(opt_state).items()}
+        count = steps.pop() if len(steps) == 1 else None
+    return Moments(kind, agreed_count(count, stored, "opt_state"), slots)
 
 
 def from_moments(moments: Moments, opt_state: State) -> State:
-    """The state with the moments in the place of its own; the count of a schedule stays.
+    """A state with these moments in place of its own; the counts of schedules stay.
 
         >>> import optax
         >>> optimizer = optax.adam(0.1)
@@ -89,42 +98,35 @@ def from_moments(moments: Moments, opt_state: State) -> State:
         (Array(1, dtype=int32), Array([0.001, 0.001, 0.001], dtype=float32))
 
     Args:
-        moments: One array for each of `jax.tree.leaves(params)`, of its shape. Where they come from
-            another framework, turn its arrays with `moments.rearranged`.
+        moments: One array for each of `jax.tree.leaves(params)`, of its shape. Arrays of another
+            framework are converted with `moments.rearranged`.
         opt_state: The state of an optimizer with moments of that kind, such as
-            `clr_jax.from_record` makes. Its structure and dtypes stay.
+            `clr_jax.from_record` makes.
+
+    Returns:
+        A new state of the same structure, shapes and dtypes.
 
     Raises:
-        TypeError: Not moments, or a traced state.
-        ValueError: Moments of another kind, for other parameters, too large for the state's dtype,
-            or of more updates than optax's int32 counts; a state that `to_moments` refuses.
+        TypeError: `moments` aren't moments, or the state is traced.
+        ValueError: The moments are of another kind, for other parameters, too large for the state's
+            dtype, or of more updates than optax's int32 counts; or `to_moments` refuses the state.
     """
-    if not isinstance(moments, Moments):
-        raise TypeError(
-            f"`moments` must be clr_core.moments.Moments. {received('moments', moments)}"
-        )
     path, state = _found(opt_state)
-    kind = KINDS[_name(state)]
-    if moments.kind != kind:
-        hint = (
-            ". Keras's velocity has the rate of each update in it, so that optax's can't be "
-            "computed from it. clr_keras.SGD(…, torch_velocity=True) has optax's"
-            if (moments.kind, kind) == ("sgd-keras", "sgd")
-            else ""
-        )
-        raise ValueError(
-            f"`moments` must be of the kind {kind!r} for a {_name(state)}. "
-            f"{received('kind', moments.kind)}{hint}"
-        )
+    name = class_name(state)
+    kind = KINDS[name]
+    trees = {slot: getattr(state, field) for slot, field in NAMES[kind].items()}
+    leaves = jax.tree.leaves(next(iter(trees.values())))
+    for leaf in leaves:
+        check_concrete(leaf, keystr(path))
+    check_moments(moments, kind, f"optax's {name}", [leaf.shape for leaf in leaves])
     changed = {
-        name: _filled(slot, moments.slots[slot], getattr(state, name))
-        for slot, name in NAMES[kind].items()
+        NAMES[kind][slot]: _filled(slot, moments.slots[slot], tree) for slot, tree in trees.items()
     }
     if kind == "adam":
         whole(f"{keystr(path)}.count", state.count)
         if moments.count > LARGEST_COUNT:
             raise ValueError(
-                "`moments` must have a count up to 2**31 - 1, as optax counts in int32. "
+                "`moments` must have a count up to 2**31 - 1, since optax counts in int32. "
                 f"{received('count', moments.count)}"
             )
         changed["count"] = _like(np.asarray(moments.count), state.count)
@@ -132,18 +134,18 @@ def from_moments(moments: Moments, opt_state: State) -> State:
     def put(node: Any, at: Path) -> Any:
         return node._replace(**changed) if at == path else node
 
-    result: State = _visited(opt_state, put)
+    result: State = replaced(opt_state, put)
     return result
 
 
 def _found(opt_state: Any) -> tuple[Path, Any]:
-    """The state with the moments, and the path to it."""
+    """The path to the state with the moments, and that state."""
     parts = list(_parts(opt_state, ()))
-    found = [(path, state) for path, state in parts if _name(state) in KINDS]
+    found = [(path, state) for path, state in parts if class_name(state) in KINDS]
     if not found:
         raise ValueError(
-            "`opt_state` must have moments: those of optax.sgd with a momentum, or of an Adam. "
-            f"Received: a {type(opt_state).__name__} without"
+            "`opt_state` must have the moments of Adam, or of optax.sgd with a momentum. "
+            f"Received: a {type(opt_state).__name__} without them"
         )
     if len(found) > 1:
         listed = ", ".join(f"opt_state{keystr(path)}" for path, _ in found)
@@ -154,18 +156,18 @@ def _found(opt_state: Any) -> tuple[Path, Any]:
     for other, each in parts:
         if other == path:
             break
-        if _name(state) == "TraceState" and _name(each) == "ScaleByScheduleState":
+        if class_name(state) == "TraceState" and class_name(each) == "ScaleByScheduleState":
             raise ValueError(
-                "`opt_state` must have a velocity without the rate in it, as optax.sgd has. "
-                f"Received: an optax.trace at opt_state{keystr(path)}, behind the schedule at "
-                f"opt_state{keystr(other)}. Chain them the other way round"
+                "`opt_state` must have a velocity that doesn't contain the rate, as in optax.sgd. "
+                f"Received: an optax.trace at opt_state{keystr(path)}, after the schedule at "
+                f"opt_state{keystr(other)}. Chain them in the other order"
             )
     return path, state
 
 
 def _parts(node: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    """Every state of optax, in the order that it is applied; an error for one that isn't known."""
-    name = _name(node)
+    """The states of optax in the order that they are applied; an error for an unknown one."""
+    name = class_name(node)
     if name in KINDS:
         yield path, node
     elif name in INNER:
@@ -186,37 +188,8 @@ def _parts(node: Any, path: Path) -> Iterator[tuple[Path, Any]]:
         )
 
 
-def _count(kind: str, opt_state: Any, path: Path, state: Any, given: int | None) -> int:
-    if given is not None:
-        given = integer("count", given)
-    if kind == "adam":
-        count = whole(f"{keystr(path)}.count", state.count)
-        if given not in (None, count):
-            raise ValueError(f"`count` must be Adam's, {count}. {received('count', given)}")
-        return count
-    if given is not None:
-        return given
-    steps = {whole(place, each) for place, each in schedule_counts(opt_state).items()}
-    if len(steps) != 1:
-        raise ValueError(
-            "`count` must be given where no schedule counts the updates, since SGD doesn't: "
-            "to_moments(opt_state, count=record.step)"
-        )
-    return steps.pop()
-
-
-def _check_concrete(leaf: Any) -> None:
-    if isinstance(leaf, jax.core.Tracer):
-        raise TypeError("`opt_state` must not be traced: call this outside of jit")
-
-
-def _shape(leaf: Any) -> tuple[int, ...]:
-    _check_concrete(leaf)
-    return tuple(leaf.shape)
-
-
-def _array(leaf: Any) -> Any:
-    _check_concrete(leaf)
+def _array(leaf: Any, path: Path) -> Any:
+    check_concrete(leaf, keystr(path))
     array = np.array(leaf)
     # Each number of bfloat16 is a float32.
     small = jnp.issubdtype(leaf.dtype, jnp.floating) and str(array.dtype) not in FLOATS
@@ -224,9 +197,8 @@ def _array(leaf: Any) -> Any:
 
 
 def _filled(slot: str, arrays: Any, tree: Any) -> Any:
-    """The arrays in the structure, dtypes and places of those in the state."""
+    """The arrays with the structure, dtypes and devices of those in the state."""
     leaves, structure = jax.tree.flatten(tree)
-    check_shapes(slot, arrays, leaves, _shape)
     for index, (array, leaf) in enumerate(zip(arrays, leaves, strict=True)):
         with np.errstate(over="ignore"):
             held = array.astype(leaf.dtype)
@@ -239,5 +211,5 @@ def _filled(slot: str, arrays: Any, tree: Any) -> Any:
 
 
 def _like(array: Any, leaf: Any) -> Any:
-    """The array with the dtype of `leaf`, on its devices."""
+    """The array with the dtype and on the devices of `leaf`."""
     return jax.device_put(array.astype(leaf.dtype), getattr(leaf, "sharding", None))

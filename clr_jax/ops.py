@@ -1,17 +1,14 @@
-"""`Ops` of JAX: float64 in an x64 context of its own, under every transformation."""
+"""The primitives of `clr_core.ops.Ops` in JAX, on float64 arrays, under every transformation."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-_THIS = sys.modules[__name__]  # An `Ops` is a module.
 _LARGEST = float(np.finfo(np.float64).max)
 
 rint = jnp.rint
@@ -65,27 +62,3 @@ def power(a: Any, b: Any) -> Any:
 
 def call(fn: Callable[[Any], Any], x: Any) -> Any:
     return fn(x)
-
-
-def evaluate(curve: Callable[[Any, Any], Any], step: Any, dtype: str = "float32") -> jax.Array:
-    """`curve(step, ops)`, strongly typed, of `step`'s shape; below 0 a step counts as 0."""
-    with jax.enable_x64(True):
-        return _evaluate(curve, dtype, step)
-
-
-# Inlined, so that it leaves no trace in a traced program; eagerly it is one call and not twenty.
-@partial(jax.jit, static_argnums=(0, 1), inline=True)
-def _evaluate(curve: Callable[[Any, Any], Any], dtype: str, step: Any) -> jax.Array:
-    if not jnp.issubdtype(jnp.result_type(step), jnp.integer):
-        raise TypeError(f"`count` must be an integer. Received: dtype {jnp.result_type(step)}")
-    # Clamped as an integer: the compiler then knows of the float64 that it is whole.
-    value = curve(jnp.asarray(jnp.maximum(step, 0), jnp.float64), _THIS)
-    value = jnp.broadcast_to(value, jnp.shape(step))
-    return value.astype(jnp.float64) if dtype == "float64" else _to_float32(value)
-
-
-def _to_float32(x: Any) -> Any:
-    # XLA's own conversion flushes what is below float32's normal range to zero, other hosts don't.
-    # There, float32 is fixed-point: its bits are the number of times that 2**-149 fits in.
-    subnormal = jax.lax.bitcast_convert_type(jnp.rint(x * 2.0**149).astype(jnp.int32), jnp.float32)
-    return jnp.where((x >= 0.0) & (x < 2.0**-126), subnormal, x.astype(jnp.float32))

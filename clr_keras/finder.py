@@ -14,7 +14,9 @@ from clr_core.adapter import received
 from clr_core.range_finding.ask_tell import RangeTestOptions
 from clr_core.range_finding.driver import Batches, positive, repeated, run
 from clr_core.range_finding.restoring import loader_position, random_states, restore, restored
-from clr_keras.restore import CYCLED, constant, leaves, rate_of, twin, values
+from clr_keras._keras_internals import inner_optimizers
+from clr_keras.optimizer import CyclicOptimizer
+from clr_keras.restore import constant, rate_of, twin, values
 from clr_keras.schedule import CyclicLR
 
 
@@ -77,8 +79,9 @@ def range_test(
     batches = Batches("x", _source(x, y, sample_weight, batch_size))
     around = [*_others(model), *loader_position(x), *random_states()]
     optimizer = _trained_with(model)
-    rates = [_rate(each) for each in leaves(optimizer)]
-    per_update = max(each.gradient_accumulation_steps or 1 for each in leaves(optimizer))
+    trained = list(inner_optimizers(optimizer))
+    rates = [_rate(each) for each in trained]
+    per_update = max(each.gradient_accumulation_steps or 1 for each in trained)
     before = values([*model.weights, *optimizer.variables])
 
     def start() -> None:
@@ -131,7 +134,7 @@ def _compile(model: Any, optimizer: Any) -> None:
 def _trained_with(model: Any) -> Any:
     """The model's optimizer if a rate can be assigned to it, otherwise its twin."""
     optimizer = model.optimizer
-    if optimizer.built and all(rate_of(each) is not None for each in leaves(optimizer)):
+    if optimizer.built and all(rate_of(each) is not None for each in inner_optimizers(optimizer)):
         return optimizer
     return twin(optimizer, model.trainable_variables)
 
@@ -144,7 +147,7 @@ def _rate(optimizer: Any) -> Any:
     # A variable of the optimizer: JAX's compiled step takes and gives back these, and no others.
     rate = optimizer.add_variable((), dtype="float32", name="learning_rate")
     schedule = CyclicSchedule(base_lr=0.0, max_lr=1.0)
-    held = _Held(rate, constant(optimizer) if isinstance(optimizer, CYCLED) else schedule)
+    held = _Held(rate, constant(optimizer) if isinstance(optimizer, CyclicOptimizer) else schedule)
     keras.optimizers.Optimizer.learning_rate.fset(optimizer, held)
     return rate
 

@@ -10,10 +10,8 @@ import keras
 
 from clr_core import CyclicSchedule
 from clr_core.range_finding.restoring import Restore
-from clr_keras.optimizer import SGD, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
-
-# They cycle their momentum, and take no rate but a schedule.
-CYCLED = SGD, Adam, AdamW, Nadam, Adamax, RMSprop, Lion
+from clr_keras._keras_internals import inner_optimizers
+from clr_keras.optimizer import CyclicOptimizer
 
 
 def values(variables: Iterable[Any]) -> list[Restore]:
@@ -46,13 +44,6 @@ def _value(variable: Any) -> Restore:
     return restore
 
 
-def leaves(optimizer: Any) -> list[Any]:
-    """The optimizers that have a rate: the optimizer itself, or those inside it."""
-    inner = getattr(optimizer, "inner_optimizer", None)
-    inside = getattr(optimizer, "optimizers", None) if inner is None else [inner]
-    return [optimizer] if inside is None else [leaf for each in inside for leaf in leaves(each)]
-
-
 def rate_of(optimizer: Any) -> Any:
     """The variable that holds the rate; None if that comes from a schedule or a callable."""
     rate = optimizer.learning_rate
@@ -81,23 +72,18 @@ def twin(optimizer: Any, variables: list[Any]) -> Any:
     return other
 
 
-def constant(optimizer: Any) -> CyclicSchedule:
-    """A schedule whose momentum is always that of the optimizer's next update; its rate is unused.
-
-    >>> optimizer = keras.optimizers.RMSprop(momentum=0.5)
-    >>> constant(optimizer).momentum(1234)
-    0.5
-    """
-    momentum = optimizer.beta_1 if hasattr(optimizer, "beta_1") else optimizer.momentum
+def constant(optimizer: CyclicOptimizer) -> CyclicSchedule:
+    """A schedule with the momentum of the optimizer's next update at every step; no rate to use."""
+    momentum = getattr(optimizer, optimizer.scheduled)
     return CyclicSchedule(base_lr=0.0, max_lr=1.0, base_momentum=momentum, max_momentum=momentum)
 
 
 def _copy(optimizer: Any) -> Any:
     config = optimizer.get_config()
-    if hasattr(optimizer, "inner_optimizer"):
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         inner = _copy(optimizer.inner_optimizer)
         return type(optimizer)(**{**config, "inner_optimizer": inner})
-    if isinstance(optimizer, CYCLED):
+    if isinstance(optimizer, CyclicOptimizer):
         config["learning_rate"] = constant(optimizer)
     elif "learning_rate" in config:
         config["learning_rate"] = 0.0
@@ -105,11 +91,11 @@ def _copy(optimizer: Any) -> Any:
 
 
 def _parts(optimizer: Any) -> Iterator[list[Any]]:
-    """The variables of the leaves, without their rates, and what is left."""
+    """The variables of each optimizer inside, without their rates, and then all others."""
     rest = {id(each): each for each in optimizer.variables}
-    for leaf in leaves(optimizer):
-        rate = rate_of(leaf)
-        yield [each for each in leaf.variables if each is not rate]
-        for each in leaf.variables:
+    for inner in inner_optimizers(optimizer):
+        rate = rate_of(inner)
+        yield [each for each in inner.variables if each is not rate]
+        for each in inner.variables:
             rest.pop(id(each), None)
     yield list(rest.values())

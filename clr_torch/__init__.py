@@ -1,4 +1,4 @@
-"""The cyclical learning rate as a torch `LRScheduler`.
+"""Cyclical learning rates for torch: an `LRScheduler`.
 
 >>> import torch
 >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], momentum=0.9)
@@ -8,12 +8,13 @@
 """
 
 try:
-    import torch as _torch  # noqa: F401
+    import torch as _torch
 except ImportError as error:
     raise ImportError(
         "`clr_torch` needs torch. Install it with: pip install 'cyclical-lr[torch]'"
     ) from error
 
+from clr_core.schedules import schedule_from_dict as _schedule_from_dict
 from clr_torch.finder import range_test
 from clr_torch.moments import from_moments, to_moments
 from clr_torch.record import from_record, read_record, to_record, to_state_dict
@@ -29,3 +30,7 @@ __all__ = [
     "to_record",
     "to_state_dict",
 ]
+
+# Every schedule is pickled as a call of this function, which builds one from plain data and checks
+# it. So `torch.load(weights_only=True)` may load a checkpoint that holds a schedule.
+_torch.serialization.add_safe_globals([_schedule_from_dict])

@@ -1,4 +1,4 @@
-"""The points of the curves, computed many at a time, so that a scheduler's step only looks up."""
+"""Rates and momenta computed many steps at a time, so that a step of a scheduler is a lookup."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from clr_core import CyclicSchedule, python_ops
+from clr_core import Schedule, python_ops
 from clr_core.adapter import LARGEST_STEP
 from clr_core.evaluate import evaluate_array
 
@@ -14,11 +14,11 @@ try:
     import numpy as np
 
     from clr_core import numpy_ops
-except ImportError:  # torch runs without NumPy. Then each point is computed when its step has come.
+except ImportError:  # torch runs without NumPy. Then each point is computed at its step.
     _ops: Any = None
 else:
-    # Python's functions where NumPy's differ by the last bit of a float64: the table holds what
-    # `schedule.lr(step)` gives.
+    # NumPy's versions of these functions may differ from Python's in the last bit of a float64, and
+    # the table must hold exactly `schedule.lr(step)`.
     _ops = SimpleNamespace(
         **vars(numpy_ops)
         | {
@@ -35,21 +35,21 @@ class Table:
 
     Args:
         schedules: The schedule of each group.
-        cycled: Whether the group's momentum follows it.
+        cycled: For each group, whether its momentum follows the schedule.
     """
 
-    def __init__(self, schedules: Sequence[CyclicSchedule], cycled: Sequence[bool]) -> None:
+    def __init__(self, schedules: Sequence[Schedule], cycled: Sequence[bool]) -> None:
         self._schedules = schedules
         self._cycled = cycled
-        # What can't be written down holds a function of the user's, which may depend on more than
-        # the step: it is asked when its step has come.
+        # A schedule that isn't plain data has a function of the user's, which may depend on more
+        # than the step: it is called when its step has come.
         ahead = _ops is not None and all(map(_is_data, schedules))
         self._size = min(2048, max(64, 32768 // len(schedules))) if ahead else 1
         self._first = self._kept = 0
         self._points: list[Point] = []
 
     def at(self, step: int) -> Point:
-        """The rates of all groups; their momenta, None where it doesn't cycle."""
+        """The rate of each group, and its momentum: None if it doesn't cycle."""
         index = step - self._first
         if 0 <= index < self._kept:
             return self._points[index]
@@ -59,7 +59,7 @@ class Table:
         return points[0]
 
     def _computed(self, step: int) -> list[Point]:
-        # Groups with the same boundaries share one schedule, which is computed once.
+        # Groups with equal schedules share one, which is computed once.
         distinct = {id(schedule): schedule for schedule in self._schedules}
         lrs = {key: self._values(schedule.lr, step) for key, schedule in distinct.items()}
         momenta = {key: self._values(schedule.momentum, step) for key, schedule in distinct.items()}
@@ -78,16 +78,16 @@ class Table:
             )
         )
 
-    def _values(self, curve: Callable[..., Any], step: int) -> list[Any]:
-        value = curve(step)  # Raises where `step` is none.
-        if value is None or self._size == 1:
-            return [value] * self._size
+    def _values(self, value: Callable[..., Any], step: int) -> list[Any]:
+        first = value(step)  # Raises an error if `step` is out of range.
+        if first is None or self._size == 1:
+            return [first] * self._size
         steps = np.arange(step, min(step + self._size, LARGEST_STEP + 1))
-        values: list[Any] = evaluate_array(curve, steps, _ops).tolist()
+        values: list[Any] = evaluate_array(value, steps, _ops).tolist()
         return values
 
 
-def _is_data(schedule: CyclicSchedule) -> bool:
+def _is_data(schedule: Schedule) -> bool:
     try:
         schedule.to_dict()
     except TypeError:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-_THIS = sys.modules[__name__]  # An `Ops` is a module.
-
 
 def _of_tensors(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    # Some of torch's functions take a Python float in the place of a tensor and some don't.
+    # Some of torch's functions take a Python float in place of a tensor and some don't.
     def of_tensors(*arguments: Any) -> torch.Tensor:
         return function(*(torch.as_tensor(x, dtype=torch.float64) for x in arguments))
 
@@ -43,12 +40,3 @@ def rounded(x: Any) -> Any:
 
 def call(fn: Callable[[Any], Any], x: Any) -> Any:
     return fn(x)
-
-
-def evaluate(curve: Callable[[Any, Any], Any], step: Any) -> torch.Tensor:
-    """`curve(step, ops)`, float32, of `step`'s shape, on its device; below 0 a step counts as 0."""
-    step = torch.as_tensor(step)
-    # Apple's GPUs have no float64; the other devices evaluate where they are.
-    at = torch.device("cpu") if step.device.type == "mps" else step.device
-    value = torch.as_tensor(curve(step.to(at).to(torch.float64).clamp(min=0.0), _THIS))
-    return value.to(torch.float32).to(step.device).expand(step.shape)

@@ -1,4 +1,4 @@
-"""Where a rate and a momentum stand in a torch optimizer's parameter groups."""
+"""The rate and the momentum in a torch optimizer's parameter groups."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ PLACES = ("lr", "momentum", "betas")
 
 
 def lrs(optimizer: Optimizer) -> list[Any]:
-    """The rate of each group. Tensors are copied."""
+    """The rate of each group; a tensor is copied."""
     values = (group["lr"] for group in optimizer.param_groups)
     return [value.clone() if isinstance(value, Tensor) else value for value in values]
 
 
 def check_momentum(optimizer: Optimizer) -> None:
-    """Raises a ValueError unless every group has a momentum or betas."""
+    """Raise a ValueError unless every group has a momentum or betas."""
     if not all("momentum" in group or "betas" in group for group in optimizer.param_groups):
         raise ValueError(
             "`optimizer` must have `momentum` or `betas` for its momentum to be cycled. "
@@ -28,13 +28,13 @@ def check_momentum(optimizer: Optimizer) -> None:
 
 
 def has_momentum(group: dict[str, Any]) -> bool:
-    """Whether the group's momentum or beta1 is above 0, or was before a schedule took it there."""
+    """True if the momentum or beta1 isn't 0, or wasn't before a schedule took it there."""
     momentum = group["betas"][0] if "betas" in group else group.get("momentum", 0.0)
     return bool(momentum != 0.0) or group.get("initial_momentum", 0.0) != 0.0
 
 
 def separate(optimizer: Optimizer) -> None:
-    """Gives each group tensors of its own: torch puts its default, one tensor, into all of them."""
+    """Give each group separate tensors: torch puts one and the same default into all groups."""
     seen: set[int] = set()
 
     def own(value: Any) -> Any:
@@ -53,12 +53,12 @@ def separate(optimizer: Optimizer) -> None:
 def write(
     groups: Sequence[dict[str, Any]], rates: Sequence[float], momenta: Sequence[float | None]
 ) -> None:
-    """Sets the rate of each group, and its momentum unless that is None.
+    """Set the rate of each group, and its momentum unless that is None.
 
     A tensor is filled in place, since a compiled step may hold on to it.
     """
-    # Here the time counts: almost always it is a float, and to ask that takes a third of asking
-    # whether it is a tensor.
+    # This runs at every step. The value is almost always a float, and testing for that takes a
+    # third of the time of testing for a tensor.
     for index, group in enumerate(groups):
         lr, momentum = rates[index], momenta[index]
         group["lr"] = lr if type(group["lr"]) is float else _written(group["lr"], lr)

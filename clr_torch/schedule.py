@@ -1,9 +1,9 @@
-"""The cyclical schedule as a torch scheduler: `step` is `last_epoch`."""
+"""A schedule as a torch scheduler: `step` is `last_epoch`."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from typing import Any, Self
 
@@ -13,25 +13,18 @@ from torch.compiler import is_dynamo_compiling
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from clr_core import CyclicSchedule, check_schedule
-from clr_core.adapter import integer
-from clr_torch._entries import plain
+from clr_core import CyclicSchedule, Schedule
+from clr_core.adapter import check_schedule, integer
+from clr_torch import foreign, state
 from clr_torch._lookahead import Table
-from clr_torch.param_groups import (
-    check_momentum,
-    has_momentum,
-    lrs,
-    separate,
-    write,
-)
-from clr_torch.state import check_same, written
+from clr_torch.param_groups import check_momentum, has_momentum, lrs, separate, write
 
 
 class CyclicLR(LRScheduler):
-    """Sets the learning rate and momentum of each parameter group to a point of a cycle.
+    """Sets the learning rate and momentum of each parameter group to a point in a cycle.
 
-    A drop-in for `torch.optim.lr_scheduler.CyclicLR`, with its parameters in its order and its
-    defaults; the formula is that of `clr_core.CyclicSchedule`. Call `step()` after each
+    A drop-in for `torch.optim.lr_scheduler.CyclicLR`, with the same parameters in the same order
+    and the same defaults; `clr_core.CyclicSchedule` has the formula. Call `step()` after each
     `optimizer.step()`, once per batch and not per epoch.
 
         >>> import torch
@@ -44,36 +37,37 @@ class CyclicLR(LRScheduler):
         >>> scheduler.get_last_lr(), scheduler.get_last_momentum()
         ([0.5], [0.8])
 
-    The rate is a Python float in `group["lr"]`; where the optimizer was given a tensor, that tensor
-    is filled in place and stays the same object. Momentum goes into `group["momentum"]`, or in
-    place of the first of `group["betas"]`.
+    The rate is a Python float in `group["lr"]`; if the optimizer was given a tensor, that tensor is
+    filled in place and stays the same object. Momentum goes into `group["momentum"]`, or replaces
+    the first of `group["betas"]`.
 
     Args:
-        optimizer: The wrapped optimizer.
-        base_lr: Lower boundary: a number, a tensor's value, or one of these per parameter group.
-        max_lr: Upper boundary, likewise.
+        optimizer: The optimizer whose parameter groups the scheduler writes into.
+        base_lr: Lower boundary: a number, a tensor with one value, or a list of these with one per
+            parameter group.
+        max_lr: Upper boundary, in the same forms.
         step_size_up: Steps (updates) in the rising half; may be fractional.
-        step_size_down: Steps in the falling half; None: as long as the rise.
+        step_size_down: Steps in the falling half; None: the same as `step_size_up`.
         mode: "triangular", "triangular2" or "exp_range".
         gamma: Factor per step in "exp_range".
-        scale_fn: A decay of one's own in place of `mode`: a callable, or an expression such as
+        scale_fn: A custom decay in place of `mode`: a callable, or an expression such as
             "1 / 2 ** (x - 1)", which is saved with the scheduler.
-        scale_mode: What `scale_fn` is given: the number of the "cycle", from 1, or of the step,
-            "iterations", from 0.
-        cycle_momentum: Whether momentum cycles too, against the rate.
-        base_momentum: Momentum at `max_lr`; one number or one per group.
-        max_momentum: Momentum at `base_lr`, likewise.
-        last_epoch: How many updates were done, less one; -1 starts anew. The next update uses the
-            rate of step `last_epoch + 1`.
+        scale_mode: The argument of `scale_fn`: the number of the "cycle", counted from 1, or the
+            step ("iterations"), counted from 0.
+        cycle_momentum: If True, momentum cycles too, inversely to the rate.
+        base_momentum: Momentum at `max_lr`: a number, or a list with one per group.
+        max_momentum: Momentum at `base_lr`, in the same forms.
+        last_epoch: The number of updates done, less one; -1 for a fresh start. The next update uses
+            the rate of step `last_epoch + 1`.
 
     Raises:
-        TypeError, ValueError: Arguments outside their range (see `clr_core.CyclicSchedule`), not
-            one per group, or `cycle_momentum` for an optimizer without momentum. Nothing in the
-            optimizer has changed then.
+        TypeError, ValueError: An argument is out of range (see `clr_core.CyclicSchedule`), a list
+            doesn't have one value per group, or `cycle_momentum` is True for an optimizer without
+            momentum. In that case nothing in the optimizer has changed.
 
     Warns:
-        UserWarning: An argument that another one makes meaningless, which torch ignores silently;
-            a momentum (or beta1) of 0, which torch would switch on and which stays 0 here.
+        UserWarning: Another argument makes one meaningless, which torch ignores silently; or a
+            momentum (or beta1) is 0, which torch would switch on and which stays 0 here.
 
     References:
         https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.CyclicLR.html
@@ -117,8 +111,8 @@ class CyclicLR(LRScheduler):
             check_momentum(optimizer)
             if not all(map(has_momentum, optimizer.param_groups)):
                 warnings.warn(
-                    "A momentum (or beta1) of 0 isn't cycled and stays 0, where torch would switch "
-                    "it on. Pass cycle_momentum=False, or give the optimizer a momentum.",
+                    "A momentum (or beta1) of 0 isn't cycled and stays 0, although torch would "
+                    "switch it on. Pass cycle_momentum=False, or give the optimizer a momentum.",
                     stacklevel=2,
                 )
         self._start(optimizer, schedules, last_epoch)
@@ -127,7 +121,7 @@ class CyclicLR(LRScheduler):
     def from_schedule(
         cls,
         optimizer: Optimizer,
-        schedule: CyclicSchedule | Sequence[CyclicSchedule],
+        schedule: Schedule | Sequence[Schedule],
         last_epoch: int = -1,
     ) -> Self:
         """A scheduler that follows `schedule`: one for all parameter groups, or one per group.
@@ -138,11 +132,17 @@ class CyclicLR(LRScheduler):
             >>> CyclicLR.from_schedule(optimizer, schedule, last_epoch=1).get_last_lr()
             [0.5]
 
-        Momentum cycles where the schedule has one.
+        The momentum of a group cycles if its schedule has one.
+
+        Args:
+            optimizer: The optimizer whose parameter groups the scheduler writes into.
+            schedule: A schedule of any kind, or a list with one per parameter group.
+            last_epoch: The number of updates done, less one; -1 for a fresh start.
 
         Raises:
             TypeError, ValueError: Not a schedule, not one per group, or a momentum for an optimizer
-                that has none or where it is 0. Nothing in the optimizer has changed then.
+                that has none or whose momentum is 0. In that case nothing in the optimizer has
+                changed.
         """
         _check_optimizer(optimizer)
         schedules = _per_group("schedule", schedule, len(optimizer.param_groups))
@@ -161,13 +161,11 @@ class CyclicLR(LRScheduler):
         scheduler._start(optimizer, schedules, last_epoch)
         return scheduler
 
-    def _start(
-        self, optimizer: Optimizer, schedules: Sequence[CyclicSchedule], last_epoch: int
-    ) -> None:
+    def _start(self, optimizer: Optimizer, schedules: Sequence[Schedule], last_epoch: int) -> None:
         last_epoch = _last_epoch(last_epoch)
-        # Groups with the same boundaries share one schedule, which is evaluated once a step.
+        # Groups with equal schedules share one, which is evaluated once per step.
         schedules = [schedules[schedules.index(schedule)] for schedule in schedules]
-        # A momentum of 0 means that the optimizer keeps no buffer for it, and it stays 0.
+        # If its momentum is 0, the optimizer has no buffer for it, so it stays 0.
         table = Table(schedules, [has_momentum(group) for group in optimizer.param_groups])
         first, momenta = table.at(0)
         table.at(last_epoch + 1)  # Raises what the first update would raise.
@@ -175,7 +173,7 @@ class CyclicLR(LRScheduler):
         self._table = table
         separate(optimizer)
         for group, lr, momentum in zip(optimizer.param_groups, first, momenta, strict=True):
-            # What torch's base class asks for, and SequentialLR goes back to.
+            # Torch's base class asks for it, and SequentialLR returns to it.
             group.setdefault("initial_lr", lr)
             if momentum is not None:
                 group.setdefault("initial_momentum", momentum)  # See `has_momentum`.
@@ -183,7 +181,7 @@ class CyclicLR(LRScheduler):
         self.base_lrs: list[float | Tensor] = [*first]
 
     @property
-    def schedules(self) -> tuple[CyclicSchedule, ...]:
+    def schedules(self) -> tuple[Schedule, ...]:
         """The schedule of each parameter group."""
         return self._schedules
 
@@ -192,33 +190,33 @@ class CyclicLR(LRScheduler):
         return [*self._table.at(max(self.last_epoch, 0))[0]]
 
     def get_last_lr(self) -> list[float | Tensor]:
-        """The rate last set for each group; a tensor of its own where the group's is a tensor."""
+        """The rate last set for each group; a new tensor if the group's rate is a tensor."""
         return [
             torch.full_like(group["lr"], float(lr)) if isinstance(group["lr"], Tensor) else lr
             for group, lr in zip(self.optimizer.param_groups, self._last_lr, strict=False)
         ]
 
     def get_last_momentum(self) -> list[float | None]:
-        """The momentum (or beta1) last set for each group; None where it doesn't cycle."""
+        """The momentum (or beta1) last set for each group; None if it doesn't cycle."""
         return list(self._last_momentum)
 
     def _update_lr(self, epoch: int | None = None) -> None:
-        # What torch's `step()` and SequentialLR call. Within a compiled function too it stays as it
-        # is: compiled, it would be compiled anew for each step. (Disabled outright, it would take
-        # half as long again.)
+        # Torch's `step()` and SequentialLR call this. A compiled function calls it uncompiled, as
+        # it would have to be recompiled at each step. (If it were always disabled, a step would
+        # take half as long again.)
         if is_dynamo_compiling():
             torch.compiler.disable(self._go_to)(epoch)  # type: ignore[no-untyped-call]
         else:
             self._go_to(epoch)
 
     def _go_to(self, epoch: int | None) -> None:
-        # Unlike torch's method it computes everything before it changes anything, and leaves
-        # momentum out of `get_lr()`.
+        # Unlike torch's method, it computes everything before it changes anything, and doesn't set
+        # momentum in `get_lr()`.
         step = self.last_epoch + 1 if epoch is None else integer("epoch", epoch)
         groups = self.optimizer.param_groups
         if len(groups) != len(self._schedules):
             raise ValueError(
-                "The optimizer must have the parameter groups that the scheduler was made for "
+                "The optimizer must have as many parameter groups as the scheduler was made for "
                 f"({len(self._schedules)}). Received: {len(groups)} groups. "
                 "Make a new scheduler after `add_param_group`, with one boundary per group and "
                 f"last_epoch={self.last_epoch}."
@@ -230,39 +228,46 @@ class CyclicLR(LRScheduler):
         write(groups, rates, momenta)
 
     def state_dict(self) -> dict[str, Any]:
-        """A snapshot as plain data: JSON, and loaded by `torch.load(weights_only=True)`.
+        """A snapshot as plain data, which JSON can hold and `torch.load(weights_only=True)` loads.
 
-        A `scale_fn` that is a Python callable is noted by its name; see `load_state_dict`.
+        A `scale_fn` that is a Python callable is noted by its name.
         """
-        last = plain(self.get_last_lr())
+        last = state.plain(self.get_last_lr())
         return {
-            "schedules": [written(schedule) for schedule in self._schedules],
+            "schedules": [state.written(schedule) for schedule in self._schedules],
             "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
             "_last_lr": last,
-            # False while another scheduler has the say, as in SequentialLR.
-            "applied": last == plain(lrs(self.optimizer)),
+            # False while another scheduler sets the rate, as in SequentialLR.
+            "applied": last == state.plain(lrs(self.optimizer)),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes to the step of a saved state, and sets the optimizer to its rate and momentum.
+        """Go to the step of a saved state, and set the optimizer to its rate and momentum.
 
         Args:
-            state_dict: What `state_dict()` of this class or of torch's `CyclicLR` gave. It isn't
-                changed.
+            state_dict: The `state_dict()` of this class or of torch's `CyclicLR`. It isn't changed.
 
         Raises:
-            TypeError, ValueError: Not such a state, or that of a scheduler with other parameters
-                or another number of groups; nothing has changed then.
+            TypeError, ValueError: Not such a state, or its scheduler had other parameters or
+                another number of groups. In that case nothing has changed.
         """
-        state = check_same(state_dict, self._schedules)
-        _, momenta = self._table.at(max(state["last_epoch"], 0))
-        if state["applied"] and state["last_epoch"] >= 0:
-            self._update_lr(state["last_epoch"])
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(
+                f"`state_dict` must be a mapping. Received: a {type(state_dict).__name__}"
+            )
+        of_torch = foreign.is_one(state_dict)
+        check_same = foreign.check_same if of_torch else state.check_same
+        check_same(state_dict, self._schedules)
+        last_epoch = state.count(state_dict, "last_epoch", -1)
+        step_count = state.count(state_dict, "_step_count", 0)
+        last_lr = state.per_group(state_dict, "_last_lr", len(self._schedules))
+        _, momenta = self._table.at(max(last_epoch, 0))
+        if last_epoch >= 0 and state_dict.get("applied", True) is True:
+            self._update_lr(last_epoch)
         else:
-            self.last_epoch, self._last_lr = state["last_epoch"], state["_last_lr"]
-            self._last_momentum = momenta
-        self._step_count = state["_step_count"]
+            self.last_epoch, self._last_lr, self._last_momentum = last_epoch, last_lr, momenta
+        self._step_count = step_count
 
 
 def _check_optimizer(optimizer: object) -> None:
@@ -270,7 +275,7 @@ def _check_optimizer(optimizer: object) -> None:
         raise TypeError(
             f"`optimizer` must be a torch.optim.Optimizer. Received: optimizer={optimizer!r}"
         )
-    # Torch's base class wraps the method, unless it has done so before, and looks for it here.
+    # Torch's base class wraps the method, unless it is wrapped already, and finds it by these.
     if not any(hasattr(optimizer.step, name) for name in ("__func__", "_wrapped_by_lr_sched")):
         raise ValueError(
             "`optimizer.step` must be a method. "
@@ -283,7 +288,7 @@ def _last_epoch(given: Any) -> int:
     last_epoch = integer("last_epoch", given)
     if last_epoch < -1:
         raise ValueError(
-            f"`last_epoch` must be at least -1, which starts anew. Received: last_epoch={given!r}"
+            f"`last_epoch` must be at least -1, for a fresh start. Received: last_epoch={given!r}"
         )
     return last_epoch
 
@@ -297,7 +302,7 @@ def _per_group(name: str, value: Any, groups: int) -> list[Any]:
         return [_value(value)] * groups
     if len(value) != groups:
         raise ValueError(
-            f"`{name}` must be one or one per parameter group ({groups}). "
+            f"`{name}` must be one value, or one per parameter group ({groups}). "
             f"Received: {len(value)} in {name}={value!r}"
         )
     return [_value(each) for each in value]
@@ -306,7 +311,7 @@ def _per_group(name: str, value: Any, groups: int) -> list[Any]:
 def _drop_meaningless(
     decay: dict[str, Any], momenta: dict[str, Any], scale_fn: object, cycle_momentum: bool
 ) -> None:
-    """Takes out, with a warning, what torch ignores without one."""
+    """Remove, with a warning, the arguments that torch ignores without one."""
     unused = {
         "mode": scale_fn is not None and "a `scale_fn` takes its place",
         "gamma": (scale_fn is not None or decay["mode"] != "exp_range")

@@ -29,9 +29,10 @@ def pytest_addoption(parser):
 
 def pytest_collection_modifyitems(config, items):
     if not config.option.markexpr:
-        slow = [item for item in items if item.get_closest_marker("slow")]
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if item not in slow]
+        for mark in ("slow", "frameworks"):
+            marked = [item for item in items if item.get_closest_marker(mark)]
+            config.hook.pytest_deselected(items=marked)
+            items[:] = [item for item in items if item not in marked]
 
 
 @pytest.fixture(scope="session")

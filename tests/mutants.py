@@ -1,417 +1,169 @@
-"""Does the suite see errors? Plants one at a time, and says which test caught it: `make mutants`.
+"""Do the tests of the core notice an error? Plants random ones, and prints those that survive.
 
-Each mutant is a copy of the packages with one change, put before the installed wheel on the path.
-A mutant that nothing catches makes the script fail.
+    python tests/mutants.py [--number 200] [--seed 1] [clr_core/record …]
+
+Cosmic Ray knows what can be changed at a place: a number, an operator, a comparison, a condition,
+a loop, a decorator. A place is drawn, then one of its changes; annotations are left to mypy. Each
+mutant is a copy of the core and its tests with one change; the checkout stays as it is. It is
+killed if a test fails or doesn't end.
 """
 
 from __future__ import annotations
 
+import argparse
+import ast
+import difflib
 import os
-import re
+import random
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import DEVNULL
 
-ROOT = Path(__file__).parents[1]
-PACKAGES = ("clr_core", "clr_torch", "clr_keras", "clr_jax", "clr_cli")
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator, operator_names
 
-CORE = ("tests/core", "tests/conformance", "--row", "rows.core", "--with-numpy")
-TORCH = ("tests/conformance", "tests/integration/torch", "--row", "rows.torch")
-JAX = ("tests/conformance", "tests/integration/jax", "--row", "rows.jax")
-KERAS = ("tests/conformance", "tests/integration/keras", "--row", "rows.keras")
-DIRECTIONS = ("tests/directions",)
+ROOT = Path(__file__).resolve().parents[1]
+COPIED = ("clr_core", "tests", "benchmarks", "pyproject.toml")
+ALL = ("tests/conformance", "tests/core")
+KILLED = 0.95  # The share that must be; what survives may be the same program in other words.
+MEMORY = 8 << 30  # Bytes of address space, so that no mutant takes the machine down.
+PYTEST = (sys.executable, "-P", "-m", "pytest", "-x", "-q", "--row", "rows.core", "--with-numpy")
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One error: in `file`, `old` (which stands there once) becomes `new`."""
+    """A module of the core, and its source with one change."""
 
-    what: str
-    file: str
-    old: str
-    new: str
-    tests: tuple[str, ...]
-    backend: str = ""
+    module: Path
+    before: str
+    after: str
 
-
-MUTANTS = [
-    Mutant(
-        "off by one step",
-        "clr_core/python_ops.py",
-        "return curve(float(step), _THIS)",
-        "return curve(float(step) + 1.0, _THIS)",
-        CORE,
-    ),
-    Mutant(
-        "halves swapped",
-        "clr_core/schedules/cyclic.py",
-        "ops.divide(position, self.step_size_up)",
-        "ops.divide(position, self._fall)",
-        CORE,
-    ),
-    Mutant(
-        "the fall as given, not as what the sum leaves",
-        "clr_core/schedules/_parameters.py",
-        '"_fall": cycle_size - step_size_up',
-        '"_fall": step_size_down',
-        CORE,
-    ),
-    Mutant(
-        "cycle counted from 0 for a scale_fn",
-        "clr_core/schedules/cyclic.py",
-        "x = x + 1.0",
-        "x = x + 0.0",
-        CORE,
-    ),
-    Mutant(
-        "cycle counted from 1 in triangular2",
-        "clr_core/schedules/cyclic.py",
-        "return ops.power(0.5, x)",
-        "return ops.power(0.5, x + 1.0)",
-        CORE,
-    ),
-    Mutant(
-        "cycle cut off in place of rounded",
-        "clr_core/python_ops.py",
-        "return float(round(x))",
-        "return float(int(x))",
-        CORE,
-    ),
-    Mutant(
-        "momentum the right way up",
-        "clr_core/schedules/cyclic.py",
-        "self._between(self.max_momentum, self.base_momentum,",
-        "self._between(self.base_momentum, self.max_momentum,",
-        CORE,
-    ),
-    Mutant(
-        "step size truncated to an int",
-        "clr_core/schedules/_parameters.py",
-        "    size = number(name, value)\n",
-        "    size = float(max(1, int(number(name, value))))\n",
-        CORE,
-    ),
-    Mutant(
-        "gamma rounded to float32",
-        "clr_core/schedules/cyclic.py",
-        "return ops.power(self.gamma, step)",
-        "import struct\n"
-        "            gamma = struct.unpack('f', struct.pack('f', self.gamma))[0]\n"
-        "            return ops.power(gamma, step)",
-        CORE,
-    ),
-    Mutant(
-        "exp_range counted from the start of the cycle",
-        "clr_core/schedules/cyclic.py",
-        "return ops.power(self.gamma, step)",
-        "return ops.power(self.gamma, position)",
-        CORE,
-    ),
-    Mutant(
-        "decay that overflows in cycle 1025",
-        "clr_core/schedules/cyclic.py",
-        "return ops.power(0.5, x)",
-        "return 1.0 / 2.0**x",
-        CORE,
-    ),
-    Mutant(
-        "the usual blend, which misses max_lr",
-        "clr_core/schedules/cyclic.py",
-        "ops.rounded(start * (1.0 - wave)) + ops.rounded(peak * wave)",
-        "start + (peak - start) * wave",
-        CORE,
-    ),
-    Mutant(
-        "not kept between the boundaries",
-        "clr_core/schedules/cyclic.py",
-        "return ops.clip(value, start, peak) if start < peak else ops.clip(value, peak, start)",
-        "return value",
-        CORE,
-    ),
-    Mutant(
-        "float32 inside NumPy",
-        "clr_core/numpy_ops.py",
-        "steps[block].astype(np.float64)",
-        "steps[block].astype(np.float32)",
-        CORE,
-    ),
-    Mutant(
-        "< for <= at the largest step",
-        "clr_core/python_ops.py",
-        "if not 0 <= step <= 2**53:",
-        "if not 0 <= step < 2**53:",
-        CORE,
-    ),
-    Mutant(
-        "< for <= at the boundaries",
-        "clr_core/schedules/_parameters.py",
-        "if base_lr > max_lr:",
-        "if base_lr >= max_lr:",
-        CORE,
-    ),
-    Mutant(
-        "gamma of 0 taken",
-        "clr_core/schedules/_parameters.py",
-        "if not 0.0 < gamma <= 1.0:",
-        "if not 0.0 <= gamma <= 1.0:",
-        CORE,
-    ),
-    Mutant(
-        "unknown keys read over",
-        "clr_core/schedules/cyclic.py",
-        "if given != expected:",
-        "if expected - given:",
-        CORE,
-    ),
-    Mutant(
-        "min and max of an expression swapped",
-        "clr_core/schedules/_expression.py",
-        '{"min": "minimum", "max": "maximum"}',
-        '{"min": "maximum", "max": "minimum"}',
-        CORE,
-    ),
-    Mutant(
-        "an expression may read attributes",
-        "clr_core/schedules/_expression.py",
-        '        case ast.Name(name) if name == "x" or name in CONSTANTS:\n',
-        '        case ast.Attribute():\n            return ast.Name("x")\n'
-        '        case ast.Name(name) if name == "x" or name in CONSTANTS:\n',
-        CORE,
-    ),
-    Mutant(
-        "last_epoch off by one",
-        "clr_torch/schedule.py",
-        "step = self.last_epoch + 1 if epoch is None",
-        "step = self.last_epoch + 2 if epoch is None",
-        TORCH,
-    ),
-    Mutant(
-        "the rate left as it was after loading",
-        "clr_torch/schedule.py",
-        'if state["applied"] and state["last_epoch"] >= 0:',
-        "if False:",
-        TORCH,
-    ),
-    Mutant(
-        "a tensor rate replaced in place of filled",
-        "clr_torch/param_groups.py",
-        "return place.fill_(value) if isinstance(place, Tensor) else value",
-        "return place.new_tensor(value) if isinstance(place, Tensor) else value",
-        TORCH,
-    ),
-    Mutant(
-        "beta2 lost",
-        "clr_torch/param_groups.py",
-        "*betas[1:])",
-        "betas[0])",
-        TORCH,
-    ),
-    Mutant(
-        "NumPy's own power in the scheduler's table",
-        "clr_torch/_lookahead.py",
-        'for name in ("power", "sin", "cos", "tanh", "exp", "log")',
-        "for name in ()",
-        TORCH,
-    ),
-    Mutant(
-        "a block of the table that begins a step late",
-        "clr_torch/_lookahead.py",
-        "self._first, self._points = step, points",
-        "self._first, self._points = step - 1, points",
-        TORCH,
-    ),
-    Mutant(
-        "a rounding guard dropped in JAX",
-        "clr_jax/ops.py",
-        "return jnp.minimum(x, _LARGEST)",
-        "return x",
-        JAX,
-    ),
-    Mutant(
-        "a division by a constant in JAX",
-        "clr_jax/ops.py",
-        "return a / jnp.where(jnp.equal(a, a), b, jnp.nan)",
-        "return a / b",
-        JAX,
-    ),
-    Mutant(
-        "float32 inside JAX",
-        "clr_jax/ops.py",
-        "jnp.maximum(step, 0), jnp.float64",
-        "jnp.maximum(step, 0), jnp.float32",
-        JAX,
-    ),
-    Mutant(
-        "a negative count continued downwards in JAX",
-        "clr_jax/ops.py",
-        "jnp.maximum(step, 0)",
-        "step",
-        JAX,
-    ),
-    Mutant(
-        "small numbers flushed to zero in JAX",
-        "clr_jax/ops.py",
-        "else _to_float32(value)",
-        "else value.astype(jnp.float32)",
-        JAX,
-    ),
-    Mutant(
-        "a rounding guard dropped in TensorFlow",
-        "clr_keras/ops.py",
-        "return tf.minimum(x, tf.float64.max)",
-        "return x",
-        KERAS,
-        "tensorflow",
-    ),
-    Mutant(
-        "float32 inside TensorFlow",
-        "clr_keras/ops.py",
-        "tf.maximum(tf.cast(step, tf.float64), 0.0)",
-        "tf.cast(tf.maximum(tf.cast(step, tf.float32), 0.0), tf.float64)",
-        KERAS,
-        "tensorflow",
-    ),
-    Mutant(
-        "micro-batches taken for updates in Keras",
-        "clr_keras/schedule.py",
-        "curve = self.schedule.lr if self.gradient_accumulation_steps == 1 else self._lr_of_update",
-        "curve = self.schedule.lr",
-        KERAS,
-        "jax",
-    ),
-    Mutant(
-        "the rate in the place of the momentum in Keras",
-        "clr_keras/optimizer.py",
-        "_ops.evaluate(self._learning_rate.schedule.momentum, iterations)",
-        "_ops.evaluate(self._learning_rate.schedule.lr, iterations)",
-        KERAS,
-        "jax",
-    ),
-    Mutant(
-        "the rate in the place of the momentum in optax",
-        "clr_jax/optimizer.py",
-        "curves[_momentum(factory, parameters)] = schedule.momentum",
-        "curves[_momentum(factory, parameters)] = schedule.lr",
-        JAX,
-    ),
-    Mutant(
-        "float32 inside torch tensors",
-        "clr_torch/ops.py",
-        "torch.as_tensor(x, dtype=torch.float64)",
-        "torch.as_tensor(x, dtype=torch.float32).to(torch.float64)",
-        KERAS,
-        "torch",
-    ),
-    Mutant(
-        "a run that goes on a step late in torch",
-        "clr_torch/record.py",
-        "last_epoch=record.step - 1)",
-        "last_epoch=record.step)",
-        TORCH,
-    ),
-    Mutant(
-        "the micro-batches of a record in Keras",
-        "clr_keras/record.py",
-        "iterations.assign(record.step * steps)",
-        "iterations.assign(record.step)",
-        KERAS,
-        "jax",
-    ),
-    Mutant(
-        "a run that goes on a step late in JAX",
-        "clr_jax/record.py",
-        "set_step(optimizer.init(params), record.step)\n",
-        "set_step(optimizer.init(params), record.step + 1)\n",
-        DIRECTIONS,
-    ),
-    Mutant(
-        "lines below the schedule pass for it",
-        "clr_core/verification/__init__.py",
-        "if not low <= rate <= high\n",
-        "if rate > high\n",
-        CORE,
-    ),
-    Mutant(
-        "a float32 log held against its digits",
-        "clr_core/verification/__init__.py",
-        "half = half_unit(rate) + error * (1.0 + step / size)",
-        "half = half_unit(rate)",
-        CORE,
-    ),
-    Mutant(
-        "a ramp that stops short of its end",
-        "clr_core/range_finding/ask_tell.py",
-        "n = self.num_steps - 1\n",
-        "n = self.num_steps\n",
-        CORE,
-    ),
-    Mutant(
-        "a minimum at the edge gives a rate",
-        "clr_core/range_finding/_reading.py",
-        "if not regained and not stopped:",
-        "if False:",
-        CORE,
-    ),
-    Mutant(
-        "an incomplete batch forgotten",
-        "clr_core/planning.py",
-        "return own // batch_size if drop_last else -(-own // batch_size)",
-        "return own // batch_size",
-        CORE,
-    ),
-    Mutant(
-        "torch's random state left as the range test moved it",
-        "clr_core/range_finding/restoring.py",
-        "restores.append(partial(torch.set_rng_state, torch.get_rng_state()))",
-        "pass",
-        TORCH,
-    ),
-]
+    @property
+    def diff(self) -> str:
+        """The change, as a patch."""
+        lines = (text.splitlines() for text in (self.before, self.after))
+        name = self.module.as_posix()
+        return "\n".join(difflib.unified_diff(*lines, name, name, n=1, lineterm=""))
 
 
-def caught_by(mutant: Mutant) -> str | None:
-    """The first test that fails on it, None where none does."""
+def drawn(sources: dict[Path, str], rng: random.Random) -> Iterator[Mutant]:
+    """Mutants of `sources` in random order, at most one for each place."""
+    places: dict[tuple[Path, object], list[tuple[str, int]]] = {}
+    for module, source in sources.items():
+        nodes = list(ast_nodes(get_ast(source)))
+        for name in operator_names():
+            if get_operator(name).arguments():
+                continue
+            positions = (get_operator(name)().mutation_positions(node) for node in nodes)
+            for number, place in enumerate(place for each in positions for place in each):
+                places.setdefault((module, place), []).append((name, number))
+    for module, place in rng.sample(sorted(places), len(places)):
+        name, number = rng.choice(places[module, place])
+        after = mutate_code(sources[module], get_operator(name)(), number)
+        with suppress(SyntaxError):  # In some places the change doesn't compile.
+            if _without_annotations(sources[module]) != _without_annotations(after):
+                yield Mutant(module, sources[module], after)
+
+
+def _without_annotations(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg | ast.AnnAssign):
+            node.annotation = None
+        elif isinstance(node, ast.FunctionDef):
+            node.returns = None
+    return ast.dump(tree)
+
+
+def suites(module: Path, root: Path) -> list[tuple[str, ...]]:
+    """The tests to ask, nearest first: those of the module, of its room, and of the whole core."""
+    room = Path("tests/core", *module.parts[1:-1])
+    near = room / f"test_{module.stem.strip('_')}.py"
+    paths = [near, room] if room.name != "core" else [near]
+    return [(str(path),) for path in paths if (root / path).exists()] + [ALL]
+
+
+def is_killed(mutant: Mutant, original: Path, limit: float) -> bool:
+    """True if a test fails, or if the tests take longer than `limit` seconds."""
     with tempfile.TemporaryDirectory() as folder:
-        for package in PACKAGES:
-            shutil.copytree(ROOT / package, Path(folder) / package)
-        path = Path(folder) / mutant.file
-        source = path.read_text(encoding="utf-8")
-        if source.count(mutant.old) != 1:
-            raise SystemExit(f"{mutant.file} must hold this once, to plant an error: {mutant.old}")
-        path.write_text(source.replace(mutant.old, mutant.new), encoding="utf-8")
-        environment = {
-            **os.environ,
-            "PYTHONPATH": folder,
-            "KERAS_BACKEND": mutant.backend or "tensorflow",
-        }
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "pytest", "-q", "-x", "--no-header", *mutant.tests],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-    found = re.search(r"^(?:FAILED|ERROR) ([^\n]+?)(?: - |$)", done.stdout, re.MULTILINE)
-    if done.returncode not in (0, 1) or (done.returncode == 1 and not found):
-        raise SystemExit(f"{mutant.what}: pytest itself failed.\n{done.stdout}\n{done.stderr}")
-    return found[1] if found else None
+        root = Path(shutil.copytree(original, folder, dirs_exist_ok=True))
+        (root / mutant.module).write_text(mutant.after, encoding="utf-8")
+        return any(fails(tests, root, limit) for tests in suites(mutant.module, root))
 
 
-def main(wanted: list[str]) -> int:
-    """Tries every mutant whose words hold one of `wanted`; 1 where one survives."""
-    tried = survivors = 0
-    for mutant in MUTANTS:
-        if wanted and not any(word in f"{mutant.what} {mutant.file}" for word in wanted):
-            continue
-        test = caught_by(mutant)
-        tried, survivors = tried + 1, survivors + (test is None)
-        print(f"{mutant.file}: {mutant.what}: {test or 'NOT CAUGHT'}", flush=True)
-    print(f"{survivors} of {tried} not caught")
-    return 1 if survivors else 0
+def fails(
+    tests: tuple[str, ...], root: Path, limit: float | None = None, output: int | None = DEVNULL
+) -> bool:
+    """True if `tests` don't pass within `limit` seconds, in the folder `root`."""
+    process = subprocess.Popen(
+        [*PYTEST, *tests],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+    try:
+        return process.wait(limit) != 0
+    except subprocess.TimeoutExpired:
+        return True
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # And what the tests have started.
+        process.wait()
+
+
+def main() -> int:
+    """Tries the mutants, a few at a time; 1 if too many survive."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("paths", nargs="*", default=["clr_core"], help="default: clr_core")
+    parser.add_argument("--number", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Some tests need it.
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    with tempfile.TemporaryDirectory() as folder:
+        original = Path(folder)
+        for name in COPIED:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, original / name)
+        return _tried(original, arguments)
+
+
+def _tried(original: Path, arguments: argparse.Namespace) -> int:
+    paths = [original / path for path in arguments.paths]
+    found = {each for path in paths for each in ([path] if path.is_file() else path.rglob("*.py"))}
+    sources = {each.relative_to(original): each.read_text("utf-8") for each in sorted(found)}
+    mutants = drawn(sources, random.Random(arguments.seed))
+    chosen = [mutant for mutant, _ in zip(mutants, range(arguments.number), strict=False)]
+    start = time.monotonic()
+    if fails(ALL, original, output=None):
+        raise SystemExit("The tests fail with nothing changed: make test-core-numpy")
+    limit = 60 + 3 * (time.monotonic() - start)
+    survivors = tried = 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        jobs = {pool.submit(is_killed, mutant, original, limit): mutant for mutant in chosen}
+        for job in as_completed(jobs):
+            tried += 1
+            if not job.result():
+                survivors += 1
+                print(f"survives:\n{jobs[job].diff}\n", flush=True)
+            if tried % 10 == 0:
+                print(f"{tried} of {len(jobs)} tried, {survivors} survive", flush=True)
+    print(f"{tried - survivors} of {tried} killed in {time.monotonic() - start:.0f} s")
+    return 0 if tried and (tried - survivors) / tried >= KILLED else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

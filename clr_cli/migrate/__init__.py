@@ -1,4 +1,4 @@
-r"""Reads Python files for other cyclical learning rates, and writes what takes their place.
+r"""Find other cyclical learning rates in Python files, and write what replaces them.
 
     >>> source = "from torch.optim.lr_scheduler import CyclicLR\nCyclicLR(opt, 1e-3, 6e-3)\n"
     >>> (finding,) = migrate(source, "train.py", to="torch")
@@ -10,9 +10,9 @@ r"""Reads Python files for other cyclical learning rates, and writes what takes 
     scheduler = CyclicLR(opt, base_lr=1e-3, max_lr=6e-3)
 
 It finds torch's `CyclicLR`, the four classes of TensorFlow Addons, the callback of bckenstler and
-of keras-contrib and copies of it, braintools' `CyclicLR`, and functions that compute the paper's
-triangle as its code does. The file is parsed and nothing of it is executed. What isn't a literal is
-shown as it was written and never guessed.
+keras-contrib and its copies, braintools' `CyclicLR`, and functions that compute the triangle as the
+paper's code does. The file is parsed, and nothing in it is executed. Values other than literals are
+shown as they were written, and never guessed.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from clr_cli.migrate.source import read as read_source
 __all__ = ["FRAMEWORKS", "Caution", "Finding", "as_json", "as_text", "migrate", "read_source"]
 
 FRAMEWORKS = ("torch", "keras", "jax")
-# Where none of these stand there is nothing to find, and most of the work isn't done: the names of
-# the classes, a parameter of copies that have another name, and what a triangle is computed with.
+# A file without any of these has nothing to find, which saves most of the work: the names of the
+# classes, a parameter of copies under another name, and the functions of a triangle.
 _WORDS = (("CyclicLR",), ("CyclicalLearningRate",), ("max_lr",), ("abs", "max"))
 
 
 def migrate(source: str, name: str, to: str) -> list[Finding]:
-    """What a Python file has of cyclical learning rates, in the order of its lines.
+    """Find the cyclical learning rates in a Python file, in the order of its lines.
 
     Args:
-        source: The text of the file; `read_source` reads it from the disk.
-        name: The file's name, for the findings and the errors.
-        to: The framework that the replacements are for: "torch", "keras" or "jax".
+        source: The text of the file, such as `read_source` returns.
+        name: The name of the file, for findings and errors.
+        to: The framework of the replacements: "torch", "keras" or "jax".
 
     Raises:
         TypeError: `source` isn't text.
-        ValueError: Another framework; or the file isn't Python 3, is nested too deep or too large.
-            The error says in which line, where that is known.
+        ValueError: Another framework; or the file isn't Python 3, is nested too deeply, or is too
+            large. The error names the line, if it is known.
     """
     if to not in FRAMEWORKS:
         raise ValueError(f"`to` must be one of 'torch', 'keras', 'jax'. Received: to={to!r}")

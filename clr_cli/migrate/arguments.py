@@ -1,4 +1,4 @@
-"""The arguments of a call, each by the name of its parameter."""
+"""The arguments of a call, by the names of their parameters."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from clr_cli.migrate.values import Argument, argument_of
 
 @dataclass
 class Given:
-    """What a call was given."""
+    """The arguments of a call."""
 
     named: dict[str, Argument] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
-    """Names that the class has no parameter for, and arguments too many."""
+    """Arguments for which the class has no parameter."""
     spread: list[str] = field(default_factory=list)
-    """`*args` and `**options`, whose content isn't known."""
+    """`*args` and `**options`, whose contents are unknown."""
 
 
 def given_to(
     call: ast.Call, parameters: Sequence[str], source: Source, names: Names, skip: int = 0
 ) -> Given:
-    """The arguments of a call of a class with these parameters.
+    """Match the arguments of a call with the parameters of a class.
 
     Args:
         call: The call.
-        parameters: The names of the parameters in their order.
+        parameters: The names of the parameters, in order.
         source: The file of the call.
         names: The names of that file.
-        skip: How many positional arguments come before those, as in `partial(CyclicLR, …)`.
+        skip: The number of positional arguments to ignore, as in `partial(CyclicLR, …)`.
     """
     given = Given()
     for index, node in enumerate(call.args[skip:]):
         if isinstance(node, ast.Starred):
-            # What comes after it has no position that one could know.
+            # The positions of all that follows are unknown.
             given.spread += [source.text_of(each) for each in call.args[skip + index :]]
             break
         if index < len(parameters):
@@ -59,7 +59,7 @@ def given_to(
 
 
 def _pairs(keyword: ast.keyword) -> list[tuple[str, ast.expr]] | None:
-    """A keyword argument, or those of a dict that is spread out on the spot."""
+    """A keyword argument, or those of a dict display after `**`; None if unknown."""
     if keyword.arg is not None:
         return [(keyword.arg, keyword.value)]
     if not isinstance(keyword.value, ast.Dict):

@@ -1,4 +1,4 @@
-"""The calls of other implementations in a file."""
+"""Calls of other implementations in a file."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from clr_cli.migrate.usage import usage_cautions, variable_of
 
 
 def calls(source: Source, names: Names, to: str) -> Iterator[Finding]:
-    """What a file calls, or speaks of, of the implementations that are known."""
+    """Find the calls of and references to known implementations."""
     for node in source.nodes:
         if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load):
             continue
         parent = source.parents[node]
         if isinstance(parent, ast.Attribute) or _is_followed(node, parent, names):
-            continue  # A part of a longer name; or an alias, which counts where it is used.
+            continue  # Part of a longer name; or an alias, which is looked up at its uses.
         call = parent if isinstance(parent, ast.Call) and parent.func is node else None
         origin, others = best(names.paths(node), call)
         if origin is None:
@@ -40,7 +40,7 @@ def calls(source: Source, names: Names, to: str) -> Iterator[Finding]:
 
 
 def _is_followed(node: ast.expr, parent: ast.AST, names: Names) -> bool:
-    """Whether a name is only given another name, as in `CLR = optim.lr_scheduler.CyclicLR`."""
+    """True if a name only gets an alias, as in `CLR = optim.lr_scheduler.CyclicLR`."""
     return isinstance(parent, ast.Assign) and all(isinstance(t, ast.Name) for t in parent.targets)
 
 
@@ -62,17 +62,17 @@ def _found(
     given = given_to(call, origin.parameters, source, names, skip=1 if partial else 0)
     cautions = [Caution("origin", origin.doubt)] if origin.doubt else []
     if others:
-        says = "The name may stand for something else too, as it is bound more than once. "
-        cautions.append(Caution("origin", f"{says}This is read as {origin.name}."))
+        says = "The name is bound more than once and may mean something else. It is read as "
+        cautions.append(Caution("origin", f"{says}{origin.name}."))
     if origin.family == UNREAD:
         given = given_to(call, (), source, names)
-        says = f"{origin.name} isn't known, so that its arguments are shown and not read."
+        says = f"{origin.name} is unknown, so its arguments are shown but not interpreted."
         shown = {str(i): text for i, text in enumerate(given.unknown)}
         return finding_at(source, call, origin, shown, None, to, None, [Caution("origin", says)])
     arguments = {key: each.text for key, each in given.named.items()}
     reading = read(origin, given, source, names)
     if partial:
-        says = "What `functools.partial` is given later isn't seen here, and may change all of it."
+        says = "Arguments given to the `functools.partial` later aren't visible here."
         cautions.append(Caution("partial", says))
         reading.cautions = [each for each in reading.cautions if each.about != "missing"]
         reading.whole = False
@@ -109,7 +109,7 @@ def _found(
 
 
 def _is_writable(reading: Reading, given: Given, partial: bool, refused: bool) -> bool:
-    """Whether there is code that does the same: with every argument that it needs, and no more."""
+    """True if the arguments suffice for code that does the same."""
     enough = all(name in reading.parameters for name in ("base_lr", "max_lr"))
     missing = any(each.about in ("missing", "groups") for each in reading.cautions)
     return enough and not (refused or partial or given.unknown or given.spread or missing)
@@ -119,32 +119,32 @@ def _started(reading: Reading, origin: Origin, to: str) -> Caution:
     last = reading.last_epoch.text if reading.last_epoch is not None else ""
     place = {
         "torch": "`last_epoch` means the same in clr_torch" if origin.family == TORCH else "",
-        "keras": "In Keras the optimizer's `iterations` say that, once it is built",
-        "jax": "In optax the count in the optimizer's state says that",
+        "keras": "In Keras this is the optimizer's `iterations`, once it is built",
+        "jax": "In optax this is the count in the optimizer's state",
     }[to]
-    says = f"`last_epoch={last}`: the first update is that of step {reading.step.text}."
+    says = f"`last_epoch={last}`: the first update is step {reading.step.text}."
     if origin.family == TORCH:
-        says += " A saved `last_epoch` given here goes on one step too far: give one less."
+        says += " A saved `last_epoch` resumes one step too late: give one less."
     return Caution("last_epoch", f"{says} {place}." if place else says)
 
 
 def _groups(reading: Reading, to: str) -> list[Caution]:
     if reading.groups is None or to == "torch":
         return []
-    where = {
-        "keras": "Keras has no parameter groups: keras.optimizers.MultiOptimizer, where there is "
-        "one, gives each its variables.",
-        "jax": "`optax.multi_transform` gives each its parameters.",
+    advice = {
+        "keras": "Keras has no parameter groups; keras.optimizers.MultiOptimizer, if your version "
+        "has it, assigns variables to each optimizer.",
+        "jax": "`optax.multi_transform` assigns parameters to each optimizer.",
     }[to]
-    return [Caution("groups", f"There is one schedule for each parameter group. {where}")]
+    return [Caution("groups", f"There is one schedule for each parameter group. {advice}")]
 
 
 def _reference(origin: Origin, node: ast.expr, source: Source, to: str) -> Finding:
     parent = source.parents[node]
     if isinstance(parent, ast.ClassDef) and node in parent.bases:
-        says = (
-            f"`{parent.name}` is derived from it. What that class does isn't read, nor its calls."
-        )
+        says = f"`{parent.name}` is derived from it. That class and its calls aren't read."
     else:
-        says = f"{origin.name} is spoken of here and not called, so that there is nothing to read."
+        says = (
+            f"{origin.name} is referenced here but not called, so there are no arguments to read."
+        )
     return finding_at(source, node, origin, {}, None, to, None, [Caution("reference", says)])

@@ -1,4 +1,4 @@
-"""What was found in a file, for people and for tools."""
+"""Findings in a file, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FORMAT = "clr-migrate/1"
 
 @dataclass(frozen=True)
 class Caution:
-    """Something to look at before the replacement is used.
+    """Something to check before using the replacement.
 
     Args:
-        about: A short name of what it is about, such as "momentum" or "per_epoch".
-        says: The sentences for people.
+        about: Its subject in a word, such as "momentum" or "per_epoch".
+        says: The message.
     """
 
     about: str
@@ -30,19 +30,19 @@ class Caution:
 
 @dataclass(frozen=True)
 class Finding:
-    """One use of a cyclical learning rate, and what to put in its place.
+    """One use of a cyclical learning rate, and its replacement.
 
     Args:
         file: The name of the file.
-        line: Where it begins, from 1.
-        end_line: Where it ends.
-        origin: Whose class or function it is.
+        line: Its first line, from 1.
+        end_line: Its last line.
+        origin: The name of the class or function.
         code: The call as it was written.
         arguments: The arguments by the names of their parameters, as they were written.
-        record: The schedule as a portable record, where the file says all of it.
-        to: The framework that the replacement is for.
-        replacement: Code that runs where the call stood; None where there is none.
-        warnings: What to look at.
+        record: The schedule as a portable record, if the file has all of it.
+        to: The framework of the replacement.
+        replacement: Code that runs in place of the call, if any.
+        warnings: What to check.
     """
 
     file: str
@@ -71,7 +71,7 @@ def finding_at(
     replacement: str | None,
     cautions: list[Caution],
 ) -> Finding:
-    """What was found at a node of a file."""
+    """The finding at a node of a file."""
     return Finding(
         file=source.name,
         line=node.lineno,
@@ -87,7 +87,7 @@ def finding_at(
 
 
 def as_json(findings: Sequence[Finding]) -> str:
-    """The findings as JSON for tools: `{"format": "clr-migrate/1", "findings": […]}`.
+    """The findings as JSON: `{"format": "clr-migrate/1", "findings": […]}`.
 
     >>> as_json([])
     '{"format": "clr-migrate/1", "findings": []}'
@@ -97,7 +97,7 @@ def as_json(findings: Sequence[Finding]) -> str:
 
 
 def as_text(findings: Sequence[Finding]) -> str:
-    """The findings for people, one paragraph each.
+    """The findings as text, one paragraph each.
 
     >>> as_text([])
     'Nothing found.'
@@ -114,7 +114,7 @@ def _paragraph(finding: Finding) -> str:
         if record.step:
             lines.append(f"  at step {record.step}")
     elif finding.arguments:
-        lines.append("arguments, as they are written")
+        lines.append("arguments, as written")
         lines += [f"  {name} = {text}" for name, text in finding.arguments.items()]
     if finding.replacement is not None:
         lines += [f"for {finding.to}", *_indented(finding.replacement, "  ")]

@@ -1,4 +1,4 @@
-"""The functions of a file that compute the triangle by hand, as findings."""
+"""Functions that compute the triangle by hand, as findings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clr_cli.migrate.values import argument_of, literal
 
 
 def hand_written(source: Source, names: Names, to: str) -> Iterator[Finding]:
-    """The triangles that a file computes by hand."""
+    """Find the triangles that a file computes by hand."""
     for triangle in triangles(source, names):
         yield _by_hand(triangle, source, names, to)
 
@@ -34,14 +34,14 @@ def _by_hand(triangle: Triangle, source: Source, names: Names, to: str) -> Findi
     factor = factor_of(triangle, source, names) if triangle.formulas == 1 else {}
     if factor is None and triangle.factor is not None:
         arguments["factor"] = ast.unparse(triangle.factor)
-        says = f"The factor `{arguments['factor']}` isn't read: it is a `scale_fn`, or a mode."
+        says = f"The factor `{arguments['factor']}` isn't read: it is a `scale_fn` or a mode."
         cautions.append(Caution("scale_fn", says))
         reading.whole = False
     for key in (key for key in PARAMETERS if factor and key in factor):
         value = (factor or {})[key]
         reading.parameters[key] = literal(value)
     step = ast.unparse(triangle.step)
-    says = f"`{step}` is the step here. In a framework it is the optimizer's count of updates."
+    says = f"`{step}` is the step here. In a framework the step is the optimizer's update count."
     cautions.append(Caution("step", says))
     replacement, schedules = None, None
     try:
@@ -58,7 +58,7 @@ def _by_hand(triangle: Triangle, source: Source, names: Names, to: str) -> Findi
 
 
 def _cautions(triangle: Triangle, source: Source) -> Iterator[Caution]:
-    """Why the formula isn't all that there is to it."""
+    """Reasons why the formula isn't the whole schedule."""
     around = source.around(triangle.function)
     outer = next((each for each in around if isinstance(each, ast.ClassDef)), None)
     origin = None if outer is None else origin_of(Path(outer.name, outer), None)
@@ -66,21 +66,21 @@ def _cautions(triangle: Triangle, source: Source) -> Iterator[Caution]:
         yield Caution(
             "definition",
             f"The class `{outer.name}` (line {outer.lineno}) has the parameters of bckenstler's "
-            "callback, and is taken for a copy of it. What takes its place stands at its calls.",
+            "callback, and is taken for a copy of it. The replacement is at its calls.",
         )
     name = triangle.function.name
     if triangle.formulas > 1:
         yield Caution(
             "function",
-            f"`{name}` has {triangle.formulas} such formulas. Which one holds isn't read.",
+            f"`{name}` has {triangle.formulas} such formulas, and which one applies isn't known.",
         )
     elif not triangle.returned:
         yield Caution(
             "function",
-            f"`{name}` does more than return this, so that it isn't read as a schedule.",
+            f"`{name}` does more than return this, so it isn't read as a schedule.",
         )
     elif dotted(triangle.step) is None:
         yield Caution(
             "function",
-            f"`{ast.unparse(triangle.step)}` isn't a count, so that it isn't read as a schedule.",
+            f"`{ast.unparse(triangle.step)}` isn't a count, so it isn't read as a schedule.",
         )

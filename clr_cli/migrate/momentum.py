@@ -1,4 +1,4 @@
-"""What to look at in a call's momentum, and in the velocity that its optimizer keeps."""
+"""Cautions about a call's momentum, and about the velocity that its optimizer keeps."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from clr_cli.migrate.reading import Reading
 
 _UNREAD = {
     "torch": "make it before the scheduler.",
-    "keras": "its `learning_rate` is what stands here.",
-    "jax": "its `learning_rate` is what stands here.",
+    "keras": "pass it this `learning_rate`.",
+    "jax": "pass it this `learning_rate`.",
 }
 _OFF = {
     "torch": "pass cycle_momentum=False.",
@@ -24,18 +24,19 @@ _OFF = {
 def momentum_cautions(
     to: str, origin: Origin, reading: Reading, optimizer: Optimizer | None
 ) -> Iterator[Caution]:
-    """The cautions about momentum that fit this call, this optimizer and this framework."""
+    """The cautions that apply to this call, optimizer and framework."""
     cycled = "base_momentum" in reading.parameters
     if cycled:
         yield from _cycled(to, reading, optimizer)
     if to == "torch" and origin.family == TORCH:
         return
     if optimizer is None:
-        yield Caution("optimizer", f"Which optimizer it is for isn't read here: {_UNREAD[to]}")
+        yield Caution("optimizer", f"The optimizer wasn't found: {_UNREAD[to]}")
         return
     if optimizer.left:
         yield Caution(
-            "optimizer", f"Of the optimizer {_listed(optimizer.left)} isn't carried over."
+            "optimizer",
+            f"These arguments of the optimizer were left out: {_listed(optimizer.left)}.",
         )
     if optimizer.kind == "SGD":
         yield from _velocity(to, origin, optimizer, cycled)
@@ -47,42 +48,42 @@ def _cycled(to: str, reading: Reading, optimizer: Optimizer | None) -> Iterator[
         if to == "torch":
             return
         what = (
-            "A CyclicLR is the rate alone; `clr_keras.SGD`, `clr_keras.Adam` and so on take the "
+            "A CyclicLR is only the rate; `clr_keras.SGD`, `clr_keras.Adam` and so on take the "
             "schedule and cycle both."
             if to == "keras"
-            else "`cyclic_lr` is the rate alone; `cyclic_optimizer(optax.sgd, schedule)` cycles "
+            else "`cyclic_lr` is only the rate; `cyclic_optimizer(optax.sgd, schedule)` cycles "
             "both."
         )
         yield Caution(
             "momentum",
-            f"torch's class cycles the momentum too, between {high} and {low}, unless "
+            f"torch's class also cycles the momentum, between {high} and {low}, unless "
             f"cycle_momentum=False. {what}",
         )
     elif optimizer.kind != "SGD":
         yield Caution(
             "momentum",
             f"The beta1 of {optimizer.kind} cycles between {high} and {low}, since cycle_momentum "
-            "is True by default. Older torch refused that with a ValueError. If it isn't meant, "
+            "is True by default. Older torch raised a ValueError. If you don't want this, "
             + _OFF[to],
         )
     elif optimizer.momentum is None:
         if to == "torch":
             says = (
-                f"torch's class would switch it on, at {high}; it stays 0 here. Give the optimizer "
-                f"momentum={high} to have what torch did, else pass cycle_momentum=False."
+                f"torch's class would set it to {high}; it stays 0 here. To get what torch did, "
+                f"give the optimizer momentum={high}; otherwise pass cycle_momentum=False."
             )
         else:
             says = (
-                f"torch's class switches it on, between {high} and {low}, and so does this. If it "
-                "isn't meant, leave both momenta out of the schedule."
+                f"torch's class cycles one between {high} and {low}, and so does this. If you "
+                "don't want this, leave both momenta out of the schedule."
             )
         yield Caution("momentum", f"The SGD has no momentum. {says}")
     elif optimizer.momentum.value != reading.parameters["max_momentum"].value:
         yield Caution(
             "momentum",
             f"`momentum={optimizer.momentum.text}` of the SGD is never used: torch's class cycles "
-            f"it between {high} and {low}, since cycle_momentum is True by default. If it isn't "
-            f"meant, {_OFF[to]}",
+            f"it between {high} and {low}, since cycle_momentum is True by default. If you don't "
+            f"want this, {_OFF[to]}",
         )
 
 
@@ -91,23 +92,23 @@ def _velocity(to: str, origin: Origin, optimizer: Optimizer, cycled: bool) -> It
     if to == "keras" and not from_keras and cycled:
         yield Caution(
             "velocity",
-            "Keras keeps the rate in SGD's velocity, torch doesn't. `torch_velocity=True` is "
-            "torch's form, without which the weights go another way.",
+            "Keras's SGD has the rate in its velocity, torch's doesn't. `torch_velocity=True` is "
+            "torch's form; without it the weights differ.",
         )
     elif to == "keras" and not from_keras and optimizer.momentum is not None:
         momentum = optimizer.momentum.text
         yield Caution(
             "velocity",
-            "Keras keeps the rate in SGD's velocity, torch and optax don't: under a rate that "
-            "changes the weights go another way. For torch's form give the schedule "
+            "Keras's SGD has the rate in its velocity, torch's and optax's don't, so the weights "
+            "differ if the rate changes. For torch's form give the schedule "
             f"base_momentum={momentum} and max_momentum={momentum}, and use "
             "clr_keras.SGD(schedule, torch_velocity=True).",
         )
     elif to != "keras" and from_keras and optimizer.momentum is not None:
         yield Caution(
             "velocity",
-            "Keras keeps the rate in SGD's velocity, torch and optax don't: under a rate that "
-            "changes the weights go another way.",
+            "Keras's SGD has the rate in its velocity, torch's and optax's don't, so the weights "
+            "differ if the rate changes.",
         )
 
 

@@ -1,12 +1,12 @@
-r"""What a name stands for in a file: the import, alias, class or function that bound it.
+r"""The meaning of a name in a file: the import, alias, class or function that bound it.
 
     >>> from clr_cli.migrate.source import Source
     >>> source = Source("from torch import optim as o\no.lr_scheduler.CyclicLR", "train.py")
     >>> Names(source).paths(source.tree.body[1].value)
     [Path(dotted='torch.optim.lr_scheduler.CyclicLR', definition=None, starred=False)]
 
-Scopes are those of Python. Of several bindings of a name in one scope those count that may hold
-where it is used: the last one that is not in a branch, and what comes after it.
+Scopes are Python's. If a scope binds a name several times, the bindings that may apply at its use
+are the last one outside a branch, and those after it.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from clr_cli.migrate.source import Source
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.TryStar, ast.Match)
-# An alias of an alias and so on; more than anybody writes.
+# Aliases of aliases; nobody writes so many.
 DEEPEST = 20
 
 
 @dataclass(frozen=True)
 class Path:
-    """Where a name leads: a dotted path from a module, or the definition in this file."""
+    """The target of a name: a dotted path from a module, or a definition in this file."""
 
     dotted: str
     definition: ast.AST | None = None
     starred: bool = False
-    """Whether it may have come out of a `from … import *`."""
+    """True if it may come from a `from … import *`."""
 
 
 @dataclass(frozen=True)
 class Binding:
-    """One place that gives a name its meaning."""
+    """One place that binds a name."""
 
     place: ast.AST
     dotted: str = ""
     value: ast.AST | None = None
-    """What is assigned or defined, where the name stands for exactly that."""
+    """The value or definition, if the name stands for exactly that."""
     in_branch: bool = False
 
 
@@ -66,7 +66,7 @@ class Names:
         self._fill()
 
     def paths(self, node: ast.AST, depth: int = 0) -> list[Path]:
-        """Where a name or a dotted name may lead; nothing where that isn't known."""
+        """The possible targets of a name or a dotted name; none if unknown."""
         if isinstance(node, ast.Attribute):
             return [
                 Path(f"{path.dotted}.{node.attr}", None, path.starred)
@@ -89,19 +89,19 @@ class Names:
         return list(dict.fromkeys(found))
 
     def bindings(self, node: ast.Name) -> list[Binding] | None:
-        """What may have given a name its meaning where it stands; None: nothing in this file."""
+        """The bindings that may apply to a name at its use; None if this file has none."""
         start: Scope | None = self._scope_of(node)
         scope = start
         while scope is not None:
             found = scope.bindings.get(node.id)
-            # A class body's names aren't seen from its methods.
+            # A class body's names aren't visible in its methods.
             if found and (scope is start or not isinstance(scope.node, ast.ClassDef)):
                 return _that_hold(found, node, within=scope is start)
             scope = scope.outer
         return None
 
     def constant(self, node: ast.Name) -> ast.expr | None:
-        """What is assigned to a name at module level, once and for all; else None."""
+        """The value of a name that is assigned exactly once, at module level; else None."""
         scope: Scope | None = self._scope_of(node)
         while scope is not None and node.id not in scope.bindings:
             scope = scope.outer
@@ -123,7 +123,7 @@ class Names:
         return self.module
 
     def _fill(self) -> None:
-        # The scopes first: a name in one function may be another's, by `global`.
+        # Scopes come first: by `global`, a name in one function may belong to another scope.
         for node in self._source.nodes:
             if isinstance(node, (*FUNCTIONS, *COMPREHENSIONS, ast.ClassDef)):
                 self._scopes[node] = Scope(node, None)
@@ -204,7 +204,7 @@ class Names:
 
 
 def _is_evaluated_outside(inner: ast.AST, outer: ast.AST) -> bool:
-    """Whether a part of a function or class isn't in its scope, as decorators and defaults."""
+    """True for parts of a function or class outside its scope, such as decorators."""
     match outer:
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             return inner in outer.decorator_list or inner is outer.returns
@@ -215,8 +215,7 @@ def _is_evaluated_outside(inner: ast.AST, outer: ast.AST) -> bool:
 
 def _that_hold(bindings: list[Binding], use: ast.Name, within: bool) -> list[Binding]:
     if within:
-        # In its own scope a name has the meaning of what came before; in a function that is
-        # called later, all of them have happened.
+        # In the same scope only earlier bindings apply; a function is called after all of them.
         before = [each for each in bindings if _position(each.place) < _position(use)]
         bindings = before or bindings
     last = max((i for i, each in enumerate(bindings) if not each.in_branch), default=0)

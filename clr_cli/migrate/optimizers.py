@@ -1,6 +1,6 @@
-"""The optimizer that a schedule goes with, where the file says which: SGD, Adam or AdamW.
+"""The optimizer of a schedule, if the file shows it: SGD, Adam or AdamW.
 
-Others are left alone: what the three frameworks call by one name isn't always one algorithm.
+Others are left alone: an optimizer's name may mean different algorithms in the three frameworks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from clr_cli.migrate.source import Source, dotted
 from clr_cli.migrate.values import Argument, argument_of
 
 KINDS = ("SGD", "Adam", "AdamW")
-# The names of an argument in torch and braintools, in Keras and in optax.
+# The name of each argument in torch and braintools, in Keras, and in optax.
 SPELLINGS = {
     "momentum": ("momentum", "momentum", "momentum"),
     "nesterov": ("nesterov", "nesterov", "nesterov"),
@@ -24,7 +24,7 @@ SPELLINGS = {
     "epsilon": ("eps", "epsilon", "eps"),
     "weight_decay": ("weight_decay", "weight_decay", "weight_decay"),
 }
-# Where these stand among the positional arguments, after the parameters in torch.
+# The positional arguments; in torch, those after the parameters.
 ORDER = {
     ("torch", "SGD"): ("lr", "momentum", "dampening", "weight_decay", "nesterov"),
     ("torch", "Adam"): ("lr", "betas", "eps", "weight_decay", "amsgrad"),
@@ -34,7 +34,7 @@ ORDER = {
     ("keras", "AdamW"): ("learning_rate", "weight_decay", "beta_1", "beta_2", "epsilon"),
 }
 RATES = {"lr", "learning_rate", "params"}
-# AdamW's own, which differ by more than a hundred times.
+# The defaults of AdamW.
 WEIGHT_DECAY = {"torch": "0.01", "keras": "0.004", "braintools": "0.01"}
 
 
@@ -44,15 +44,15 @@ class Optimizer:
 
     kind: str
     variable: str
-    """What it is assigned to; empty where it isn't."""
+    """The variable that it is assigned to, or empty."""
     arguments: dict[str, Argument] = field(default_factory=dict)
     """By their names in Keras."""
     left: tuple[str, ...] = ()
-    """What isn't carried over."""
+    """Arguments that aren't carried over."""
 
     @property
     def momentum(self) -> Argument | None:
-        """The momentum of an SGD, where it was given one other than 0."""
+        """The momentum of an SGD, unless it is 0."""
         given = self.arguments.get("momentum")
         return None if given is None or (given.known and not given.value) else given
 
@@ -60,7 +60,7 @@ class Optimizer:
 def optimizer_of(
     family: str, call: ast.Call, variable: str | None, source: Source, names: Names
 ) -> Optimizer | None:
-    """The optimizer of a scheduler that `call` makes and that `variable` is the name of."""
+    """Find the optimizer of the scheduler that `call` makes and `variable` names."""
     if family == TORCH:
         given = [keyword.value for keyword in call.keywords if keyword.arg == "optimizer"]
         given = given or call.args[:1]
@@ -76,7 +76,7 @@ def optimizer_of(
 
 
 def _made(node: ast.expr, source: Source, names: Names) -> Optimizer | None:
-    """The optimizer that an expression is: its call, a name of that, or a name for Keras."""
+    """The optimizer that an expression makes: a call, a variable, or a name for Keras."""
     variable = ""
     if isinstance(node, ast.Name | ast.Attribute):
         variable = source.text_of(node)
@@ -125,7 +125,7 @@ def _read(
                 arguments["beta_1"] = argument_of(first, source, names)
                 arguments["beta_2"] = argument_of(second, source, names)
                 continue
-        # torch's SGD and Adam add a weight decay to the gradient, Keras and AdamW don't.
+        # torch's SGD and Adam add weight decay to the gradient; Keras and AdamW don't.
         if ours and (ours != "weight_decay" or kind == "AdamW"):
             arguments[ours] = argument_of(node, source, names)
         elif name not in RATES:
@@ -137,7 +137,7 @@ def _read(
 
 
 def _assigned(variable: str, use: ast.expr, source: Source) -> ast.expr | None:
-    """What is assigned to a variable: once within reach of its use, or right before it."""
+    """The value of a variable that is assigned once in scope, or right before its use."""
     reach = source.function_of(use)
     if variable.startswith("self."):
         classes = [each for each in source.around(use) if isinstance(each, ast.ClassDef)]
@@ -153,7 +153,7 @@ def _assigned(variable: str, use: ast.expr, source: Source) -> ast.expr | None:
             break
         reach = source.function_of(reach)
     if len(found) > 1:
-        # In each branch another one: the last before the use counts, in the block of the use only.
+        # One in each branch: only the last before the use, in the same block, counts.
         last = max((each for each in found if each.lineno < use.lineno), key=_line, default=None)
         found = [last] if last is not None and _in_one_block(last, use, source) else []
     return found[0].value if found else None
@@ -164,7 +164,7 @@ def _line(node: ast.stmt) -> int:
 
 
 def _in_one_block(statement: ast.stmt, use: ast.expr, source: Source) -> bool:
-    """Whether a statement stands in the block of the statement that an expression is in."""
+    """True if a statement is in the same block as the statement around an expression."""
     own = next(each for each in source.around(use) if isinstance(each, ast.stmt))
     parent = source.parents[statement]
     blocks = [getattr(parent, name, []) for name in ("body", "orelse", "finalbody")]
@@ -176,7 +176,7 @@ def _calls(source: Source) -> Iterator[ast.Call]:
 
 
 def _compiled_with(call: ast.Call) -> list[ast.expr]:
-    """The optimizer of a `model.compile(…)`."""
+    """The optimizer given to `model.compile(…)`."""
     if not isinstance(call.func, ast.Attribute) or call.func.attr != "compile":
         return []
     given = [each.value for each in call.keywords if each.arg == "optimizer"]
@@ -197,7 +197,7 @@ def _in_reach(node: ast.expr, schedule: ast.Call) -> bool:
 
 
 def shown(optimizer: Optimizer, framework: str, without: tuple[str, ...] = ()) -> dict[str, str]:
-    """The arguments of an optimizer as `framework` calls them."""
+    """The arguments of an optimizer by their names in `framework`."""
     column = {"torch": 0, "keras": 1, "jax": 2}[framework]
     arguments = {
         name: each.text

@@ -1,4 +1,4 @@
-"""The implementations that are known: their names, and the arguments that they take."""
+"""The known implementations: their names and parameters."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ TORCH, ADDONS, CALLBACK, BRAINTOOLS, UNREAD = "torch", "addons", "callback", "br
 
 @dataclass(frozen=True)
 class Origin:
-    """A class of another package: what it is called, and its parameters in their order."""
+    """A class of another package: its name, and its parameters in order."""
 
     name: str
     family: str
     parameters: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """The defaults that aren't those of `CyclicSchedule`, by the class's own names."""
+    """Defaults that differ from `CyclicSchedule`'s, by the names in that class."""
     mode: str | None = None
-    """The mode that the class stands for, where it isn't an argument."""
+    """The mode of the class, if it isn't an argument."""
     in_this_file: bool = False
     doubt: str = ""
-    """Why this may not be the class, where the file alone doesn't say."""
+    """Why this may be another class, if the file leaves that open."""
 
 
 _MODES = ("mode", "gamma", "scale_fn", "scale_mode")
@@ -88,7 +88,7 @@ _CALLBACK_MODULES = {"clr_callback", "clr"}
 
 
 def origin_of(path: Path, call: ast.Call | None) -> Origin | None:
-    """The implementation that a path leads to; None where it has nothing to do with this.
+    """The implementation that a path leads to; None if it is something else.
 
     >>> origin_of(Path("tensorflow_addons.optimizers.CyclicalLearningRate"), None).family
     'addons'
@@ -113,19 +113,19 @@ def origin_of(path: Path, call: ast.Call | None) -> Origin | None:
             CALLBACK,
             _CALLBACK.parameters,
             _CALLBACK.defaults,
-            doubt=f"`{module}` wasn't opened: by its name and its arguments this is bckenstler's "
+            doubt=f"`{module}` wasn't opened. Its name and arguments suggest bckenstler's "
             "callback, or a copy.",
         )
     return _unread(path)
 
 
 def best(paths: list[Path], call: ast.Call | None) -> tuple[Origin | None, int]:
-    """Of where a name may lead, the first that is known, and how many others there are."""
+    """The first known implementation among a name's targets, and the number of others."""
     origins = [origin for path in paths if (origin := origin_of(path, call)) is not None]
     if not origins:
         return None, 0
     chosen = next((each for each in origins if each.family != UNREAD), origins[0])
-    # Only one of several star imports gave the name.
+    # Only one of several star imports provided the name.
     if all(path.starred for path in paths):
         return chosen, 0
     return chosen, len({each.name for each in origins} - {chosen.name})
@@ -136,7 +136,7 @@ def _unread(path: Path) -> Origin:
 
 
 def _is_called_as_callback(call: ast.Call | None) -> bool:
-    """Whether the arguments are those that only bckenstler's class has: no optimizer first."""
+    """True if only bckenstler's class takes these arguments: there is no optimizer first."""
     if call is None or call.args:
         return False
     given = {keyword.arg for keyword in call.keywords}
@@ -144,7 +144,7 @@ def _is_called_as_callback(call: ast.Call | None) -> bool:
 
 
 def _of_this_file(path: Path) -> Origin | None:
-    """A copy of bckenstler's class in the file itself, with the defaults that it has there."""
+    """A copy of bckenstler's class in this file, with its own defaults."""
     node = path.definition
     if not isinstance(node, ast.ClassDef):
         return None
@@ -156,7 +156,7 @@ def _of_this_file(path: Path) -> Origin | None:
         return Origin(f"{node.name} of this file", UNREAD) if node.name == "CyclicLR" else None
     names = tuple(argument.arg for argument in init.args.args[1:])
     known = set(_CALLBACK.parameters[:3]) <= set(names) <= set(_CALLBACK.parameters)
-    # A `gamma` without a `mode` has another meaning there.
+    # Without a `mode`, `gamma` means something else.
     if not known or ("gamma" in names and "mode" not in names):
         return Origin(f"{node.name} of this file", UNREAD) if node.name == "CyclicLR" else None
     values = [value_of(default, None) for default in init.args.defaults]

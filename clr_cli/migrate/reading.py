@@ -1,12 +1,12 @@
-"""The schedule of a call: the arguments of another class as those of `CyclicSchedule`.
+"""The schedule of a call: the arguments of another class, translated for `CyclicSchedule`.
 
-What the other class ignores is left out, as `CyclicSchedule` refuses it.
+Arguments that the other class ignores are left out, since `CyclicSchedule` would refuse them.
 """
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from clr_cli.migrate.arguments import Given
@@ -25,51 +25,34 @@ OUR_NAMES = {
     "step_size": "step_size_up",
 }
 PER_GROUP = ("base_lr", "max_lr", "base_momentum", "max_momentum")
-# Those of `CyclicSchedule`, in its order.
-PARAMETERS = (
-    "base_lr",
-    "max_lr",
-    "step_size_up",
-    "step_size_down",
-    "mode",
-    "gamma",
-    "scale_fn",
-    "scale_mode",
-    "base_momentum",
-    "max_momentum",
-)
-# An argument of one of these values says what leaving it out says.
-SAME_AS_NONE = {
-    "step_size_down": (None,),
-    "mode": ("triangular",),
-    "gamma": (1.0,),
-    "scale_fn": (None,),
-    "scale_mode": ("cycle",),
-}
+DEFAULTS = {each.name: each.default for each in fields(CyclicSchedule)}
+PARAMETERS = tuple(DEFAULTS)
+# Left out of the replacement if they have their defaults.
+OPTIONAL = ("step_size_down", "mode", "gamma", "scale_fn", "scale_mode")
 
 
 @dataclass
 class Reading:
-    """What a call says of its schedule."""
+    """The schedule that a call describes."""
 
     parameters: dict[str, Argument] = field(default_factory=dict)
     momenta: dict[str, Argument] = field(default_factory=dict)
-    """Those of torch's class, which `parameters` has where they are known to cycle."""
+    """The momenta of torch's class; `parameters` has them if they are known to cycle."""
     cycles_momentum: Argument = field(default_factory=lambda: Argument("False", False))
     last_epoch: Argument | None = None
     step: Argument = field(default_factory=lambda: Argument("0", 0))
-    """How many updates came before."""
+    """The number of updates done."""
     whole: bool = True
-    """Whether nothing is missing but values: no `**options`, no argument left to give."""
+    """True if only values may be unknown: there are no `**options` and no missing arguments."""
     cautions: list[Caution] = field(default_factory=list)
 
     def warn(self, about: str, says: str) -> None:
-        """Notes something to look at."""
+        """Add a caution."""
         self.cautions.append(Caution(about, says))
 
     @property
     def groups(self) -> int | None:
-        """How many parameter groups the boundaries are given for; None: one for all."""
+        """The number of parameter groups in the boundaries; None: one schedule for all."""
         sizes = [len(each.items) for each in self._listed() if each.items is not None]
         return max(sizes, default=None)
 
@@ -88,7 +71,7 @@ class Reading:
 
 
 def read(origin: Origin, given: Given, source: Source, names: Names) -> Reading:
-    """What a call of `origin` with these arguments says."""
+    """Read the schedule from a call of `origin` with these arguments."""
     reading = Reading()
     named = {OUR_NAMES.get(name, name): argument for name, argument in given.named.items()}
     for name, value in origin.defaults.items():
@@ -96,17 +79,19 @@ def read(origin: Origin, given: Given, source: Source, names: Names) -> Reading:
     for text in given.unknown:
         reading.warn("unknown_argument", f"{origin.name} has no parameter for `{text}`.")
     for text in given.spread:
-        reading.warn("spread", f"What `{text}` holds isn't known here, and may change all of it.")
+        reading.warn(
+            "spread", f"The contents of `{text}` are unknown here, and may change everything."
+        )
     reading.whole = not (given.unknown or given.spread)
     for name in ("base_lr", "max_lr", *(("step_size_up",) if origin.family == ADDONS else ())):
         if name not in named:
             reading.whole = False
             if not given.spread:
-                reading.warn("missing", f"`{name}` isn't given.")
+                reading.warn("missing", f"`{name}` is missing.")
     sizes = ("base_lr", "max_lr", "step_size_up", "step_size_down")
     reading.parameters = {name: named[name] for name in sizes if name in named}
     if origin.family not in (TORCH, BRAINTOOLS):
-        # Only these have parameter groups; elsewhere a list is no boundary.
+        # Only these have parameter groups; others take no list as a boundary.
         reading.parameters = {
             name: replace(argument, items=None) for name, argument in reading.parameters.items()
         }
@@ -117,14 +102,16 @@ def read(origin: Origin, given: Given, source: Source, names: Names) -> Reading:
         _halves(reading)
     _start(reading, origin, named)
     if "verbose" in given.named:
-        reading.warn("verbose", "`verbose` is left out: torch has dropped it, and so has clr.")
-    for name, same in SAME_AS_NONE.items():
+        reading.warn(
+            "verbose", "`verbose` is left out: torch has removed it, and clr never had it."
+        )
+    for name in OPTIONAL:
         argument = reading.parameters.get(name)
-        if argument is not None and argument.known and argument.value in same:
+        if argument is not None and argument.known and argument.value == DEFAULTS[name]:
             del reading.parameters[name]
     if len({len(each.items) for each in reading._listed() if each.items is not None}) > 1:
         reading.whole = False
-        reading.warn("groups", "The lists must be of one length, with a number for each group.")
+        reading.warn("groups", "The lists must have one length, with a number for each group.")
     return reading
 
 
@@ -141,7 +128,7 @@ def _decay(
     if origin.family == ADDONS:
         if origin.mode is None:
             reading.whole = False
-            reading.warn("missing", "`scale_fn` isn't given.")
+            reading.warn("missing", "`scale_fn` is missing.")
         _addons(reading, origin, gamma, named.get("scale_mode"))
         return
     if mode is not None:
@@ -152,13 +139,11 @@ def _decay(
         if mode is not None and not mode.known:
             reading.warn(
                 "gamma",
-                f"`gamma` is only for mode 'exp_range': leave it out where `{mode.text}` is "
-                "another one.",
+                f"`gamma` is only for mode 'exp_range': leave it out if `{mode.text}` is another "
+                "mode.",
             )
     elif gamma is not None and not (gamma.known and gamma.value == 1.0):
-        reading.warn(
-            "gamma", f"`gamma={gamma.text}` is left out: only mode 'exp_range' ever used it."
-        )
+        reading.warn("gamma", f"`gamma={gamma.text}` is left out: only mode 'exp_range' uses it.")
 
 
 def _custom(
@@ -168,20 +153,18 @@ def _custom(
     source: Source,
     names: Names,
 ) -> None:
-    """A decay of one's own, which takes the place of the mode."""
+    """A custom decay, which replaces the mode."""
     parameters = reading.parameters
     scale_mode = named.get("scale_mode", literal("cycle"))
     if scale_mode.known and scale_mode.value not in ("cycle", "iterations"):
         reading.warn(
-            "scale_mode", f"`scale_mode={scale_mode.text}` was taken for 'iterations', and is here."
+            "scale_mode", f"`scale_mode={scale_mode.text}` means 'iterations', there and here."
         )
         scale_mode = literal("iterations")
-    for name, plain in (("mode", "triangular"), ("gamma", 1.0)):
+    for name in ("mode", "gamma"):
         argument = named.get(name)
-        if argument is not None and not (argument.known and argument.value == plain):
-            reading.warn(
-                name, f"`{name}={argument.text}` is left out: the `scale_fn` took its place."
-            )
+        if argument is not None and not (argument.known and argument.value == DEFAULTS[name]):
+            reading.warn(name, f"`{name}={argument.text}` is left out: the `scale_fn` replaces it.")
     text = None if scale_fn.node is None else portable(scale_fn.node, source, names)
     if text is None:
         reading.warn(
@@ -194,11 +177,11 @@ def _custom(
         return
     paper = paper_mode(text, scale_mode.value) if scale_mode.known else None
     if paper is not None:
-        reading.warn("scale_fn", f"`scale_fn={scale_fn.text}` is a mode of the paper.")
+        reading.warn("scale_fn", f"`scale_fn={scale_fn.text}` is one of the paper's modes.")
         parameters |= {name: literal(value) for name, value in paper.items()}
         return
     reading.warn(
-        "scale_fn", f"`scale_fn={scale_fn.text}` is written as text, which every framework runs."
+        "scale_fn", f"`scale_fn={scale_fn.text}` is translated to text, for every framework."
     )
     parameters["scale_fn"] = literal(text)
     parameters["scale_mode"] = scale_mode
@@ -207,18 +190,18 @@ def _custom(
 def _addons(
     reading: Reading, origin: Origin, gamma: Argument | None, scale_mode: Argument | None
 ) -> None:
-    """TensorFlow Addons' three classes hand their own decay what `scale_mode` says."""
+    """The decays of TensorFlow Addons' three classes, with the argument that they get."""
     parameters = reading.parameters
     usual = "iterations" if origin.mode == "exp_range" else "cycle"
     if origin.mode is None or origin.mode == "triangular":
-        return  # A constant doesn't depend on what it is handed.
+        return  # A constant doesn't depend on its argument.
     if scale_mode is not None and not scale_mode.known:
         reading.whole = False
         reading.warn(
             "scale_mode",
-            f"`scale_mode={scale_mode.text}` isn't known. What stands here is for {usual!r}.",
+            f"`scale_mode={scale_mode.text}` is unknown. This is for {usual!r}.",
         )
-    # As there: what isn't "cycle" is "iterations".
+    # TensorFlow Addons treats any value other than "cycle" as "iterations".
     handed = usual if scale_mode is None or not scale_mode.known else scale_mode.value
     handed = "cycle" if handed == "cycle" else "iterations"
     if handed == usual:
@@ -231,9 +214,9 @@ def _addons(
         parameters["scale_fn"] = literal(text)
         reading.warn(
             "scale_mode",
-            "With scale_mode='iterations' the band halves with each step and not with each cycle: "
-            "after some 30 steps the rate stays at its lower boundary. If that isn't meant, write "
-            "mode='triangular2' in place of the `scale_fn`.",
+            "With scale_mode='iterations' the band halves with each step, not with each cycle: "
+            "after about 30 steps the rate stays at its lower boundary. If you don't want this, "
+            "write mode='triangular2' in place of the `scale_fn`.",
         )
     elif gamma is None or gamma.known:
         text = f"{1.0 if gamma is None else gamma.value!r} ** x"
@@ -251,7 +234,7 @@ def _momenta(reading: Reading, named: dict[str, Argument]) -> None:
         reading.whole = False
         reading.warn(
             "momentum",
-            f"`cycle_momentum={reading.cycles_momentum.text}` isn't known. Where it is true, the "
+            f"`cycle_momentum={reading.cycles_momentum.text}` is unknown. If it is true, the "
             "schedule has "
             + " and ".join(f"{name}={argument.text}" for name, argument in momenta.items())
             + ".",
@@ -261,15 +244,15 @@ def _momenta(reading: Reading, named: dict[str, Argument]) -> None:
 
 
 def _halves(reading: Reading) -> None:
-    """Where the halves of a cycle differ, braintools computes something else."""
+    """Warn of halves that differ, for which braintools computes something else."""
     up = reading.parameters.get("step_size_up", literal(2000))
     down = reading.parameters.get("step_size_down", literal(None))
     if down.text == up.text or (down.known and down.value in (None, up.value)):
         return
     reading.warn(
         "curve",
-        "Where the halves of a cycle differ, the rate of braintools falls as fast as it rises, and "
-        "jumps. What stands here is the cycle that its documentation describes.",
+        "If the halves of a cycle differ, the rate of braintools falls as fast as it rises, and "
+        "then jumps. This is the cycle that its documentation describes.",
     )
 
 
@@ -277,7 +260,7 @@ def _start(reading: Reading, origin: Origin, named: dict[str, Argument]) -> None
     last = named.get("last_epoch")
     if last is None or origin.family not in (TORCH, BRAINTOOLS):
         return
-    # torch's constructor goes on to the step after `last_epoch`, that of braintools doesn't.
+    # torch's constructor advances to the step after `last_epoch`; braintools' doesn't.
     ahead = 1 if origin.family == TORCH else 0
     if last.known and last.value == -ahead:
         return
@@ -291,9 +274,9 @@ def _start(reading: Reading, origin: Origin, named: dict[str, Argument]) -> None
 
 
 def schedules_of(reading: Reading) -> CyclicSchedule | tuple[CyclicSchedule, ...] | None:
-    """The schedule, or one for each group; None where the file doesn't say all of it.
+    """The schedule, or one for each group; None if something is unknown.
 
-    What `CyclicSchedule` warns of becomes a caution.
+    Warnings of `CyclicSchedule` become cautions.
 
     Raises:
         TypeError, ValueError: `CyclicSchedule` refuses it.
@@ -316,7 +299,7 @@ def schedules_of(reading: Reading) -> CyclicSchedule | tuple[CyclicSchedule, ...
 
 
 def record_of(reading: Reading, schedules: Any) -> dict[str, Any] | None:
-    """The portable record, where both the schedule and the step are known."""
+    """The portable record, if both the schedule and the step are known."""
     if schedules is None or not reading.step.known:
         return None
     return Record(schedules, reading.step.value).to_dict()

@@ -1,4 +1,4 @@
-"""The code that takes the place of a call, for each framework."""
+"""The code that replaces a call, for each framework."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from clr_cli.migrate.reading import PARAMETERS, Reading
 from clr_cli.migrate.values import Argument
 
 WIDEST = 88
-MOMENTA = {"base_momentum": 0.8, "max_momentum": 0.9}  # The defaults of both classes.
 OPTAX = {"SGD": "optax.sgd", "Adam": "optax.adam", "AdamW": "optax.adamw"}
 
 
@@ -23,26 +22,28 @@ def replacement_for(
     optimizer_text: str | None,
     name: str | None = None,
 ) -> str:
-    """Code for the framework `to` that does what the call did.
+    """Write code for the framework `to` that does what the call did.
 
     Args:
         to: "torch", "keras" or "jax".
-        origin: Whose class was called.
-        reading: What the call says.
-        optimizer: The optimizer of the schedule, where it is known.
-        variable: What the call was assigned to.
-        optimizer_text: The optimizer that the call was given, as it was written.
+        origin: The class that was called.
+        reading: The schedule of the call.
+        optimizer: The optimizer of the schedule, if known.
+        variable: The variable that the call was assigned to, if any.
+        optimizer_text: The optimizer among the call's arguments, as it was written.
         name: The `name` of a Keras schedule.
     """
     writers = {"torch": _torch, "keras": _keras, "jax": _jax}
     if to == "torch" and origin.family == TORCH:
-        return _torch_again(reading, variable, optimizer_text)
+        return _torch_again(origin, reading, variable, optimizer_text)
     if to == "keras" and origin.family == ADDONS:
         return _keras_again(reading, variable, name)
     return writers[to](reading, optimizer)
 
 
-def _torch_again(reading: Reading, variable: str | None, optimizer: str | None) -> str:
+def _torch_again(
+    origin: Origin, reading: Reading, variable: str | None, optimizer: str | None
+) -> str:
     parameters = reading.parameters
     arguments = {
         key: each.text for key, each in _ordered(parameters).items() if key not in reading.momenta
@@ -52,7 +53,9 @@ def _torch_again(reading: Reading, variable: str | None, optimizer: str | None) 
         arguments["cycle_momentum"] = cycles.text
     if not cycles.known or cycles.value:
         arguments |= {
-            key: each.text for key, each in reading.momenta.items() if each.value != MOMENTA[key]
+            key: each.text
+            for key, each in reading.momenta.items()
+            if each.value != origin.defaults[key]
         }
     if reading.last_epoch is not None:
         arguments["last_epoch"] = reading.last_epoch.text
@@ -71,7 +74,7 @@ def _torch(reading: Reading, optimizer: Optimizer | None) -> str:
         body.append(f"optimizer = {made}")
     start = {}
     if reading.last_epoch is not None:
-        # One less than the updates that came before.
+        # One less than the number of updates done.
         step = reading.step
         start["last_epoch"] = str(step.value - 1) if step.known else f"{step.text} - 1"
     which = "schedule" if reading.groups is None else "schedules"
@@ -109,7 +112,7 @@ def _keras(reading: Reading, optimizer: Optimizer | None) -> str:
     variable = optimizer.variable or "optimizer"
     made = _each(_call(maker, arguments, (rate,)), variable, reading)
     more = []
-    if _goes_on(reading):
+    if _resumes(reading):
         more.append(f"{variable}.iterations.assign({reading.step.text})")
     return _lines(*imports, *_schedules(reading), made, *more)
 
@@ -120,23 +123,23 @@ def _jax(reading: Reading, optimizer: Optimizer | None) -> str:
         rate = _each(f"cyclic_lr({_which(reading)})", "learning_rate", reading)
         return _lines(*imports, *_schedules(reading), rate)
     cycled = "base_momentum" in reading.parameters
-    goes_on = _goes_on(reading)
+    resumes = _resumes(reading)
     imports = [
         "import optax",
         "from clr_core import CyclicSchedule",
-        f"from clr_jax import cyclic_optimizer{', set_step' if goes_on else ''}",
+        f"from clr_jax import cyclic_optimizer{', set_step' if resumes else ''}",
     ]
     arguments = shown(optimizer, "jax", without=("momentum", "beta_1") if cycled else ())
     made = _call("cyclic_optimizer", arguments, (OPTAX[optimizer.kind], _which(reading)))
     variable = optimizer.variable or "optimizer"
     more = []
-    if goes_on:
+    if resumes:
         more.append(f"state = set_step({variable}.init(params), {reading.step.text})")
     return _lines(*imports, *_schedules(reading), _each(made, variable, reading), *more)
 
 
-def _goes_on(reading: Reading) -> bool:
-    """Whether updates came before, of one schedule for all."""
+def _resumes(reading: Reading) -> bool:
+    """True if updates were done, under one schedule for all."""
     return reading.last_epoch is not None and reading.groups is None
 
 
@@ -158,7 +161,7 @@ def _which(reading: Reading) -> str:
 
 
 def _each(made: str, variable: str, reading: Reading) -> str:
-    """The assignment of what is made of a schedule, or of each of them."""
+    """The assignment of what is made from one schedule, or from each of several."""
     if reading.groups is None:
         return f"{variable} = {made}"
     return f"{variable}s = [{made} for each in schedules]"
@@ -174,7 +177,7 @@ def _call(
     positional: tuple[str, ...] = (),
     indent: str = "",
 ) -> str:
-    """A call in one line, or with a line for each argument where that is too long."""
+    """A call in one line, or with a line for each argument if that is too long."""
     parts = [*positional, *(f"{name}={text}" for name, text in arguments.items())]
     line = f"{function}({', '.join(parts)})"
     if len(line) <= WIDEST:

@@ -1,4 +1,4 @@
-r"""A `scale_fn` that was written as a lambda or function, as a portable expression.
+r"""Translate a `scale_fn` from a lambda or function to a portable expression.
 
 >>> from clr_cli.migrate.source import Source
 >>> source = Source("import numpy as np\nf = lambda n: 0.5 * (1 + np.sin(n * np.pi / 2.))", "t")
@@ -15,7 +15,7 @@ from clr_cli.migrate.source import Source
 from clr_cli.migrate.values import UNKNOWN, value_of
 from clr_core.schedules.expression import parsed
 
-# Where functions of the same names do the same, on a number.
+# In these modules, functions of the same name agree on numbers.
 MODULES = {
     "math",
     "numpy",
@@ -26,7 +26,7 @@ MODULES = {
     "keras.ops",
     "keras.backend",
     "tensorflow.keras.backend",
-    "",  # Python's own.
+    "",  # Python's builtins.
 }
 FUNCTIONS = {
     **{name: name for name in ("sin", "cos", "tanh", "exp", "sqrt", "abs", "floor", "min", "max")},
@@ -42,7 +42,7 @@ BUILTINS = {"abs", "min", "max", "pow"}
 
 
 def portable(node: ast.expr, source: Source, names: Names) -> str | None:
-    """The expression in `x` of a function of one argument; None where the grammar hasn't got it."""
+    """The expression in `x` for a function of one argument; None if the grammar lacks it."""
     function = _function(node, source, names)
     if function is None:
         return None
@@ -59,7 +59,7 @@ def portable(node: ast.expr, source: Source, names: Names) -> str | None:
 
 
 def paper_mode(text: str, scale_mode: str) -> dict[str, object] | None:
-    """The mode of the paper that an expression spells out, where it is one.
+    """The mode of the paper that an expression spells out, if any.
 
     >>> paper_mode("1 / 2. ** (x - 1)", "cycle")
     {'mode': 'triangular2'}
@@ -78,7 +78,7 @@ def paper_mode(text: str, scale_mode: str) -> dict[str, object] | None:
 
 
 def _function(node: ast.AST, source: Source, names: Names) -> tuple[str, ast.expr] | None:
-    """The parameter and the result of a lambda, or of a function that does nothing else."""
+    """The parameter and the result of a lambda, or of a function that only returns."""
     if isinstance(node, ast.Name):
         bindings = names.bindings(node) or []
         if len(bindings) != 1 or not isinstance(bindings[0].value, ast.Lambda | ast.FunctionDef):
@@ -149,7 +149,7 @@ def _constant(node: ast.expr, names: Names) -> ast.expr | None:
 
 
 def _name(node: ast.expr, names: Names) -> str | None:
-    """The name of a function or constant of one of the modules, or one of Python's own."""
+    """The name of a function or constant of one of the modules, or of a builtin."""
     if isinstance(node, ast.Name) and names.bindings(node) is None:
         return node.id if node.id in BUILTINS | {"float"} else None
     for path in names.paths(node):

@@ -1,4 +1,4 @@
-"""A Python file as text, as a syntax tree, and the text of each part of it."""
+"""A Python file: its text, its syntax tree, and the text of each node."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import warnings
 from functools import cached_property
 
 MAX_BYTES = 2**20
-"""How large a file may be: some 25,000 lines."""
+"""The largest file: some 25,000 lines."""
 
 NOT_PYTHON_3 = f"must be Python 3 to be read, up to {sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def read(path: str | os.PathLike[str]) -> str:
-    """The text of a Python file, decoded as Python would: by its coding cookie, else as UTF-8.
+    """Read a Python file and decode it as Python would: by its coding cookie, or as UTF-8.
 
     Raises:
-        OSError: There is no such file, it can't be read, or it isn't a regular one.
-        ValueError: It has more than a megabyte, or isn't text in its encoding.
+        OSError: The file doesn't exist, can't be read, or isn't a regular one.
+        ValueError: It is larger than a megabyte, or isn't text in its encoding.
     """
     name = os.fsdecode(path)
     if not stat.S_ISREG(os.stat(name).st_mode):
@@ -51,8 +51,8 @@ class Source:
     '1e-3'
 
     Raises:
-        ValueError: It isn't Python 3, is nested too deep, or too large. The error says in which
-            line, where that is known.
+        ValueError: It isn't Python 3, is nested too deeply, or is too large. The error names the
+            line, if it is known.
     """
 
     def __init__(self, text: str, name: str) -> None:
@@ -68,7 +68,7 @@ class Source:
         self.name, self._text = name, text
         try:
             with warnings.catch_warnings():
-                # Of an escape such as "\\d" Python warns, which is no concern of ours.
+                # Python warns of escapes such as "\\d", which don't matter here.
                 warnings.simplefilter("ignore")
                 self.tree = ast.parse(text)
         except (RecursionError, MemoryError):
@@ -80,16 +80,16 @@ class Source:
 
     @cached_property
     def nodes(self) -> list[ast.AST]:
-        """All nodes, from the outermost."""
+        """All nodes, outermost first."""
         return list(ast.walk(self.tree))
 
     @cached_property
     def parents(self) -> dict[ast.AST, ast.AST]:
-        """The node around each node."""
+        """The parent of each node."""
         return {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
 
     def around(self, node: ast.AST) -> list[ast.AST]:
-        """The nodes around a node, from the innermost to the module."""
+        """The ancestors of a node, from its parent to the module."""
         found = []
         while node in self.parents:
             node = self.parents[node]
@@ -97,12 +97,12 @@ class Source:
         return found
 
     def function_of(self, node: ast.AST) -> ast.AST:
-        """The function that a node stands in, or the module."""
+        """The function that contains a node, or the module."""
         functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.Module)
         return next((each for each in self.around(node) if isinstance(each, functions)), self.tree)
 
     def text_of(self, node: ast.expr | ast.stmt) -> str:
-        """A node as it was written, where that is in one line; else in Python's own form."""
+        """A node as it was written if it has one line; otherwise as `ast.unparse` writes it."""
         if node.lineno != node.end_lineno:
             return ast.unparse(node)
         # Columns count bytes of UTF-8.
@@ -111,7 +111,7 @@ class Source:
 
     @cached_property
     def _lines(self) -> list[str]:
-        # As Python counts lines: `splitlines` would split at form feeds too.
+        # Python's lines: `splitlines` would also split at form feeds.
         return self._text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
@@ -129,8 +129,8 @@ def dotted(node: ast.AST) -> str | None:
 
 
 def too_deep(name: str) -> ValueError:
-    """The error of a file that is nested deeper than Python's own limits."""
-    return ValueError(f"`{name}` is nested too deep to be read")
+    """The error for a file that is nested more deeply than Python's limits."""
+    return ValueError(f"`{name}` is nested too deeply to be read")
 
 
 def _too_large(name: str) -> ValueError:

@@ -1,12 +1,13 @@
-"""A function that computes the paper's triangle by hand, where it is exactly that.
+"""Recognize functions that compute exactly the paper's triangle by hand.
 
-The form is that of the paper's code, which most have copied: with `t` the step,
+The form is the one in the paper's code, which is often copied; with `t` the step:
 
     cycle = floor(1 + t / (2 * size))
     x = abs(t / size - 2 * cycle + 1)
     base + (top - base) * max(0, 1 - x)
 
-and perhaps factors at the end. Parts of the last line may have names. Anything else is left alone.
+There may be more factors at the end, and variables for parts of the last line. Anything else is
+left alone.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ class Triangle:
     parts: dict[str, ast.expr]
     """The expressions for `base_lr`, `max_lr` and `step_size_up`."""
     factor: ast.expr | None
-    """What the band is multiplied by."""
+    """The factor of the band."""
     cycle: str
     formulas: int
-    """How many such formulas the function has; this is the first."""
+    """The number of such formulas in the function; this is the first."""
     returned: bool
-    """Whether the function always returns what the formula gives, and nothing else."""
+    """True if the function always returns the formula's value, and nothing else."""
 
 
 def _pattern(text: str) -> ast.expr:
@@ -56,7 +57,7 @@ CAPITALS = frozenset("TSCX")
 
 
 def triangles(source: Source, names: Names) -> Iterator[Triangle]:
-    """The functions of a file that compute the triangle."""
+    """Find the functions that compute the triangle."""
     for node in source.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             found = _found(_Body(node, source))
@@ -65,7 +66,7 @@ def triangles(source: Source, names: Names) -> Iterator[Triangle]:
 
 
 def factor_of(triangle: Triangle, source: Source, names: Names) -> dict[str, object] | None:
-    """What the factor says, as arguments of a schedule; None where it isn't in the grammar."""
+    """The factor as arguments of a schedule; None if it isn't in the grammar."""
     if triangle.factor is None:
         return {}
     step = ast.unparse(triangle.step)
@@ -81,7 +82,7 @@ def factor_of(triangle: Triangle, source: Source, names: Names) -> dict[str, obj
 
 
 class _Body:
-    """What a function assigns, without the functions that it defines."""
+    """The assignments in a function, without those in inner functions."""
 
     def __init__(self, function: ast.FunctionDef | ast.AsyncFunctionDef, source: Source) -> None:
         self.function, self._source = function, source
@@ -103,12 +104,12 @@ class _Body:
             for name, value in values.items()
             if len(self._stores[name]) == 1 and name not in parameters
         }
-        """The names that are assigned in one place, and are no parameters."""
+        """The names that are assigned in exactly one place, and aren't parameters."""
 
     def holds(self, name: str, formula: ast.expr) -> bool:
-        """Whether what a name was given is still what its expression says at the formula."""
+        """True if a name still has the value of its expression at the formula."""
         value = self.once[name]
-        # In a branch that the formula isn't in, it may never have been given.
+        # An assignment in a branch that doesn't contain the formula may not happen.
         if not set(self.branches(value)) <= set(self.branches(formula)):
             return False
         (first,), last = self._stores[name], (formula.lineno, formula.col_offset)
@@ -118,13 +119,13 @@ class _Body:
         )
 
     def branches(self, node: ast.expr) -> list[ast.AST]:
-        """The branches and loops of the function around a node."""
+        """The branches and loops around a node, within the function."""
         around = self._source.around(node)
         inner = around[: around.index(self.function)]
         return [each for each in inner if isinstance(each, (*BRANCHES, ast.IfExp))]
 
     def returns(self, formula: ast.expr) -> bool:
-        """Whether the function always returns what the formula gives, and nothing else."""
+        """True if the function always returns the formula's value, and nothing else."""
         found = [node for node in self.nodes if isinstance(node, ast.Return)]
         if len(found) != 1 or found[0].value is None or self.branches(formula):
             return False
@@ -199,7 +200,7 @@ def _parts(
 
 
 def _factors(node: ast.expr, formula: ast.expr, body: _Body) -> list[ast.expr]:
-    """The factors of a product, where names stand for the products that they were given."""
+    """The factors of a product, with variables replaced by their products."""
     match node:
         case ast.BinOp(left, ast.Mult(), right):
             return [*_factors(left, formula, body), *_factors(right, formula, body)]
@@ -225,7 +226,7 @@ def _product(factors: Sequence[ast.expr]) -> ast.expr | None:
 def _matches_one(
     patterns: tuple[ast.expr, ...], node: ast.expr, bound: dict[str, ast.expr]
 ) -> bool:
-    """Whether a pattern matches; then `bound` has what its capitals stand for."""
+    """True if a pattern matches; then `bound` maps its capitals to expressions."""
     for pattern in patterns:
         trial = dict(bound)
         if _matches(pattern, node, trial):

@@ -1,6 +1,6 @@
-"""How a file uses the scheduler that a call made, as far as its text tells.
+"""Cautions about how a file uses the scheduler that a call made.
 
-These are guesses from names and from how the loops are nested, and say so: "looks like".
+They are guesses from names and from the nesting of loops, and say so: "looks like".
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LOOPS = (ast.For, ast.AsyncFor, ast.While)
 STOPS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 EPOCH = re.compile(r"epoch|(^|_)ep(s|_|$)", re.IGNORECASE)
 OPTIMIZER = re.compile(r"opt|scaler|accelerator", re.IGNORECASE)
-# What torch's class has and clr's hasn't: `schedules` is in their place.
+# Attributes of torch's class that clr's doesn't have; `schedules` replaces them.
 ATTRIBUTES = {
     "base_momentums",
     "cycle_momentum",
@@ -31,20 +31,19 @@ ATTRIBUTES = {
     "total_size",
     "use_beta1",
 }
-# What bckenstler's callback has to be asked.
+# The attributes of bckenstler's callback that show its progress.
 HISTORY = {"history", "clr_iterations", "trn_iterations", "clr"}
-# With one of these it is the variable that is meant, and not another one of its name.
+# An attribute of these shows that the variable is meant, and not another of the same name.
 TELLING = {"step", "_reset", *HISTORY}
 COMPOSED = {"SequentialLR", "ChainedScheduler"}
-WHERE_IT_COUNTS = (
-    "A step is an update, so that the step sizes count batches. Either step once per batch, or "
-    "keep it per epoch and know that the step sizes are epochs: one that was chosen in batches is "
-    "never reached."
+WHAT_A_STEP_IS = (
+    "A step is an update, so step sizes count batches. Either step once per batch, or keep "
+    "stepping per epoch with step sizes in epochs: a peak chosen in batches would never be reached."
 )
 
 
 def variable_of(call: ast.AST, source: Source) -> str | None:
-    """What a call is assigned to: a name or an attribute; None where it isn't."""
+    """The name or attribute that a call is assigned to, if any."""
     parent = source.parents.get(call)
     match parent:
         case ast.Assign([ast.Name() | ast.Attribute() as target], value) if value is call:
@@ -59,7 +58,7 @@ def variable_of(call: ast.AST, source: Source) -> str | None:
 def usage_cautions(
     family: str, to: str, call: ast.AST, variable: str | None, source: Source
 ) -> Iterator[Caution]:
-    """What the use of the scheduler has to be looked at for."""
+    """Cautions about the use of the scheduler."""
     variables = [] if variable is None else _same(call, variable, source)
     if family in (TORCH, BRAINTOOLS):
         if not any(_step_calls(call, each, source) for each in variables):
@@ -78,7 +77,7 @@ def usage_cautions(
 
 
 def _same(call: ast.AST, variable: str, source: Source) -> list[str]:
-    """A variable, and what it is assigned to next, as in `self.scheduler = scheduler`."""
+    """A variable and its aliases, as in `self.scheduler = scheduler`."""
     names = [variable]
     for node in ast.walk(source.function_of(call)):
         if isinstance(node, ast.Assign) and dotted(node.value) == variable:
@@ -87,9 +86,9 @@ def _same(call: ast.AST, variable: str, source: Source) -> list[str]:
 
 
 def _uses(call: ast.AST, variable: str, source: Source) -> list[ast.Attribute]:
-    """`scheduler.…`, in reach of the call; where there is none, in the file.
+    """The attributes `scheduler.…` in the scope of the call; if there are none, in the file.
 
-    A scheduler is often made in one function and handed to another under the same name.
+    A scheduler is often made in one function and passed to another under the same name.
     """
     reach: ast.AST = source.function_of(call)
     if variable.startswith("self."):
@@ -108,7 +107,7 @@ def _uses(call: ast.AST, variable: str, source: Source) -> list[ast.Attribute]:
 
 
 def _first_lines(call: ast.AST, variable: str, source: Source) -> dict[str, int]:
-    """The attributes that are used, each with its first line."""
+    """The attributes used, each with its first line."""
     return {each.attr: each.lineno for each in reversed(_uses(call, variable, source))}
 
 
@@ -118,7 +117,7 @@ def _step_calls(call: ast.AST, variable: str, source: Source) -> list[ast.Call]:
 
 
 def _loops(node: ast.AST, source: Source) -> list[ast.AST]:
-    """The loops around a node within its function, from the innermost."""
+    """The loops around a node within its function, innermost first."""
     found: list[ast.AST] = []
     for outer in source.around(node):
         if isinstance(outer, STOPS):
@@ -150,15 +149,15 @@ def _stepped(to: str, call: ast.AST, variable: str, source: Source) -> Iterator[
             given = source.text_of((step.args or [each.value for each in step.keywords])[0])
             yield Caution(
                 "step_argument",
-                f"`{variable}.step({given})` in line {step.lineno}: to {variable} that is the "
-                "step to go to, and must be a whole number. Leave it out to go on by one.",
+                f"`{variable}.step({given})` in line {step.lineno}: the argument is the step to go "
+                "to, and must be a whole number. Leave it out to advance by one.",
             )
     per_epoch = next((each for each in steps if _is_per_epoch(each, variable, source)), None)
     if per_epoch is not None:
         yield Caution(
             "per_epoch",
             f"`{variable}.step()` in line {per_epoch.lineno} looks like once per epoch. "
-            + WHERE_IT_COUNTS,
+            + WHAT_A_STEP_IS,
         )
     for step in steps:
         yield from _micro_batches(to, step, variable, source)
@@ -198,20 +197,20 @@ def _micro_batches(to: str, step: ast.Call, variable: str, source: Source) -> It
         if guards[0] not in source.around(step):
             yield Caution(
                 "accumulation",
-                f"`{source.text_of(update)}` in line {update.lineno} looks like one update of "
+                f"`{source.text_of(update)}` in line {update.lineno} looks like one update per "
                 f"several batches, and `{variable}.step()` in line {step.lineno} like one step "
-                "per batch. Step beside the update, where the step sizes are to count updates.",
+                "per batch. For step sizes in updates, step right after the update.",
             )
         elif to == "keras":
             yield Caution(
                 "accumulation",
-                f"Line {update.lineno} looks like one update of several batches. In Keras that is "
-                "`gradient_accumulation_steps` of the optimizer. Give the same number to CyclicLR.",
+                f"Line {update.lineno} looks like one update per several batches. In Keras this is "
+                "the optimizer's `gradient_accumulation_steps`. Give CyclicLR the same number.",
             )
         elif to == "jax":
             yield Caution(
                 "accumulation",
-                f"Line {update.lineno} looks like one update of several batches. In optax that is "
+                f"Line {update.lineno} looks like one update per several batches. In optax this is "
                 "`optax.MultiSteps` around the optimizer, which counts updates.",
             )
         return
@@ -229,8 +228,8 @@ def _lightning(call: ast.AST, source: Source) -> Iterator[Caution]:
     if not {"interval", "step"} <= words:
         yield Caution(
             "per_epoch",
-            'Lightning steps a scheduler once per epoch unless its "interval" is "step", which '
-            "isn't said here. " + WHERE_IT_COUNTS,
+            'Lightning steps a scheduler once per epoch unless its "interval" is "step", and here '
+            "it isn't. " + WHAT_A_STEP_IS,
         )
 
 
@@ -241,18 +240,18 @@ def _resumed(to: str, call: ast.AST, variable: str, source: Source) -> Iterator[
         place = {
             "torch": "It is the same number here",
             "keras": "In Keras it is `optimizer.iterations`",
-            "jax": "In optax it is the count in the optimizer's state, which `set_step` moves",
+            "jax": "In optax it is the count in the optimizer's state, which `set_step` sets",
         }[to]
         yield Caution(
             "last_epoch",
-            f"`{variable}.last_epoch` in line {counts[0]} is how many updates were done. {place}.",
+            f"`{variable}.last_epoch` in line {counts[0]} is the number of updates done. {place}.",
         )
     states = [each.lineno for each in uses if each.attr in ("load_state_dict", "state_dict")]
     if states and to != "torch":
         yield Caution(
             "last_epoch",
-            f"The state of `{variable}` (line {states[0]}) is the step alone here, and is saved "
-            "with the optimizer: to go on from an old checkpoint, "
+            f"The state of `{variable}` (line {states[0]}) is only the step here, and is saved "
+            "with the optimizer: to resume from an old checkpoint, "
             + (
                 'assign its "last_epoch" to `optimizer.iterations`.'
                 if to == "keras"
@@ -268,8 +267,8 @@ def _attributes(to: str, call: ast.AST, variable: str, source: Source) -> Iterat
     for name in sorted(ATTRIBUTES & set(found)):
         yield Caution(
             "attribute",
-            f"`{variable}.{name}` in line {found[name]} isn't there: ask `{variable}.schedules`, "
-            "with a CyclicSchedule for each parameter group.",
+            f"`{variable}.{name}` in line {found[name]} doesn't exist here: use "
+            f"`{variable}.schedules`, with a CyclicSchedule for each parameter group.",
         )
 
 
@@ -283,8 +282,8 @@ def _composed(to: str, call: ast.AST, variable: str, source: Source) -> Iterator
         if name in COMPOSED and any(dotted(each) == variable for each in ast.walk(node)):
             yield Caution(
                 "composed",
-                f"`{variable}` is part of a {name} in line {node.lineno}. What stands here is the "
-                "cycle alone, from step 0.",
+                f"`{variable}` is part of a {name} in line {node.lineno}. This is only the cycle, "
+                "from step 0.",
             )
             return
 
@@ -293,15 +292,15 @@ def _callback(to: str, call: ast.AST, variable: str | None, source: Source) -> I
     name = f"`{variable}`" if variable else "the callback"
     yield Caution(
         "callback",
-        f"Take {name} out of `callbacks=[…]`: the schedule is the optimizer's."
+        f"Take {name} out of `callbacks=[…]`: the optimizer has the schedule."
         if to == "keras"
-        else f"Where {name} was among the `callbacks=[…]` there is now the training loop.",
+        else f"The training loop replaces {name} and the other `callbacks=[…]`.",
     )
     if any(isinstance(each, LOOPS) for each in source.around(call)):
         yield Caution(
             "restart",
-            "Each new callback starts at step 0. A schedule starts where the optimizer's count "
-            "is: make a new optimizer where the cycle is to begin anew.",
+            "Each new callback starts at step 0. A schedule starts at the optimizer's count: to "
+            "restart the cycle, make a new optimizer.",
         )
     if variable is not None:
         yield from _callback_uses(to, call, variable, source)
@@ -314,7 +313,7 @@ def _callback(to: str, call: ast.AST, variable: str | None, source: Source) -> I
                 yield Caution(
                     "other_callback",
                     f"{other} (line {node.lineno}) sets the optimizer's rate, which Keras refuses "
-                    "where that is a schedule. Take it out.",
+                    "if the rate is a schedule. Take it out.",
                 )
                 return
 
@@ -324,20 +323,20 @@ def _callback_uses(to: str, call: ast.AST, variable: str, source: Source) -> Ite
     if "_reset" in found:
         count = {
             "torch": "make a new scheduler",
-            "keras": "assign 0 to `optimizer.iterations`, which starts Adam's bias correction anew "
-            "as well",
-            "jax": "give the state to `set_step(state, 0)`",
+            "keras": "assign 0 to `optimizer.iterations`, which also restarts Adam's bias "
+            "correction",
+            "jax": "use `set_step(state, 0)`",
         }[to]
         yield Caution(
             "restart",
-            f"`{variable}._reset` in line {found['_reset']} starts the cycle anew: {count}. Other "
-            "boundaries are another schedule.",
+            f"`{variable}._reset` in line {found['_reset']} restarts the cycle: {count}. Other "
+            "boundaries need another schedule.",
         )
     told = sorted(HISTORY & set(found))
     if told:
         yield Caution(
             "history",
-            f"`{variable}.{told[0]}` in line {found[told[0]]}: ask the schedule, such as "
+            f"`{variable}.{told[0]}` in line {found[told[0]]}: use the schedule instead, such as "
             "`schedule.lr(np.arange(1000))`.",
         )
 
@@ -347,13 +346,13 @@ def _accumulated(to: str, source: Source) -> Iterator[Caution]:
         if isinstance(node, ast.keyword) and node.arg == "gradient_accumulation_steps":
             if to == "keras":
                 says = (
-                    f"`gradient_accumulation_steps` in line {node.value.lineno}: give the same to "
-                    "CyclicLR. Keras hands a schedule the count of batches, and the step sizes "
-                    "then count updates."
+                    f"`gradient_accumulation_steps` in line {node.value.lineno}: give CyclicLR the "
+                    "same number. Keras gives a schedule the count of batches, and then the step "
+                    "sizes count updates."
                 )
             else:
                 says = (
-                    f"With `gradient_accumulation_steps` in line {node.value.lineno} Keras hands a "
+                    f"With `gradient_accumulation_steps` in line {node.value.lineno} Keras gives a "
                     "schedule the count of batches. Here the step sizes count updates."
                 )
             yield Caution("accumulation", says)

@@ -1,4 +1,4 @@
-r"""The value of an argument, where the file says it: a literal, or a module's constant.
+r"""The value of an argument, if the file shows it: a literal, or a constant of the module.
 
 >>> from clr_cli.migrate.names import Names
 >>> source = Source("BASE = 1e-3\nf(BASE / 4, args.lr)", "train.py")
@@ -20,7 +20,7 @@ from clr_cli.migrate.source import Source
 
 
 class Unknown:
-    """What a value is that only running the program would tell."""
+    """A value that only running the program would show."""
 
     def __repr__(self) -> str:
         return "UNKNOWN"
@@ -37,11 +37,11 @@ class Argument:
     value: Any = UNKNOWN
     node: ast.expr | None = None
     items: tuple[Argument, ...] | None = None
-    """The elements, where it is written as a list or a tuple."""
+    """The elements, if it is written as a list or a tuple."""
 
     @property
     def known(self) -> bool:
-        """Whether its value is known."""
+        """True if its value is known."""
         return self.value is not UNKNOWN
 
     def __repr__(self) -> str:
@@ -50,7 +50,7 @@ class Argument:
 
 
 def literal(value: Any) -> Argument:
-    """The argument of a value, in double quotes where it is text.
+    """The argument for a value; text gets double quotes.
 
     >>> literal("triangular2").text
     '"triangular2"'
@@ -59,7 +59,7 @@ def literal(value: Any) -> Argument:
 
 
 def argument_of(node: ast.expr, source: Source, names: Names) -> Argument:
-    """The argument that a node is."""
+    """The argument at a node."""
     display = node
     if isinstance(node, ast.Name) and (constant := names.constant(node)) is not None:
         display = constant
@@ -75,13 +75,13 @@ def argument_of(node: ast.expr, source: Source, names: Names) -> Argument:
 
 
 def value_of(node: ast.expr, names: Names | None) -> Any:
-    """The value of an expression of literals, and of constants where `names` are given."""
+    """The value of an expression of literals, and of constants if `names` are given."""
     match node:
         case ast.Constant(bool() | int() | float() | str() | None as value):
             return value
         case ast.Name() if names is not None:
             constant = names.constant(node)
-            # One step and no further: a constant is a plain literal.
+            # One level only: a constant must be a plain literal.
             return UNKNOWN if constant is None else value_of(constant, None)
         case ast.UnaryOp(ast.USub() | ast.UAdd() as sign, operand):
             number = value_of(operand, names)
@@ -104,7 +104,7 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Pow: operator.pow,
 }
-# No power of more than so many bits: `9**9**9` would take all memory.
+# Larger powers aren't computed: `9**9**9` would take all memory.
 _LARGEST, _LARGEST_EXPONENT = 2.0**64, 64
 
 

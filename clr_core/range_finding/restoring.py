@@ -20,17 +20,7 @@ Restore = Callable[[], object]
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Defer Ctrl-C until the block has finished, however often it is pressed.
-
-    >>> done = []
-    >>> try:
-    ...     with uninterrupted():
-    ...         signal.raise_signal(signal.SIGINT)
-    ...         done.append("all")
-    ... except KeyboardInterrupt:
-    ...     done
-    ['all']
-    """
+    """Defer Ctrl-C until the block has finished, however often it is pressed."""
     # Only the main thread is interrupted. None: the handler wasn't installed by Python.
     if (
         threading.current_thread() is not threading.main_thread()

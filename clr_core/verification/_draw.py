@@ -1,54 +1,37 @@
-"""A picture of a run beside its schedule, for whoever reads a verdict. Needs the extra `plot`."""
+"""Draw a run and its schedule. Needs the extra `plot`."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from itertools import islice
 from os import PathLike
 
-from clr_core.schedules.cyclic import CyclicSchedule
-from clr_core.verification import Verdict
+from clr_core._drawing import BLUE, GREY, VERMILLION, figure_class
+from clr_core.schedules.protocol import Schedule
 
 MOST_POINTS = 4000
 DOTS = 300  # With more lines than these, dots would hide each other and the curve.
-# Of the palette of Okabe and Ito, which colour-blind readers can tell apart.
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
 
 
-def picture(
-    schedule: CyclicSchedule,
+def draw(
+    schedule: Schedule,
     steps: Sequence[int],
     lrs: Sequence[float],
-    verdict: Verdict,
     path: str | PathLike[str],
+    *,
+    title: str,
+    mark: int | None,
 ) -> None:
-    """Draws what was logged over what the schedule says, and the difference below.
-
-    Args:
-        schedule: What was to be followed.
-        steps: As for `verify`.
-        lrs: As for `verify`.
-        verdict: What `verify` said; its sentence is the title, its first difference a line.
-        path: Where the picture goes; its ending says in what format, such as `.png` or `.svg`.
-
-    Raises:
-        ImportError: matplotlib isn't installed.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("a picture needs matplotlib: pip install 'cyclical-lr[plot]'") from error
-
-    places = _places(list(steps), verdict.first_difference)
+    """Draw a log and the schedule, and below the difference of both; mark a step by a line."""
+    places = _places(list(steps), mark)
     logged_steps = [steps[i] for i in places]
     logged = [float(lrs[i]) for i in places]
     expected = [schedule.lr(int(step)) for step in logged_steps]
     first, last = min(logged_steps), max(logged_steps)
     grid = _grid(schedule, int(first), int(last))
 
-    figure = Figure(figsize=(9.0, 5.2), layout="constrained")
-    FigureCanvasAgg(figure)  # Draws without a display, and leaves the caller's pyplot alone.
+    figure = figure_class()(figsize=(9.0, 5.2), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
     upper.plot(
         grid, [schedule.lr(step) for step in grid], color=BLUE, linewidth=2.0, label="schedule"
@@ -58,7 +41,7 @@ def picture(
     upper.plot(
         logged_steps,
         logged,
-        color=ORANGE,
+        color=VERMILLION,
         label="logged",
         marker="o" if few else "",
         markersize=3,
@@ -68,19 +51,18 @@ def picture(
     lower.plot(
         logged_steps,
         [there - here for there, here in zip(logged, expected, strict=True)],
-        color=ORANGE,
+        color=VERMILLION,
         marker="." if few else "",
         linewidth=1.2,
     )
-    difference = verdict.first_difference
-    if difference is not None:
+    if mark is not None:
         for axes in (upper, lower):
             axes.axvline(
-                difference,
+                mark,
                 color=GREY,
                 linewidth=1.5,
                 linestyle=":",
-                label=f"first difference: step {difference:,}",
+                label=f"first difference: step {mark:,}",
             )
     for axes in (upper, lower):
         axes.spines[["top", "right"]].set_visible(False)
@@ -91,25 +73,22 @@ def picture(
     lower.set_xlabel("step (updates)")
     lower.xaxis.set_major_formatter("{x:,.0f}")
     upper.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, frameon=False)
-    figure.suptitle("\n".join(textwrap.wrap(verdict.sentence, 110)), fontsize=10, x=0.01, ha="left")
+    figure.suptitle("\n".join(textwrap.wrap(title, 110)), fontsize=10, x=0.01, ha="left")
     figure.savefig(path, dpi=150, facecolor="white")
 
 
-def _places(steps: Sequence[int], first_difference: int | None) -> list[int]:
-    """The lines to draw: evenly, and always the one that differs first."""
+def _places(steps: Sequence[int], mark: int | None) -> list[int]:
+    """The lines to draw: evenly, and always the marked one."""
     every = -(-len(steps) // MOST_POINTS)
     places = {*range(0, len(steps), every), len(steps) - 1}
-    if first_difference is not None:
-        places.add(steps.index(first_difference))
+    if mark is not None:
+        places.add(steps.index(mark))
     return sorted(places)
 
 
-def _grid(schedule: CyclicSchedule, first: int, last: int) -> list[int]:
-    """Steps at which to draw the schedule: evenly, with its turns where these are few."""
+def _grid(schedule: Schedule, first: int, last: int) -> list[int]:
+    """Steps at which to draw the schedule: evenly, and at its turns if there aren't too many."""
     every = -(-(last - first + 1) // MOST_POINTS)
     grid = {*range(first, last, every), last}
-    if (last - first) / schedule.cycle_size <= MOST_POINTS / 4:
-        size = schedule.cycle_size
-        for cycle in range(int(first // size), int(last // size) + 1):
-            grid |= {round(cycle * size), round(cycle * size + schedule.step_size_up)}
-    return sorted(step for step in grid if first <= step <= last)
+    turns = list(islice(schedule.turns(first, last), MOST_POINTS))
+    return sorted(grid.union(turns) if len(turns) < MOST_POINTS else grid)

@@ -1,4 +1,4 @@
-"""Which counts of a schedule's steps a log admits: the search that all faults of time share.
+"""Find the counts of a schedule's steps that are consistent with a log.
 
 A run that steps its schedule wrongly uses the rate of another count than its step. Each such fault
 has one integer: how far it is shifted, or how many times too fast. For a log there is a range of
@@ -7,22 +7,23 @@ integers that explains every line, and mostly it is one integer or none.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
+from clr_core._arguments import LARGEST_STEP
 from clr_core.schedules.cyclic import CyclicSchedule
+from clr_core.schedules.protocol import Schedule
 
-# Up to so many integers are tried one by one; for more, looking where the curve crosses is faster.
+# Up to so many integers are tried one by one. For more, it is faster to find by bisection where the
+# curve crosses a line's rate, which takes about twice as many rates.
 FEW = 24
-SAMPLE = 24
-PIECES = 32
-LARGEST_COUNT = 2**53
-MOST_TRIES = 2_000_000
+# A turn takes as long as some rates, since it is found exactly.
+TURN = 3
 
 
-class Line(NamedTuple):
+class LoggedRate(NamedTuple):
     """A line of a log: at this step the rate lay between `low` and `high`."""
 
     step: int
@@ -30,30 +31,81 @@ class Line(NamedTuple):
     high: float
 
 
+class GivenUp(Exception):
+    """A search has computed as many rates as it may."""
+
+
+class Target:
+    """The schedule that was to be followed, and how many of its rates a search may compute.
+
+    This is the only place that tells a `CyclicSchedule` from another kind.
+
+    Args:
+        schedule: Anything with `lr`, `turns` and `levels`.
+        last: The last step of the log.
+        rates: How many rates may be computed.
+
+    Attributes:
+        cyclic: The schedule if it is a `CyclicSchedule`, else None.
+        size: The steps in a cycle, or in which it rises and falls for the first time; `last` if
+            that takes longer.
+        repeats: True if each cycle is known to be like the first.
+        constant: True if the rate never changes.
+    """
+
+    def __init__(self, schedule: Schedule, last: int, rates: int) -> None:
+        self._schedule, self._left = schedule, rates
+        turns = list(islice(schedule.turns(0, LARGEST_STEP), 3))
+        self.constant = len({schedule.lr(turn) for turn in turns}) == 1
+        self.levels = schedule.levels()
+        once = float(min(turns[-1], max(last, 1)))
+        self.size: float = getattr(schedule, "cycle_size", once)
+        self.cyclic = schedule if isinstance(schedule, CyclicSchedule) else None
+        self.repeats = (
+            self.cyclic is not None
+            and self.cyclic.scale_fn is None
+            and self.cyclic.mode == "triangular"
+        )
+
+    def lr(self, count: int) -> float:
+        """The rate at a count from 0 to 2**53."""
+        self.spend(1)
+        return float(self._schedule.lr(count))
+
+    def spend(self, rates: int) -> None:
+        """Takes rates that are computed elsewhere, or work that lasts as long, from the account."""
+        self._left -= rates
+        if self._left < 0:
+            raise GivenUp
+
+    def turns(self, first: int, last: int) -> Iterator[int]:
+        """The steps from `first` to `last` between which the rate only rises or only falls."""
+        for turn in self._schedule.turns(first, last):
+            self.spend(TURN)
+            yield turn
+
+    def agrees(self, count: int, line: LoggedRate) -> bool:
+        """True if the rate of `count` is that of the line. Counts below 0 have the rate of 0."""
+        return count <= LARGEST_STEP and line.low <= self.lr(max(count, 0)) <= line.high
+
+
 Range = tuple[int, int]  # First and last integer.
-
-
-def agrees(schedule: CyclicSchedule, count: int, line: Line) -> bool:
-    """Whether the rate of `count` is that of the line. A count below 0 has the rate of step 0."""
-    return line.low <= schedule.lr(max(count, 0)) <= line.high
+Count = Callable[[int, int], int]  # The count that an integer gives at a step, monotone in it.
 
 
 def explaining(
-    schedule: CyclicSchedule,
-    lines: Sequence[Line],
-    count: Callable[[int, int], int],
-    first: int,
-    last: int,
+    target: Target, lines: Sequence[LoggedRate], count: Count, first: int, last: int
 ) -> list[Range]:
     """The integers n from `first` to `last` with which every line has the rate of `count(n, step)`.
 
         >>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=4)
-        >>> lines = [Line(step, schedule.lr(2 * step), schedule.lr(2 * step)) for step in range(3)]
-        >>> explaining(schedule, lines, lambda n, step: n * step, 1, 4)
+        >>> rates = [schedule.lr(2 * step) for step in range(3)]
+        >>> lines = [LoggedRate(step, rate, rate) for step, rate in enumerate(rates)]
+        >>> explaining(Target(schedule, 2, 100), lines, lambda n, step: n * step, 1, 4)
         [(2, 2)]
 
     Args:
-        schedule: What was to be followed.
+        target: The schedule.
         lines: The lines to explain, at least one.
         count: The count that n gives at a step, monotone in n.
         first: The smallest n.
@@ -62,23 +114,23 @@ def explaining(
     ranges = [(first, last)] if first <= last else []
     # Lines from all over the log leave few candidates, so that going through all of it is cheap.
     # The early ones first, which a run reached with few counts, whatever n is.
-    for line in sorted(spread(lines, SAMPLE)):
-        ranges = _narrowed(schedule, line, count, ranges)
+    for line in sorted(spread(lines, FEW)):
+        ranges = narrowed(target, line, count, ranges)
     if sum(high - low + 1 for low, high in ranges) <= FEW:
         candidates = [n for low, high in ranges for n in range(low, high + 1)]
         return _joined(
             (n, n)
             for n in candidates
-            if all(agrees(schedule, count(n, line.step), line) for line in lines)
+            if all(target.agrees(count(n, line.step), line) for line in lines)
         )
     for line in lines:
-        ranges = _narrowed(schedule, line, count, ranges)
+        ranges = narrowed(target, line, count, ranges)
         if not ranges:
             break
     return ranges
 
 
-def spread(lines: Sequence[Line], most: int) -> list[Line]:
+def spread(lines: Sequence[LoggedRate], most: int) -> list[LoggedRate]:
     """At most so many of the lines, evenly: the last first, then the halves, the quarters."""
     if len(lines) <= most:
         return list(lines)
@@ -86,24 +138,19 @@ def spread(lines: Sequence[Line], most: int) -> list[Line]:
     return [lines[len(lines) - 1 - i * (len(lines) - 1) // (most - 1)] for i in places]
 
 
-def _narrowed(
-    schedule: CyclicSchedule,
-    line: Line,
-    count: Callable[[int, int], int],
-    ranges: list[Range],
+def narrowed(
+    target: Target, line: LoggedRate, count: Count, ranges: Iterable[Range]
 ) -> list[Range]:
     """The part of the ranges that explains the line as well."""
     step, found = line.step, []
     for first, last in ranges:
         ends = count(first, step), count(last, step)
-        low, high = max(min(ends), 0), max(*ends, 0)
-        halves = 2 + 2 * (high - low) / schedule.cycle_size
-        if high > LARGEST_COUNT or min(last - first, FEW * halves) > MOST_TRIES:
-            continue  # Such a search would take minutes: what may lie here isn't found.
+        low, high = max(min(ends), 0), min(max(*ends, 0), LARGEST_STEP)
+        if low > high:
+            continue
+        halves = 2 + 2 * (high - low) / target.size
         if last - first < FEW * halves:
-            found += [
-                (n, n) for n in range(first, last + 1) if agrees(schedule, count(n, step), line)
-            ]
+            found += [(n, n) for n in range(first, last + 1) if target.agrees(count(n, step), line)]
             continue
         numbers = range(first, last + 1)
         sign = 1 if ends[0] <= ends[1] else -1
@@ -111,7 +158,7 @@ def _narrowed(
         def signed(n: int, sign: int = sign) -> int:
             return sign * max(count(n, step), 0)
 
-        for c1, c2 in _counts(schedule, line, low, high):
+        for c1, c2 in _counts(target, line, low, high):
             bottom, top = sorted((sign * c1, sign * c2))
             i = bisect_left(numbers, bottom, key=signed)
             j = bisect_right(numbers, top, key=signed)
@@ -120,49 +167,29 @@ def _narrowed(
     return _joined(sorted(found))
 
 
-def _counts(schedule: CyclicSchedule, line: Line, first: int, last: int) -> Iterator[Range]:
+def _counts(target: Target, line: LoggedRate, first: int, last: int) -> Iterator[Range]:
     """The counts from `first` to `last` whose rate is that of the line."""
-    for start, stop in _monotone(schedule, first, last):
-        ends = schedule.lr(start), schedule.lr(stop)
-        if max(ends) < line.low or min(ends) > line.high:
-            continue
-        counts = range(start, stop + 1)
-        if ends[0] <= ends[1]:
-            i = bisect_left(counts, line.low, key=schedule.lr)
-            j = bisect_right(counts, line.high, key=schedule.lr)
-        else:
-            i = bisect_left(counts, -line.high, key=lambda count: -schedule.lr(count))
-            j = bisect_right(counts, -line.low, key=lambda count: -schedule.lr(count))
-        if i < j:
-            yield counts[i], counts[j - 1]
+    turns = target.turns(first, last)
+    start = next(turns)
+    here = target.lr(start)
+    if first == last and line.low <= here <= line.high:
+        yield first, last
+    for stop in turns:
+        there = target.lr(stop)
+        if max(here, there) >= line.low and min(here, there) <= line.high:
+            counts = range(start, stop + 1)
+            if here <= there:
+                i = bisect_left(counts, line.low, key=target.lr)
+                j = bisect_right(counts, line.high, key=target.lr)
+            else:
+                i = bisect_left(counts, -line.high, key=lambda count: -target.lr(count))
+                j = bisect_right(counts, -line.low, key=lambda count: -target.lr(count))
+            if i < j:
+                yield counts[i], counts[j - 1]
+        start, here = stop, there
 
 
-def _monotone(schedule: CyclicSchedule, first: int, last: int) -> Iterator[Range]:
-    """The counts from `first` to `last` in pieces on which the rate only rises or only falls."""
-    up, size = schedule.step_size_up, schedule.cycle_size
-    parts = [up, size]
-    if schedule.scale_fn is not None and schedule.scale_mode == "iterations":
-        # Nothing is known of such a decay. On pieces this short it hardly turns; where it does,
-        # a count is missed, and what explains a log is checked on all of it in the end.
-        parts = [up * i / PIECES for i in range(1, PIECES + 1)]
-        parts += [up + (size - up) * i / PIECES for i in range(1, PIECES + 1)]
-    elif schedule.scale_fn is None and schedule.mode == "exp_range" and schedule.gamma < 1.0:
-        # Within a rise, position * gamma**position has its maximum here.
-        top = -1.0 / math.log(schedule.gamma)
-        if top < up:
-            parts.insert(0, top)
-    cycle = int(first // size)
-    start = first
-    while start <= last:
-        for part in parts:
-            stop = min(math.floor(cycle * size + part), last)
-            if start <= stop:
-                yield start, stop
-                start = stop + 1
-        cycle += 1
-
-
-def _joined(ranges: Iterator[Range] | list[Range]) -> list[Range]:
+def _joined(ranges: Iterable[Range]) -> list[Range]:
     """The same integers in as few ranges as possible."""
     joined: list[Range] = []
     for first, last in ranges:
@@ -171,3 +198,45 @@ def _joined(ranges: Iterator[Range] | list[Range]) -> list[Range]:
         else:
             joined.append((first, last))
     return joined
+
+
+def simplest_integer(low: int, high: int) -> int:
+    """The integer between two positive ones with the most zeros at its end.
+
+    >>> simplest_integer(998, 1003), simplest_integer(7, 7)
+    (1000, 7)
+    """
+    power = 10
+    while power <= high:
+        power *= 10
+    while True:
+        first = -(-low // power) * power
+        if first <= high:
+            return first
+        power //= 10
+
+
+def simplest(low: float, high: float) -> float:
+    """The number between two others that has the fewest digits.
+
+    >>> simplest(0.0029988, 0.0030004)
+    0.003
+    """
+    middle = low + (high - low) / 2
+    for digits in range(17):
+        number = float(f"{middle:.{digits}e}")
+        if low <= number <= high:
+            return number
+    return middle
+
+
+def simplest_ratio(low: float, high: float) -> float:
+    """The simplest number between two positive ones, or the inverse of a simpler one.
+
+    >>> simplest_ratio(0.33333, 0.33334) == 1 / 3
+    True
+    """
+    number, inverse = simplest(low, high), simplest(1 / high, 1 / low)
+    inverted = 1 / inverse
+    shorter = len(repr(inverse)) < len(repr(number)) and low <= inverted <= high
+    return inverted if shorter else number

@@ -1,11 +1,13 @@
-"""The steps and rates of a run, out of the files that loggers write; nothing in them is run."""
+"""Read the steps and rates of a run from what loggers write, and how finely they are given."""
 
 from __future__ import annotations
 
 import csv
 import json
+import math
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from io import StringIO
 from operator import itemgetter
 from os import PathLike
@@ -13,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from clr_core._arguments import received
-from clr_core.verification._resolution import FLOAT32, Resolution
 
 MAX_BYTES = 2**28  # 256 MiB: some ten million lines.
 STEP_NAMES = ("step", "global_step", "_step", "iteration", "iterations", "update", "updates")
@@ -23,8 +24,129 @@ NOT_RATES = ("-momentum", "-weight_decay")
 EVENT_FILE = "tfevents"
 
 
-class Rates(NamedTuple):
-    """What a log says: a rate for each step, and how they were rounded."""
+# With so many digits or fewer, a decimal number may stand for a float32 (`repr` of one has at most
+# nine), so that float32's own rounding comes on top of the decimal one.
+FLOAT32_DIGITS = 9
+MOST_DIGITS = 17  # `repr` of a float64 needs no more.
+MOST_DECIMALS = 400  # float64 has no smaller numbers than 5e-324.
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The rounding that the rates of a log went through: to digits, to float32, or to float64.
+
+        >>> log = Resolution.of_texts(["1.00e-03", "1.25e-03", "1.50e-03"])
+        >>> print(log)
+        3 digits
+        >>> round(log.half_unit(0.00125), 10)
+        5.0001e-06
+
+    A rate may be off by half a unit of the last digit. A log may have been rounded to significant
+    digits or to decimals; the larger of both half units covers either. In a log of float32 numbers
+    it is half the distance to the next float32.
+
+    Args:
+        digits: Most significant digits of any rate.
+        decimals: Most decimals of any rate, 3 in "0.001" and in "1e-03".
+        float32: True if each rate is a float32 number.
+        padded: True if a text ends with zeros that a number doesn't need. If none does, the rates
+            may have been round numbers rather than rounded ones.
+    """
+
+    digits: int
+    decimals: int
+    float32: bool
+    padded: bool = False
+
+    @classmethod
+    def of_texts(cls, texts: Iterable[str]) -> Resolution:
+        """The resolution of rates as they were written.
+
+        Raises:
+            ValueError: A text that isn't a number.
+        """
+        digits, decimals, float32, padded = 1, -MOST_DIGITS, True, False
+        for text in texts:
+            rate = float(text)
+            if rate - rate != 0.0:
+                continue  # NaN and infinity have no digits.
+            float32 = float32 and is_float32(rate)
+            padded = padded or _is_padded(text)
+            digits_here, decimals_here = _precision(text)
+            digits, decimals = max(digits, digits_here), max(decimals, decimals_here)
+            if digits >= MOST_DIGITS - 1 and not float32:
+                break  # As fine as it gets.
+        return cls(digits, decimals, float32, padded)
+
+    @classmethod
+    def of_rates(cls, rates: Iterable[float]) -> Resolution:
+        """The resolution of numbers: float32 if all of them are float32 numbers, else float64.
+
+            >>> print(Resolution.of_rates([0.001, 0.002]))
+            float64
+
+        A number doesn't show to how many digits it was rounded: 0.001 may be exact.
+        """
+        return FLOAT32 if all(is_float32(rate) or rate != rate for rate in rates) else FLOAT64
+
+    def half_unit(self, rate: float) -> float:
+        """How far the rate that was used may be from the logged one."""
+        if self.digits > FLOAT32_DIGITS and self.float32:
+            return _half_ulp32(rate)
+        decimal = max(0.5 * 10.0**-self.decimals, math.ulp(rate))
+        if rate:
+            # log10 of a power of ten may come out as the float64 below.
+            exponent = math.floor(math.log10(abs(rate)) + 1e-12)
+            decimal = max(decimal, 0.5 * 10.0 ** (exponent + 1 - self.digits))
+        if self.digits > FLOAT32_DIGITS:
+            return decimal
+        return decimal + _half_ulp32(rate)
+
+    def __str__(self) -> str:
+        if self.digits > FLOAT32_DIGITS:
+            return "float32" if self.float32 else "float64"
+        return f"{self.digits} digit{'s' if self.digits > 1 else ''}"
+
+
+FLOAT32 = Resolution(digits=MOST_DIGITS, decimals=MOST_DECIMALS, float32=True)
+FLOAT64 = Resolution(digits=MOST_DIGITS, decimals=MOST_DECIMALS, float32=False)
+
+
+def is_float32(rate: float) -> bool:
+    """True if float32 has this number.
+
+    >>> is_float32(0.5), is_float32(0.1)
+    (True, False)
+    """
+    try:
+        (rounded,) = struct.unpack("<f", struct.pack("<f", rate))
+    except OverflowError:
+        return False
+    return bool(rounded == rate)
+
+
+def _half_ulp32(rate: float) -> float:
+    exponent = math.frexp(rate)[1] if rate else -125
+    return math.ldexp(1.0, max(exponent, -125) - 25)
+
+
+def _is_padded(text: str) -> bool:
+    mantissa = text.strip().lower().partition("e")[0]
+    return "." in mantissa and mantissa.endswith("0")
+
+
+def _precision(text: str) -> tuple[int, int]:
+    """The significant digits and the decimals of a number: 3 and 5 for "1.20e-03"."""
+    mantissa, _, exponent = text.strip().lstrip("+-").lower().partition("e")
+    whole, _, fraction = mantissa.replace("_", "").partition(".")
+    # An exponent may have any number of digits, of which Python converts 4,300.
+    power = max(-MOST_DECIMALS, min(float(exponent or 0), MOST_DECIMALS))
+    decimals = min(len(fraction) - int(power), MOST_DECIMALS)
+    return len((whole + fraction).lstrip("0")), decimals
+
+
+class RunLog(NamedTuple):
+    """The steps and rates that a run logged, and how the rates were rounded."""
 
     steps: list[int]
     lrs: list[float]
@@ -33,7 +155,7 @@ class Rates(NamedTuple):
 
 def read_rates(
     path: str | PathLike[str], *, lr: str | None = None, step: str | None = None
-) -> Rates:
+) -> RunLog:
     """The steps and rates that a run logged, to pass on: `verify(schedule, *read_rates(path))`.
 
     Reads
@@ -141,7 +263,7 @@ def _as_row(row: object, where: str) -> Mapping[str, Any]:
     return row
 
 
-def _chosen(rows: list[Row], lr: str | None, step: str | None, path: Path) -> Rates:
+def _chosen(rows: list[Row], lr: str | None, step: str | None, path: Path) -> RunLog:
     names: dict[str, None] = {}
     for _, row in rows:
         names |= dict.fromkeys(name for name in row if isinstance(name, str))
@@ -156,7 +278,7 @@ def _chosen(rows: list[Row], lr: str | None, step: str | None, path: Path) -> Ra
         texts.append(_rate(text, rate_name, where))
     if not steps:
         raise ValueError(f"{path} must have a rate at least; its column {rate_name!r} has none")
-    return Rates(steps, list(map(float, texts)), Resolution.of_texts(texts))
+    return RunLog(steps, list(map(float, texts)), Resolution.of_texts(texts))
 
 
 def _the_one(
@@ -220,7 +342,7 @@ def _rate(value: object, name: str, where: str) -> str:
     return text
 
 
-def _of_events(path: Path, tag: str | None) -> Rates:
+def _of_events(path: Path, tag: str | None) -> RunLog:
     """The scalars of TensorBoard's event files: float32 numbers, with their steps."""
     files = (
         sorted(each for each in path.iterdir() if EVENT_FILE in each.name)
@@ -241,7 +363,7 @@ def _of_events(path: Path, tag: str | None) -> Rates:
     name = _the_one("lr", tag, rates, _is_rate, path)
     # Of several files, one may have been begun before another had ended.
     logged = sorted(rates[name], key=itemgetter(0))
-    return Rates([step for _, step, _ in logged], [rate for _, _, rate in logged], FLOAT32)
+    return RunLog([step for _, step, _ in logged], [rate for _, _, rate in logged], FLOAT32)
 
 
 def _events(file: Path) -> Iterator[Any]:

@@ -1,4 +1,7 @@
-"""Draws the README's picture: the three modes and an expression of one's own, `modes.png`."""
+"""Draw `modes.png` of docs/schedule.md: the three modes and a custom decay.
+
+`relay.png` is drawn by `make demo`.
+"""
 
 import argparse
 from pathlib import Path
@@ -18,7 +21,7 @@ from clr_core import CyclicSchedule
 BAND = {"base_lr": 0.0015, "max_lr": 0.006}
 STEP_SIZE_UP = 2000
 CYCLES = 5
-# From the palette of Okabe and Ito, which colour-blind readers can tell apart.
+# Colours of Okabe and Ito, which colour-blind readers can tell apart.
 MODES = {
     'mode="triangular"': ("#0072B2", {}),
     'mode="triangular2"': ("#D55E00", {"mode": "triangular2"}),
@@ -39,7 +42,7 @@ STYLE = {
 
 
 def modes(path: Path) -> None:
-    """The rates of five cycles in each mode, between the boundaries they share."""
+    """Draw five cycles of each mode, between the same boundaries."""
     steps = np.arange(CYCLES * 2 * STEP_SIZE_UP + 1)
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
@@ -89,7 +92,7 @@ if __name__ == "__main__":
         type=Path,
         default=Path(__file__).parent,
         metavar="DIR",
-        help="where the picture goes (default: beside this script)",
+        help="where to write the picture (default: beside this script)",
     )
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)

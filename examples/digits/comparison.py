@@ -1,4 +1,4 @@
-"""Hold the trainings against the schedule and against each other."""
+"""Compare the trainings with the schedule and with each other."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -8,10 +8,10 @@ import numpy as np
 from problem import Problem
 from training import Training
 
-# Sums of float32 products in another order differ by about 1e-7 a step. Rates that are late by
-# one step show up here as 1e-2.
+# Sums of float32 products in another order differ by about 1e-7 per step. Rates that are late by
+# one step would show up here as 1e-2.
 LOSS_TOLERANCE = 1e-4
-# Three networks that learn nothing agree perfectly.
+# Three networks that learn nothing would agree perfectly.
 LEAST_ACCURACY = 0.95
 
 
@@ -23,7 +23,8 @@ def rates_of_schedule(problem: Problem) -> np.ndarray:
 def ulps_apart(rates: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """How many float32 numbers `rates` lies above `expected`, element by element.
 
-    Positive floats are ordered as their bit patterns are, so that a difference of patterns counts.
+    Positive floats are ordered like their bit patterns, so the difference of the patterns counts
+    the numbers in between.
     """
     return rates.view(np.int32).astype(np.int64) - expected.view(np.int32)
 
@@ -33,13 +34,13 @@ def differing_bits(rates: np.ndarray, expected: np.ndarray) -> int:
 
 
 def loss_spread(trainings: Mapping[str, Training]) -> np.ndarray:
-    """For each step, the largest difference of any two losses; NaN where a loss is NaN."""
+    """The largest difference between any two losses at each step; NaN if a loss is NaN."""
     losses = np.stack([training.losses for training in trainings.values()])
     return losses.max(axis=0) - losses.min(axis=0)
 
 
 def final_loss(problem: Problem, training: Training) -> float:
-    """The mean over the last epoch's batches: the loss of one batch says little."""
+    """The mean over the last epoch, since the loss of one batch says little."""
     return float(training.losses[-problem.steps_per_epoch :].mean())
 
 
@@ -49,7 +50,7 @@ def accuracy(problem: Problem, training: Training) -> float:
 
 
 def wrong_lengths(problem: Problem, trainings: Mapping[str, Training]) -> list[str]:
-    """A sentence for each curve that can't be compared, since it has too few or too many steps."""
+    """One sentence per curve that can't be compared, since it has the wrong number of steps."""
     return [
         f"{name}: {len(curve):,} {what} were recorded, not {problem.steps:,}."
         for name, training in trainings.items()
@@ -59,7 +60,7 @@ def wrong_lengths(problem: Problem, trainings: Mapping[str, Training]) -> list[s
 
 
 def faults(problem: Problem, trainings: Mapping[str, Training]) -> list[str]:
-    """A sentence for each promise that was broken."""
+    """One sentence per broken promise."""
     expected = rates_of_schedule(problem)
     found = []
     for name, training in trainings.items():
@@ -67,15 +68,15 @@ def faults(problem: Problem, trainings: Mapping[str, Training]) -> list[str]:
         if apart.any():
             first = int(apart.nonzero()[0][0])
             found.append(
-                f"{name}: {np.count_nonzero(apart):,} of {problem.steps:,} rates aren't the "
-                f"schedule's. The first is that of step {first}: {training.rates[first]}, "
+                f"{name}: {np.count_nonzero(apart):,} of {problem.steps:,} rates differ from the "
+                f"schedule's. The first is at step {first}: {training.rates[first]}, "
                 f"not {expected[first]}."
             )
-        # Written so that a NaN is a fault too, here and below.
+        # Written so that NaN counts as a fault, here and below.
         if not accuracy(problem, training) >= LEAST_ACCURACY:
             found.append(
-                f"{name}: {accuracy(problem, training):.1%} of the held-out digits are "
-                f"recognized, fewer than {LEAST_ACCURACY:.0%}."
+                f"{name}: only {accuracy(problem, training):.1%} of the held-out digits are "
+                f"recognized, less than {LEAST_ACCURACY:.0%}."
             )
     for one, other in combinations(trainings, 2):
         apart = np.abs(trainings[one].losses - trainings[other].losses)
@@ -84,13 +85,13 @@ def faults(problem: Problem, trainings: Mapping[str, Training]) -> list[str]:
             first = int(too_far.nonzero()[0][0])
             found.append(
                 f"{one} and {other}: the losses differ by up to {apart.max():.2e}, more than "
-                f"{LOSS_TOLERANCE:.0e}, first in step {first}."
+                f"{LOSS_TOLERANCE:.0e}, the first time at step {first}."
             )
     return found
 
 
 def table(problem: Problem, trainings: Mapping[str, Training]) -> str:
-    """One row per framework."""
+    """A table with one row per framework."""
     expected = rates_of_schedule(problem)
     rows = [
         ("", "steps", "differing rates", "differing bits", "final loss", "held-out accuracy"),

@@ -1,10 +1,10 @@
 """One schedule, three frameworks: train the same network in each, and compare.
 
 Then hand one run from torch to Keras to JAX and back to torch, in the middle of its cycles, and
-compare it with one that nobody interrupted.
+compare it with an uninterrupted run.
 
-Writes `rates.png`, `losses.png`, `tutorial.png` and `relay.png`. Exits with 0 if every rate was the
-schedule's in every bit and the losses and weights agree, with 1 if not, and with 2 if the demo
+Writes `rates.png`, `losses.png`, `tutorial.png` and `relay.png`. Exits with 0 if every rate equals
+the schedule's in every bit and the losses and weights agree, with 1 if not, and with 2 if the demo
 couldn't run.
 """
 
@@ -19,13 +19,13 @@ import progress
 from needed import how_to_install, missing
 
 HERE = Path(__file__).resolve().parent
-# Each in a process of its own: TensorFlow and torch crash when one loads both.
+# Each runs in its own process: one that loads both TensorFlow and torch crashes.
 SCRIPTS = {"torch": "train_torch.py", "Keras": "train_keras.py", "JAX": "train_jax.py"}
 ENVIRONMENT = {
-    # Other devices multiply matrices in other precisions; the losses are compared on the CPU.
+    # Other devices multiply matrices at other precisions, so the losses are compared on the CPU.
     "CUDA_VISIBLE_DEVICES": "",
     "JAX_PLATFORMS": "cpu",
-    # TensorFlow would greet with lines about the processor and about oneDNN.
+    # Silences TensorFlow's messages about the processor and oneDNN.
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_ENABLE_ONEDNN_OPTS": "0",
 }
@@ -46,7 +46,7 @@ def main() -> int:
         print(f"demo: {names} must be installed. {how_to_install(absent)}", file=sys.stderr)
         return 2
 
-    # Only now: these import what was just looked for.
+    # Not at the top, since these import the packages that were just checked for.
     from relay import commands
     from report import report
 
@@ -67,7 +67,7 @@ def main() -> int:
 
 
 def run(name: str, script: str, arguments: list[str], folder: Path) -> None:
-    """Run `script` in its own process, which shows its own progress and writes into `folder`."""
+    """Run `script` in its own process. It shows its progress and writes into `folder`."""
     progress.loading(name)
     subprocess.run(
         [sys.executable, str(HERE / script), *arguments],

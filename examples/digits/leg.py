@@ -1,8 +1,8 @@
-"""A part of the relay: take over a run, train on, and leave it for the next one.
+"""One leg of the relay: take over a run, train on, and leave it for the next leg.
 
-What lies between two legs is a folder with `record.json` (the schedule and the step), `weights.npz`
-and `moments.npz` (what SGD remembers of past gradients), in one order and layout: kernel (inputs,
-outputs) and bias of the hidden layer, then those of the output.
+Two legs exchange a folder with `record.json` (the schedule and the step), `weights.npz`, and
+`moments.npz` (SGD's velocity). The arrays have the same order and layout everywhere: kernel
+(inputs, outputs) and bias of the hidden layer, then of the output layer.
 """
 
 import argparse
@@ -13,32 +13,31 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from clr_core import CyclicSchedule, Record
-from clr_core.moments import Moments
+from clr_core import CyclicSchedule, Moments, Record
 from problem import EPOCHS_UP, Problem, digits
 from progress import counted
 
-# Momentum cycles against the rate. With it the rates are lower than in the first part.
+# Momentum cycles against the rate. With momentum, the rates are lower than in the first part.
 MOMENTUM = {"base_momentum": 0.8, "max_momentum": 0.95}
 BASE_LR, MAX_LR = 0.02, 0.08
 
 
 class Leg(Protocol):
-    """What each framework brings along."""
+    """One framework's side of a leg."""
 
     def update(self, images: np.ndarray, labels: np.ndarray) -> tuple[Any, Any, float]:
-        """One update: the rate and the momentum that it used, and the loss before it."""
+        """Make one update. Returns the rate and momentum it used, and the loss before it."""
 
     def weights(self) -> Sequence[np.ndarray]:
-        """The weights, in the order and layout above."""
+        """Return the weights, in the order and layout above."""
 
     def save(self, folder: Path) -> None:
-        """Writes `record.json` and `moments.npz`."""
+        """Write `record.json` and `moments.npz`."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What happened in one leg; `weights[k]` are those after step `first + k` was reached."""
+    """What happened in one leg; `weights[step]` are the weights before that step's update."""
 
     first: int
     used: np.ndarray
@@ -57,7 +56,7 @@ def schedule(problem: Problem) -> CyclicSchedule:
 
 
 def run_as_leg(name: str, make: Any) -> None:
-    """Train from where `--take` stands, or from the start, and write what happened."""
+    """Train from the run in `--take`, or from the start, and write what happened."""
     parser = argparse.ArgumentParser(description=f"One leg of the relay, in {name}.")
     parser.add_argument("--take", type=Path, metavar="FOLDER")
     parser.add_argument("--leave", type=Path, required=True, metavar="FOLDER")

@@ -1,4 +1,4 @@
-"""A leg of the relay in JAX with optax."""
+"""A leg of the relay in JAX, with optax."""
 
 from collections.abc import Sequence
 from pathlib import Path

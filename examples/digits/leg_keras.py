@@ -27,7 +27,7 @@ class KerasLeg:
             ]
         )
         self.model.set_weights(weights)
-        # Keras's own velocity has the rate baked in; torch's and optax's has not.
+        # The velocity of Keras's own SGD contains past rates; torch's and optax's don't.
         self.optimizer = clr_keras.from_record(record, clr_keras.SGD, torch_velocity=True)
         self.optimizer.build(self.model.trainable_variables)
         if moments is not None:
@@ -38,7 +38,7 @@ class KerasLeg:
 
     def update(self, images: np.ndarray, labels: np.ndarray) -> tuple[Any, float, float]:
         used = keras.ops.convert_to_numpy(self.optimizer.learning_rate), self.optimizer.momentum
-        # The loss that Keras reports is a running mean, so each step starts a new one.
+        # Keras reports a running mean of the loss, so reset it before each step.
         self.model.reset_metrics()
         return *used, float(self.model.train_on_batch(images, labels))
 

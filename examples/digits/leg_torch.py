@@ -15,7 +15,7 @@ from problem import Problem
 
 class TorchLeg:
     def __init__(self, problem: Problem, record: Record, weights: Any, moments: Any) -> None:
-        # On matrices this small, threads mostly wait for each other.
+        # With matrices this small, threads would mostly wait for each other.
         torch.set_num_threads(1)
         self.model = torch.nn.Sequential(
             torch.nn.Linear(*problem.hidden[0].shape),
@@ -53,7 +53,7 @@ class TorchLeg:
 
 
 def transposed(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Between (inputs, outputs) and the (outputs, inputs) of a `Linear`."""
+    """Convert between (inputs, outputs) and the (outputs, inputs) of a `Linear`."""
     return [array.T.copy() for array in arrays]
 
 

@@ -1,8 +1,8 @@
-"""What the demo needs beside Python, and how to get it."""
+"""The packages that the demo needs, and how to install them."""
 
 from importlib.util import find_spec
 
-# What pip is to install, by the name that is imported; "." is this repository.
+# Import names, with the requirement to give to pip; "." is this repository.
 _REQUIREMENTS = {
     "clr_core": ".",
     "torch": ".[torch]",
@@ -16,11 +16,11 @@ _REQUIREMENTS = {
 
 
 def missing() -> list[str]:
-    """The packages that can't be found; nothing is imported to find out."""
+    """The packages that aren't installed; none is imported to find out."""
     return [package for package in _REQUIREMENTS if find_spec(package) is None]
 
 
 def how_to_install(packages: list[str]) -> str:
     requirements = dict.fromkeys(_REQUIREMENTS[package] for package in packages)
     by_hand = " ".join(f"'{requirement}'" for requirement in requirements)
-    return f"`make demo` does that; by hand, in the repository's root: pip install {by_hand}"
+    return f"`make demo` does that; by hand, in the root of the repository: pip install {by_hand}"

@@ -1,4 +1,4 @@
-"""The pictures."""
+"""The pictures that the demo draws."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,8 +21,8 @@ from problem import EPOCHS, EPOCHS_UP, Problem
 from relay import Relay
 from training import Training
 
-# From the palette of Okabe and Ito, which colour-blind readers can tell apart. The widths let
-# curves that coincide show one another, also in grey print.
+# Colours of Okabe and Ito, which colour-blind readers can tell apart. The different widths keep
+# coinciding curves visible, even in greyscale.
 LINES = (
     {"color": "#E69F00", "linewidth": 7.0, "solid_joinstyle": "bevel"},
     {"color": "#0072B2", "linewidth": 3.2, "solid_joinstyle": "bevel"},
@@ -32,7 +32,7 @@ BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#666666"
 
 
 def rates(problem: Problem, trainings: Mapping[str, Training], path: Path) -> None:
-    """The rates that each framework used, and how far they are from the schedule's."""
+    """Draw the rates that each framework used, and how far they are from the schedule's."""
     expected = rates_of_schedule(problem)
     steps = np.arange(problem.steps)
     with _two_panels(path) as (top, bottom):
@@ -61,7 +61,7 @@ def rates(problem: Problem, trainings: Mapping[str, Training], path: Path) -> No
 
 
 def losses(problem: Problem, trainings: Mapping[str, Training], path: Path) -> None:
-    """The losses of each framework, and how far apart they are."""
+    """Draw the losses of each framework, and how far apart they are."""
     steps = np.arange(problem.steps)
     size = problem.steps_per_epoch
     middles = (np.arange(problem.steps // size) + 0.5) * size
@@ -81,7 +81,7 @@ def losses(problem: Problem, trainings: Mapping[str, Training], path: Path) -> N
         top.set_ylabel("cross entropy (nats)")
         top.set_yscale("log")
         top.legend(loc="upper right", handlelength=4)
-        # A difference of 0 has no place on a logarithmic axis; it is left out.
+        # A logarithmic axis has no place for a difference of 0, so these are left out.
         bottom.plot(steps, np.where(spread > 0, spread, np.nan), ".", color=BLUE, markersize=2)
         bottom.axhline(LOSS_TOLERANCE, color=VERMILLION, linewidth=1.5)
         bottom.text(
@@ -99,8 +99,8 @@ def losses(problem: Problem, trainings: Mapping[str, Training], path: Path) -> N
 
 
 def tutorial_curve(ours: tutorial.Curve, theirs: tutorial.Curve, path: Path) -> None:
-    """The tutorial's rates with every turn, and what computing them took."""
-    # The size divides the steps of a half cycle, so that no turn falls between two points.
+    """Draw the tutorial's rates with every turn, and how long computing them took."""
+    # 1000 divides the steps of a half cycle, so that no turn falls between two points.
     steps = np.append(np.arange(0, tutorial.STEPS, 1000), tutorial.STEPS - 1)
     turns = np.arange(0, tutorial.STEPS, tutorial.STEP_SIZE_UP)
     with _figure(path, figsize=(8, 4.2)) as figure:
@@ -135,11 +135,11 @@ def tutorial_curve(ours: tutorial.Curve, theirs: tutorial.Curve, path: Path) -> 
 
 
 def relay(handed: Relay, path: Path) -> None:
-    """The rate, the momentum and the loss of a run that went from framework to framework."""
+    """Draw the rate, momentum and loss of the run that went from framework to framework."""
     problem, names = handed.problem, [name for name, _ in handed.legs]
     looks = dict(zip(dict.fromkeys(names), ("#E69F00", "#0072B2", "#000000"), strict=True))
     styles = dict(zip(looks, ("-", "-", (0, (4, 1.5))), strict=True))
-    with _figure(path, figsize=(8, 6.4)) as figure:
+    with _figure(path, figsize=(8, 5.4)) as figure:
         top, middle, bottom = panels = figure.subplots(3, sharex=True, height_ratios=(2, 1.2, 2))
         alone = np.arange(problem.steps)
         for axes, column in ((top, 0), (middle, 1)):
@@ -177,15 +177,23 @@ def relay(handed: Relay, path: Path) -> None:
                 for axes in panels:
                     axes.axvline(leg.first, color=GREY, linewidth=1, linestyle=(0, (1, 2)))
         top.set_title(
-            "One run, handed over three times: rate, momentum and loss go on",
+            "One run in three frameworks, and the same run in torch alone",
             loc="left",
             pad=22,
         )
         top.set_ylabel("learning rate")
         middle.set_ylabel("momentum")
-        bottom.set_ylabel("cross entropy (nats),\nmean of an epoch")
+        bottom.set_ylabel("cross entropy,\nmean of an epoch")
         bottom.set_yscale("log")
-        bottom.legend(loc="upper right", bbox_to_anchor=(0.8, 1), handlelength=3)
+        # White behind the text, since the line of a handover crosses it.
+        bottom.legend(
+            loc="upper right",
+            bbox_to_anchor=(0.8, 1),
+            handlelength=3,
+            frameon=True,
+            edgecolor="none",
+            framealpha=1,
+        )
         bottom.set_xlabel("step")
         bottom.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         bottom.set_xlim(0, problem.steps)
@@ -210,7 +218,7 @@ def _figure(path: Path, figsize: tuple[float, float]) -> Iterator[Figure]:
 
 @contextmanager
 def _two_panels(path: Path) -> Iterator[tuple[Axes, Axes]]:
-    """A curve above, what differs below, over the same steps."""
+    """Two panels over the same steps: a curve above, a difference below."""
     with _figure(path, figsize=(8, 5.6)) as figure:
         top, bottom = figure.subplots(2, sharex=True, height_ratios=(3, 1))
         yield top, bottom
@@ -226,7 +234,7 @@ def _label_steps(top: Axes, bottom: Axes, problem: Problem) -> None:
 
 
 def _label_epochs(axes: Axes, width: float, ticks: range) -> None:
-    """Put epochs on a second axis above; `width` is that of one on the axis below."""
+    """Add an axis in epochs at the top; `width` is the length of one on the axis below."""
     epochs = axes.secondary_xaxis(
         "top", functions=(lambda step: step / width, lambda epoch: epoch * width)
     )

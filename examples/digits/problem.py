@@ -1,6 +1,6 @@
-"""What the three frameworks are given: the digits, a network, the batches and the schedule.
+"""The inputs of all three frameworks: the digits, a network, the batches and the schedule.
 
-All of it is NumPy and seeded, so that what a framework adds of its own is arithmetic alone.
+All of it is seeded NumPy, so that the frameworks differ only in their arithmetic.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Problem:
     """One training, down to the order of its images.
 
     `hidden` and `output` are the network's two layers, each a kernel of shape (inputs, outputs)
-    and a bias. Row k of `batches` holds the indices of the 32 images that step k learns from.
+    and a bias. Row k of `batches` holds the indices of the 32 images in the batch of step k.
     """
 
     images: np.ndarray
@@ -54,8 +54,8 @@ def digits() -> Problem:
     images, held_out_images, labels, held_out_labels = train_test_split(
         pixels / 16, labels, test_size=HELD_OUT, stratify=labels, random_state=SEED
     )
-    # Centred pixels keep the problem well-conditioned. Otherwise the last bits, in which matrix
-    # products differ from library to library, would grow until the loss curves part.
+    # Centred pixels keep the problem well-conditioned. Otherwise the differences in the last bits
+    # of matrix products would grow until the loss curves diverge.
     mean = images.mean(axis=0)
 
     random = np.random.default_rng(SEED)

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar that redraws itself in a terminal, a line at either end elsewhere."""
+"""Progress on stderr: a bar in a terminal, otherwise one line at the start and one at the end."""
 
 import sys
 import time
@@ -9,18 +9,18 @@ _REDRAWS_PER_SECOND = 20
 
 
 def say(label: str, text: str, *, end: str = "\n") -> None:
-    """One line about `label`, over the bar or the line before it if that had no end."""
+    """Print one line about `label`. In a terminal, it replaces a bar or an unfinished line."""
     start = "\r\x1b[K" if sys.stderr.isatty() else ""
     print(f"{start}  {label:<16} {text}", end=end, file=sys.stderr, flush=True)
 
 
 def loading(label: str) -> None:
-    """Say that `label` is starting; what is said next takes the line's place in a terminal."""
+    """Say that `label` is starting. In a terminal, the next message replaces this line."""
     say(label, "starting", end="" if sys.stderr.isatty() else "\n")
 
 
 def counted(label: str, total: int, unit: str = "steps") -> Iterator[int]:
-    """The numbers from 0 to `total - 1`, and how far along they are."""
+    """Yield the numbers from 0 to `total - 1`, and show the progress."""
     start = time.perf_counter()
     drawn = float("-inf")
     for done in range(total):

@@ -1,4 +1,4 @@
-"""The relay: one run handed torch → Keras → JAX → torch, beside one that nobody interrupted."""
+"""The relay: one run handed torch → Keras → JAX → torch, and an uninterrupted run in torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,17 +8,17 @@ import numpy as np
 from leg import Trained, schedule, trained
 from problem import Problem
 
-# Each takes over in the middle of a rise or a fall, and never at the foot of a cycle.
+# Each leg ends in the middle of a rise or a fall, never at the start of a cycle.
 LEGS = (("torch", 430), ("Keras", 800), ("JAX", 1150), ("torch", 1408))
 SCRIPTS = {"torch": "leg_torch.py", "Keras": "leg_keras.py", "JAX": "leg_jax.py"}
-# The weights are about 1. Products of matrices differ by the last bits of float32 from library to
-# library, and 1,408 updates add that up.
+# The weights are about 1. Matrix products differ in the last bits of float32 from library to
+# library, and over 1,408 updates that adds up.
 WEIGHT_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
 class Relay:
-    """The legs in their order, and the run in torch alone."""
+    """The legs in order, and the run in torch alone."""
 
     problem: Problem
     legs: list[tuple[str, Trained]]
@@ -34,7 +34,7 @@ class Relay:
 
 
 def commands() -> list[tuple[str, str, list[str]]]:
-    """Name, script and arguments of each process; folders are relative to one of the caller's."""
+    """Name, script and arguments of each process; its folders are relative to the caller's."""
     last = LEGS[-1][1]
     keep = [str(until) for _, until in LEGS]
     found = [("torch, alone", SCRIPTS["torch"], ["--leave", "alone", "--until", str(last)])]
@@ -59,20 +59,20 @@ def expected(problem: Problem) -> np.ndarray:
 
 
 def weights_apart(relay: Relay, leg: Trained) -> float:
-    """The largest difference of any weight from the run alone, where the leg ends."""
+    """The largest difference in any weight from the run in torch alone, at the end of the leg."""
     (step,) = leg.weights
     pairs = zip(leg.weights[step], relay.alone.weights[step], strict=True)
     return max(float(np.abs(one - other).max()) for one, other in pairs)
 
 
 def differing(relay: Relay, leg: Trained) -> np.ndarray:
-    """The steps whose rate or momentum isn't the schedule's in every bit."""
+    """The steps whose rate or momentum differs from the schedule's in any bit."""
     right = expected(relay.problem)[leg.first : leg.first + len(leg.used)]
     return leg.first + np.flatnonzero((leg.used != right).any(axis=1))
 
 
 def table(relay: Relay) -> str:
-    head = ("", "steps", "rate, momentum at its start", "differing", "loss", "weights apart")
+    head = ("", "steps", "rate, momentum at start", "differing", "loss", "weights differ by")
     rows = [head]
     for name, leg in [*relay.legs, ("torch, alone", relay.alone)]:
         last = leg.first + len(leg.used)
@@ -97,23 +97,23 @@ def table(relay: Relay) -> str:
 
 
 def faults(relay: Relay) -> list[str]:
-    """A sentence for each promise that was broken."""
+    """One sentence per broken promise."""
     found = []
     steps = [leg.first for _, leg in relay.legs] + [relay.problem.steps]
     if steps != [0, *(until for _, until in LEGS)] or len(relay.used) != relay.problem.steps:
-        found.append(f"The legs of the relay begin at {steps[:-1]}.")
+        found.append(f"The legs of the relay start at {steps[:-1]}, not where they should.")
         return found
     for name, leg in [*relay.legs, ("torch, alone", relay.alone)]:
         wrong = differing(relay, leg)
         if len(wrong):
             found.append(
-                f"{name}: {len(wrong):,} rates or momenta of the relay aren't the schedule's, "
-                f"first in step {wrong[0]}."
+                f"{name}: {len(wrong):,} rates or momenta of the relay differ from the "
+                f"schedule's, the first at step {wrong[0]}."
             )
-        # Written so that a NaN is a fault too.
+        # Written so that NaN counts as a fault.
         if leg is not relay.alone and not weights_apart(relay, leg) <= WEIGHT_TOLERANCE:
             found.append(
-                f"{name}: the weights are {weights_apart(relay, leg):.1e} from those of the run "
-                f"alone, more than {WEIGHT_TOLERANCE:.0e}."
+                f"{name}: the weights differ by {weights_apart(relay, leg):.1e} from those of the "
+                f"run in torch alone, more than {WEIGHT_TOLERANCE:.0e}."
             )
     return found

@@ -1,4 +1,4 @@
-"""What the demo says in the end: the table, the tutorial's figures, the pictures, the verdict."""
+"""The demo's report: the tables, the tutorial's figures, the pictures and the verdict."""
 
 import sys
 from pathlib import Path
@@ -21,7 +21,7 @@ from training import Training
 
 
 def report(records: Path, names: list[str], out: Path) -> int:
-    """Compare what lies in `records`; return the exit status."""
+    """Compare the results in `records`; return the exit status."""
     problem = digits()
     trainings = {name: Training.load(records / f"{name}.npz") for name in names}
     if found := wrong_lengths(problem, trainings):
@@ -29,9 +29,9 @@ def report(records: Path, names: list[str], out: Path) -> int:
 
     schedule = problem.schedule
     print(
-        f"\nDigits: {len(problem.images):,} to learn from, {len(problem.held_out_images):,} held "
-        f"out. Rates between {schedule.base_lr} and {schedule.max_lr},\n{schedule.mode}, "
-        f"up for {EPOCHS_UP} epochs of {problem.steps_per_epoch} steps and down for as many.\n"
+        f"\nDigits: {len(problem.images):,} to train on, {len(problem.held_out_images):,} held "
+        f"out. The rate cycles between {schedule.base_lr} and {schedule.max_lr} ({schedule.mode}),"
+        f"\n{EPOCHS_UP} epochs up and {EPOCHS_UP} down, of {problem.steps_per_epoch} steps each.\n"
     )
     print(table(problem, trainings))
     print(
@@ -44,16 +44,17 @@ def report(records: Path, names: list[str], out: Path) -> int:
         theirs = tutorial.Curve(rates=stored["rates"], seconds=float(stored["seconds"]))
     apart = ulps_apart(ours.rates.astype(np.float32), theirs.rates.astype(np.float32))
     print(
-        f"\nThe tutorial's curve, {tutorial.STEPS:,} rates: {ours.seconds:.2f} s as one array, "
-        f"{theirs.seconds:.1f} s by\nstepping torch's own class. As float32, "
-        f"{np.count_nonzero(apart):,} of the rates differ between the two."
+        f"\nA longer curve, {tutorial.EPOCHS} epochs of {tutorial.STEPS_PER_EPOCH:,} steps: "
+        f"{ours.seconds:.2f} s as one array, {theirs.seconds:.1f} s by stepping torch's own\n"
+        f"class. As float32 numbers, {np.count_nonzero(apart):,} of its {tutorial.STEPS:,} rates "
+        "differ between the two."
     )
 
     handed = relay.load(problem, records)
     print(
-        "\nA run handed over in the middle of its cycles, with its momentum, and one that stayed. "
-        "'differing' counts\nrates and momenta that aren't the schedule's in every bit; 'loss' is "
-        "that of the last epoch of each part.\n"
+        "\nOne run handed over in the middle of its cycles, and one that stayed in torch. "
+        "'differing' counts rates and\nmomenta that differ from the schedule's in any bit; 'loss' "
+        "is the mean over the last epoch of each leg.\n"
     )
     print(relay.table(handed))
 

@@ -1,4 +1,4 @@
-"""The digits in JAX: the schedule is optax's learning rate, inside a jitted step."""
+"""Train on the digits in JAX: the schedule is optax's learning rate, inside a jitted step."""
 
 from typing import Any
 
@@ -24,8 +24,8 @@ def mean_loss(weights: Any, images: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def train(problem: Problem) -> Training:
-    # `inject_hyperparams` keeps the rate that an update used in the optimizer's state;
-    # `optax.sgd(clr_jax.cyclic_lr(schedule))` alone trains just the same.
+    # `inject_hyperparams` records in the state which rate an update used. Without it,
+    # `optax.sgd(clr_jax.cyclic_lr(schedule))` trains just the same.
     optimizer = optax.inject_hyperparams(optax.sgd)(
         learning_rate=clr_jax.cyclic_lr(problem.schedule)
     )

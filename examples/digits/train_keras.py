@@ -1,4 +1,4 @@
-"""The digits in Keras on TensorFlow: the schedule is the optimizer's learning rate."""
+"""Train on the digits in Keras on TensorFlow: the schedule is the optimizer's learning rate."""
 
 import os
 
@@ -19,8 +19,8 @@ from training import Training, run_as_script
 class RecordingSGD(keras.optimizers.SGD):
     """SGD that keeps the rate of its last update.
 
-    `optimizer.learning_rate`, read between two steps, would be evaluated anew and outside the
-    compiled step; what counts here is the number that went into the update.
+    Reading `optimizer.learning_rate` between two steps would evaluate it again, outside the
+    compiled step. What counts here is the number that went into the update.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -43,7 +43,7 @@ def train(problem: Problem) -> Training:
     )
     model.set_weights([*problem.hidden, *problem.output])
 
-    # Without momentum, since Keras's velocity has the rate baked in and torch's and optax's don't.
+    # No momentum, since Keras's velocity contains past rates, and torch's and optax's don't.
     optimizer = RecordingSGD(learning_rate=clr_keras.CyclicLR(problem.schedule))
     model.compile(
         optimizer=optimizer,
@@ -53,7 +53,7 @@ def train(problem: Problem) -> Training:
     rates, losses = [], []
     for step in counted("Keras", problem.steps):
         batch = problem.batches[step]
-        # The loss that Keras reports is a running mean, so each step starts a new one.
+        # Keras reports a running mean of the loss, so reset it before each step.
         model.reset_metrics()
         loss = model.train_on_batch(problem.images[batch], problem.labels[batch])
         rates.append(keras.ops.convert_to_numpy(optimizer.rate_used))

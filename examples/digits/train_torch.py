@@ -1,4 +1,4 @@
-"""The digits in torch: `scheduler.step()` after every `optimizer.step()`."""
+"""Train on the digits in torch: `scheduler.step()` after every `optimizer.step()`."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from training import Training, run_as_script
 
 
 def train(problem: Problem) -> Training:
-    # On matrices this small, threads mostly wait for each other.
+    # With matrices this small, threads would mostly wait for each other.
     torch.set_num_threads(1)
     model = torch.nn.Sequential(
         torch.nn.Linear(*problem.hidden[0].shape),
@@ -34,8 +34,8 @@ def train(problem: Problem) -> Training:
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(model(images[batch]), labels[batch])
         loss.backward()
-        # torch keeps the rate as a Python float and rounds it to the weights' float32 in the
-        # update; the cast below is that rounding.
+        # torch keeps the rate as a Python float, and the update rounds it to the weights' float32.
+        # The cast below is the same rounding.
         rates.append(np.float32(optimizer.param_groups[0]["lr"]))
         losses.append(loss.item())
         optimizer.step()

@@ -1,4 +1,4 @@
-"""What a framework hands back, and the way from its process to the one that compares."""
+"""The result of one framework's training, and how it reaches the process that compares."""
 
 import argparse
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from problem import Problem, digits
 class Training:
     """What happened in one framework.
 
-    `rates[k]` is the float32 rate that update k used, `losses[k]` the loss of its batch before it.
+    `rates[k]` is the float32 rate that update k used; `losses[k]` is its batch's loss before it.
     """
 
     version: str
@@ -43,7 +43,7 @@ class Training:
 
 
 def run_as_script(train: Callable[[Problem], Training]) -> None:
-    """Train, and save what happened where `--save` says."""
+    """Train, and save what happened to the file given by `--save`."""
     parser = argparse.ArgumentParser(description="Train the digits network in one framework.")
     parser.add_argument("--save", type=Path, required=True, metavar="FILE.npz")
     path = parser.parse_args().save

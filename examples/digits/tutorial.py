@@ -18,14 +18,14 @@ STEP_SIZE_UP = STEPS_PER_EPOCH * EPOCHS_UP
 
 @dataclass(frozen=True)
 class Curve:
-    """The rates of all 1,343,000 steps, and the seconds that they took."""
+    """The rates of all 1,343,000 steps, and how long computing them took, in seconds."""
 
     rates: np.ndarray
     seconds: float
 
 
 def curve() -> Curve:
-    """All the rates at once, from the schedule."""
+    """Compute all rates at once, from the schedule."""
     schedule = CyclicSchedule(
         base_lr=BASE_LR, max_lr=MAX_LR, step_size_up=STEP_SIZE_UP, mode="triangular2"
     )

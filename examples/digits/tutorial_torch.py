@@ -1,4 +1,4 @@
-"""The same curve as `tutorial.py`'s, by stepping torch's own class through it."""
+"""Compute the curve of `tutorial.py` by stepping torch's own class through it."""
 
 import argparse
 import time
@@ -21,8 +21,8 @@ def step_through() -> tutorial.Curve:
         mode="triangular2",
         cycle_momentum=False,
     )
-    # One update is enough for torch not to warn that the scheduler is the first to step. The
-    # others are left out, so that the seconds are the scheduler's alone.
+    # One update keeps torch from warning that the scheduler stepped first. The others are left
+    # out, so that only the scheduler is timed.
     optimizer.step()
     group = optimizer.param_groups[0]
     rates = []

@@ -1,4 +1,4 @@
-"""The command `clr` in this process and in one of its own, and files for it to read."""
+"""The command `clr` in this process or in a child, and files for it to read."""
 
 import io
 import json
@@ -20,14 +20,14 @@ SCHEDULE = CyclicSchedule(
 OTHER = CyclicSchedule(base_lr=0.0015, max_lr=0.005, mode="triangular2")
 FRACTIONAL = CyclicSchedule(base_lr=0.001, max_lr=0.01, step_size_up=2.5, step_size_down=1.25)
 RECORD = Record(SCHEDULE, step=1500)
-# A loss that falls from 1e-4 on and has its minimum at about 0.1.
+# A loss that begins to fall at 1e-4 and has its minimum near 0.1.
 RESULT = RangeTestResult.from_curve(
     [10.0 ** (-6 + i / 10) for i in range(70)],
     [2.3 - 1.8 * min(max(i - 20, 0), 30) / 30 + 0.4 * max(i - 50, 0) for i in range(70)],
 )
 GROUPS = Record([SCHEDULE, OTHER], step=1500)
 
-# The tests run with -P: where this process found its packages is where its children look.
+# The tests run with -P: children look for packages in the same folders as this process.
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
@@ -38,7 +38,7 @@ CLR = (sys.executable, "-P", "-m", "clr_cli")
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The working folder, with the files that a user has."""
+    """The working folder, with files such as a user has."""
     RECORD.write(tmp_path / "run.json")
     Record(OTHER).write(tmp_path / "other.json")
     GROUPS.write(tmp_path / "groups.json")
@@ -62,7 +62,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def clr(capfd, monkeypatch):
-    """Runs the command here: `clr("show", "run.json").out`."""
+    """Run the command in this process: `clr("show", "run.json").out`."""
 
     def run(*arguments, stdin=""):
         data = stdin if isinstance(stdin, bytes) else stdin.encode()
@@ -76,7 +76,7 @@ def clr(capfd, monkeypatch):
 
 @pytest.fixture
 def refused(clr):
-    """What the command says in its one line where something is wrong, after its name."""
+    """Run a command that fails, and return its one-line error without its name."""
 
     def run(*arguments, stdin=""):
         done = clr(*arguments, stdin=stdin)
@@ -87,10 +87,10 @@ def refused(clr):
 
 
 def said(err):
-    """The one line of an error, after the name of the command."""
+    """The message of a one-line error, without the name of the command."""
     assert err.endswith("\n")
     line = err.removesuffix("\n")
-    assert line.isprintable()  # Hence one line, which leaves a terminal as it is.
+    assert line.isprintable()  # Hence one line, without control characters.
     name, _, text = line.partition(": ")
     assert name.split()[0] == "clr"
     assert "Traceback" not in text
@@ -99,7 +99,7 @@ def said(err):
 
 @pytest.fixture
 def data(clr):
-    """The one JSON document that the command prints."""
+    """Run a command with `--json`, and return the document that it prints."""
 
     def run(*arguments, code=0, **options):
         done = clr(*arguments, "--json", **options)
@@ -111,7 +111,7 @@ def data(clr):
 
 @pytest.fixture
 def process():
-    """Runs the command in a process of its own; `before` is put before it."""
+    """Run the command in a child process, preceded by the words `before`."""
 
     def run(*arguments, before=(), env=None, **options):
         return subprocess.run(
@@ -125,7 +125,7 @@ def process():
 
 @pytest.fixture
 def in_one_process(folder):
-    """Runs commands in a process with a framework, in the working folder."""
+    """Run commands in a child process with a framework, in the working folder."""
 
     def run(commands, prepare="", check="", **env):
         script = Path(__file__).with_name("in_one_process.py")

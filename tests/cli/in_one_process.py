@@ -1,7 +1,7 @@
-"""Prepares, runs several commands, and checks, in one process: importing a framework takes long.
+"""Prepare, run several commands and check, in one process: importing a framework takes long.
 
-Reads `{"prepare": code, "commands": [[argument, …], …], "check": code}`, and prints a list with
-`[exit code, output, errors]` for each command; then what the check printed.
+Reads `{"prepare": code, "commands": [[argument, …], …], "check": code}` from standard input. Prints
+a list with `[exit code, output, errors]` for each command, followed by the output of the check.
 """
 
 import io

@@ -1,5 +1,6 @@
-"""Files of all kinds that are wrong, and disks that are full: one line, code 2, nothing harmed."""
+"""Broken files of every kind, and full disks: one line, exit code 2, no file harmed."""
 
+import json
 import os
 import pickle
 import resource
@@ -34,7 +35,7 @@ CONTENTS = {
     "UTF-16": RECORD_TEXT.encode("utf-16"),
     "controls": b'{"format": "\x1b[2J", "\\u001b[2J\\n": "\\u0007"}',
 }
-# How each command reads a file; the last one is always the one that is wrong.
+# How each command reads a file; `{}` is the broken one.
 READ_RECORD = {
     "show": ("show", "{}.json"),
     "plot": ("plot", "{}.json"),
@@ -57,10 +58,22 @@ def test_no_record(folder, refused, arguments, content):
     assert not (folder / "was-run").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments", [("show",), ("plot",), ("compare", "run.json"), ("export", "--to", "torch")]
+)
+def test_a_record_cannot_control_a_terminal(folder, clr, arguments):
+    hostile = {"base_lr": 0, "max_lr": 1, "scale_fn": "1 / x # \x1b[2J\x9b\n"}
+    document = {"format": "cyclical-lr/1", "schedule": hostile}
+    (folder / "\x1b[2J.json").write_text(json.dumps(document))
+    done = clr(*arguments, "\x1b[2J.json")
+    assert done.code == (arguments[0] == "compare")
+    assert (done.out + done.err).replace("\n", "").isprintable()
+
+
 @pytest.mark.parametrize("suffix", [".yaml", ".toml"])
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
 def test_no_record_in_other_forms(folder, refused, suffix, content):
-    # A list of JSON is YAML too, and what is cut short may be complete.
+    # JSON is YAML too, and a truncated file may be complete.
     (folder / f"wrong{suffix}").write_bytes(content)
     assert refused("show", f"wrong{suffix}").startswith(f"'wrong{suffix}' must be a record: ")
 
@@ -138,7 +151,7 @@ def test_no_file(folder, clr, arguments, kind):
         return
     assert done.code == 2
     if kind == "folder" and arguments == READ["convert"]:
-        assert said(done.err).startswith("An optax state has no schedule in it")
+        assert said(done.err).startswith("An optax state holds no schedule")
         return
     if arguments[0] != "migrate":
         assert done.out == ""
@@ -147,10 +160,10 @@ def test_no_file(folder, clr, arguments, kind):
 
 @pytest.mark.parametrize("arguments", READ.values(), ids=READ)
 def test_a_gigabyte_takes_no_memory(folder, process, arguments):
-    """Half of it can't even be had."""
+    """The process may have half of that."""
     with open("wrong.json", "wb") as file:
         file.write(b"{")
-        file.truncate(2**30)  # With a hole in it: takes no disk.
+        file.truncate(2**30)  # Sparse: takes no disk space.
     limit = ("prlimit", f"--as={2**29}") if shutil.which("prlimit") else ()
     # OpenBLAS asks for memory for each core, whether or not anything is computed.
     env = {"OPENBLAS_NUM_THREADS": "1"}
@@ -200,7 +213,7 @@ def test_a_file_that_may_not_grow(there, process, arguments):
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
 
-    # Else matplotlib would write its list of fonts under that limit too, and leave it cut.
+    # Otherwise matplotlib would write its font list under that limit, and truncate it.
     import_module("matplotlib.font_manager")
     done = process(*arguments, preexec_fn=limit)
     assert (done.returncode, done.stdout) == (2, "")
@@ -217,7 +230,7 @@ def test_folders_that_are_not_there(there, refused, arguments):
 @pytest.mark.skipif(not os.geteuid() and not shutil.which("setpriv"), reason="root may write all")
 def test_no_permission(there, process, arguments):
     there.chmod(0o555)
-    # Root's own folders above are closed to others, so that the path is the current one.
+    # The folders above may be closed to others, so the path is relative.
     try:
         done = process(*arguments, before=NOBODY, cwd=there)
     finally:
@@ -227,7 +240,7 @@ def test_no_permission(there, process, arguments):
 
 
 def test_a_full_disk(folder, process):
-    """A file system of three pages, of which the record takes one and a filler another."""
+    """A file system of two pages, of which the old file and a filler leave nothing."""
     private = ["unshare", "--mount", *([] if not os.geteuid() else ["--map-root-user"])]
     (folder / "disk").mkdir()
     script = "mount -t tmpfs -o size=8k tmpfs disk && echo old > disk/there.json && "

@@ -1,4 +1,4 @@
-"""`clr compare`: what differs in two records, where first, and where the most."""
+"""`clr compare`: the differences of two records, the first and the largest."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def exact(schedule, steps):
     ],
 )
 def test_where_the_rates_differ(folder, data, other, steps):
-    """The first step and the largest difference are those of the oracle's exact curves."""
+    """The first and the largest difference are those of the oracle's exact curves."""
     plain = CyclicSchedule(base_lr=0.0015, max_lr=0.006)
     Record(plain).write("a.json")
     Record(other).write("b.json")
@@ -70,7 +70,7 @@ def test_where_the_rates_differ(folder, data, other, steps):
 
 
 def test_other_parameters_of_the_same_curve(folder, clr, data):
-    """The first cycle of triangular2 is that of triangular: what differs are the parameters."""
+    """Triangular2 equals triangular in the first cycle: only the parameters differ."""
     Record(CyclicSchedule(base_lr=0.1, max_lr=0.5)).write("a.json")
     Record(CyclicSchedule(base_lr=0.1, max_lr=0.5, mode="triangular2")).write("b.json")
     done = clr("compare", "a.json", "b.json", "--steps", "4000")
@@ -119,7 +119,7 @@ def test_not_a_number_is_itself(folder, data):
     Record(CyclicSchedule(max_lr=1.0, **broken)).write("a.json")
     Record(CyclicSchedule(max_lr=2.0, **broken)).write("b.json")
     (group,) = data("compare", "a.json", "b.json", "--steps", "20", code=1)["groups"]
-    # The odd steps but for 7, the peak of cycle 4, where the expression divides by 0.
+    # The odd steps except 7, the peak of cycle 4, where the expression divides by 0.
     assert group["lr"]["different"] == 9
 
 
@@ -133,7 +133,7 @@ def test_standard_input(folder, clr, refused):
     ("a", "b"), [(0.5, 0.25), (-1e-45, 1e-45), (0.1, 0.1 + 1e-9), (1e39, 3e38), (0.0, -0.0)]
 )
 def test_ulps_are_numpys(a, b):
-    """As many steps of `nextafter` as NumPy needs; a million at most are worth the walk."""
+    """NumPy needs as many steps of `nextafter`; for far numbers, their bits are compared."""
     with np.errstate(over="ignore"):
         low, high = sorted((np.float32(a), np.float32(b)))
     ulps = float32_ulps(a, b)

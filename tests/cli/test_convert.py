@@ -1,4 +1,4 @@
-"""`clr convert`: checkpoints of real frameworks, read and written; the run goes on where it was."""
+"""`clr convert`: real frameworks' checkpoints, read and written; the run resumes from them."""
 
 import json
 
@@ -107,7 +107,7 @@ print(json.dumps({
 
 
 def test_torch(folder, in_one_process):
-    """Out of checkpoints of ours and of torch's own class, and into ones that these load."""
+    """Reads checkpoints of our class and of torch's, and writes ones that both load."""
     (folder / "there.json").write_text("what was there")
     results, (used,) = in_one_process(list(TORCH_COMMANDS.values()), MAKE_TORCH, GO_ON)
     done = dict(zip(TORCH_COMMANDS, results, strict=True))
@@ -196,10 +196,10 @@ def test_keras(folder, in_one_process):
         assert (done[name].code, done[name].err) == (0, ""), name
         assert Record.from_json(done[name].out) == Record(PLAIN, step=23), name
     for name, reason in {
-        "no schedule": "A file of weights has no schedule in it: give it by --schedule FILE, or by",
+        "no schedule": "A file of weights holds no schedule: give it by --schedule FILE, or by",
         "twice": "The schedule must be given once. Received: --schedule and --max-lr",
         "its own": "'model.keras' must be a run with a CyclicLR: it has a schedule in it",
-        "key": "--key must be left out where SOURCE is of Keras",
+        "key": "--key must be left out if SOURCE is from Keras",
         "foreign": "'run.json' must be a ",
         "hostile": "'zeros.keras' must be a ",
     }.items():
@@ -265,8 +265,8 @@ def test_jax(folder, in_one_process):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["run.json", "--key", "a"], "--key must be left out where SOURCE is a record"),
-        (["run.json", "--schedule", "a"], "--schedule must be left out where SOURCE is a record"),
+        (["run.json", "--key", "a"], "--key must be left out if SOURCE is a record"),
+        (["run.json", "--schedule", "a"], "--schedule must be left out if SOURCE is a record"),
         (["run.json", "--groups", "2"], "--groups must be left out with --to record"),
         (["run.json", "--to", "torch"], "--out must be given with --to torch, which isn't text"),
         (
@@ -281,7 +281,10 @@ def test_jax(folder, in_one_process):
         (["run.h5p"], "SOURCE must end in .json, .yaml, .yml, .toml, .pt, .pth, .bin, .ckpt, .ker"),
         (["--from", "torch"], "SOURCE must be a file with --from torch"),
         (["-", "--from", "jax"], "SOURCE must be a file with --from jax"),
-        (["models"], "An optax state has no schedule in it: give it by --schedule FILE, or by fla"),
+        (
+            ["models"],
+            "An optax state holds no schedule: give it by --schedule FILE, or by flags su",
+        ),
         (["nothing.json"], "'nothing.json': No such file or directory"),
     ],
 )

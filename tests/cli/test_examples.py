@@ -1,4 +1,4 @@
-"""Every example runs: those in `--help`, and those on the page about the command."""
+"""Every example runs, in `--help` and on the page about the command."""
 
 import os
 import re
@@ -20,7 +20,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
 
 @pytest.fixture
 def shell(folder, tmp_path_factory):
-    """Runs a line as a user would, with `clr` on the path: its output, and its exit code."""
+    """Run a line as a user would, with `clr` on the path; returns its output and exit code."""
     bin = tmp_path_factory.mktemp("bin")
     command = bin / "clr"
     command.write_text(f'#!/bin/sh\nexec {shlex.join(CLR)} "$@"\n')
@@ -45,7 +45,7 @@ def examples(help):
     return re.findall(r"^  (clr .*)$", help.partition("examples:\n")[2], re.MULTILINE)
 
 
-# What each command answers about the files of the examples.
+# The exit codes of the examples that answer "no".
 NO = {"compare": 1}
 
 
@@ -64,7 +64,7 @@ def test_examples_of_help(folder, clr, command):
 
 
 def test_examples_of_convert(folder, clr, in_one_process):
-    """In one process, since each would import torch; a second command of a pipe is run here."""
+    """The first command of each pipe runs in a shared process, since it imports torch."""
     lines = [line.split(" | clr ") for line in examples(clr("convert", "--help").out)]
     first = [shlex.split(line)[1:] for line, *_ in lines]
     make = ["convert", "run.json", "--to", "torch", "--out", "checkpoint.pt"]
@@ -80,7 +80,7 @@ def test_examples_of_convert(folder, clr, in_one_process):
 
 
 def commands(page):
-    """The commands in the console blocks, each with what it prints and its exit code."""
+    """The commands in the console blocks, each with its output and exit code."""
     for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             line, _, output = part.partition("\n")
@@ -89,7 +89,7 @@ def commands(page):
 
 
 def test_the_page(folder, shell):
-    """In one folder, in the order of the page; an ellipsis stands for anything."""
+    """In one folder, in order; an ellipsis stands for any text."""
     rows = [f"{step},{PLAIN.lr(step)!r}" for step in range(0, 9000, 50)]
     (folder / "log.csv").write_text("\n".join(["step,lr", *rows, ""]))
     count = 0

@@ -1,4 +1,4 @@
-"""`clr export`: data that other programs read, and code that gives the oracle's rates."""
+"""`clr export`: data for other programs, and code that uses the oracle's rates."""
 
 import csv
 import io
@@ -120,7 +120,7 @@ RECORDS = {
     "groups": Record([OTHER, FRACTIONAL], step=7),
     "groups with momentum": GROUPS,
 }
-# Each runs the code and then its optimizer, and prints the rates and momenta that it used.
+# Each runs the code and its optimizer, and prints the rates and momenta that were used.
 DRIVERS = {
     "torch": """
 import json, torch
@@ -180,7 +180,7 @@ print(json.dumps(used))
 
 @pytest.mark.parametrize("to", DRIVERS)
 def test_the_code_runs_and_gives_the_oracles_rates(folder, clr, in_one_process, to):
-    """In every bit of float32, in a real optimizer of the framework, from the record's step on."""
+    """To the last bit of float32, in a real optimizer, from the record's step."""
     codes, cycled = {}, {}
     for name, record in RECORDS.items():
         record.write("mine.json")

@@ -1,4 +1,4 @@
-"""What every command does alike: help, exit codes, errors of one line, pipes and encodings."""
+"""Behaviour common to all commands: help, exit codes, one-line errors, pipes and encodings."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from clr_cli.main import COMMANDS, import_command, main
+from clr_cli.main import COMMANDS, import_command
 
 SIZES = ("--samples", "50000", "--batch-size", "100", "--epochs", "24")
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "optax", "numpy", "matplotlib", "plotext"}
@@ -27,7 +27,7 @@ def test_every_command_has_help_json_and_an_example(clr, command):
     done = clr(command, "--help")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(f"usage: clr {command} ")
-    assert "--json" in done.out
+    assert ("--json" in done.out) == (command != "schema")  # Which is JSON by itself.
     assert f"examples:\n  clr {command}" in done.out
     assert done.out.isascii()
 
@@ -116,10 +116,10 @@ def test_python_m_is_the_command(folder, process):
 
 @pytest.mark.parametrize("arguments", [["show", "run.json"], ["--help"]])
 def test_nobody_reads_on(folder, process, arguments):
-    """As in `clr show run.json | head -1`: no complaint, and the exit code of other commands."""
+    """Like `clr show run.json | head -1`: no message, and the exit code of other commands."""
     read, write = os.pipe()
     os.close(read)
-    # Without a buffer, argparse itself sees the broken pipe, and says nothing.
+    # Without a buffer, argparse itself meets the broken pipe, and ignores it.
     env = {"PYTHONUNBUFFERED": ""}
     done = process(*arguments, stdout=write, capture_output=False, stderr=-1, env=env)
     os.close(write)
@@ -140,7 +140,7 @@ def test_without_any_output(folder, process):
 
 
 def test_interrupted(folder, process):
-    """Ctrl-C while it waits for its input."""
+    """Ctrl-C while it waits for input."""
     started = subprocess.Popen(
         [sys.executable, "-P", "-c", _WAITS],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
@@ -148,7 +148,7 @@ def test_interrupted(folder, process):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # What runs in the background is started with this signal ignored.
+        # Background jobs start with this signal ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert started.stdout.readline() == "reading\n"
@@ -201,11 +201,19 @@ def test_warnings_take_one_line(folder, process):
     assert ".py" not in done.stderr
 
 
-def test_an_error_of_our_own_is_not_hidden(monkeypatch):
-    """What isn't about the input keeps its traceback."""
-    monkeypatch.setattr(import_command("schema"), "run", lambda options: {}["key"])
-    with pytest.raises(KeyError):
-        main(["schema"])
+@pytest.mark.parametrize("error", [KeyError("a\nb"), RecursionError("too deep"), StopIteration()])
+@pytest.mark.parametrize("command", ["compare", "verify"])
+def test_a_crash_is_not_the_answer_no(folder, refused, monkeypatch, command, error):
+    """Exit code 1 means that two schedules differ, or that a run didn't follow its schedule."""
+
+    def crash(options):
+        raise error
+
+    monkeypatch.setattr(import_command(command), "run", crash)
+    text = refused(command, "run.json", "log.csv")
+    assert text.startswith("An error in clr itself, please report it: ")
+    assert f"{type(error).__name__}: " in text
+    assert "test_main.py:" in text
 
 
 def test_options_may_stand_between_the_files(folder, clr):

@@ -1,4 +1,4 @@
-"""What `clr migrate` reads out of Python files, none of which it executes."""
+"""The schedules that `clr migrate` reads from Python files, without executing them."""
 
 import ast
 import asyncio
@@ -122,7 +122,7 @@ def test_each_form_of_import_is_found(form):
 OTHERS = {
     "a function of this name": f"{IMPORTED}def CyclicLR(*args): ...\nCyclicLR(o, 1, 2)",
     "a parameter of this name": f"{IMPORTED}def f(CyclicLR):\n    CyclicLR(o, 1, 2)",
-    "bound anew in the function": f"{IMPORTED}def f():\n    CyclicLR = g()\n    CyclicLR(o, 1, 2)",
+    "bound again in the function": f"{IMPORTED}def f():\n    CyclicLR = g()\n    CyclicLR(o, 1, 2)",
     "a loop's": f"{IMPORTED}for CyclicLR in all_of_them:\n    pass\n".replace("for", "x = 1\nfor"),
     "a comprehension's": f"{IMPORTED}[CyclicLR(o, 1, 2) for CyclicLR in all_of_them]",
     "clr's own": "from clr_torch import CyclicLR\nCyclicLR(o, 1, 2)",
@@ -136,7 +136,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_what_only_has_the_name_is_left_alone(name):
+def test_other_things_of_that_name_are_left_alone(name):
     assert migrate(OTHERS[name], "train.py", "torch") == []
 
 
@@ -147,7 +147,7 @@ def test_the_last_meaning_of_a_name_counts():
     assert [each.line for each in migrate(source, "train.py", "torch")] == [2, 6]
 
 
-def test_a_name_that_may_be_two_things_is_said():
+def test_an_ambiguous_name_has_a_caution():
     source = (
         "if fast:\n    from torch.optim.lr_scheduler import CyclicLR\nelse:\n"
         "    from keras_contrib.callbacks import CyclicLR\nCyclicLR(o, 1, 2)"
@@ -219,7 +219,7 @@ def test_what_is_not_a_literal_is_shown_as_it_is(argument):
         ("match x:\n    case {'a': 1, **LR}: pass", None),
     ],
 )
-def test_a_constant_of_the_module_is_followed_where_it_is_one(before, value):
+def test_a_constant_of_the_module_is_followed_if_it_is_one(before, value):
     finding = _one(f"{IMPORTED}{before}\nCyclicLR(o, LR, 2)")
     assert finding.arguments["base_lr"] == "LR"
     assert (finding.record and finding.record["schedule"]["base_lr"]) == value
@@ -235,7 +235,7 @@ def test_a_constant_of_the_module_is_followed_where_it_is_one(before, value):
         "class T:\n    LR = 1\n    s = CyclicLR(o, LR, 2)",
     ],
 )
-def test_a_constant_is_not_taken_for_another_of_its_name(use):
+def test_a_constant_is_not_mistaken_for_another_name(use):
     assert _one(f"{IMPORTED}LR = 0.5\n{use}").record is None
 
 
@@ -297,13 +297,15 @@ def test_a_scale_fn_in_the_grammar_is_translated(function):
     finding = _one(source)
     expected = CyclicSchedule(base_lr=1, max_lr=2, scale_fn=SCALES[function], **cases.MOMENTA)
     assert Record.from_dict(finding.record) == Record(expected)
-    # The text computes what the function computed.
+    # The text computes the same as the function.
     namespace = {"my": None}
     exec(SCALE_HEAD.replace("import my\n", "").replace("@my.decorator\n", ""), namespace)
     if "torch" not in function:
         original = eval(function, namespace)
         for cycle in (1, 2, 5):
-            step = (2 * cycle - 1) * 2000  # The peak of this cycle, where the wave is the scale.
+            step = (
+                2 * cycle - 1
+            ) * 2000  # The peak of this cycle, at which the wave equals the scale.
             assert math.isclose(
                 expected.lr(step) - 1, original(cycle), rel_tol=1e-12, abs_tol=1e-12
             )
@@ -378,7 +380,7 @@ def test_a_partial_is_shown_and_not_guessed():
 @pytest.mark.parametrize(
     "use", ["schedulers = {'clr': CyclicLR}", "isinstance(s, CyclicLR)", "class S(CyclicLR): ..."]
 )
-def test_a_class_that_is_spoken_of_is_not_missed(use):
+def test_a_reference_to_a_class_is_found(use):
     finding = _one(f"{IMPORTED}{use}")
     assert (finding.line, finding.origin, _about(finding)) == (2, TORCH, ["reference"])
 
@@ -390,11 +392,11 @@ def test_a_class_that_is_spoken_of_is_not_missed(use):
         ("import tensorflow_addons as tfa\n", "tfa.optimizers.CyclicalLearningRate"),
     ],
 )
-def test_a_class_that_is_derived_is_said_to_be_unread(head, base):
+def test_a_derived_class_is_not_read(head, base):
     finding = _one(f"{head}class Mine({base}): ...\nMine(1, 2, 3)")
     assert (finding.line, _about(finding), finding.record) == (2, ["reference"], None)
     assert finding.warnings[0].says == (
-        "`Mine` is derived from it. What that class does isn't read, nor its calls."
+        "`Mine` is derived from it. That class and its calls aren't read."
     )
 
 
@@ -403,23 +405,23 @@ def test_a_class_of_this_name_from_elsewhere_is_shown():
     assert (finding.origin, _about(finding)) == ("my.schedulers.CyclicLR", ["origin"])
     assert list(finding.arguments.values()) == ["optimizer", "0.1", "max=0.5"]
     assert finding.record is None
-    # One of the early copies for torch, which has an optimizer where the callback has none.
+    # An early copy for torch takes an optimizer, which the callback doesn't.
     call = "CyclicLR(optimizer, base_lr=1, max_lr=2, step_size=3)"
     finding = _one(f"from my.schedulers import CyclicLR\n{call}")
     assert (finding.origin, finding.record) == ("my.schedulers.CyclicLR", None)
 
 
-def test_where_there_are_no_groups_a_list_is_refused():
+def test_a_list_is_refused_unless_there_are_groups():
     source = "from keras_contrib.callbacks import CyclicLR\nCyclicLR([1, 2], 3)"
     assert "refused" in _about(_one(source))
 
 
-def test_the_momentum_is_said_to_be_what_the_optimizer_calls_it():
+def test_the_momentum_has_the_name_of_the_optimizers_argument():
     for optimizer, says in {
         "Adam(p)": "The beta1 of Adam cycles between 0.9 and 0.8",
         "SGD(p)": "The SGD has no momentum.",
         "SGD(p, 1, m)": "`momentum=m` of the SGD is never used: torch's class cycles it between",
-        "make(p)": "torch's class cycles the momentum too, between 0.9 and 0.8",
+        "make(p)": "torch's class also cycles the momentum, between 0.9 and 0.8",
     }.items():
         finding = _one(_program(MOMENTUM, optimizer=optimizer), "jax")
         (momentum,) = (each for each in finding.warnings if each.about == "momentum")
@@ -442,7 +444,7 @@ def test_a_copy_of_the_callback_in_the_file_has_its_own_defaults():
     assert "origin" in _about(finding)
 
 
-def test_a_callback_whose_gamma_has_no_mode_is_no_copy():
+def test_a_callback_with_gamma_but_no_mode_is_no_copy():
     source = COPY.replace("mode='triangular', ", "") + "MyCLR(gamma=0.9)"
     assert migrate(source, "train.py", "keras") == []
 
@@ -639,7 +641,7 @@ CAUTIONS = {
         "keras",
         ["origin", "optimizer", "callback"],
     ),
-    "the callback, anew in a loop": (
+    "the callback, again in a loop": (
         "from keras_contrib.callbacks import CyclicLR\nfor k in range(5):\n"
         "    f(Adam(0.1), [CyclicLR()])",
         "keras",
@@ -681,7 +683,7 @@ CAUTIONS = {
 
 
 @pytest.mark.parametrize("name", CAUTIONS)
-def test_the_cautions_are_those_that_fit(name):
+def test_cautions(name):
     source, to, about = CAUTIONS[name]
     finding = _one(source, to)
     assert _about(finding) == about
@@ -689,7 +691,7 @@ def test_the_cautions_are_those_that_fit(name):
         assert caution.says.endswith("."), caution.says
 
 
-def test_what_is_asked_of_a_callback_is_looked_for_where_it_is_made():
+def test_attributes_of_a_callback_are_looked_up_in_its_function():
     one = "def {}():\n    c = CyclicLR()\n    f([c])\n    {}\n"
     asked = "plot(c.history)\n    return c.history"
     source = "from keras_contrib.callbacks import CyclicLR\n" + "".join(
@@ -720,7 +722,7 @@ else:
     ("branch", "optimizer"),
     [(0, "keras.optimizers.Adam("), (1, "keras.optimizers.SGD("), (2, "learning_rate = ")],
 )
-def test_of_several_optimizers_the_one_of_the_branch_is_meant(branch, optimizer):
+def test_the_optimizer_of_the_same_branch_is_meant(branch, optimizer):
     source = BRANCHES.format(*("" if each == branch else "# " for each in range(3)))
     assert optimizer in _one(source, "keras").replacement
 
@@ -794,7 +796,7 @@ PART = "LOW + (HIGH - LOW) * max(0, 1 - x)"
         (
             f"    return {PART}",
             f"    if mode:\n        return {PART} * g(t)\n    return {PART} * 0.9 ** t",
-            "`rate` has 2 such formulas. Which one holds isn't read.",
+            "`rate` has 2 such formulas, and which one applies isn't known.",
         ),
         ("    cycle =", "    if t < 9:\n        return LOW\n    cycle =", None),
         (f"return {PART}", f"lr = {PART}\n    lr *= 0.9\n    return lr", None),
@@ -807,11 +809,11 @@ PART = "LOW + (HIGH - LOW) * max(0, 1 - x)"
         (
             "t / ",
             "(t - 100) / ",
-            "`t - 100` isn't a count, so that it isn't read as a schedule.",
+            "`t - 100` isn't a count, so it isn't read as a schedule.",
         ),
     ],
 )
-def test_a_triangle_that_is_not_all_of_a_function_is_shown_and_not_read(old, new, says):
+def test_a_triangle_within_a_larger_function_is_shown_but_not_read(old, new, says):
     whole = (
         f"{BY_HAND_HEAD.replace('LOW, SIZE = 0.001, 5', 'LOW = 0.001')}SIZE = 5\n"
         "def rate(t, mode=True):\n    cycle = math.floor(1 + t / (2 * SIZE))\n"
@@ -822,7 +824,7 @@ def test_a_triangle_that_is_not_all_of_a_function_is_shown_and_not_read(old, new
     finding = _one(whole.replace(old, new))
     assert finding.arguments == {"base_lr": "LOW", "max_lr": "HIGH", "step_size_up": "SIZE"}
     assert (finding.record, finding.replacement) == (None, None)
-    default = "`rate` does more than return this, so that it isn't read as a schedule."
+    default = "`rate` does more than return this, so it isn't read as a schedule."
     assert [each.says for each in finding.warnings if each.about == "function"] == [says or default]
 
 
@@ -833,7 +835,7 @@ def test_a_factor_that_is_one_is_no_factor():
         assert 'mode="triangular2"' in finding.replacement
 
 
-def test_a_triangle_of_a_function_within_is_found_once():
+def test_a_triangle_in_an_inner_function_is_found_once():
     inner = BY_HAND["triangular2"].replace("\n    ", "\n        ")
     source = f"{BY_HAND_HEAD}def outer():\n    def rate(t):\n        {inner}\n    return rate\n"
     assert _one(source).origin == "the triangle by hand, in `rate`"
@@ -854,7 +856,7 @@ def test_a_zero_of_tensorflow_is_a_zero():
     assert migrate(f"{BY_HAND_HEAD}def rate(t):\n    {body}\n", "train.py", "torch") == []
 
 
-def test_a_triangle_with_a_factor_of_its_own_is_shown():
+def test_a_triangle_with_an_unknown_factor_is_shown():
     source = (
         f"{BY_HAND_HEAD}def rate(t):\n    {BY_HAND['exp_range'].replace('0.9 ** t', 'g(cycle)')}\n"
     )
@@ -864,7 +866,7 @@ def test_a_triangle_with_a_factor_of_its_own_is_shown():
     assert finding.replacement is None
 
 
-def test_what_the_momentum_depends_on_stays_in_the_call():
+def test_an_unknown_cycle_momentum_keeps_its_arguments():
     call = "CyclicLR(o, 1, 2, cycle_momentum=args.c, base_momentum=0.7, max_momentum=args.m)"
     replacement = _one(IMPORTED + call).replacement
     for argument in ("cycle_momentum=args.c", "base_momentum=0.7", "max_momentum=args.m"):
@@ -884,30 +886,30 @@ BAD = {
     "a = (1\nb = 2": f"`train.py` line 1 {PYTHON_3}: '(' was never closed",
     "x = 1\nprint 'a'": f"`train.py` line 2 {PYTHON_3}: Missing parentheses",
     "x = 1\ny = '\0'": f"`train.py` line 2 {PYTHON_3}: ",
-    "-" * 200_000 + "1": "`train.py` is nested too deep to be read",
-    "1" + "+1" * 200_000: "`train.py` is nested too deep to be read",
-    "f" + "()" * 50_000: "`train.py` is nested too deep to be read",
+    "-" * 200_000 + "1": "`train.py` is nested too deeply to be read",
+    "1" + "+1" * 200_000: "`train.py` is nested too deeply to be read",
+    "f" + "()" * 50_000: "`train.py` is nested too deeply to be read",
     "(" * 500 + ")" * 500: f"`train.py` line 1 {PYTHON_3}: too many nested",
     "#" * 2**20 + "\n": "`train.py` may have at most 1048576 bytes to be read",
 }
 
 
 @pytest.mark.parametrize("source", BAD, ids=range(len(BAD)))
-def test_a_file_that_cannot_be_read_is_one_error(source):
+def test_a_file_that_cannot_be_parsed(source):
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - its beginning is compared.
         migrate(source, "train.py", "torch")
     assert str(caught.value).startswith(BAD[source])
 
 
-def test_nesting_that_python_reads_and_we_do_not_is_the_same_error():
-    # Each depth is read, or refused by that error: by Python's parser or by ours.
+def test_deep_nesting_is_read_or_refused():
+    # Each depth is either read, or refused with the same error.
     for depth in (50, 200, 500, 900, 2000):
         source = f"{IMPORTED}CyclicLR(o, {'-' * depth}1, 2)"
         try:
             said = migrate(source, "train.py", "torch") and ""
         except ValueError as error:
             said = str(error)
-        assert said in ("", "`train.py` is nested too deep to be read"), depth
+        assert said in ("", "`train.py` is nested too deeply to be read"), depth
 
 
 def test_the_frameworks_are_three():
@@ -940,7 +942,7 @@ def test_a_file_is_decoded_by_its_cookie(tmp_path):
         (b"# coding: latin-1\n" + b"#" * 2**20, "may have at most 1048576 bytes"),
     ],
 )
-def test_a_file_that_is_not_text_is_one_error(tmp_path, data, says):
+def test_a_file_that_is_not_text(tmp_path, data, says):
     path = tmp_path / "train.py"
     path.write_bytes(data)
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - its text is compared.
@@ -956,7 +958,7 @@ def test_a_folder_and_no_file_are_errors_of_the_system(tmp_path):
         read_source(tmp_path / "none.py")
 
 
-def test_python_that_has_nothing_of_it_gives_nothing():
+def test_python_without_schedules_has_no_findings():
     folder = Path(asyncio.__file__).parent
     paths = [*folder.glob("*.py"), Path(ast.__file__), Path(string.__file__)]
     assert len(paths) > 20
@@ -964,7 +966,7 @@ def test_python_that_has_nothing_of_it_gives_nothing():
         assert migrate(read_source(path), str(path), "torch") == []
 
 
-def test_the_findings_are_json_for_tools_and_text_for_people():
+def test_findings_as_json_and_as_text():
     source = cases.torch_source("optimizer, 0.001, args.lr, 3") + "S.CyclicLR(optimizer, 1, 2)\n"
     findings = migrate(source, "train.py", "keras")
     document = json.loads(as_json(findings))
@@ -985,8 +987,8 @@ def test_the_findings_are_json_for_tools_and_text_for_people():
             assert f"! {caution.about}: {caution.says}" in text
 
 
-def test_a_line_of_any_alphabet_is_shown_whole():
-    # A form feed and a line separator end no line of Python.
+def test_lines_in_any_alphabet():
+    # In Python, a form feed or a line separator doesn't end a line.
     finding = _one(f"{IMPORTED}a = 1 # \f\u2028\n'äöü€😀'; CyclicLR(ö, 1, 2)  # ü")
     assert finding.line == 3
     assert finding.code == "CyclicLR(ö, 1, 2)"

@@ -1,4 +1,4 @@
-"""`clr migrate`: the files that it reads, and what it does with those that it can't."""
+"""`clr migrate`: the files that it reads, and errors for those that it can't."""
 
 import json
 
@@ -59,3 +59,18 @@ def test_nothing_is_run(folder, clr):
     )
     assert clr("migrate", "hostile.py").code == 0
     assert not (folder / "was-run").exists()
+
+
+def test_controls_in_names_and_code_are_spelled_out(folder, clr, data):
+    """Neither a file's name nor its content can clear the screen or forge a line."""
+    name = "train\x1b[2J.py"
+    (folder / name).write_text(
+        "from torch.optim.lr_scheduler import CyclicLR\n"
+        "CyclicLR(o, 0.1, 0.5, mode='\x1b[2J\x9b')\tif 1 else 0\n"
+    )
+    printed = clr("migrate", name).out
+    assert printed.replace("\n", "").isprintable()
+    assert r"train\x1b[2J.py:2: " in printed
+    assert r"mode='\x1b[2J\x9b'" in printed
+    (finding,) = data("migrate", name)["findings"]
+    assert finding["file"] == name

@@ -1,4 +1,4 @@
-"""`clr plot`: pictures that other programs open, and a plot in any terminal."""
+"""`clr plot`: pictures that other programs open, and plots for any terminal."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ def test_png(folder, clr):
     assert (done.code, done.out, done.err) == (0, "", "")
     pixels = image.imread("run.png")
     assert pixels.shape[0] > 500 < pixels.shape[1]
-    # Something is drawn in the schedule's colour, in both panels.
+    # Both panels have a line in the schedule's colour.
     blue = (abs(pixels[:, :, :3] - [0, 0x72 / 255, 0xB2 / 255]) < 0.01).all(axis=2)
     half = len(pixels) // 2
     assert blue[:half].sum() > 500 < blue[half:].sum()
@@ -31,7 +31,7 @@ def test_svg(folder, clr):
     for text in ("learning rate", "momentum", "step (updates)", "group 1", "step 1,500", "0.006"):
         assert f"<!-- {text} -->".encode() in first or f">{text}<".encode() in first, text
     assert clr("plot", "groups.json", "--out", "run.svg").code == 0
-    assert (folder / "run.svg").read_bytes() == first  # The same schedule, the same file.
+    assert (folder / "run.svg").read_bytes() == first  # Reproducible.
 
 
 def test_terminal(folder, clr):
@@ -41,7 +41,7 @@ def test_terminal(folder, clr):
     assert lines[2].startswith("   0.005")
     assert lines[-1].split() == ["0", "3,000", "6,000", "9,000", "12,000"]
     assert "\x1b" not in "".join(lines)
-    # The peaks fall: the highest line has dots in its left third alone.
+    # The peaks fall, so the highest line has dots only in its left third.
     (top,) = [line for line in lines if line.startswith("   0.005")]
     dots = [i for i, each in enumerate(top) if "\u2800" < each <= "\u28ff"]
     assert dots
@@ -87,7 +87,7 @@ def test_any_schedule(tmp_path, monkeypatch, clr, flags):
 
 
 def test_points(folder, data):
-    """The peaks are among them, which an even grid would cut off."""
+    """They include the peaks, which an even grid would cut off."""
     found = data("plot", "groups.json", "--steps", "12345")
     assert found["out"] is None
     for schedule, curve in zip((SCHEDULE, OTHER), found["curves"], strict=True):

@@ -1,4 +1,4 @@
-"""`clr show`: its numbers are the oracle's, and its cycles those of exact arithmetic."""
+"""`clr show`: the oracle's numbers, and cycles in exact arithmetic."""
 
 from fractions import Fraction
 
@@ -55,7 +55,7 @@ def test_cycles_in_exact_arithmetic(folder, data, up, down):
     (shown,) = data("show", written(folder, schedule), "--cycles", "7")["schedules"]
     size = Fraction(schedule.cycle_size)
     by_cycle = {}
-    for step in range(30_000):  # The long way round: each step by itself.
+    for step in range(30_000):  # Step by step.
         by_cycle.setdefault(Fraction(step) // size, []).append(step)
         if len(by_cycle) > 7:
             break

@@ -17,7 +17,8 @@ def test_a_run_that_followed(folder, clr, data):
     assert done.out.startswith("The run followed the schedule: all 180 lines agree with it")
     assert done.out.count("\n") == 1
     found = data("verify", "run.json", "log.csv")
-    assert (found["followed"], found["fault"], found["first_difference"]) == (True, None, None)
+    assert (found["status"], found["fault"], found["first_difference"]) == ("followed", None, None)
+    assert (found["lines"], found["different"], found["candidates"]) == (180, 0, [])
 
 
 @pytest.mark.parametrize(
@@ -36,14 +37,17 @@ def test_a_run_that_did_not(folder, clr, data, rate, fault, first):
     assert (done.code, done.err) == (1, "")
     assert done.out.startswith("The run didn't follow the schedule")
     found = data("verify", "run.json", "log.csv", code=1)
-    assert (found["followed"], found["fault"], found["first_difference"]) == (False, fault, first)
+    assert (found["status"], found["first_difference"]) == ("deviated", first)
+    assert found["fault"]["name"] == fault
     assert done.out == found["sentence"] + "\n"
 
 
 def test_a_log_that_cannot_tell(folder, clr, data):
     """The answer isn't yes, so the code is 1."""
     log(folder / "log.csv", [0], SCHEDULE.lr)
-    assert data("verify", "run.json", "log.csv", code=1)["fault"] == "undecided"
+    found = data("verify", "run.json", "log.csv", code=1)
+    assert (found["status"], found["fault"]) == ("undecided", None)
+    assert [fault["name"] for fault in found["candidates"]] == ["constant"]
     assert clr("verify", "run.json", "log.csv").out.startswith("The log can't tell ")
 
 

@@ -31,13 +31,14 @@ ALSO = {
     "clr_core/verification/draw.py": {"matplotlib"},
     "clr_core/verification/log.py": {"google", "tensorboard"},
     "clr_torch/_lookahead.py": {"numpy"},
-    "clr_keras/_torch_backend/scalar.py": {"torch", "clr_torch"},
+    "clr_keras/_torch_backend/evaluate.py": {"torch", "clr_torch"},
     "clr_keras/checkpoint.py": {"h5py"},
     "clr_keras/evaluate.py": {"tensorflow"},
     "clr_keras/ops.py": {"tensorflow"},
     "clr_jax/checkpoint.py": {"numpy", "msgpack", "orbax"},
     "clr_jax/moments.py": {"numpy"},
     "clr_jax/record.py": {"numpy"},
+    "clr_jax/state.py": {"numpy"},
 }
 # An array library and nothing else, so that another adapter can use it alone.
 ONLY = {

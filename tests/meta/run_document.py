@@ -1,7 +1,7 @@
-"""Runs Python blocks of a document, one after the other, in this process and one namespace.
+"""Runs Python blocks of a document one after another, in this process and one namespace.
 
-Reads JSON from its input: `[[line, source], …]`. What a block prints must be, line by line, what
-its comments `# -> …` say; an exception counts as a last line, `ValueError: …`.
+Reads JSON from standard input: `[[line, source], …]`. A block must print, line by line, what its
+comments `# -> …` say; an exception counts as a last line, `ValueError: …`.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ ARROW = re.compile(r"# -> (.*)$", re.MULTILINE)
 def main(document: str) -> int:
     blocks = json.load(sys.stdin)
     warnings.simplefilter("error")
-    # What the frameworks use and others have deprecated isn't ours to mend.
+    # The frameworks' use of deprecated functions isn't ours to fix.
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="(?!__main__)")
     namespace = {"__name__": "__main__"}
     wrong = sum(not _as_it_says(document, *block, namespace) for block in blocks)
@@ -29,7 +29,7 @@ def main(document: str) -> int:
 def _as_it_says(document: str, line: int, source: str, namespace: dict) -> bool:
     says = [text.strip() for text in ARROW.findall(source)]
     output, trace = io.StringIO(), ""
-    # Empty lines before it give its lines the numbers that they have in the document.
+    # With empty lines before it, a traceback has the line numbers of the document.
     code = compile("\n" * (line - 1) + source, document, "exec")
     with contextlib.redirect_stdout(output):
         try:

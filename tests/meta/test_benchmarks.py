@@ -1,4 +1,4 @@
-"""Each benchmark runs, briefly, and leaves its table as it is. No time is judged."""
+"""Each benchmark runs, briefly, and leaves its table unchanged. No time is judged."""
 
 import subprocess
 import sys

@@ -1,9 +1,9 @@
-"""The documents are true: every Python block runs and prints what it says, every link leads on.
+"""Every Python block in the documents prints what it says, and every link has a target.
 
-A block says how it runs in a comment before it, `<!-- runs: torch -->`. The blocks of a document
-with the same mark run one after the other in a process of their own, since torch and TensorFlow
-crash in one process. The marks run in the order in which they first stand in the document, in one
-folder, so that one can read what another has written.
+A comment before a block, `<!-- runs: torch -->`, says how to run it. The blocks of a document with
+the same mark run one after another in one process; other marks have other processes, since torch
+and TensorFlow crash in one. The marks run in order of first appearance, in one folder, so that one
+can read what another has written.
 """
 
 import json
@@ -14,12 +14,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 ROOT = Path(__file__).resolve().parents[2]
+RUNNER = ROOT / "tests" / "meta" / "run_document.py"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 BACKENDS = ("tensorflow", "jax", "torch")
-# How to run the blocks of each mark: once, or on every backend. A page that takes long has a mark
-# with one backend, such as `keras-jax`.
+# The environments in which the blocks of each mark run: all backends of Keras, or one.
 MARKS = {
     "core": [{}],
     "torch": [{}],
@@ -27,8 +29,8 @@ MARKS = {
     **{f"keras-{backend}": [{"KERAS_BACKEND": backend}] for backend in BACKENDS},
     "jax": [{}],
 }
-NOT_PYTHON = {"console", "text", "toml", "yaml"}
-MARK = re.compile(r"<!-- runs: ([\w-]+) -->")
+NOT_PYTHON = {"console", "diff", "text", "toml", "yaml"}
+MARK = re.compile(r"<!-- runs: ([\w-]+) -->\n?")
 
 
 class NeverRunError(Exception):
@@ -37,75 +39,53 @@ class NeverRunError(Exception):
 
 def blocks(document, text):
     """The Python blocks of a document under their marks: `{mark: [[line, source], …]}`."""
-    found, fence, before = {}, None, ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        where = f"{document}:{number}"
-        if fence is not None:
-            if line != "```":
-                fence.append(line)
-                continue
-            fence = None
-        elif line.lstrip().startswith(("```", "~~~")):
-            language, fence = line.removeprefix("```"), []
-            mark = MARK.fullmatch(before)
-            if mark and language == "python":
-                if mark[1] not in MARKS:
-                    raise NeverRunError(f"{where}: the mark must be one of {', '.join(MARKS)}")
-                found.setdefault(mark[1], []).append((number + 1, fence))
-            elif mark or language not in NOT_PYTHON:
-                raise NeverRunError(
-                    f"{where}: must start with ```python after a line <!-- runs: … -->, "
-                    f"or with ``` and one of {', '.join(sorted(NOT_PYTHON))}"
-                )
-        elif MARK.fullmatch(before.strip()):
-            raise NeverRunError(f"{where}: must be ```python, after <!-- runs: … -->")
-        before = line
-    if fence is not None or MARK.fullmatch(before.strip()):
-        raise NeverRunError(f"{document}: ends within a block, or before one")
-    return {
-        mark: [[line, "\n".join(source)] for line, source in parts] for mark, parts in found.items()
-    }
+    found, mark = {}, None
+    for token in [*MarkdownIt().parse(text), Token("end", "", 0)]:
+        is_code = token.type in ("fence", "code_block")
+        if is_code and token.info == "python" and mark in MARKS:
+            found.setdefault(mark, []).append([token.map[0] + 2, token.content])
+        elif mark or (is_code and token.info not in NOT_PYTHON):
+            line = f":{token.map[0] + 1}" if token.map else ""
+            raise NeverRunError(
+                f"{document}{line}: must be ```python after <!-- runs: {' | '.join(MARKS)} -->, "
+                f"or ``` and one of {', '.join(sorted(NOT_PYTHON))}"
+            )
+        comment = MARK.fullmatch(token.content) if token.type == "html_block" else None
+        mark = comment and comment[1]
+    return found
 
 
-def run(document, parts, environment, folder):
-    """The finished process that ran `parts`, in a folder away from the source tree."""
-    return subprocess.run(
-        [sys.executable, "-P", str(ROOT / "tests" / "meta" / "run_document.py"), document],
-        input=json.dumps(parts),
-        env=os.environ | environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+def failures(document, parts, folder):
+    """The output of each process whose blocks are wrong, by mark and environment.
+
+    The processes run in `folder`, away from the source tree.
+    """
+    failed = {}
+    for mark, blocks_of_mark in parts.items():
+        for environment in MARKS[mark]:
+            process = subprocess.run(
+                [sys.executable, "-P", RUNNER, document],
+                input=json.dumps(blocks_of_mark),
+                env=os.environ | environment,
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=600,
+            )
+            ran = process.stdout.endswith(f"{len(blocks_of_mark)} blocks ran\n")
+            if process.returncode or not ran:
+                failed[f"{mark} {environment}"] = process.stdout + process.stderr
+    return failed
 
 
 def name_of(path):
     return str(path.relative_to(ROOT))
 
 
-def with_blocks():
-    for path in DOCUMENTS:
-        parts = blocks(name_of(path), path.read_text(encoding="utf-8"))
-        if parts:
-            yield pytest.param(name_of(path), parts, id=name_of(path))
-
-
-def failures(document, parts, folder):
-    """What each mark and backend whose blocks are wrong has printed."""
-    failed = {}
-    for mark, blocks_of_mark in parts.items():
-        for environment in MARKS[mark]:
-            process = run(document, blocks_of_mark, environment, folder)
-            ran = process.stdout.endswith(f"{len(blocks_of_mark)} blocks ran\n")
-            if process.returncode != 0 or not ran:
-                failed[f"{mark} {environment}"] = process.stdout + process.stderr
-    return failed
-
-
-@pytest.mark.parametrize(("document", "parts"), list(with_blocks()))
-def test_blocks_print_what_they_say(document, parts, tmp_path):
-    failed = failures(document, parts, tmp_path)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_blocks_print_what_they_say(path, tmp_path):
+    parts = blocks(name_of(path), path.read_text(encoding="utf-8"))
+    failed = failures(name_of(path), parts, tmp_path)
     assert not failed, "\n".join(f"{mark}:\n{output}" for mark, output in failed.items())
 
 
@@ -113,7 +93,7 @@ def test_blocks_print_what_they_say(document, parts, tmp_path):
     "text",
     [
         "```python\n1\n```",
-        "<!-- runs: torch -->\n\n```python\n1\n```",
+        "    1",
         "<!-- runs: mxnet -->\n```python\n1\n```",
         "<!-- runs: torch -->\n```py\n1\n```",
         "<!-- runs: torch -->\n```text\n1\n```",
@@ -121,7 +101,7 @@ def test_blocks_print_what_they_say(document, parts, tmp_path):
         "```\n1\n```",
         "~~~python\n1\n~~~",
         "- a list\n  ```python\n  1\n  ```",
-        "<!-- runs: torch -->\n```python\n1",
+        "<!-- runs: torch -->\ntext\n```python\n1\n```",
         "<!-- runs: torch -->",
     ],
 )
@@ -141,10 +121,9 @@ def test_a_block_that_would_never_run_is_an_error(text):
     ],
 )
 def test_a_block_that_prints_something_else_is_an_error(source, complaint, tmp_path):
-    process = run("README.md", [[8, "pass"], [12, source]], {}, tmp_path)
-    assert process.returncode == 1
-    assert "README.md:12: " in process.stdout
-    assert complaint in process.stdout
+    output = failures("README.md", {"core": [[8, "pass"], [12, source]]}, tmp_path)["core {}"]
+    assert "README.md:12: " in output
+    assert complaint in output
 
 
 def test_each_mark_runs_with_the_files_of_those_before_it(tmp_path):
@@ -176,9 +155,10 @@ def test_links_lead_somewhere(path):
 
 
 def refusals():
-    """The README's table of what torch's class takes and ours doesn't: arguments and outcome."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    _, table = text.split("| argument | torch | here |\n| --- | --- | --- |\n")
+    """The table of what torch's class accepts and ours doesn't: arguments and outcome."""
+    head = "| argument | torch | here |\n| --- | --- | --- |\n"
+    texts = [path.read_text(encoding="utf-8") for path in DOCUMENTS]
+    (table,) = [text.split(head)[1] for text in texts if head in text]
     rows = table.partition("\n\n")[0].splitlines()
     return [re.fullmatch(r"\| `(.+?)`.* \| .+ \| `(\w+)`.* \|", row).groups() for row in rows]
 

@@ -1,4 +1,4 @@
-"""docs/same-trajectory.md is true: its experiments run anew, and its tables say what they find."""
+"""The tables in docs/same-trajectory.md say what its experiments find when they run again."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def table(text, name):
 
 
 def differences(text):
-    """`{(optimizer, pair): cell}` of what the frameworks have in common."""
+    """`{(optimizer, pair): cell}` for the optimizers that both frameworks have."""
     head, *rows = table(text, "differences")
     return {
         (row[0], pair): cell
@@ -62,14 +62,14 @@ def page():
 
 
 @pytest.fixture(scope="module")
-def anew(tmp_path_factory):
-    """The page as the experiments of now make it.
+def again(tmp_path_factory):
+    """The page as measured now.
 
-    XLA compiles them without optimizing, which takes half the time. What it rounds off is another
-    number then, so that the verdicts are held against a second compiler as it were.
+    XLA compiles without optimizations, in half the time. It rounds differently then, so that the
+    verdicts are also held against a second compiler, as it were.
     """
     path = shutil.copy(PAGE, tmp_path_factory.mktemp("trajectories"))
-    script = ROOT / "docs" / "trajectories" / "measure.py"
+    script = ROOT / "benchmarks" / "trajectories" / "measure.py"
     process = subprocess.run(
         [sys.executable, str(script), "--page", path],
         env=os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"},
@@ -81,24 +81,24 @@ def anew(tmp_path_factory):
     return Path(path).read_text(encoding="utf-8")
 
 
-def test_only_numbers_change(page, anew):
-    assert NUMBER.sub("0", anew) == NUMBER.sub("0", page)
+def test_only_numbers_change(page, again):
+    assert NUMBER.sub("0", again) == NUMBER.sub("0", page)
 
 
 @pytest.mark.parametrize("pair", differences(PAGE.read_text(encoding="utf-8")), ids=", ".join)
-def test_difference(pair, page, anew):
-    says, finds = (number(differences(text)[pair]) for text in (page, anew))
+def test_difference(pair, page, again):
+    says, finds = (number(differences(text)[pair]) for text in (page, again))
     assert (finds <= BOUND) == (says <= BOUND), f"{pair}: {finds}, the page says {says}"
-    # Two digits are printed, and each of the two is off by what float32 rounds off. In torch's
-    # Muon bfloat16 rounds off 2**16 times as much, which no two processors need do alike.
+    # Two digits are printed, and both numbers have float32's rounding error. In torch's Muon that
+    # of bfloat16 is 2**16 times as large, and processors needn't agree on it.
     share = 0.5 if pair[0] == "Muon" and "torch" in pair[1] else 0.05
     if says > BOUND:
         assert abs(finds - says) <= share * says + BOUND
 
 
 @pytest.mark.parametrize("pair", causes(PAGE.read_text(encoding="utf-8")), ids=", ".join)
-def test_without_its_cause_a_difference_is_gone(pair, page, anew):
-    for text in (page, anew):
+def test_without_its_cause_a_difference_is_gone(pair, page, again):
+    for text in (page, again):
         differs, _, _, left = causes(text)[pair]
         assert differs == differences(text)[pair]
         assert number(differs) > BOUND >= number(left)

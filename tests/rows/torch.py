@@ -4,6 +4,7 @@ import torch
 
 import clr_torch
 import clr_torch.ops
+from clr_torch.evaluate import evaluate
 
 MAX_STEP = 2**53
 
@@ -36,7 +37,7 @@ def momenta(schedule, steps):
 
 
 def _tensors(schedule, steps):
-    return clr_torch.ops.evaluate(schedule.lr, torch.from_numpy(steps)).numpy()
+    return evaluate(schedule.lr, torch.from_numpy(steps)).numpy()
 
 
 def _float64(schedule, steps):

@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import pickle
+import re
 import signal
 import sys
 import tracemalloc
@@ -291,6 +292,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{last}'] * 9)}]\n"
     for last, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
+# "": said in the words of PyYAML or Python, which change from version to version.
 HOSTILE_YAML = {
     "empty": ("", "it is empty"),
     "comment": ("# nothing\n", "it is empty"),
@@ -322,19 +324,24 @@ HOSTILE_YAML = {
     "nested blocks": ("- " * NEST, "it is nested too deep"),
     "nested keys": ("? " * NEST, "it has a key that isn't plain text in line 1"),
     "nested mappings": ("{a: " * NEST, "it is nested too deep"),
-    "tabs": ("a:\n\t- 1", "found character"),
+    "tabs": ("a:\n\t- 1", ""),
     "not closed": ("schedule: [1, 2", ""),
-    "two colons": ("a: 1\nb: c: d", "mapping values are not allowed"),
-    "a long handle": ("!" + "a" * 1_000_000 + "!b c", "found undefined tag handle"),
+    "two colons": ("a: 1\nb: c: d", ""),
+    "a long handle": ("!" + "a" * 1_000_000 + "!b c", ""),
     "a long directive": ("%" + "a" * 1_000_000, ""),
-    "unprintable": ("a: \x07", "unacceptable character #x0007"),
-    "a million digits": ("9" * 1_000_000, "Exceeds the limit"),
+    "unprintable": ("a: \x07", ""),
+    "a million digits": ("9" * 1_000_000, ""),
 }
 
 
 @pytest.mark.parametrize(("content", "reason"), HOSTILE_YAML.values(), ids=HOSTILE_YAML)
 def test_hostile_yaml(folder, yaml, content, reason):
     assert refused(folder, ".yaml", content).startswith(reason)
+
+
+@pytest.mark.parametrize("content", ["a:\n\t- 1", "a: 1\nb: c: d"], ids=["tabs", "two colons"])
+def test_a_mistake_in_yaml_has_its_place(folder, yaml, content):
+    assert re.fullmatch(r".+: line 2 column \d+", refused(folder, ".yaml", content))
 
 
 def test_without_pyyaml(folder, monkeypatch):

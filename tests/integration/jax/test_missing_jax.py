@@ -1,4 +1,4 @@
-"""Where JAX or optax isn't installed."""
+"""`clr_jax` without JAX or without optax."""
 
 HIDE = """
 import sys
@@ -30,14 +30,14 @@ except ImportError as error:
 
 
 def test_the_schedules_need_no_optax(run):
-    # Keras on its JAX backend uses `clr_jax.ops`, and has no optax.
+    # `clr_keras` on its JAX backend uses `clr_jax.evaluate` and has no optax.
     output = run(
         HIDE.format(hidden="optax")
         + """
-import clr_jax.ops
+import clr_jax.evaluate
 from clr_core import CyclicSchedule
 schedule = CyclicSchedule(base_lr=0.125, max_lr=0.5, step_size_up=2)
-print(clr_jax.ops.evaluate(schedule.lr, 1), clr_jax.cyclic_lr(schedule)(1))
+print(clr_jax.evaluate.evaluate(schedule.lr, 1), clr_jax.cyclic_lr(schedule)(1))
 print(sorted(name for name in sys.modules if name.partition(".")[0] == "optax"))
 """
     )

@@ -1,4 +1,4 @@
-"""A run that goes on with what its optimizer remembers of past gradients."""
+"""A run resumes with its optimizer's memory of past gradients."""
 
 import functools
 
@@ -45,7 +45,7 @@ FACTORIES = {
 
 @functools.cache
 def network(dtype=np.float32):
-    """Of the size that classifies the digits of scikit-learn: 64 pixels, ten classes."""
+    """A network of the size that classifies scikit-learn's digits: 64 pixels, ten classes."""
     random = np.random.default_rng(1)
     shapes = {"hidden": {"kernel": (64, 32), "bias": (32,)}, "last": {"kernel": (32, 10)}}
     return jax.tree.map(
@@ -83,7 +83,7 @@ def same(ours, theirs):
 
 
 def saved(tmp_path, state):
-    """What is kept: all of it is on disk, and no pickle."""
+    """The record and the moments, read back from files."""
     to_record(SCHEDULE, state).write(tmp_path / "run.json")
     to_moments(state).write(tmp_path / "moments.npz")
     return Record.read(tmp_path / "run.json"), Moments.read(tmp_path / "moments.npz")
@@ -91,7 +91,7 @@ def saved(tmp_path, state):
 
 @functools.cache
 def started(name, dtype):
-    # One optimizer for all tests of a name, which is compiled once.
+    # One optimizer for all tests of a name, so that it is compiled once.
     factory, options = FACTORIES[name]
     return from_record(Record(SCHEDULE), factory, network(dtype), **options)
 
@@ -107,7 +107,7 @@ def assert_goes_on(tmp_path, name, at, dtype=np.float32):
     again, fresh = from_record(record, factory, half, **options)
     resumed = train(again, half, from_moments(moments, fresh), range(at, STEPS))
     same(resumed, (straight, straight_state))
-    # It is the moments that do it.
+    # Without the moments, the weights differ.
     if at:
         without, _ = train(again, half, fresh, range(at, STEPS))
         assert np.any(np.asarray(without["last"]["kernel"] != straight["last"]["kernel"]))
@@ -171,7 +171,7 @@ def test_the_counts_of_schedules_stay():
     moved = from_moments(to_moments(state), fresh)
     assert {int(count) for count in schedule_counts(moved).values()} == {50}
     assert moved.inner_state[0].count == 3
-    # What was given is as it was.
+    # The given state is unchanged.
     same(fresh, set_step(optimizer.init(weights), 50))
 
 
@@ -196,7 +196,9 @@ def test_the_arrays_are_copies():
 
 def test_the_count_of_sgd():
     constant = optax.sgd(0.1, momentum=0.9).init(WEIGHTS)
-    with pytest.raises(ValueError, match=r"`count` must be given.*count=record\.step"):
+    with pytest.raises(
+        ValueError, match=r"`count` must be given, since SGD .*\(opt_state, count=record\.step"
+    ):
         to_moments(constant)
     assert to_moments(constant, count=4).count == 4
     cycled = set_step(cyclic_optimizer(optax.sgd, SCHEDULE).init(WEIGHTS), 9)
@@ -215,7 +217,10 @@ def rate_first(momentum=0.9):
 @pytest.mark.parametrize(
     ("optimizer", "message"),
     [
-        (optax.sgd(0.1), r"must have moments: .*optax\.sgd with a momentum.*a tuple without"),
+        (
+            optax.sgd(0.1),
+            r"must have the moments of Adam, or of optax\.sgd with .*a tuple without them",
+        ),
         (optax.amsgrad(0.1), r"a ScaleByAmsgradState at opt_state\[0\], which can't be carried"),
         (optax.rmsprop(0.1, momentum=0.9), r"a ScaleByRmsState at opt_state\[0\]"),
         (optax.lion(0.1), r"a ScaleByLionState at opt_state\[0\]"),
@@ -229,7 +234,10 @@ def rate_first(momentum=0.9):
             optax.chain(optax.trace(0.9), optax.adam(0.1)),
             r"in one place. Received: opt_state\[0\], opt_state\[1\]\[0\]\. Pass one of these",
         ),
-        (rate_first(), r"without the rate in it.*opt_state\[1\], behind the schedule at opt_st"),
+        (
+            rate_first(),
+            r"that doesn't contain the rate.*opt_state\[1\], after the schedule at opt_st",
+        ),
     ],
     ids=["plain", "amsgrad", "rmsprop", "lion", "ema", "prodigy", "own", "two", "rate first"],
 )
@@ -268,7 +276,7 @@ def adams(count=1, **changed):
     [
         (
             Moments("sgd-keras", 1, {"velocity": list(WEIGHTS.values())}),
-            r"kind 'adam' for a ScaleByAdamState. Received: kind='sgd-keras'$",
+            r"kind 'adam' for optax's ScaleByAdamState. Received: kind='sgd-keras'$",
         ),
         (
             adams(first=[np.ones(2)], second=[np.ones(2)]),
@@ -294,9 +302,9 @@ def test_moments_that_do_not_fit(moments, message):
 def test_kerass_velocity_has_the_rate_in_it():
     moments = Moments("sgd-keras", 1, {"velocity": list(WEIGHTS.values())})
     state = optax.sgd(0.1, momentum=0.9).init(WEIGHTS)
-    with pytest.raises(ValueError, match=r"the rate of each update in it.*torch_velocity=True"):
+    with pytest.raises(ValueError, match=r"contains the rate of each update.*torch_velocity=True"):
         from_moments(moments, state)
-    with pytest.raises(TypeError, match=r"must be clr_core\.moments\.Moments\. Received: mome"):
+    with pytest.raises(TypeError, match=r"must be a clr_core\.Moments\. Received: mome"):
         from_moments({"velocity": []}, state)
 
 

@@ -11,7 +11,7 @@ import pytest
 import clr_keras
 import range_problem as problem
 from clr_core import CyclicSchedule
-from clr_keras.restore import leaves
+from clr_keras._keras_internals import inner_optimizers
 from integration.keras.conftest import BACKEND
 
 pytestmark = pytest.mark.usefixtures("ctrl_c")
@@ -77,7 +77,7 @@ def bits(variable):
 
 def everything(model):
     """Every variable with its bytes; the parts of the optimizer; and the global random states."""
-    optimizers = [model.optimizer, *leaves(model.optimizer)]
+    optimizers = [model.optimizer, *inner_optimizers(model.optimizer)]
     kept = [each for each in (model._compile_loss, model._compile_metrics) if each is not None]
     variables = [*model.variables, *model.metrics_variables, *model.optimizer.variables]
     torch_grads = [

@@ -1,4 +1,4 @@
-"""A run goes on with its momentum: within Keras, and from and to torch's definitions."""
+"""A run resumes with its momentum, within Keras and by the definitions of torch."""
 
 import keras
 import numpy as np
@@ -24,7 +24,7 @@ from integration.keras.cycled import (
     rates,
     weights,
 )
-from integration.keras.test_convert import ADAM, ALONE
+from integration.keras.test_record import ADAM, ALONE
 
 HALF = 7
 CLOSE = {"rtol": 0, "atol": UPDATES * 2.0**-24}  # Half a float32 ulp below 2 for each update.
@@ -147,9 +147,6 @@ def test_the_count_is_that_of_updates():
     from_moments(to_moments(trained.optimizer), trained.optimizer)
 
 
-# ── refusals, of which none changes anything ──
-
-
 def built(made, shape=(2,)):
     made.build([keras.Variable(np.ones(shape, "float32"))])
     return made
@@ -175,7 +172,12 @@ class Derived(keras.optimizers.Adam):
 
 
 REFUSED = {
-    "no moments": (3, lambda: built(keras_sgd()), TypeError, "`moments` must be clr_core.moments."),
+    "no moments": (
+        3,
+        lambda: built(keras_sgd()),
+        TypeError,
+        "must be a clr_core.Moments.",
+    ),
     "RMSprop": (
         sgd(),
         lambda: built(optimizer("RMSprop")),
@@ -195,19 +197,19 @@ REFUSED = {
         sgd(),
         lambda: built(keras_sgd(momentum=0.0)),
         ValueError,
-        "must have a momentum: without, SGD remembers nothing. Received: momentum=0.0",
+        "must have a momentum, since plain SGD keeps no state. Received: momentum=0.0",
     ),
     "torch's for Keras's": (
         sgd(),
         lambda: built(keras_sgd()),
         ValueError,
-        "of the kind 'sgd-keras' for this SGD. Received: kind='sgd'. Keras's velocity has the rate",
+        "of the kind 'sgd-keras' for this SGD. Received: kind='sgd'. Keras's own velocity contains",
     ),
     "Keras's for torch's": (
         sgd(kind="sgd-keras"),
         lambda: built(optimizer("SGD-torch")),
         ValueError,
-        "of the kind 'sgd' for this SGD. Received: kind='sgd-keras'. Keras's velocity has the rate",
+        "of the kind 'sgd' for this SGD. Received: kind='sgd-keras'. Keras's own velocity contains",
     ),
     "SGD's for Adam": (
         sgd(),
@@ -225,14 +227,14 @@ REFUSED = {
         adam(arrays=[np.ones((2, 1))]),
         lambda: built(ADAM()),
         ValueError,
-        r"the shape \(2,\) in array 0. Received: \(2, 1\) in 'first'. `moments.rearranged` turns",
+        r"the shape \(2,\) in array 0. Received: \(2, 1\) in 'first'. `moments.rearranged`",
     ),
     "another count": (
         adam(count=3),
         lambda: built(ADAM(CyclicLR(ALONE))),
         ValueError,
-        "of the optimizer's `iterations`, by which Keras corrects Adam's bias. Received: count=3 "
-        "and 0. Make the optimizer with clr_keras.from_record",
+        "equal to the optimizer's `iterations`, by which Keras corrects Adam's bias. Received: "
+        "count=3 and 0. Make the optimizer with clr_keras.from_record from a record",
     ),
 }
 
@@ -268,5 +270,5 @@ def test_the_velocity_of_sgd_has_no_bias_to_correct():
 def test_each_of_several_optimizers_by_itself():
     by_group = keras.optimizers.OptimizerMap(keras_sgd())
     by_group["head/.*"] = ADAM()
-    with pytest.raises(TypeError, match=r"MultiOptimizer. Take each of its `optimizers` by itself"):
+    with pytest.raises(TypeError, match=r"MultiOptimizer. Pass each of its `optimizers` by itself"):
         to_moments(keras.optimizers.MultiOptimizer(by_group))

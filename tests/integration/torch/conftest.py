@@ -1,4 +1,4 @@
-"""What several tests of this folder need."""
+"""Fixtures that several tests of this folder share."""
 
 from contextlib import contextmanager
 
@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture
 def unchanged():
-    """A context that nothing in the optimizer may change in."""
+    """A context in which nothing in the optimizer may change."""
 
     @contextmanager
     def watch(optimizer):
@@ -20,7 +20,7 @@ def unchanged():
 
 
 def _everything(optimizer):
-    # A scheduler that starts puts a `step` of its own among the optimizer's attributes.
+    # When a scheduler starts, torch adds a wrapped `step` to the optimizer's attributes.
     attributes = sorted(vars(optimizer))
     return attributes, optimizer.defaults, [_seen(group) for group in optimizer.param_groups]
 

@@ -1,7 +1,7 @@
-"""A training that is saved to a file, and goes on in a process of its own.
+"""A training that is saved to a file and resumed in another process.
 
-Run as a script, prints the weights at the end for each order of loading. Arguments: files, each
-named after its optimizer and the update to go on with, `adam-2.pt`.
+Run as a script, it prints the final weights for each order of loading. Its arguments are files,
+each named after its optimizer and the update to resume with, such as `adam-2.pt`.
 """
 
 import json
@@ -47,7 +47,7 @@ OPTIMIZERS = {each.__name__: each for each in (sgd, adam, tensors, plain_sgd)}
 
 
 class Training:
-    """Two layers, a parameter group for each, and batches that the update decides."""
+    """Two layers with a parameter group each, and batches that depend on the update alone."""
 
     def __init__(self, name):
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Groups that come later, as in fine-tuning: a new scheduler goes on where the old one was."""
+"""Groups added later, as in fine-tuning: a new scheduler continues where the old one was."""
 
 import re
 
@@ -58,7 +58,7 @@ def values(optimizer):
 
 
 def expected(step, *bands):
-    """What an update uses that `step` updates came before."""
+    """The values for the update that `step` updates came before."""
     dicts = [{"kind": "cyclic", "scale_fn": None} | HALVES | band for band in bands]
     return [
         (
@@ -79,7 +79,7 @@ def begun(make, steps):
 @optimizers
 @pytest.mark.parametrize("steps", [0, 1, 3, 4, 7, 8])
 def test_between_two_updates(make, steps):
-    # What README says: `last_epoch` is one less than the updates that were done.
+    # As documented, `last_epoch` is one less than the number of updates done.
     optimizer, scheduler = begun(make, steps)
     optimizer.add_param_group({"params": [weight()]})
     scheduler = CyclicLR(optimizer, **BOTH, **HALVES, last_epoch=scheduler.last_epoch - 1)
@@ -92,7 +92,7 @@ def test_between_two_updates(make, steps):
 @optimizers
 @pytest.mark.parametrize("steps", [0, 1, 3, 4, 7, 8])
 def test_after_the_error(make, steps):
-    # An update was done with the new group in it, so that the `last_epoch` of the message fits.
+    # An update was done with the new group, so the `last_epoch` of the message is right.
     optimizer, scheduler = begun(make, steps)
     optimizer.add_param_group({"params": [weight()]})
     update(optimizer)
@@ -119,7 +119,7 @@ def test_the_error_comes_before_any_change(make, unchanged):
 
 
 def test_the_other_schedules_are_taken_over():
-    # Nobody has to write the old boundaries down again.
+    # The old boundaries need not be written down again.
     optimizer, scheduler = begun(OPTIMIZERS["SGD"], 4)
     optimizer.add_param_group({"params": [weight()]})
     schedules = [*scheduler.schedules, CyclicSchedule(**BODY, **HALVES)]
@@ -130,7 +130,7 @@ def test_the_other_schedules_are_taken_over():
 
 
 def unfrozen_from(steps, stop=STEPS, model=None):
-    """A head is trained, and from an update on its body too."""
+    """Train a head, and from some update on its body too."""
     torch.manual_seed(0)
     body, head = model or (torch.nn.Linear(4, 4), torch.nn.Linear(4, 1))
     body.requires_grad_(False)
@@ -167,7 +167,7 @@ def test_resuming_after_unfreezing(tmp_path):
     torch.save([early.state_dict(), begun.state_dict()], tmp_path / "state.pt")
     states = torch.load(tmp_path / "state.pt", weights_only=True)
 
-    # Groups in the order in which they came.
+    # Groups in the order in which they were added.
     groups = [{"params": [weight(), weight()]}, {"params": [weight(), weight()]}]
     again = torch.optim.SGD(groups, lr=0.3, momentum=0.9)
     resumed = CyclicLR(again, **BOTH, **HALVES)

@@ -1,6 +1,6 @@
-"""Mixed precision: `GradScaler` leaves out an update whose gradients overflowed.
+"""Mixed precision: `GradScaler` skips an update whose gradients overflowed.
 
-A scheduler can't see that. The loop can, by the scale, which drops then and only then.
+A scheduler can't see that. The loop can: the scale drops then, and only then.
 """
 
 import warnings
@@ -15,12 +15,12 @@ CYCLE = {"base_lr": 0.001, "max_lr": 0.006, "step_size_up": 3, "step_size_down":
 CYCLE |= {"mode": "triangular2"}
 DICT = {"kind": "cyclic", "scale_fn": None, "max_momentum": None} | CYCLE
 BATCHES = 16
-# Among them the first, two in a row, and the first after the scale has grown.
+# These include the first, two in a row, and the first after the scale has grown.
 OVERFLOWS = [set(), {0}, {0, 1, 7}, {4, 5, 6}, {15}]
 
 
 class Training:
-    """A weight whose gradient is -1, or infinite in the batches that overflow."""
+    """A weight whose gradient is -1, or infinite in batches that overflow."""
 
     def __init__(self, enabled=True, **arguments):
         self.weight = torch.nn.Parameter(torch.zeros(()))
@@ -34,7 +34,7 @@ class Training:
         self.scaler.scale(loss).backward()
 
     def update(self):
-        """As README says. Whether it was done."""
+        """Make an update as documented; return True if it was done."""
         scale = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -59,7 +59,7 @@ def test_a_skipped_update_takes_no_step_of_the_curve(overflows, fused):
     for batch in range(BATCHES):
         assert float32(training.optimizer.param_groups[0]["lr"]) == rate(done)
         with torch.no_grad():
-            training.weight.zero_()  # What the update adds to it is the rate that was used.
+            training.weight.zero_()  # The update adds the rate that it used.
         training.backward(batch in overflows)
         if training.update():
             assert training.weight.item() == rate(done), batch
@@ -71,7 +71,7 @@ def test_a_skipped_update_takes_no_step_of_the_curve(overflows, fused):
 
 
 def test_a_disabled_scaler_never_skips():
-    # The same loop, with the switch that scripts have for runs in float32.
+    # The same loop, with the scaler disabled as scripts do for runs in float32.
     training = Training(enabled=False)
     for batch in range(BATCHES):
         assert float32(training.scheduler.get_last_lr()[0]) == rate(batch)
@@ -96,8 +96,8 @@ def test_to_step_with_every_batch_follows_the_batches():
 
 
 def test_torch_warns_where_the_first_update_is_skipped():
-    # With every batch a step, torch's base class sees a scheduler before the optimizer. README's
-    # loop is silent: in the tests above this warning would be an error.
+    # With a step for every batch, torch's base class sees the scheduler before the optimizer. The
+    # documented loop is silent: in the tests above this warning would be an error.
     training = Training()
     training.backward(overflows=True)
     training.scaler.step(training.optimizer)

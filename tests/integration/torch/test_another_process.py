@@ -1,4 +1,4 @@
-"""A training that is saved to a file here and goes on in another process, bit for bit."""
+"""A training that is saved to a file and resumed in another process, bit for bit."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from integration.torch.go_on import ORDERS, UPDATES, Training
 
-# On the way up, at a peak, where the momentum of one group is 0, and in the second cycle.
+# In a rise, at a peak, at which the momentum of one group is 0, and in the second cycle.
 STOPS = [("sgd", 3), ("adam", 2), ("tensors", 3), ("plain_sgd", 8)]
 
 

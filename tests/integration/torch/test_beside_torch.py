@@ -1,6 +1,6 @@
 """Beside torch's own class: the float32 rates and momenta of a training are the same.
 
-Both compute in float64 with formulas of their own, and what an update uses is rounded to float32.
+Each computes in float64 with its own formula, and an update rounds to float32.
 """
 
 import random
@@ -66,7 +66,7 @@ def test_ordinary_trainings(arguments, name):
 
 
 def at(kind, step, **arguments):
-    # Torch's class starts in the middle only where an `initial_lr` is, and from that.
+    # Torch's class starts in the middle only if there is an `initial_lr`, and from that.
     optimizer = make(initial_lr=arguments["base_lr"])
     kind(optimizer, **arguments, last_epoch=step - 1)
     return used(optimizer)
@@ -91,12 +91,12 @@ def random_arguments(rng):
 
 
 def test_any_schedule_in_a_thousand_cycles():
-    """At most one float32 ulp, and hardly ever.
+    """They differ by at most one float32 ulp, and hardly ever.
 
     Torch reduces the step by `1 + step / size - cycle`, which loses as many bits as `cycle` has:
     2**-53 * 1000 of a cycle, times 11 (the steepest half here) and 100 (the largest `max_lr`
     beside its `base_lr`), is 1.3e-10 of the rate, where half a float32 ulp is 3e-8 or more. So two
-    roundings can part only where a midpoint lies between, and then they are neighbours.
+    roundings differ only if a midpoint lies between them, and then they are neighbours.
     """
     rng, points, apart = random.Random(3), 0, 0
     for _ in range(300):
@@ -112,10 +112,10 @@ def test_any_schedule_in_a_thousand_cycles():
 
 
 def test_far_out_it_is_torchs_class_that_is_off():
-    """At a billion steps, 8 million cycles, the bits that torch's loses are 1e-9 of a cycle.
+    """At a billion steps, or 8 million cycles, the bits that torch loses are 1e-9 of a cycle.
 
-    Here that is 2e-8 of the rate, not much less than half a float32 ulp (3e-8 to 6e-8), so that
-    many a rate is the neighbour of the right one. Ours is the right one.
+    Here that is 2e-8 of the rate, not much less than half a float32 ulp (3e-8 to 6e-8), so
+    many of its rates are neighbours of the right one. Ours is the right one.
     """
     arguments = {"base_lr": 0.001, "max_lr": 0.006, "step_size_up": 37, "step_size_down": 90}
     (schedule, _) = CyclicLR(make(), **arguments).schedules
@@ -125,4 +125,4 @@ def test_far_out_it_is_torchs_class_that_is_off():
         assert oracle.ulps32(ours, torchs) <= 1, (step, ours, torchs)
         assert ours == oracle.to_float32(oracle.lr(schedule.to_dict(), step)), step
         apart += ours != torchs
-    assert apart  # Else this test has lost its reason.
+    assert apart  # Otherwise this test has lost its reason.

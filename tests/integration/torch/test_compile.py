@@ -1,7 +1,7 @@
-"""A compiled update: with tensors for the rate and the betas, nothing is compiled anew.
+"""A compiled update: with tensors for the rate and the betas, nothing is recompiled.
 
 `aot_eager` lowers a graph as the default backend does, and needs no C++ compiler. The backend
-`eager` wouldn't do: there floats are compiled in once, and never anew.
+`eager` wouldn't do: it compiles floats in as constants and never recompiles.
 """
 
 import pytest
@@ -32,7 +32,7 @@ def tensor_betas():
     return torch.tensor(0.9), torch.tensor(0.999)
 
 
-# What README says to do: a tensor for the rate, and tensors for betas that cycle. A `momentum`
+# As documented: a tensor for the rate, and tensors for betas that cycle. A `momentum`
 # stays a float, which torch makes an input of the graph; a tensor there isn't compiled at all.
 OPTIMIZERS = {
     "SGD": (lambda p, lr: torch.optim.SGD(p, lr=lr), FIXED),
@@ -46,7 +46,7 @@ OPTIMIZERS = {
 
 
 class Training:
-    """Updates of two parameter groups, and how many graphs there were after each."""
+    """Updates of two parameter groups, and the number of graphs after each."""
 
     def __init__(self, kind, make, momenta, lr, inside=False, compiled=True):
         weights = [torch.nn.Parameter(torch.ones(3)) for _ in range(2)]
@@ -157,8 +157,8 @@ FLOATS = {
 
 @pytest.mark.parametrize(("make", "momenta", "lr"), FLOATS.values(), ids=FLOATS)
 def test_floats_are_compiled_in(make, momenta, lr):
-    # Torch compiles anew at each step until it gives up, and goes on without compiling, whoever
-    # sets the rate. Should this fail, then README asks for more than torch needs by now.
+    # Torch recompiles at each step until it gives up and continues uncompiled, whoever sets the
+    # rate. If this fails, the documentation asks for more than torch needs by now.
     training = Training(CyclicLR, make, momenta, lr).run()
     assert training.graphs[-1] >= LIMIT
     assert training.lrs == expected(oracle.lr)

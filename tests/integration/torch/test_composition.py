@@ -1,4 +1,4 @@
-"""Inside torch's SequentialLR and ChainedScheduler, as its own class behaves there."""
+"""Inside torch's SequentialLR and ChainedScheduler it behaves like torch's own class."""
 
 import copy
 import io
@@ -43,17 +43,17 @@ def two_cycles(kind, optimizer):
 
 
 def twice_the_same(kind, optimizer):
-    # While the second hasn't started, its rate is what the first has set.
+    # While the second hasn't started, its rate is the one that the first has set.
     return SequentialLR(optimizer, [cyclic(kind, optimizer) for _ in "12"], milestones=[7])
 
 
 def after_a_decay(kind, optimizer):
-    # What comes before it in a chain has no say: it sets the rate and doesn't scale it.
+    # A scheduler before it in a chain has no effect: it sets the rate and doesn't scale it.
     return ChainedScheduler([ExponentialLR(optimizer, 0.8), cyclic(kind, optimizer)])
 
 
 def before_a_decay(kind, optimizer):
-    # Nor does a decay add up, since it scales a rate that is set anew in each step.
+    # Nor does a decay accumulate: it scales a rate that is set again at each step.
     return ChainedScheduler([cyclic(kind, optimizer), ExponentialLR(optimizer, 0.8)])
 
 
@@ -100,10 +100,12 @@ def over(scheduler, steps=STEPS):
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
 def test_rates_and_momenta_are_those_of_torchs_class(compose, name):
     ours, torchs = (over(compose(kind, make(name))) for kind in (CyclicLR, Torchs))
-    if compose is after_a_decay:  # Where another scheduler was there first, torch's starts wrong.
+    if (
+        compose is after_a_decay
+    ):  # If another scheduler was there first, torch's starts with a wrong rate.
         assert (ours.pop(0)[0], torchs.pop(0)[0]) == (0.1, 0.3)
     for step, (mine, theirs) in enumerate(zip(ours, torchs, strict=True)):
-        # The last float64 bits differ: each rounds its own formula.
+        # The last float64 bits differ, as the formulas do.
         assert mine == pytest.approx(theirs, rel=1e-14, abs=0), step
 
 
@@ -149,7 +151,7 @@ def test_resuming(compose, steps, first):
 
 @pytest.mark.parametrize("steps", [5, 6, 9])
 def test_resuming_with_the_scheduler_only(steps):
-    # The second is at work, and puts its rate and momentum into a fresh optimizer.
+    # The second one is active, and puts its rate and momentum into a fresh optimizer.
     expected, states = stopped(warm_up_then, steps)
     scheduler = warm_up_then(CyclicLR, make())
     scheduler.load_state_dict(states["scheduler"])

@@ -1,13 +1,15 @@
-"""Pickling and copying: whole trainings travel that way, to other processes too."""
+"""Pickling and copying: whole trainings travel that way, to other processes and into files."""
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
 
-from clr_core import CyclicSchedule
-from clr_torch import CyclicLR
+from clr_core import CyclicSchedule, Record, schedule_from_dict
+from clr_torch import CyclicLR, read_record
 
 SCHEDULE = CyclicSchedule(
     base_lr=0.1,
@@ -59,8 +61,8 @@ def test_a_copy_goes_on_by_itself(copied, lr):
 
 
 def test_a_copy_from_the_start():
-    # At `last_epoch` 0 torch's base class looks whether the optimizer's `step` is one that it has
-    # wrapped; a copy's isn't, so it warns, as it does for its own classes.
+    # At `last_epoch` 0 torch's base class checks that it has wrapped the optimizer's `step`. It
+    # hasn't wrapped a copy's, so it warns, as it does for its own classes.
     weight = torch.nn.Parameter(torch.zeros(3))
     made = CyclicLR.from_schedule(torch.optim.SGD([weight], momentum=0.5), SCHEDULE)
     other = copy.deepcopy(made)
@@ -82,3 +84,69 @@ def test_a_lambda_is_not_pickled_silently():
     schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2, scale_fn=lambda x: 1 / x)
     with pytest.raises((AttributeError, pickle.PicklingError), match="lambda"):
         pickled(scheduler(schedule))
+
+
+LOADED = """
+import sys
+import torch
+import clr_torch
+print(torch.load(sys.argv[1], weights_only=True)["schedules"][0])
+"""
+
+
+def test_a_checkpoint_that_holds_schedules_loads_under_weights_only(tmp_path):
+    path = tmp_path / "run.pt"
+    torch.save({"schedules": [SCHEDULE], "model": torch.nn.Linear(2, 2).state_dict()}, path)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", LOADED, path], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{SCHEDULE}\n"
+
+
+def test_a_broken_schedule_in_a_checkpoint_is_refused(tmp_path):
+    class Broken:
+        def __reduce__(self):
+            return schedule_from_dict, (SCHEDULE.to_dict() | {"max_lr": -1.0},)
+
+    torch.save({"schedule": Broken()}, tmp_path / "run.pt")
+    with pytest.raises(ValueError, match="`base_lr` must not be above `max_lr`"):
+        torch.load(tmp_path / "run.pt", weights_only=True)
+
+
+# Lightning warns about devices, few workers and its own deprecations.
+@pytest.mark.filterwarnings("ignore")
+def test_a_hyperparameter_of_lightning(tmp_path):
+    import lightning
+    import yaml
+    from lightning.pytorch.loggers import CSVLogger
+
+    class Module(lightning.LightningModule):
+        def __init__(self, schedule):
+            super().__init__()
+            self.save_hyperparameters()
+            self.layer = torch.nn.Linear(2, 1)
+
+        def training_step(self, batch, _):
+            return self.layer(batch[0]).square().mean()
+
+        def configure_optimizers(self):
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
+            scheduler = CyclicLR.from_schedule(optimizer, self.hparams.schedule)
+            return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+    data = torch.utils.data.TensorDataset(torch.ones(20, 2))
+    logger = CSVLogger(tmp_path)
+    trainer = lightning.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=logger,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(Module(SCHEDULE), torch.utils.data.DataLoader(data, batch_size=4))
+    with open(f"{logger.log_dir}/hparams.yaml", encoding="utf-8") as file:
+        # No other loader calls a function that a tag names.
+        assert yaml.unsafe_load(file) == {"schedule": SCHEDULE}
+    (path,) = tmp_path.rglob("*.ckpt")
+    assert Module.load_from_checkpoint(path, weights_only=True).hparams.schedule == SCHEDULE
+    assert read_record(path) == Record(SCHEDULE, step=5)  # 20 samples in batches of 4.

@@ -70,32 +70,6 @@ def test_is_the_scheduler_of_the_same_parameters():
     assert ours.state_dict() == theirs.state_dict()
 
 
-class Constant:
-    """A schedule of another kind: the four names are all that an adapter asks for."""
-
-    def lr(self, step, ops=None):
-        return 0.25
-
-    def momentum(self, step, ops=None):
-        return None
-
-    def to_dict(self, strict=True):
-        return {"kind": "constant", "lr": 0.25}
-
-
-def test_takes_a_schedule_of_another_kind():
-    optimizer = adam()
-    scheduler = CyclicLR.from_schedule(optimizer, [QUICK, Constant()])
-    optimizer.step()
-    scheduler.step()
-    assert scheduler.get_last_lr() == [QUICK.lr(1), 0.25]
-    state = scheduler.state_dict()
-    assert state["schedules"][1] == {"kind": "constant", "lr": 0.25}
-    again = CyclicLR.from_schedule(adam(), [QUICK, Constant()])
-    again.load_state_dict(state)
-    assert again.get_last_lr() == [QUICK.lr(1), 0.25]
-
-
 @pytest.mark.parametrize("last_epoch", [-1, 0, 1, 7, 2**40])
 def test_last_epoch(last_epoch):
     optimizer = adam()

@@ -1,4 +1,4 @@
-"""Parameter groups with boundaries of their own."""
+"""Parameter groups with different boundaries."""
 
 import re
 
@@ -73,8 +73,8 @@ def test_a_tensor_for_a_step_size():
 
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
 def test_groups_that_share_a_tensor_get_one_each(name):
-    # Torch puts the one tensor that it is given into every group; filled for the second, it would
-    # be the second's rate everywhere.
+    # Torch puts the same tensor into every group; filled for the second, it would be the second's
+    # rate everywhere.
     shared, groups = torch.tensor(0.3), [{"params": [weight()]} for _ in range(3)]
     optimizer = getattr(torch.optim, name)(groups, lr=shared)
     assert optimizer.param_groups[0]["lr"] is optimizer.param_groups[1]["lr"] is shared
@@ -113,19 +113,19 @@ def test_a_group_added_later(unchanged):
     optimizer.add_param_group({"params": [weight()]})
     optimizer.step()
     message = (
-        "The optimizer must have the parameter groups that the scheduler was made for (1). "
-        "Received: 2 groups. Make a new scheduler after `add_param_group`, with one boundary per "
-        "group and last_epoch=2."
+        "The optimizer must have as many parameter groups as the scheduler was made for "
+        "(1). Received: 2 groups. Make a new scheduler after `add_param_group`, with one boundary "
+        "per group and last_epoch=2."
     )
     state = scheduler.state_dict()
     with unchanged(optimizer), pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         scheduler.step()
     assert scheduler.last_epoch == 2
 
-    # The message's advice goes on where the other one stopped: at step 3, on the way down.
+    # A scheduler as the message advises continues where the other one stopped: at step 3.
     scheduler = CyclicLR(optimizer, [0.1, 0.2], [0.5, 0.6], step_size_up=2, last_epoch=2)
     assert after(optimizer, scheduler, 0) == [0.3, pytest.approx(0.4)]
 
-    # A state is of as many groups as its scheduler was made for.
-    with unchanged(optimizer), pytest.raises(ValueError, match="must be of 2 parameter groups"):
+    # A state has as many groups as its scheduler was made for.
+    with unchanged(optimizer), pytest.raises(ValueError, match="must be for 2 parameter groups"):
         scheduler.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""What `clr migrate` writes for torch, run beside what it takes the place of."""
+"""The output of `clr migrate` for torch, run beside the code that it replaces."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Where torch isn't installed, the error says what to install."""
+"""If torch isn't installed, the error says what to install."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A run that goes on with what its optimizer remembers of past gradients."""
+"""A run resumes with its optimizer's memory of past gradients."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ OPTIMIZERS = {
 
 
 def network(dtype=torch.float32):
-    """Of the size that classifies the digits of scikit-learn: 64 pixels, ten classes."""
+    """A network of the size that classifies scikit-learn's digits: 64 pixels, ten classes."""
     torch.manual_seed(1)
     layers = torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10)
     return torch.nn.Sequential(*layers).to(dtype)
@@ -220,9 +220,6 @@ def test_a_parameter_that_had_no_gradient_has_no_velocity():
     assert [array.tolist() for array in moments.slots["velocity"]] == [[1.0, 1.0], [0.0, 0.0]]
 
 
-# ── what can't be carried ──
-
-
 @pytest.fixture
 def untouched():
     """A check that nothing in the optimizer's state changed."""
@@ -304,7 +301,7 @@ def test_an_optimizer_with_another_definition_is_refused(name, untouched):
 def test_kerass_velocity_is_refused_and_why(untouched):
     message = (
         r"^`moments` must be of the kind 'sgd' for a torch SGD\. Received: kind='sgd-keras'\. "
-        r"Keras's velocity has the rate of each update in it, .*torch_velocity=True\) has torch's$"
+        r"Keras's own velocity contains the rate of each update, .*'sgd' with torch_velocity=True "
     )
     optimizer = stepped(torch.optim.SGD, momentum=0.9)
     refused(moments_of("sgd-keras"), optimizer, ValueError, message, untouched)
@@ -319,7 +316,7 @@ def test_another_kind_is_refused(untouched):
 
 def test_what_is_no_moments(untouched):
     optimizer = stepped(torch.optim.Adam)
-    message = r"^`moments` must be clr_core\.moments\.Moments\. Received: moments="
+    message = r"^`moments` must be a clr_core\.Moments\. Received: moments="
     refused({"velocity": []}, optimizer, TypeError, message, untouched)
 
 
@@ -351,9 +348,7 @@ def test_the_largest_count():
 
 def test_sgd_has_to_be_told_the_count():
     optimizer = stepped(torch.optim.SGD, momentum=0.9)
-    message = (
-        r"^`count` must be given where SGD has made an update, .*\(optimizer, count=record\.step\)$"
-    )
+    message = r"^`count` must be given, since SGD .*to_moments\(optimizer, count=record\.step\)$"
     with pytest.raises(ValueError, match=message):
         to_moments(optimizer)
     assert to_moments(optimizer, count=1).count == 1

@@ -1,4 +1,4 @@
-"""Where momentum stands in each optimizer, and what else stays as it is."""
+"""The place of momentum in each optimizer, and the values that don't change."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def make(name, **arguments):
 
 
 def over(optimizer, scheduler):
-    """What stands in the optimizer for each of five updates, each of which is made."""
+    """The parameter group before each of five updates."""
     for _ in range(5):
         yield optimizer.param_groups[0]
         optimizer.param_groups[0]["params"][0].grad = torch.ones(4, 4)
@@ -67,7 +67,7 @@ def test_get_last_momentum_is_a_copy():
 
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
 def test_get_lr_writes_nothing(name, unchanged):
-    # Torch's own `get_lr()` sets the momentum, and warns where it isn't called by `step()`.
+    # Torch's own `get_lr()` sets the momentum, and warns unless `step()` calls it.
     momentum = {"momentum": 0.5} if name == "SGD" else {"betas": (0.5, 0.99)}
     optimizer = make(name, **momentum)
     scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
@@ -82,8 +82,8 @@ def test_get_lr_writes_nothing(name, unchanged):
 
 
 def test_a_momentum_that_reaches_0_comes_back():
-    # It is 0 at the peak, which isn't an optimizer that has none: not for a scheduler that is made
-    # there either, be it for the same optimizer or for one that was loaded.
+    # It is 0 at the peak, but the optimizer isn't one without momentum. A scheduler made at that
+    # step must see this too, for the same optimizer or for a loaded one.
     schedule = CyclicSchedule(
         base_lr=0.1, max_lr=0.5, step_size_up=1, base_momentum=0.0, max_momentum=0.5
     )
@@ -111,7 +111,7 @@ def test_sgd_without_momentum_makes_no_buffer():
 
 
 class Fancy(torch.optim.SGD):
-    """An optimizer whose groups have both: betas are what it uses."""
+    """An optimizer whose groups have both, and which uses betas."""
 
     def __init__(self, weights):
         super().__init__(weights, lr=0.3, momentum=0.0)

@@ -1,11 +1,12 @@
-"""The adapter takes a kind of schedule that it has never heard of, also one that holds others."""
+"""The adapter takes kinds of schedules that it doesn't know, also one that holds others."""
 
 import io
+import json
 
 import pytest
 import torch
 
-from clr_core import CyclicSchedule, Record
+from clr_core import CyclicSchedule, Record, schedule_from_dict
 from clr_torch import CyclicLR, from_record, read_record, to_record, to_state_dict
 from other_kinds import Cosine, Mean, other_kinds
 
@@ -44,8 +45,9 @@ def test_state_in_and_out(schedule):
     second = CyclicLR.from_schedule(optimizer(), schedule)
     second.load_state_dict(first.state_dict())
     assert second.get_last_lr() == first.get_last_lr()
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
     other = CyclicLR.from_schedule(optimizer(), Mean((COSINE, COSINE)))
-    with pytest.raises(ValueError, match="`state_dict` must be that of a scheduler with the same"):
+    with pytest.raises(ValueError, match="`state_dict` must come from a scheduler with the same"):
         other.load_state_dict(first.state_dict())
 
 
@@ -61,6 +63,44 @@ def test_records(schedule, tmp_path):
     assert to_record(to_state_dict(record)) == record
 
 
+def test_one_per_group():
+    weights = [{"params": [torch.nn.Parameter(torch.zeros(3))]} for _ in range(2)]
+    schedules = NESTED, CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=7)
+    scheduler = CyclicLR.from_schedule(torch.optim.SGD(weights, lr=1.0), schedules)
+    scheduler.optimizer.step()
+    scheduler.step()
+    assert scheduler.get_last_lr() == [schedule.lr(1) for schedule in schedules]
+    assert to_record(scheduler) == Record(schedules, 1)
+
+
+@BOTH
+def test_torchs_own_class_follows_a_cyclic_schedule_only(schedule):
+    message = r"^Torch's own CyclicLR has a state for a CyclicSchedule only\. Received: schedule="
+    with pytest.raises(TypeError, match=message):
+        to_state_dict(Record(schedule, 13), of="torch")
+    theirs = torch.optim.lr_scheduler.CyclicLR(optimizer(), 0.1, 0.5)
+    with pytest.raises(TypeError, match=message):
+        CyclicLR.from_schedule(optimizer(), schedule).load_state_dict(theirs.state_dict())
+
+
+class Reduced:
+    """A schedule that is pickled as a call of `schedule_from_dict` with plain data."""
+
+    def __init__(self, schedule):
+        self.schedule = schedule
+
+    def __reduce__(self):
+        return schedule_from_dict, (self.schedule.to_dict(),)
+
+
+@BOTH
+def test_a_checkpoint_that_holds_the_schedule_itself(schedule):
+    file = io.BytesIO()
+    torch.save({"epoch": 1, "schedule": Reduced(schedule)}, file)
+    file.seek(0)
+    assert torch.load(file, weights_only=True) == {"epoch": 1, "schedule": schedule}
+
+
 def test_a_callable_within_a_nested_schedule(tmp_path):
     called = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=7, scale_fn=lambda x: 1 / x)
     written = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=7, scale_fn="1 / x")
@@ -70,5 +110,12 @@ def test_a_callable_within_a_nested_schedule(tmp_path):
     file.seek(0)
     state = torch.load(file, weights_only=True)
     assert to_record(state, scale_fn="1 / x").schedule == Mean((COSINE, Mean((written,))))
-    with pytest.raises(TypeError, match="Python callable can't be carried"):
+    with pytest.raises(TypeError, match=r"Python callable can't be carried .* one: .*<lambda>\. "):
         to_record(state)
+    with pytest.raises(ValueError, match="The rate of the scheduler must follow from"):
+        to_record(state | {"last_epoch": 9}, scale_fn="1 / x")
+    same = CyclicLR.from_schedule(optimizer(), scheduler.schedules)
+    same.load_state_dict(state)
+    other = CyclicLR.from_schedule(optimizer(), Mean((COSINE, Mean((written,)))))
+    with pytest.raises(ValueError, match="`state_dict` must come from a scheduler with the same"):
+        other.load_state_dict(state)

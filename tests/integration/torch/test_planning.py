@@ -1,4 +1,4 @@
-"""The counts that `suggest_schedule` works out are those of torch's own loaders and samplers."""
+"""`suggest_schedule` counts batches and updates as torch's own loaders and samplers do."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def test_batches_of_an_epoch(processes, drop_last):
 
 
 def test_drop_last_of_the_loader_alone():
-    """It is another number of batches exactly where the warning names it."""
+    """The number of batches differs exactly if the warning says so."""
     warned = 0
     for samples in range(16, 80):
         for processes in (2, 3):
@@ -61,7 +61,7 @@ def test_drop_last_of_the_loader_alone():
 
 @pytest.mark.parametrize(("samples", "accumulation"), [(100, 1), (100, 2), (100, 3), (103, 4)])
 def test_a_training_with_these_numbers_ends_at_base_lr(samples, accumulation):
-    """In a loop that makes an update of what is left over, as Lightning's and Accelerate's do."""
+    """In a loop that makes an update of the leftover batches, as Lightning and Accelerate do."""
     found = suggest_schedule(
         samples=samples,
         batch_size=10,

@@ -1,6 +1,6 @@
-"""What is refused, in which words, and that nothing has changed then.
+"""Arguments that are refused, the messages, and the optimizer, which must not have changed.
 
-Torch's own class takes the first ones, and changes the optimizer before it raises the others.
+Torch's own class accepts the first ones, and changes the optimizer before it refuses the others.
 """
 
 import pytest
@@ -59,12 +59,12 @@ REFUSED = [
     (
         {"base_lr": [0.1]},
         ValueError,
-        "`base_lr` must be one or one per parameter group (2). Received: 1 in base_lr=[0.1]",
+        "`base_lr` must be one value, or one per parameter group (2). Received: 1 in base_lr=[0.1]",
     ),
     (
         {"max_momentum": (0.85, 0.9, 0.95)},
         ValueError,
-        "`max_momentum` must be one or one per parameter group (2). "
+        "`max_momentum` must be one value, or one per parameter group (2). "
         "Received: 3 in max_momentum=(0.85, 0.9, 0.95)",
     ),
     (
@@ -95,7 +95,7 @@ REFUSED = [
     (
         {"last_epoch": -2},
         ValueError,
-        "`last_epoch` must be at least -1, which starts anew. Received: last_epoch=-2",
+        "`last_epoch` must be at least -1, for a fresh start. Received: last_epoch=-2",
     ),
     (
         {"last_epoch": 1.5},
@@ -170,7 +170,7 @@ def test_a_scale_fn_that_raises(unchanged):
 
 
 def test_a_scale_fn_that_raises_later(unchanged):
-    # In the cycle after the one that `last_epoch` lies in: here, step 4 is the first of cycle 2.
+    # In the cycle after `last_epoch`: here, step 4 is the first of cycle 2.
     optimizer = sgd()
     with unchanged(optimizer), pytest.raises(ZeroDivisionError):
         CyclicLR(optimizer, 0.1, 0.5, 2, scale_fn=lambda x: 1 / (x - 2), last_epoch=3)
@@ -210,7 +210,7 @@ WITH_MOMENTUM = CyclicSchedule(base_lr=0.1, max_lr=0.5, base_momentum=0.8, max_m
             sgd(),
             [WITH_MOMENTUM],
             ValueError,
-            "`schedule` must be one or one per parameter group (2). "
+            "`schedule` must be one value, or one per parameter group (2). "
             f"Received: 1 in schedule=[{WITH_MOMENTUM!r}]",
         ),
         (adagrad(), WITH_MOMENTUM, ValueError, MOMENTUM_WANTED),

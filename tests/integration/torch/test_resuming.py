@@ -1,4 +1,4 @@
-"""Stopped, saved, loaded in any order that people use: the training goes on bit for bit."""
+"""A training resumes bit for bit, in whatever order its parts are loaded."""
 
 import io
 import warnings
@@ -20,7 +20,7 @@ OPTIMIZERS = {
     "NAdam": lambda groups: torch.optim.NAdam(groups, lr=0.3),
 }
 
-# The momentum is 0 at the peaks of the second: loading there must not take it for switched off.
+# The momentum is 0 at the peaks of the second; loading there must not switch it off.
 CYCLES = {
     "triangular2": {"base_lr": [0.001, 0.002], "max_lr": 0.01, "mode": "triangular2"},
     "to 0": {"base_lr": 0.0, "max_lr": 0.01, "base_momentum": 0.0, "scale_fn": "1"},
@@ -28,7 +28,7 @@ CYCLES = {
 
 
 class Training:
-    """A small network, an optimizer with two groups, and batches that the step decides."""
+    """A small network, an optimizer with two groups, and batches that depend on the step alone."""
 
     def __init__(self, make, cycle):
         torch.manual_seed(0)
@@ -112,7 +112,7 @@ def resumed(make, cycle, order, state):
 def test_bit_for_bit(order, make, cycle):
     straight = Training(make, cycle).schedule().run(0, STEPS)
     begun = Training(make, cycle).schedule()
-    for step in range(0, STEPS, 3):  # The foot, the peak, the foot and so on.
+    for step in range(0, STEPS, 3):  # Base, peak, base and so on.
         state = begun.run(max(step - 3, 0), step).saved()
         training = resumed(make, cycle, order, state)
         assert training.values() == begun.values(), step
@@ -123,7 +123,7 @@ def test_bit_for_bit(order, make, cycle):
 
 @pytest.mark.parametrize("step", range(8))
 def test_scheduler_only(step):
-    # With an optimizer that keeps nothing itself: the rates are all that there is to restore.
+    # This optimizer has no state, so there is nothing to restore but the rates.
     def make(groups):
         return torch.optim.SGD(groups, lr=0.3)
 
@@ -156,7 +156,7 @@ def test_back_to_an_earlier_step():
 
 
 def test_no_warning_about_the_order_of_steps():
-    # Torch's base class counts steps to tell who calls them in the wrong order.
+    # Torch's base class counts steps to detect calls in the wrong order.
     make, cycle = OPTIMIZERS["SGD"], CYCLES["triangular2"]
     state = Training(make, cycle).schedule().run(0, 4).saved()
     training = resumed(make, cycle, made_first, state)

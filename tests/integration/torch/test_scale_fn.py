@@ -1,4 +1,4 @@
-"""A `scale_fn` of one's own: what of it is saved, and what is noticed."""
+"""A custom `scale_fn`: how it is saved, and how a different one is noticed."""
 
 import functools
 import json
@@ -60,7 +60,7 @@ def test_a_callable_is_noted_by_its_name(scale_fn, name):
 
 
 def test_another_or_none_is_refused():
-    # Torch's own class restores whatever it was made with, without a word.
+    # Torch's own class silently keeps the one that it was made with.
     noted = f"scale_fn={{'callable': '{__name__}.halves'}} in place of "
     for other in (None, "0.5 ** (x - 1)", math.exp):
         with pytest.raises(ValueError, match="same parameters") as caught:

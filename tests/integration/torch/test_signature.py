@@ -1,4 +1,4 @@
-"""A drop-in for torch's class: what it is and what it takes."""
+"""A drop-in for torch's class: the same base class, parameters and defaults."""
 
 from inspect import Parameter, signature
 
@@ -30,7 +30,7 @@ def test_has_torchs_parameters_in_its_order_with_its_defaults():
 def test_takes_all_thirteen_by_position():
     arguments = (0.1, 0.5, 2, 6, "exp_range", 0.5, None, "cycle", True, 0.7, 0.8, 0)
     ours, torchs = sgd(), sgd()
-    Torchs(torchs, 0.1, 0.5)  # `last_epoch=0` needs the `initial_lr` that this leaves.
+    Torchs(torchs, 0.1, 0.5)  # `last_epoch=0` needs the `initial_lr` that this sets.
     scheduler, reference = CyclicLR(ours, *arguments), Torchs(torchs, *arguments)
     for _ in range(9):
         # Up to the last float64 bits; test_beside_torch.py compares the float32 ones.

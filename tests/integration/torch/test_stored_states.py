@@ -1,7 +1,7 @@
-"""States that earlier versions wrote can be read: `states/` holds one of each kind, as JSON.
+"""States that earlier versions wrote can be read: `states/` holds one of each form, as JSON.
 
-A state is added when the form changes, and none is ever changed or taken away. Their decays are
-such as every platform computes to the same last bit.
+A state is added when the form changes, and none is ever changed or removed. Every platform computes
+their decays to the same last bit.
 """
 
 import json

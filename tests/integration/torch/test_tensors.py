@@ -38,7 +38,7 @@ def test_a_rate_stays_the_same_tensor(name):
 
 
 def test_the_rate_that_was_used_is_the_tensors():
-    # The update itself, and not what stands in the group, tells which rate was used.
+    # The update itself shows which rate was used; the value in the group needn't.
     parameter, lr = weight(), torch.tensor(0.3)
     optimizer = torch.optim.SGD([parameter], lr=lr)
     scheduler = CyclicLR(optimizer, 0.125, 0.5, 2, cycle_momentum=False)

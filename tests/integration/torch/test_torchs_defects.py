@@ -1,7 +1,7 @@
-"""Defects of torch's own class, none of them ours: each check fails on it and passes here.
+"""Defects of torch's own class that ours doesn't have: each check fails there and passes here.
 
 `docs/torchs-defects.md` shows them in running code.
-That torch's class fails is part of the test, so that we notice when torch mends one.
+The test expects torch's class to fail, so that we notice when torch fixes a defect.
 """
 
 import copy
@@ -18,7 +18,7 @@ CHECKS = []
 
 
 def check(function):
-    """Puts a function of the scheduler's class into the list: does that class have it right?"""
+    """Add a function of the scheduler's class to the list; it asserts that the class is right."""
     CHECKS.append(function)
     return function
 
@@ -54,7 +54,7 @@ def triangular2_goes_on_in_cycle_1025(cls):
 
 @check
 def the_rates_of_far_steps_are_exact(cls):
-    """As float32 numbers, in a mode where the band has hardly shrunk."""
+    """As float32 numbers, in a mode in which the band has hardly shrunk."""
     optimizer = sgd()
     options = {"step_size_up": 3, "step_size_down": 7, "mode": "exp_range", "gamma": 1 - 2**-45}
     scheduler = cls(optimizer, 0.1, 0.5, **options)
@@ -206,7 +206,7 @@ def last_epoch_needs_no_old_optimizer(cls):
 
 @check
 def last_epoch_goes_by_the_boundaries_given(cls):
-    """And not by what another scheduler has left in the optimizer."""
+    """And not by the values that another scheduler has left in the optimizer."""
     optimizer = sgd(lr=0.5)
     ExponentialLR(optimizer, 0.9)
     cls(optimizer, 0.1, 0.3, step_size_up=4, last_epoch=0)
@@ -234,7 +234,7 @@ def get_lr_changes_nothing(cls):
 
 @check
 def a_state_of_sgd_is_not_taken_for_one_of_adam(cls):
-    """With other momenta; where they are the same, the state means the same."""
+    """With other momenta; if they are the same, the state means the same."""
     _, scheduler = advanced(cls, 3)
     adam = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
     other = cls(adam, 0.1, 0.5, step_size_up=4)

@@ -1,4 +1,4 @@
-"""What torch ignores without a word, and what it switches on without one."""
+"""Arguments that torch silently ignores, and a momentum that it silently switches on."""
 
 import warnings
 
@@ -98,7 +98,7 @@ def test_a_default_that_is_written_out_is_no_reason(arguments):
 
 
 ZERO = (
-    "A momentum (or beta1) of 0 isn't cycled and stays 0, where torch would switch it on. "
+    "A momentum (or beta1) of 0 isn't cycled and stays 0, although torch would switch it on. "
     "Pass cycle_momentum=False, or give the optimizer a momentum."
 )
 
@@ -128,7 +128,7 @@ def test_a_momentum_of_0_stays_0(make, key, stays):
 
 
 def test_a_running_rmsprop_without_momentum_goes_on():
-    # Torch's own class switches momentum on, and the next update looks for a buffer in vain.
+    # Torch's own class switches momentum on, and the next update fails for want of a buffer.
     weight = torch.nn.Parameter(torch.ones(3))
     optimizer = torch.optim.RMSprop([weight])
     weight.grad = torch.ones(3)

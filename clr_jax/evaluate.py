@@ -1,0 +1,54 @@
+"""A schedule's value at JAX's steps: float64 inside, rounded once.
+
+It needs JAX and no optax, since `clr_keras` uses it on its JAX backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from clr_jax import ops
+
+
+def evaluate(value: Callable[[Any, Any], Any], step: Any, dtype: str = "float32") -> jax.Array:
+    """`value(step, ops)` in float64, rounded once to `dtype`.
+
+        >>> evaluate(lambda step, ops: ops.minimum(step, 2.0) / 4.0, 1)
+        Array(0.25, dtype=float32)
+
+    Args:
+        value: A schedule's `lr` or `momentum`, or a function of (step, ops) like these.
+        step: An integer or an array of integers, traced or not. A step below 0 counts as 0.
+        dtype: "float32" or "float64".
+
+    Returns:
+        A strongly typed array of the shape of `step`.
+
+    Raises:
+        TypeError: `step` isn't an integer.
+    """
+    with jax.enable_x64(True):
+        return _evaluate(value, dtype, step)
+
+
+# Inlined, so that it leaves no trace in a traced program; eagerly it is one call and not twenty.
+@partial(jax.jit, static_argnums=(0, 1), inline=True)
+def _evaluate(value: Callable[[Any, Any], Any], dtype: str, step: Any) -> jax.Array:
+    if not jnp.issubdtype(jnp.result_type(step), jnp.integer):
+        raise TypeError(f"`count` must be an integer. Received: dtype {jnp.result_type(step)}")
+    # Clamped as an integer: the compiler then knows that the float64 is whole.
+    result = value(jnp.asarray(jnp.maximum(step, 0), jnp.float64), ops)
+    result = jnp.broadcast_to(result, jnp.shape(step))
+    return result.astype(jnp.float64) if dtype == "float64" else _to_float32(result)
+
+
+def _to_float32(x: Any) -> Any:
+    # XLA's own conversion flushes numbers below float32's normal range to zero; other hosts don't.
+    # There, float32 is fixed-point: its bits are x as a multiple of 2**-149.
+    subnormal = jax.lax.bitcast_convert_type(jnp.rint(x * 2.0**149).astype(jnp.int32), jnp.float32)
+    return jnp.where((x >= 0.0) & (x < 2.0**-126), subnormal, x.astype(jnp.float32))

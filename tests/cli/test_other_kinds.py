@@ -1,0 +1,154 @@
+"""Every command takes any kind of schedule, also those that only the tests know."""
+
+import ast
+import csv
+import io
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from clr_core import CyclicSchedule, schedule_from_dict
+from clr_core.record import Record, schedule_id
+from clr_core.schedules import KINDS
+from other_kinds import Cosine, Mean, other_kinds
+
+__all__ = ["other_kinds"]
+pytestmark = pytest.mark.usefixtures("other_kinds")
+
+CYCLIC = CyclicSchedule(
+    base_lr=0.1, max_lr=0.5, step_size_up=50, base_momentum=0.8, max_momentum=0.9
+)
+COSINE = Cosine(peak=0.5, floor=0.1)
+SCHEDULES = {
+    "plain": COSINE,
+    "with momentum": Cosine(peak=0.5, floor=0.1, start_momentum=0.9),
+    "nested": Mean((COSINE, CYCLIC)),
+    "nested with momentum": Mean((Mean((CYCLIC,)), CYCLIC)),
+}
+
+
+@pytest.fixture(params=SCHEDULES.values(), ids=SCHEDULES)
+def schedule(request, folder):
+    Record(request.param, step=10).write("mine.json")
+    return request.param
+
+
+def test_show(schedule, clr, data):
+    (shown,) = data("show", "mine.json")["schedules"]
+    assert shown["id"] == schedule_id(schedule)
+    assert schedule_from_dict(shown["schedule"]) == schedule
+    assert (shown["step"], shown["lr"]) == (10, schedule.lr(10))
+    assert 100 in [row["step"] for row in shown["turns"]]
+    for row in shown["turns"]:
+        assert row["lr"] == schedule.lr(row["step"])
+        assert row.get("momentum") == schedule.momentum(row["step"])
+    lines = clr("show", "mine.json").out.splitlines()
+    assert lines[0] == f"schedule  {schedule!r}"
+    assert lines[2].startswith(f"step      10: lr {schedule.lr(10)!r}")
+    assert lines[4].split()[:2] == ["step", "lr"]
+    assert len(lines) == 5 + len(shown["turns"])
+
+
+def test_show_values_and_epochs(schedule, clr, data):
+    (shown,) = data("show", "mine.json", "--at", "0,7")["schedules"]
+    assert [row["lr"] for row in shown["values"]] == [schedule.lr(0), schedule.lr(7)]
+    epochs = ("--epochs", "2", "--steps-per-epoch", "30")
+    (shown,) = data("show", "mine.json", *epochs)["schedules"]
+    assert [row["lr_first"] for row in shown["epochs"]] == [schedule.lr(0), schedule.lr(30)]
+    assert "training  60 steps\n" in clr("show", "mine.json", *epochs).out
+
+
+def test_without_cycles_their_number_is_one_of_turns(folder, data):
+    Record(Mean((CYCLIC,))).write("mine.json")
+    (shown,) = data("show", "mine.json", "--cycles", "1")["schedules"]
+    assert [row["step"] for row in shown["turns"]] == [0, 50, 100]
+
+
+def test_plot(schedule, folder, clr, data):
+    (curve,) = data("plot", "mine.json")["curves"]
+    assert schedule_from_dict(curve["schedule"]) == schedule
+    assert curve["lr"] == [schedule.lr(step) for step in curve["steps"]]
+    assert ("momentum" in curve) == (schedule.momentum(0) is not None)
+    pytest.importorskip("plotext")
+    assert clr("plot", "mine.json").out.lstrip().startswith("learning rate over steps\n")
+    pytest.importorskip("matplotlib")
+    assert clr("plot", "mine.json", "--out", "mine.svg").code == 0
+    assert ElementTree.parse("mine.svg").getroot().tag.endswith("svg")
+    assert clr("plot", "mine.json", "--out", "mine.png").code == 0
+
+
+def test_compare_two_kinds(schedule, clr, data):
+    other = CyclicSchedule(base_lr=0.5, max_lr=0.75, step_size_up=100)
+    Record(other, step=10).write("other.json")
+    (group,) = data("compare", "mine.json", "other.json", code=1)["groups"]
+    kind = schedule.to_dict()["kind"]
+    assert group["parameters"]["kind"] == [kind, "cyclic"]
+    assert group["parameters"]["max_lr"] == [None, 0.75]
+    assert group["steps"] == 600  # Three cycles of the longer one.
+    apart = [abs(schedule.lr(step) - other.lr(step)) for step in range(600)]
+    assert group["lr"]["first"]["step"] == next(step for step in range(600) if apart[step])
+    assert group["lr"]["largest"]["difference"] == max(apart)
+    rows = [line.split() for line in clr("compare", "mine.json", "other.json").out.splitlines()]
+    assert ["kind", repr(kind), "'cyclic'"] in rows
+    assert ["max_lr", "-", "0.75"] in rows
+    assert clr("compare", "mine.json", "mine.json").code == 0
+
+
+def test_export(schedule, clr):
+    rows = list(csv.DictReader(io.StringIO(clr("export", "mine.json", "--to", "csv").out)))
+    assert [float(row["lr"]) for row in rows] == [schedule.lr(i) for i in range(len(rows))]
+    assert ("momentum" in rows[0]) == (schedule.momentum(0) is not None)
+    document = json.loads(clr("export", "mine.json", "--to", "json", "--steps", "3").out)
+    assert Record.from_dict(document["record"]) == Record(schedule, step=10)
+
+
+@pytest.mark.parametrize("to", ["torch", "keras", "jax"])
+def test_code_makes_the_schedule(schedule, clr, to):
+    assert made(clr("export", "mine.json", "--to", to).out, "schedule") == schedule
+    Record([schedule, CYCLIC]).write("both.json")
+    assert made(clr("export", "both.json", "--to", to).out, "schedules") == [schedule, CYCLIC]
+
+
+def made(code, name):
+    """The value that generated code assigns to a name, without running the framework."""
+    wanted = [
+        node
+        for node in ast.parse(code).body
+        if (isinstance(node, ast.ImportFrom) and node.module == "clr_core")
+        or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name)
+    ]
+    namespace = {}
+    exec(compile(ast.Module(wanted, []), "code", "exec"), namespace)
+    return namespace[name]
+
+
+def test_convert(schedule, clr):
+    assert Record.from_json(clr("convert", "mine.json").out) == Record(schedule, step=10)
+
+
+def test_flags_of_each_kind(clr, refused):
+    given = ("--kind", "test-cosine", "--peak", "0.5", "--steps", "7")
+    record = Record.from_json(clr("convert", *given, "--step", "3").out)
+    assert record == Record(Cosine(0.5, steps=7), step=3)
+    assert refused("convert", *given[:2], "--steps", "7").startswith("--peak must be given.")
+    assert refused("convert", *given, "--max-lr", "1") == (
+        "--max-lr must be left out with --kind test-cosine"
+    )
+    assert refused("convert", *given[:-1], "1.5").startswith("argument --steps: invalid int value")
+    # Flags can't give a kind that holds other schedules.
+    assert refused("convert", "--kind", "test-mean").startswith("argument --kind: invalid choice: ")
+
+
+def test_an_option_of_the_command_comes_first(clr):
+    """`clr export --steps` is how many to write, whatever a schedule's parameters are called."""
+    given = ("--kind", "test-cosine", "--peak", "0.5", "--steps", "3")
+    rows = clr("export", *given, "--to", "csv").out.splitlines()
+    assert rows[1:] == [f"{step},{Cosine(0.5).lr(step)!r}" for step in range(3)]
+
+
+def test_a_single_kind_needs_no_flag(clr, monkeypatch):
+    assert "--kind" in clr("show", "--help").out
+    for name in set(KINDS) - {"cyclic"}:
+        monkeypatch.delitem(KINDS, name)
+    assert "--kind" not in clr("show", "--help").out

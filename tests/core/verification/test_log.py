@@ -1,0 +1,327 @@
+"""`read_rates`: the files that loggers write, and what is wrong with a file, by its line."""
+
+import importlib
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from clr_core import CyclicSchedule, read_rates, verify
+from clr_core.verification import picture
+from clr_core.verification.log import Resolution
+
+SCHEDULE = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=20)
+STEPS = list(range(0, 100, 5))
+LRS = [SCHEDULE.lr(step) for step in STEPS]
+
+
+@pytest.fixture(scope="session")
+def needs(request):
+    """Skips where a package is missing, but where all of them are meant to be there."""
+
+    def there(name):
+        if request.config.option.with_numpy:
+            return importlib.util.find_spec(name) is not None or pytest.fail(f"{name} is missing")
+        return pytest.importorskip(name)
+
+    return there
+
+
+def run(code, *arguments):
+    """A process of its own: torch and TensorFlow don't go together in one."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, *map(str, arguments)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def write(tmp_path, text, name="log.csv"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def rows(separator=",", names=("step", "lr")):
+    lines = [separator.join(names)]
+    lines += [f"{step}{separator}{lr:.3e}" for step, lr in zip(STEPS, LRS, strict=True)]
+    return "\n".join(lines) + "\n"
+
+
+DOCUMENT = [
+    {"step": step, "learning_rate": float(f"{lr:.3e}"), "loss": 0.5}
+    for step, lr in zip(STEPS, LRS, strict=True)
+]
+FILES = {
+    "csv": ("log.csv", rows()),
+    "csv with a byte order mark": ("log.csv", "\ufeff" + rows()),
+    "windows": ("log.csv", rows().replace("\n", "\r\n")),
+    "tabs": ("log.tsv", rows("\t")),
+    "semicolons": ("log.csv", rows(";")),
+    "a slash": ("log.csv", rows(names=("trainer/global_step", "train/learning_rate"))),
+    "lightning": ("metrics.csv", rows(names=("step", "lr-SGD"))),
+    "json": ("log.json", json.dumps(DOCUMENT)),
+    "json lines": ("log.jsonl", "\n".join(map(json.dumps, DOCUMENT)) + "\n"),
+    "hugging face": ("trainer_state.json", json.dumps({"epoch": 3.0, "log_history": DOCUMENT})),
+    "columns": (
+        "history.json",
+        json.dumps({"step": STEPS, "lr": [row["learning_rate"] for row in DOCUMENT]}),
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "text"), FILES.values(), ids=FILES)
+def test_reads(tmp_path, name, text):
+    rates = read_rates(write(tmp_path, text, name))
+    assert rates.steps == STEPS
+    assert rates.lrs == [row["learning_rate"] for row in DOCUMENT]
+    assert verify(SCHEDULE, *rates).status == "followed"
+
+
+def test_the_digits_of_the_file_count(tmp_path):
+    # As a number, 1.000e-03 has one digit; as it stands there, four.
+    steps, lrs, resolution = read_rates(write(tmp_path, "step,lr\n0,1.000e-03\n40,1.000e-03\n"))
+    assert (steps, lrs) == ([0, 40], [0.001, 0.001])
+    assert (resolution.digits, resolution.decimals) == (4, 6)
+    (row,) = (json.loads(line) for line in ['{"step": 0, "lr": 1.500e-3}'])
+    assert row["lr"] == 0.0015
+    text = '{"step": 0, "lr": 1.500e-3}\n{"step": 1, "lr": 2}\n'
+    assert read_rates(write(tmp_path, text, "log.jsonl")).resolution.digits == 4
+
+
+def test_lines_without_a_rate_are_left_out(tmp_path):
+    text = "epoch,step,lr,val_loss\n0,0,0.001,\n0,5,,0.5\n1,10.0,0.0035,\n"
+    assert read_rates(write(tmp_path, text))[:2] == ([0, 10], [0.001, 0.0035])
+    text = '{"step": 0, "lr": 0.001}\n\n{"eval_loss": 1}\n{"step": 10, "lr": null}\n'
+    assert read_rates(write(tmp_path, text, "log.jsonl"))[:2] == ([0], [0.001])
+
+
+def test_a_column_may_be_named(tmp_path):
+    path = write(tmp_path, "batch,lr/head,lr/body\n0,0.1,0.2\n1,0.3,0.4\n")
+    assert read_rates(path, lr="lr/body", step="batch").lrs == [0.2, 0.4]
+
+
+MISTAKES = {
+    "no step": (
+        "epoch,lr\n0,0.1\n",
+        "must have a column with the steps. It has: 'epoch', 'lr'. Name the one with `step=`.",
+    ),
+    "no rate": (
+        "step,loss\n0,0.1\n",
+        "must have a column with the rates. It has: 'step', 'loss'. Name the one with `lr=`.",
+    ),
+    "two groups": (
+        "step,lr-SGD/pg1,lr-SGD/pg2\n0,0.1,0.2\n",
+        "has several columns that may be meant: 'lr-SGD/pg1', 'lr-SGD/pg2'. "
+        "Name the one with `lr=`.",
+    ),
+    "a column twice": ("step,lr,lr\n0,0.1,0.2\n", "must have each column once. Received: 'lr' "),
+    "no header": ("0,0.1\n1,0.2\n", "must have a column with the rates. It has: '0', '0.1'. "),
+    "only a header": ("step,lr\n", "must have a column with the rates. It has: none. "),
+    "no rates in it": ("step,lr\n0,\n", "must have a rate at least; its column 'lr' has none"),
+    "a word": ("step,lr\n0,0.1\n1,fast\n", ":3: 'lr' must be a number. Received: lr='fast'"),
+    "half a step": ("step,lr\n0.5,0.1\n", ":2: 'step' must be an integer. Received: step='0.5'"),
+    "a gap": ("step,lr\n,0.1\n", ":2: 'step' must be an integer. Received: step=''"),
+    "an open quote": ('step,lr\n0,"0.1\n1,0.2\n', "not CSV: "),
+    "nothing": ("", "must have a line at least; it is empty"),
+    "a cut line": ('{"step": 0, "lr": 0.1}\n{"step": 1, "l', ":2: not JSON: "),
+    "no object": ('{"step": 0, "lr": 0.1}\n[1, 2]\n', ":2: must be an object with a step"),
+    "a list of numbers": ("[1, 2]", "entry 1: must be an object with a step and a rate"),
+    "a list in it": ('[{"step": 0, "lr": [1]}]', "entry 1: 'lr' must be a number. "),
+    "truth": ('[{"step": true, "lr": 1}]', "entry 1: 'step' must be an integer. "),
+    "deep": ("[" * 100_000, ":1: not JSON: "),
+}
+
+
+@pytest.mark.parametrize(("text", "complaint"), MISTAKES.values(), ids=MISTAKES)
+def test_what_is_wrong_is_said(tmp_path, text, complaint):
+    path = write(tmp_path, text)
+    with pytest.raises(ValueError, match="^" + re.escape(str(path))) as caught:
+        read_rates(path)
+    assert complaint in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_column_that_is_not_there(tmp_path):
+    with pytest.raises(ValueError, match=r"has no column 'rate'\. It has: 'step', 'lr'"):
+        read_rates(write(tmp_path, rows()), lr="rate")
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_rates(tmp_path / "none.csv")
+    binary = tmp_path / "run.csv"
+    binary.write_bytes(b"\x80\x04\x95cos\nsystem\n")
+    with pytest.raises(ValueError, match="must be text"):
+        read_rates(binary)
+    huge = tmp_path / "huge.csv"
+    with huge.open("wb") as file:
+        file.truncate(2**40)  # A terabyte with nothing in it: it would be felt if it were read.
+    with pytest.raises(ValueError, match="must have 256 MiB at most"):
+        read_rates(huge)
+    with pytest.raises(ValueError, match="must have an event file of TensorBoard; it has none"):
+        read_rates(tmp_path / "..")
+
+
+TORCH_WRITER = """
+import sys, torch
+from torch.utils.tensorboard import SummaryWriter
+optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
+scheduler = torch.optim.lr_scheduler.CyclicLR(optimizer, 0.001, 0.006, 20, cycle_momentum=False)
+with SummaryWriter(sys.argv[1]) as writer:
+    for step in range(100):
+        for _ in range(int(sys.argv[2])):
+            optimizer.step(); scheduler.step()
+        writer.add_scalar("train/lr", scheduler.get_last_lr()[0], step + 1)
+        writer.add_scalar("loss", 0.5, step)
+"""
+
+
+@pytest.mark.frameworks
+@pytest.mark.parametrize(("times", "fault"), [(1, None), (3, "speed")])
+def test_event_files_of_torch(needs, tmp_path, times, fault):
+    needs("torch")
+    needs("tensorboard")
+    run(TORCH_WRITER, tmp_path, times)
+    rates = read_rates(tmp_path)
+    assert rates.steps == list(range(1, 101))
+    assert str(rates.resolution) == "float32"
+    verdict = verify(SCHEDULE, *rates)
+    if fault is None:
+        assert verdict.status == "followed"
+    else:
+        assert (verdict.fault.name, verdict.fault.k) == (fault, 3)
+    # Nothing else that is installed was imported for it.
+    assert "tensorflow" not in sys.modules
+
+
+TENSORFLOW_WRITER = """
+import sys
+import tensorflow as tf
+with tf.summary.create_file_writer(sys.argv[1]).as_default():
+    for step in range(60):
+        tf.summary.scalar("learning_rate", 0.001 + 0.00025 * min(step % 40, 40 - step % 40), step)
+        tf.summary.text("note", "no number", step)
+"""
+
+
+@pytest.mark.frameworks
+def test_event_files_of_tensorflow(needs, tmp_path):
+    needs("tensorflow")
+    needs("tensorboard")
+    run(TENSORFLOW_WRITER, tmp_path)
+    assert verify(SCHEDULE, *read_rates(tmp_path)).status == "followed"
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    # Of a run that was killed as it wrote; and one whose disk went bad.
+    file.write_bytes(whole[:-7])
+    assert len(read_rates(file).steps) in (59, 60)
+    file.write_bytes(whole[:2000] + b"\x00\x01" + whole[2002:])
+    with pytest.raises(ValueError, match=r"event .*crc32"):
+        read_rates(file)
+    file.write_bytes(whole)
+    with pytest.raises(ValueError, match=r"has no column 'lr'\. It has: 'learning_rate'"):
+        read_rates(file, lr="lr")
+
+
+LIGHTNING = """
+import sys, warnings
+warnings.simplefilter("ignore")
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.loggers import CSVLogger
+
+class Model(L.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 1)
+    def training_step(self, batch, index):
+        return self.layer(batch[0]).sum()
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
+        scheduler = torch.optim.lr_scheduler.CyclicLR(
+            optimizer, 0.001, 0.006, 20, cycle_momentum=False)
+        return [optimizer], [{"scheduler": scheduler, "interval": sys.argv[2]}]
+
+L.Trainer(
+    max_epochs=30, accelerator="cpu", logger=CSVLogger(sys.argv[1]), log_every_n_steps=1,
+    callbacks=[LearningRateMonitor("step", log_momentum=True)],
+    enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
+).fit(Model(), torch.utils.data.DataLoader(
+    torch.utils.data.TensorDataset(torch.ones(8, 2)), batch_size=2))
+"""
+
+
+@pytest.mark.frameworks
+@pytest.mark.parametrize("interval", ["step", "epoch"])
+def test_the_csv_of_lightning(needs, tmp_path, interval):
+    # By default Lightning steps a scheduler once per epoch: here once in four updates.
+    needs("lightning")
+    run(LIGHTNING, tmp_path, interval)
+    (path,) = tmp_path.rglob("metrics.csv")
+    if interval == "step":
+        with pytest.raises(ValueError, match="'lr-SGD'"):
+            read_rates(path, lr="lr")
+        assert verify(SCHEDULE, *read_rates(path)).status == "followed"
+    else:
+        verdict = verify(SCHEDULE, *read_rates(path))
+        assert (verdict.fault.name, verdict.fault.k) == ("speed", 4), verdict
+        assert verdict.fault.direction == "slow"
+
+
+@pytest.mark.parametrize(
+    ("text", "digits", "decimals", "half"),
+    [
+        ("0.00123", 3, 5, 5e-6),
+        ("1.20e-03", 3, 5, 5e-6),
+        ("-1.20E-03", 3, 5, 5e-6),
+        ("12", 2, 0, 0.5),
+        ("0.0010", 2, 4, 5e-5),
+        ("1e-05", 1, 5, 5e-6),
+    ],
+)
+def test_the_digits_of_a_number(text, digits, decimals, half):
+    resolution = Resolution.of_texts([text])
+    assert (resolution.digits, resolution.decimals) == (digits, decimals)
+    # Half a unit of the last digit, and float32's own rounding, which is far less.
+    assert resolution.half_unit(float(text)) == pytest.approx(half, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "text", ["1e-" + "9" * 400, "1e-" + "9" * 5000, "0e400", "0." + "0" * 500 + "1"]
+)
+def test_numbers_that_are_0_as_floats(text):
+    resolution = Resolution.of_texts([text])
+    assert resolution.half_unit(float(text)) > 0.0
+    assert verify(SCHEDULE, [0, 1, 2], [0.0] * 3, resolution).status != "followed"
+
+
+def test_numbers_have_no_digits():
+    # Only a text shows how its number was rounded.
+    assert str(Resolution.of_rates([0.001, 0.25])) == "float64"
+    assert str(Resolution.of_rates([0.5, 0.25, float("nan")])) == "float32"
+    assert Resolution.of_rates([0.5]).half_unit(0.5) == 2.0**-25
+    assert Resolution.of_rates([0.1]).half_unit(0.1) == pytest.approx(2.0**-56)
+
+
+@pytest.mark.parametrize(
+    ("texts", "padded"), [(["0.1", "100", "1e-3"], False), (["0.1", "0.10"], True)]
+)
+def test_zeros_at_the_end_show_that_a_log_was_rounded(texts, padded):
+    assert Resolution.of_texts(texts).padded == padded
+
+
+def test_a_picture(needs, tmp_path):
+    needs("matplotlib")
+    for count in (20, 20_000):
+        steps = range(count)
+        lrs = [SCHEDULE.lr(2 * step) for step in steps]
+        path = tmp_path / f"{count}.png"
+        picture(SCHEDULE, steps, lrs, verify(SCHEDULE, steps, lrs), path)
+        assert path.read_bytes().startswith(b"\x89PNG")
+    picture(SCHEDULE, STEPS, LRS, verify(SCHEDULE, STEPS, LRS), tmp_path / "run.svg")
+    text = (tmp_path / "run.svg").read_text()
+    assert "<svg" in text
+    assert "first difference" not in text

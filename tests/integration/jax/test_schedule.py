@@ -1,0 +1,133 @@
+"""The counts that a schedule takes, and its results: strong float32 of the count's shape."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from clr_core import CyclicSchedule
+from clr_jax import cyclic_lr, cyclic_momentum
+
+SCHEDULE = CyclicSchedule(
+    base_lr=0.1, max_lr=0.5, step_size_up=20, base_momentum=0.8, max_momentum=0.9
+)
+MAKERS = pytest.mark.parametrize("make", [cyclic_lr, cyclic_momentum])
+
+
+@MAKERS
+@pytest.mark.parametrize(
+    "count",
+    [3, np.int64(3), np.array(3, np.uint8), jnp.int32(3), jnp.arange(4), np.zeros((2, 0, 3), int)],
+    ids=["int", "NumPy scalar", "NumPy array", "JAX scalar", "JAX array", "empty"],
+)
+def test_a_strong_float32_of_the_counts_shape(make, count):
+    # A weak one would be cast by optax to whatever the parameters are, bfloat16 too.
+    for schedule in (make(SCHEDULE), jax.jit(make(SCHEDULE))):
+        value = schedule(count)
+        assert isinstance(value, jax.Array)
+        assert (value.dtype, value.shape) == (jnp.float32, np.shape(count))
+        assert not value.weak_type
+
+
+INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_every_integer_dtype(dtype, same_bits):
+    with jax.enable_x64(True):
+        counts = jnp.arange(128, dtype=dtype)
+    assert counts.dtype == dtype
+    expected = np.array([SCHEDULE.lr(step) for step in range(128)], np.float32)
+    same_bits(cyclic_lr(SCHEDULE)(counts), expected)
+    same_bits(jax.jit(cyclic_lr(SCHEDULE))(counts), expected)
+    same_bits(cyclic_lr(SCHEDULE)(np.arange(128, dtype=dtype)), expected)
+
+
+@MAKERS
+@pytest.mark.parametrize(
+    ("count", "dtype"),
+    [
+        (True, "bool"),
+        (np.bool_(True), "bool"),
+        (jnp.array([True]), "bool"),
+        (jnp.float32(1), "float32"),
+        (jnp.bfloat16(1), "bfloat16"),
+        (np.ones(3), "float64"),
+        (1.0, "float64"),
+        (1j, "complex128"),
+    ],
+    ids=str,
+)
+def test_what_is_no_integer(make, count, dtype):
+    for schedule in (make(SCHEDULE), jax.jit(make(SCHEDULE))):
+        with pytest.raises(TypeError) as caught:
+            schedule(count)
+        message = str(caught.value)
+        # Under an outer jit, JAX turns the Python number into a float32 before we see it.
+        assert message.startswith("`count` must be an integer. Received: dtype ")
+        assert message.rpartition(" ")[2] in (dtype, {"float64": "float32"}.get(dtype), "complex64")
+
+
+@MAKERS
+@pytest.mark.parametrize("dtype", ["int8", "int32"])
+def test_a_negative_count_counts_as_0(make, dtype, schedule, same_bits):
+    # `optax.join_schedules` evaluates these and discards the results.
+    made = make(schedule)
+    counts = jnp.array([-128, -41, -40, -1, 0], dtype)
+    same_bits(made(counts), np.full(5, made(0)))
+    assert made(-5) == made(0)
+    assert made(jnp.iinfo(jnp.int32).min) == made(0)
+
+
+@pytest.mark.parametrize("step", [2**24 + 1, 2**31 - 1, 2**31, 2**40 + 7, 2**53 - 1])
+def test_large_counts_are_exact(step):
+    # optax's own schedules raise an OverflowError for a Python int from 2**31.
+    assert cyclic_lr(SCHEDULE)(step) == np.float32(SCHEDULE.lr(step))
+    assert cyclic_lr(SCHEDULE)(np.int64(step)) == np.float32(SCHEDULE.lr(step))
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [None, 0.1, {"lr": 0.1}, lambda step: 0.1],
+    ids=["None", "a number", "a dict", "a function"],
+)
+@MAKERS
+def test_what_is_no_schedule(make, junk):
+    with pytest.raises(TypeError) as caught:
+        make(junk)
+    assert str(caught.value) == (
+        f"`schedule` must be a schedule such as CyclicSchedule. Received: schedule={junk!r}"
+    )
+
+
+def test_a_schedule_without_momentum():
+    schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5)
+    with pytest.raises(ValueError, match="base_momentum") as caught:
+        cyclic_momentum(schedule)
+    assert str(caught.value) == (
+        "`schedule` must have a momentum (in CyclicSchedule: `base_momentum`, `max_momentum`). "
+        "Received: schedule=CyclicSchedule(base_lr=0.1, max_lr=0.5)"
+    )
+
+
+class Constant:
+    """A schedule of another kind: what an adapter asks of any."""
+
+    def lr(self, step, ops):
+        return 0.25
+
+    def momentum(self, step, ops=None):
+        return None
+
+    def to_dict(self, strict=True):
+        return {"kind": "constant", "lr": 0.25}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_schedule_of_another_kind(dtype):
+    # It needn't depend on the step at all, and still gives a strong type of the count's shape.
+    counts = jnp.arange(6).reshape(2, 3)
+    with jax.enable_x64(dtype == "float64"):
+        value = cyclic_lr(Constant())(counts)
+    assert (value.dtype, value.shape, value.weak_type) == (dtype, (2, 3), False)
+    assert (np.asarray(value) == 0.25).all()

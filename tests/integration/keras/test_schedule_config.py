@@ -1,0 +1,91 @@
+"""The config of `CyclicLR`, and the arguments that it refuses."""
+
+import copy
+import json
+import pickle
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from clr_core import CyclicSchedule
+from clr_keras import CyclicLR
+from integration.keras.rates import BAND, SCHEDULES, TRIANGULAR, assert_same, at, numbers
+
+
+def test_it_is_a_registered_schedule_of_keras():
+    assert issubclass(CyclicLR, keras.optimizers.schedules.LearningRateSchedule)
+    # The name in every saved file: to change it is to lose those.
+    assert keras.saving.get_registered_name(CyclicLR) == "clr_keras>CyclicLR"
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+def test_round_trip_through_json(schedule):
+    written = keras.saving.serialize_keras_object(CyclicLR(schedule, 3, name="mine"))
+    read = keras.saving.deserialize_keras_object(json.loads(json.dumps(written)))
+    assert type(read) is CyclicLR
+    assert (read.schedule, read.gradient_accumulation_steps, read.name) == (schedule, 3, "mine")
+
+
+def test_config_of_an_optimizer_holds_the_schedule():
+    optimizer = keras.optimizers.Adam(CyclicLR(TRIANGULAR))
+    written = keras.optimizers.serialize(optimizer)
+    read = keras.optimizers.deserialize(json.loads(json.dumps(written)))
+    assert_same(numbers(read.learning_rate), at(TRIANGULAR, 0))
+    assert read.get_config() == optimizer.get_config()
+
+
+def test_a_local_function_goes_through_the_config_as_itself():
+    def scale(x):
+        return 1 / x
+
+    config = CyclicLR(CyclicSchedule(**BAND, scale_fn=scale)).get_config()
+    assert CyclicLR.from_config(config).schedule.scale_fn is scale
+
+
+COPIES = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda x: pickle.loads(pickle.dumps(x)),
+}
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_copies(copied):
+    schedule = SCHEDULES["by_cycle"]
+    rates = copied(CyclicLR(schedule, 2, name="mine"))
+    assert rates.get_config() == CyclicLR(schedule, 2, name="mine").get_config()
+    assert_same(numbers(rates(np.arange(20))), at(schedule, np.arange(20) // 2))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "received"),
+    [
+        ("x", "'x'"),
+        (0.1, "0.1"),
+        (None, "None"),
+        ([TRIANGULAR], f"[{TRIANGULAR!r}]"),
+        (json, repr(json)),
+    ],
+    ids=["text", "number", "None", "list", "module"],
+)
+def test_what_is_no_schedule_raises(schedule, received):
+    message = f"`schedule` must be a schedule such as CyclicSchedule. Received: schedule={received}"
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        CyclicLR(schedule)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2.5, 2.0, True, False, "2", [2]], ids=repr)
+def test_what_is_no_number_of_steps_raises(steps):
+    message = (
+        "`gradient_accumulation_steps` must be a positive integer or None. "
+        f"Received: gradient_accumulation_steps={steps!r}"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        CyclicLR(TRIANGULAR, gradient_accumulation_steps=steps)
+
+
+def test_a_numpy_integer_is_a_number_of_steps():
+    config = CyclicLR(TRIANGULAR, np.int64(2)).get_config()
+    assert type(config["gradient_accumulation_steps"]) is int

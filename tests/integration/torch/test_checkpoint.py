@@ -1,0 +1,344 @@
+"""Files become records: nothing in a file runs, and the file stays as it was."""
+
+import io
+import os
+import pickle
+import sys
+import types
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from torch.optim import lr_scheduler
+
+from clr_torch import CyclicLR, read_record, to_record
+
+KINDS = {"ours": CyclicLR, "torch": lr_scheduler.CyclicLR}
+
+
+def begun(kind="ours", steps=5, **arguments):
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(3))], betas=(0.9, 0.99))
+    scheduler = KINDS[kind](
+        optimizer,
+        **{"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 3, "mode": "triangular2"} | arguments,
+    )
+    for _ in range(steps):
+        optimizer.step()
+        scheduler.step()
+    return scheduler
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_state_dict_alone(tmp_path, kind, zipped):
+    # The content of `scheduler.pt` of transformers.
+    scheduler, path = begun(kind), tmp_path / "scheduler.pt"
+    torch.save(scheduler.state_dict(), path, _use_new_zipfile_serialization=zipped)
+    assert read_record(path) == read_record(str(path)) == to_record(scheduler)
+
+
+def test_in_another_protocol_of_pickle(tmp_path):
+    # Torch reads it with a warning, which is of no use to the user.
+    scheduler, path = begun(), tmp_path / "scheduler.pt"
+    torch.save(scheduler.state_dict(), path, pickle_protocol=3)
+    with pytest.warns(UserWarning, match="Detected pickle protocol 3"):
+        torch.load(path, weights_only=True)
+    assert read_record(path) == to_record(scheduler)
+
+
+@pytest.mark.parametrize("protocol", [4, 5])
+def test_in_a_protocol_that_torch_does_not_read_without_running_it(tmp_path, protocol):
+    path = tmp_path / "scheduler.pt"
+    torch.save(begun().state_dict(), path, pickle_protocol=protocol)
+    with pytest.raises(ValueError, match=r"from `torch\.save` with its own pickle protocol$"):
+        read_record(path)
+
+
+def test_a_compressed_archive_is_not_unpacked(tmp_path):
+    path, content = tmp_path / "scheduler.pt", saved(begun().state_dict())
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for each in zipfile.ZipFile(io.BytesIO(content)).infolist():
+            archive.writestr(each.filename, zipfile.ZipFile(io.BytesIO(content)).read(each))
+    with pytest.raises(ValueError, match=r": it is compressed, which torch\.save never does$"):
+        read_record(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_a_checkpoint(tmp_path, kind):
+    scheduler, path = begun(kind), tmp_path / "checkpoint.pt"
+    checkpoint = {
+        "epoch": 3,
+        "last_epoch": 3,
+        "model": torch.nn.Linear(2, 2).state_dict(),
+        "optimizer": scheduler.optimizer.state_dict(),
+        "training": {"schedulers": [scheduler.state_dict()]},
+    }
+    torch.save(checkpoint, path)
+    assert read_record(path) == to_record(scheduler)
+    assert read_record(path, key="training.schedulers.0") == to_record(scheduler)
+
+
+def test_several_are_asked_back(tmp_path):
+    first, second, path = begun(), begun("torch", steps=2), tmp_path / "gan.pt"
+    torch.save([first.state_dict(), second.state_dict()], path)
+    with pytest.raises(
+        ValueError, match=r"gan\.pt' must hold .* or a `key` to choose\. Received: '0', '1'$"
+    ):
+        read_record(path)
+    assert read_record(path, key="1") == to_record(second)
+
+
+def test_a_decay_of_its_own(tmp_path):
+    scheduler, path = begun("ours", mode="triangular", scale_fn=lambda x: 1 / x), tmp_path / "s.pt"
+    torch.save(scheduler.state_dict(), path)
+    with pytest.raises(TypeError, match=r"s\.pt' must hold .* Python callable .*<lambda>\. Give"):
+        read_record(path)
+    assert read_record(path, scale_fn="1 / x") == to_record(scheduler, scale_fn="1 / x")
+
+
+def test_the_default_of_transformers_is_named(tmp_path):
+    path = tmp_path / "scheduler.pt"
+    torch.save(lr_scheduler.LambdaLR(begun().optimizer, lambda step: 1.0).state_dict(), path)
+    with pytest.raises(ValueError, match=r"Received: none\. Another scheduler's: .*, lr_lambdas$"):
+        read_record(path)
+
+
+# Lightning warns about devices, few workers and its own deprecations.
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_checkpoint_of_lightning(tmp_path, kind):
+    import lightning
+
+    class Module(lightning.LightningModule):
+        def __init__(self, width):
+            super().__init__()
+            self.save_hyperparameters()
+            self.layer = torch.nn.Linear(2, width)
+
+        def training_step(self, batch, _):
+            return self.layer(batch[0]).square().mean()
+
+        def configure_optimizers(self):
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
+            scheduler = KINDS[kind](optimizer, 0.1, 0.5, 3)
+            return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+    data = torch.utils.data.TensorDataset(torch.ones(20, 2))
+    trainer = lightning.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(Module(3), torch.utils.data.DataLoader(data, batch_size=4))
+    (path,) = (tmp_path / "checkpoints").glob("*.ckpt")
+    (scheduler,) = (config.scheduler for config in trainer.lr_scheduler_configs)
+    assert read_record(path) == read_record(path, key="lr_schedulers.0") == to_record(scheduler)
+    assert read_record(path).step == 5  # 20 samples in batches of 4.
+
+
+class Runs:
+    """A pickle that makes a folder when it is loaded."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+class Sneaks(Runs):
+    def __reduce__(self):
+        return eval, (f"__import__('os').mkdir({self.folder!r})",)
+
+
+def saved(value, **options):
+    file = io.BytesIO()
+    torch.save(value, file, **options)
+    return file.getvalue()
+
+
+def itself():
+    endless = []
+    endless.append(endless)
+    return endless
+
+
+def many_times():
+    # Ten in each, eight deep: a hundred million if they were not the same ten.
+    value = []
+    for _ in range(8):
+        value = [value] * 10
+    return value
+
+
+def deep():
+    value = None
+    for _ in range(20_000):
+        value = [value]
+    # Python's own pickler gives up at that depth: open the lists, then append from the inside out.
+    return b"\x80\x02" + b"]" * 20_000 + b"a" * 19_999 + b"."
+
+
+BROKEN = {
+    "empty": b"",
+    "text": b"base_lr: 0.1\nmax_lr: 0.5\n",
+    "json": b'{"format": "cyclical-lr/1", "step": 3}',
+    "binary": bytes(range(256)) * 40,
+    "zeros": bytes(10_000),
+    "zip": b"PK\3\4" + bytes(100),
+    "deep": lambda: deep(),
+    "a string that is said to be long": b"\x80\x02X\xff\xff\xff\x7fabc.",
+    "a tensor": lambda: saved(torch.ones(3)),
+    "a number": lambda: saved(3),
+    "nothing of a scheduler": lambda: saved({"model": {"weight": torch.ones(3)}}),
+    "a module": lambda: saved(torch.nn.Linear(2, 2)),
+    "a class of one's own": lambda: saved({"options": types.SimpleNamespace(a=1)}),
+    "itself": lambda: saved(itself()),
+    "many times": lambda: saved(many_times()),
+    "huge names": lambda: saved(begun("torch").state_dict() | {"mode": "x\n" * 10**6}),
+    "huge keys": lambda: saved({"x" * 10**6: {"_step_count": 1, "y" * 10**6: 1}}),
+    "a huge number": lambda: saved(begun("torch").state_dict() | {"last_epoch": 10**5000}),
+    "a schedule in many places": lambda: saved(
+        begun().state_dict() | {"schedules": [{"kind": "cyclic", "base_lr": many_times()}]}
+    ),
+    "a schedule with itself in it": lambda: saved(
+        begun().state_dict() | {"schedules": [{"kind": "cyclic", "base_lr": itself()}]}
+    ),
+    "a broken schedule": lambda: saved(begun().state_dict() | {"schedules": [{"kind": "x\ny"}]}),
+    "a tensor for a rate": lambda: saved(
+        begun("torch").state_dict() | {"base_lrs": [torch.eye(9)]}
+    ),
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+def test_what_is_no_such_file(tmp_path, content):
+    content, path = content if isinstance(content, bytes) else content(), tmp_path / "file.pt"
+    path.write_bytes(content)
+    with pytest.raises((TypeError, ValueError)) as caught:
+        read_record(path)
+    message = str(caught.value)
+    assert message.startswith(f"{str(path)!r} must hold the state of a CyclicLR: ")
+    assert "\n" not in message
+    assert len(message) < 1500
+    assert path.read_bytes() == content
+    assert os.listdir(tmp_path) == ["file.pt"]
+
+
+@pytest.mark.parametrize("kind", [Runs, Sneaks])
+@pytest.mark.parametrize(
+    "save",
+    [
+        saved,
+        lambda value: saved(value, _use_new_zipfile_serialization=False),
+        lambda value: pickle.dumps(value, 2),
+        lambda value: pickle.dumps(value, 0),
+        lambda value: saved({"scheduler": begun().state_dict(), "more": value}),
+    ],
+    ids=["zip", "legacy", "pickle 2", "pickle 0", "beside a scheduler"],
+)
+def test_nothing_in_it_runs(tmp_path, save, kind):
+    path, made = tmp_path / "file.pt", tmp_path / "made"
+    content = save(kind(str(made)))
+    path.write_bytes(content)
+    message = r"it has (posix\.mkdir|nt\.mkdir|eval) in it, which isn't plain data and wasn't run\."
+    with pytest.raises(ValueError, match=message):
+        read_record(path)
+    assert not made.exists()
+    assert path.read_bytes() == content
+    pickle.loads(pickle.dumps(kind(str(made))))
+    assert made.exists()  # Otherwise it would have run.
+
+
+def test_nothing_in_a_pickle_of_today_runs(tmp_path):
+    # Torch reads none of its opcodes, so the message can't say what would have run.
+    path, made = tmp_path / "file.pkl", tmp_path / "made"
+    path.write_bytes(pickle.dumps(Runs(str(made))))
+    with pytest.raises(
+        ValueError, match=r"it isn't a whole file of plain data from `torch\.save` with "
+    ):
+        read_record(path)
+    assert not made.exists()
+
+
+def test_torch_may_not_be_told_to_run_it(tmp_path, monkeypatch):
+    path, made = tmp_path / "file.pt", tmp_path / "made"
+    path.write_bytes(saved(Runs(str(made))))
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    with pytest.raises(ValueError, match="wasn't run"):
+        read_record(path)
+    assert not made.exists()
+
+
+def test_a_class_that_the_reader_trusts(tmp_path):
+    path, scheduler = tmp_path / "file.pt", begun()
+    torch.save({"scheduler": scheduler.state_dict(), "path": Path("x")}, path)
+    with pytest.raises(
+        ValueError, match=r"it has pathlib\.\w+ in it, .* torch\.serialization\.safe_globals$"
+    ):
+        read_record(path)
+    with torch.serialization.safe_globals([type(Path("x"))]):
+        assert read_record(path) == to_record(scheduler)
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_a_file_that_was_cut_short(tmp_path, zipped):
+    whole = saved({"scheduler": begun().state_dict()}, _use_new_zipfile_serialization=zipped)
+    path = tmp_path / "file.pt"
+    path.write_bytes(whole)
+    read_record(path)
+    for length in range(0, len(whole) - 1, 13):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"^'\S*' must hold [^\n]*$"):
+            read_record(path)
+
+
+def test_a_byte_that_was_changed(tmp_path):
+    whole = bytearray(saved({"scheduler": begun("torch").state_dict()}))
+    path, expected = tmp_path / "file.pt", to_record(begun("torch"))
+    for index in range(0, len(whole), 17):
+        whole[index] ^= 0xFF
+        path.write_bytes(whole)
+        try:
+            record = read_record(path)
+        except (TypeError, ValueError) as error:
+            assert "\n" not in str(error)  # noqa: PT017
+        else:  # Padding between the members of the archive may change.
+            assert record == expected, index
+        whole[index] ^= 0xFF
+
+
+@pytest.mark.parametrize("head", [b"", b"PK\3\4", b"\x80\x02"], ids=["zeros", "zip", "pickle"])
+def test_a_gigabyte(tmp_path, head):
+    path = tmp_path / "file.pt"
+    path.write_bytes(head)
+    os.truncate(path, 2**30)  # A sparse file takes no space on disk.
+    with pytest.raises(
+        ValueError, match=r"it isn't a whole file of plain data from `torch\.save` with "
+    ):
+        read_record(path)
+    assert path.stat().st_size == 2**30
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_record(tmp_path / "none.pt")
+    with pytest.raises(ValueError, match=r"must hold .*: it isn't a regular file$"):
+        read_record(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders.")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="it isn't a regular file"):
+        read_record(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("path", [None, 3, io.BytesIO()], ids=["None", "number", "file"])
+def test_no_path(path):
+    with pytest.raises(TypeError, match=r"^`path` must be a path\. Received: path="):
+        read_record(path)

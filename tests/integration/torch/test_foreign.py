@@ -1,0 +1,176 @@
+"""Coming from torch's own `CyclicLR`: ours loads its state dict and continues."""
+
+import copy
+import io
+import json
+
+import pytest
+import torch
+from torch.optim.lr_scheduler import CyclicLR as Torchs
+
+from clr_torch import CyclicLR
+
+CASES = {
+    "triangular": {},
+    "triangular2": {"mode": "triangular2"},
+    "exp_range": {"mode": "exp_range", "gamma": 0.99},
+    "unequal": {"step_size_up": 3, "step_size_down": 7},
+    "fractional": {"step_size_up": 2.5},
+    "no momentum": {"cycle_momentum": False},
+    "momentum": {"base_momentum": 0.6, "max_momentum": [0.7, 0.8]},
+    "groups": {"base_lr": [0.1, 0.2], "max_lr": [0.5, 0.6]},
+    # Only the upper one: torch's own class overwrites a tensor that it is given for the lower one.
+    "tensor": {"base_lr": 0.125, "max_lr": torch.tensor(0.5)},
+}
+
+
+def arguments(case):
+    return {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 2} | CASES[case]
+
+
+def make(name="SGD"):
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(3))]} for _ in range(2)]
+    momentum = {"momentum": 0.5} if name == "SGD" else {"betas": (0.5, 0.99)}
+    return getattr(torch.optim, name)(groups, lr=0.3, **momentum)
+
+
+def run(scheduler, steps):
+    for _ in range(steps):
+        scheduler.optimizer.step()
+        scheduler.step()
+    return scheduler
+
+
+def values(scheduler):
+    return [
+        [float(group["lr"]), *(group["betas"] if "betas" in group else [group["momentum"]])]
+        for group in scheduler.optimizer.param_groups
+    ]
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+@pytest.mark.parametrize("case", CASES)
+def test_is_taken(case, name):
+    torchs = run(Torchs(make(name), **arguments(case)), 5)
+    state = torchs.state_dict()
+    kept = copy.deepcopy(state)
+    ours = CyclicLR(make(name), **arguments(case))
+    ours.load_state_dict(state)
+    assert state == kept
+    assert ours.last_epoch == torchs.last_epoch == 5
+
+    straight = run(CyclicLR(make(name), **arguments(case)), 5)
+    assert values(ours) == values(straight)
+    assert ours.state_dict() == straight.state_dict()
+    for mine, theirs in zip(values(run(ours, 3)), values(run(torchs, 3)), strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-6)  # A tensor's rate is a float32 in torch's.
+
+
+@pytest.mark.parametrize("case", ["triangular2", "exp_range", "groups"])
+def test_is_taken_from_a_file(case):
+    file = io.BytesIO()
+    torch.save(run(Torchs(make(), **arguments(case)), 5).state_dict(), file)
+    file.seek(0)
+    ours = CyclicLR(make(), **arguments(case))
+    ours.load_state_dict(torch.load(file, weights_only=True))
+    assert values(ours) == values(run(CyclicLR(make(), **arguments(case)), 5))
+
+
+OTHERS = [
+    ({}, {"max_lr": 0.6}, "max_lr=0.5 in place of 0.6"),
+    ({}, {"step_size_up": 3}, "total_size=4.0 in place of 6.0"),
+    (
+        {"step_size_up": 1, "step_size_down": 3},
+        {"step_size_up": 3, "step_size_down": 1},
+        "step_ratio=0.25 in place of 0.75",
+    ),
+    ({}, {"mode": "triangular2"}, "mode='triangular' in place of 'triangular2'"),
+    (
+        {"mode": "exp_range", "gamma": 0.99},
+        {"mode": "exp_range", "gamma": 0.9},
+        "gamma=0.99 in place of 0.9",
+    ),
+    ({"base_momentum": 0.5}, {}, "base_momentum=0.5 in place of 0.8"),
+    ({"cycle_momentum": False}, {}, "base_momentum=None in place of 0.8"),
+    ({}, {"cycle_momentum": False}, "max_momentum=0.9 in place of None"),
+    ({"base_lr": [0.1, 0.2]}, {}, "Received for group 1: base_lr=0.2 in place of 0.1"),
+    # Torch doesn't save a function, but no mode of its own has this `scale_mode`.
+    (
+        {"scale_fn": lambda x: 0.9**x, "scale_mode": "iterations"},
+        {},
+        "scale_mode='iterations' in place of 'cycle'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("theirs", "ours", "differing"), OTHERS, ids=[each[2] for each in OTHERS])
+def test_of_other_parameters_is_refused(theirs, ours, differing, unchanged):
+    parameters = arguments("triangular")
+    state = run(Torchs(make(), **parameters | theirs), 5).state_dict()
+    scheduler = run(CyclicLR(make(), **parameters | ours), 1)
+    before = scheduler.state_dict()
+    with unchanged(scheduler.optimizer), pytest.raises(ValueError, match="parameters") as caught:
+        scheduler.load_state_dict(state)
+    assert differing in str(caught.value)
+    assert scheduler.state_dict() == before
+
+
+class Decay:
+    """A decay whose attributes torch saves."""
+
+    def __init__(self):
+        self.factor = 0.5
+
+    def __call__(self, x):
+        return self.factor**x
+
+
+def test_of_a_callable_object_is_refused_where_there_is_none():
+    state = Torchs(make(), 0.1, 0.5, 2, scale_fn=Decay()).state_dict()
+    with pytest.raises(ValueError, match=r"'factor': 0\.5} in place of None"):
+        CyclicLR(make(), 0.1, 0.5, 2).load_state_dict(state)
+
+
+def test_with_a_scale_fn_the_rest_is_compared():
+    # Torch's state doesn't say which function it was; the user must know.
+    decay = {"scale_fn": lambda x: 0.5**x, "scale_mode": "iterations"}
+    state = run(Torchs(make(), 0.1, 0.5, 2, **decay), 5).state_dict()
+    ours = CyclicLR(make(), 0.1, 0.5, 2, scale_fn="0.5 ** x", scale_mode="iterations")
+    ours.load_state_dict(state)
+    assert values(ours) == values(run(CyclicLR(make(), 0.1, 0.5, 2, **decay), 5))
+    with pytest.raises(ValueError, match="scale_mode='iterations' in place of 'cycle'"):
+        CyclicLR(make(), 0.1, 0.5, 2, scale_fn="0.5 ** x").load_state_dict(state)
+
+
+def test_what_torch_ignored_is_not_compared():
+    ignored = {"gamma": 0.9, "scale_mode": "iterations"}
+    state = run(Torchs(make(), 0.1, 0.5, 2, mode="triangular2", **ignored), 5).state_dict()
+    ours = CyclicLR(make(), 0.1, 0.5, 2, mode="triangular2")
+    ours.load_state_dict(state)
+    assert values(ours) == values(run(CyclicLR(make(), 0.1, 0.5, 2, mode="triangular2"), 5))
+
+
+def test_of_another_number_of_groups_is_refused():
+    # Torch's own class loads it, and fails in the next step.
+    weight = torch.nn.Parameter(torch.zeros(3))
+    state = Torchs(torch.optim.SGD([weight], momentum=0.9), 0.1, 0.5, 2).state_dict()
+    with pytest.raises(ValueError, match=r"for 2 parameter groups\. Received: 1 in 'base_lrs'$"):
+        CyclicLR(make(), 0.1, 0.5, 2).load_state_dict(state)
+
+
+@pytest.mark.parametrize("missing", ["base_lrs", "max_momentums", "gamma", "_last_lr"])
+def test_with_a_key_less_is_refused(missing):
+    state = Torchs(make(), 0.1, 0.5, 2).state_dict()
+    del state[missing]
+    with pytest.raises(ValueError, match="`state_dict` must have the keys _last_lr, "):
+        CyclicLR(make(), 0.1, 0.5, 2).load_state_dict(state)
+
+
+def test_that_was_written_by_another_version_of_torch_is_taken():
+    # No rate depends on the keys that torch has added and dropped over the years.
+    state = run(Torchs(make(), 0.1, 0.5, 2), 5).state_dict()
+    state = {key: each for key, each in state.items() if key not in ("_is_initial", "use_beta1")}
+    state |= {"verbose": False, "_get_lr_called_within_step": False}
+    ours = CyclicLR(make(), 0.1, 0.5, 2)
+    ours.load_state_dict(json.loads(json.dumps(state)))
+    assert values(ours) == values(run(CyclicLR(make(), 0.1, 0.5, 2), 5))

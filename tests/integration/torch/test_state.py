@@ -1,0 +1,249 @@
+"""`state_dict()` and `load_state_dict()`: plain data, and no surprises."""
+
+import copy
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from clr_core import CyclicSchedule
+from clr_torch import CyclicLR
+
+SCHEDULE = CyclicSchedule(
+    base_lr=0.1,
+    max_lr=0.5,
+    step_size_up=2,
+    step_size_down=4.5,
+    scale_fn="1 / x",
+    base_momentum=0.75,
+    max_momentum=0.875,
+)
+OTHER = CyclicSchedule(base_lr=0.01, max_lr=0.05, step_size_up=3, mode="exp_range", gamma=0.9)
+
+
+def sgd(groups=2, lr=0.3):
+    weights = [torch.nn.Parameter(torch.zeros(3)) for _ in range(groups)]
+    return torch.optim.SGD([{"params": [each]} for each in weights], lr=lr, momentum=0.5)
+
+
+def run(schedules=(SCHEDULE, OTHER), steps=3, **arguments):
+    schedules = list(schedules)
+    scheduler = CyclicLR.from_schedule(sgd(len(schedules), **arguments), schedules)
+    for _ in range(steps):
+        scheduler.optimizer.step()
+        scheduler.step()
+    return scheduler
+
+
+def values(scheduler):
+    return [(group["lr"], group["momentum"]) for group in scheduler.optimizer.param_groups]
+
+
+def test_is_json():
+    state = run().state_dict()
+    text = json.dumps(state, allow_nan=False)
+    assert json.loads(text) == state
+    again = run(steps=0)
+    again.load_state_dict(json.loads(text))
+    assert values(again) == values(run())
+
+
+@pytest.mark.filterwarnings("ignore:The epoch parameter in `scheduler.step:UserWarning")
+def test_is_json_after_a_step_to_numpys_integer():
+    scheduler = run(steps=1)
+    scheduler.step(np.int64(3))
+    assert json.loads(json.dumps(scheduler.state_dict()))["last_epoch"] == 3
+    assert type(scheduler.last_epoch) is int
+    (group, _) = scheduler.optimizer.param_groups
+    assert group["lr"] == SCHEDULE.lr(3)
+
+
+def test_has_the_schedules_and_the_step():
+    state = run().state_dict()
+    assert state["schedules"] == [SCHEDULE.to_dict(), OTHER.to_dict()]
+    assert state["last_epoch"] == 3
+    assert [CyclicSchedule.from_dict(each) for each in state["schedules"]] == [SCHEDULE, OTHER]
+
+
+@pytest.mark.parametrize("lr", [0.3, torch.tensor(0.3)], ids=["float", "tensor"])
+def test_loads_under_weights_only(lr):
+    state, file = run(lr=lr).state_dict(), io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    assert torch.load(file, weights_only=True) == state
+
+
+def test_is_a_snapshot():
+    scheduler = run()
+    state = scheduler.state_dict()
+    kept = copy.deepcopy(state)
+    for _ in range(3):
+        scheduler.optimizer.step()
+        scheduler.step()
+    assert state == kept
+
+
+def test_to_write_into_it_changes_nothing():
+    scheduler = run()
+    state = scheduler.state_dict()
+    state["_last_lr"].clear()
+    state["schedules"][0]["base_lr"] = 7.0
+    state["schedules"].pop()
+    assert scheduler.state_dict() == run().state_dict()
+
+
+def test_loading_leaves_the_argument_alone_and_keeps_nothing_of_it():
+    state = run().state_dict()
+    kept = copy.deepcopy(state)
+    for _ in range(2):  # Torch's own class can't load the same dict twice.
+        scheduler = run(steps=0)
+        scheduler.load_state_dict(state)
+        scheduler.optimizer.step()
+        scheduler.step()
+        assert state == kept
+    state["schedules"].clear()
+    state["_last_lr"][0] = 7.0
+    assert scheduler.state_dict() == run(steps=4).state_dict()
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_loading_puts_rate_and_momentum_back(step):
+    expected, scheduler = run(steps=step), run(steps=5)
+    scheduler.load_state_dict(expected.state_dict())
+    assert values(scheduler) == values(expected)
+    assert scheduler.get_last_lr() == expected.get_last_lr()
+    assert scheduler.get_last_momentum() == expected.get_last_momentum()
+    assert scheduler.state_dict() == expected.state_dict()
+
+
+def test_loading_keeps_a_rate_that_somebody_else_has_set():
+    # Another scheduler does so in SequentialLR; then the optimizer's own state has the rate.
+    source = run()
+    source.optimizer.param_groups[0]["lr"] = 7.0
+    scheduler = run(steps=1)
+    scheduler.optimizer.load_state_dict(source.optimizer.state_dict())
+    scheduler.load_state_dict(source.state_dict())
+    assert values(scheduler) == values(source)
+    assert scheduler.get_last_lr() == source.get_last_lr()
+    assert scheduler.get_last_momentum() == source.get_last_momentum()
+    assert scheduler.state_dict() == source.state_dict()
+
+
+def refused(scheduler, state, error, unchanged):
+    before, kept = scheduler.state_dict(), copy.deepcopy(state)
+    with unchanged(scheduler.optimizer), pytest.raises(error) as caught:
+        scheduler.load_state_dict(state)
+    assert scheduler.state_dict() == before
+    assert state == kept
+    return str(caught.value)
+
+
+CHANGES = [
+    ({"max_lr": 0.6}, "max_lr=0.5 in place of 0.6"),
+    ({"step_size_up": 3}, "step_size_up=2.0 in place of 3.0"),
+    ({"scale_fn": "1 / x ** 2"}, "scale_fn='1.0 / x' in place of '1.0 / x ** 2.0'"),
+    ({"scale_fn": None}, "scale_fn='1.0 / x' in place of None"),
+    ({"scale_mode": "iterations", "scale_fn": "1 / (x + 1)"}, "scale_mode='cycle' in place"),
+    ({"base_momentum": 0.8}, "base_momentum=0.75 in place of 0.8"),
+    ({"base_momentum": None, "max_momentum": None}, "max_momentum=0.875 in place of None"),
+]
+
+
+@pytest.mark.parametrize(("changes", "differing"), CHANGES, ids=[str(each[0]) for each in CHANGES])
+def test_another_schedule_is_refused(changes, differing, unchanged):
+    parameters = {name: value for name, value in SCHEDULE.to_dict().items() if name != "kind"}
+    scheduler = run([OTHER, CyclicSchedule(**parameters | changes)])
+    message = refused(scheduler, run([OTHER, SCHEDULE]).state_dict(), ValueError, unchanged)
+    assert message.startswith(
+        "`state_dict` must come from a scheduler with the same parameters. Received for group 1: "
+    )
+    assert differing in message
+    assert message.endswith(". Make the scheduler with these parameters, then load.")
+
+
+def test_another_number_of_groups_is_refused(unchanged):
+    message = refused(run(), run([SCHEDULE]).state_dict(), ValueError, unchanged)
+    assert message == "`state_dict` must be for 2 parameter groups. Received: 1 in 'schedules'"
+
+
+def without(name):
+    return {key: value for key, value in run().state_dict().items() if key != name}
+
+
+JUNK = {
+    "None": (None, TypeError, "`state_dict` must be a mapping. Received: a NoneType"),
+    "a list": ([], TypeError, "`state_dict` must be a mapping. Received: a list"),
+    "empty": (
+        {},
+        ValueError,
+        "`state_dict` must have the keys _last_lr, _step_count, applied, last_epoch, schedules. "
+        "Received: ",
+    ),
+    "of StepLR": (
+        torch.optim.lr_scheduler.StepLR(sgd(), 3).state_dict(),
+        ValueError,
+        "`state_dict` must have the keys _last_lr, _step_count, applied, last_epoch, schedules. "
+        "Received: ",
+    ),
+    "a key less": (without("applied"), ValueError, "`state_dict` must have the keys _last_lr, "),
+    "a key more": (
+        run().state_dict() | {"more": 1},
+        ValueError,
+        "`state_dict` must have the keys _last_lr, ",
+    ),
+    "no list of schedules": (
+        run().state_dict() | {"schedules": 3},
+        ValueError,
+        "`state_dict` must have a list in 'schedules'. Received: schedules=3",
+    ),
+    "no schedules in the list": (
+        run().state_dict() | {"schedules": [3, "4"]},
+        ValueError,
+        "`state_dict` must have mappings in 'schedules'. Received: schedules=[3, '4']",
+    ),
+    "a schedule of another version": (
+        run().state_dict() | {"schedules": [SCHEDULE.to_dict() | {"more": 1}, OTHER.to_dict()]},
+        ValueError,
+        "`state_dict` must come from a scheduler with the same parameters. "
+        "Received for group 0: more=1 in place of None.",
+    ),
+    "a fraction of a step": (
+        run().state_dict() | {"last_epoch": 2.5},
+        ValueError,
+        "`state_dict` must have an integer in 'last_epoch', at least -1. Received: last_epoch=2.5",
+    ),
+    "a step before the first": (
+        run().state_dict() | {"last_epoch": -2},
+        ValueError,
+        "`state_dict` must have an integer in 'last_epoch', at least -1. Received: last_epoch=-2",
+    ),
+    "a step too far": (
+        run().state_dict() | {"last_epoch": 2**53 + 1},
+        ValueError,
+        "`step` must lie between 0 and 2**53. Received: step=9007199254740993",
+    ),
+    "True for a count": (
+        run().state_dict() | {"_step_count": True},
+        ValueError,
+        "`state_dict` must have an integer in '_step_count', at least 0. "
+        "Received: _step_count=True",
+    ),
+    "no list of rates": (
+        run().state_dict() | {"_last_lr": 0.1},
+        ValueError,
+        "`state_dict` must have a list in '_last_lr'. Received: _last_lr=0.1",
+    ),
+    "a rate too few": (
+        run().state_dict() | {"_last_lr": [0.1]},
+        ValueError,
+        "`state_dict` must be for 2 parameter groups. Received: 1 in '_last_lr'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("state", "error", "message"), JUNK.values(), ids=JUNK)
+def test_junk_is_refused(state, error, message, unchanged):
+    assert re.match(re.escape(message), refused(run(), state, error, unchanged))
