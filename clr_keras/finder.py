@@ -10,7 +10,7 @@ import numpy as np
 
 from clr_core import CyclicSchedule
 from clr_core.adapter import integer, received
-from clr_keras.optimizer import _Cyclic
+from clr_keras.optimizer import CyclicOptimizer
 from clr_keras.schedule import CyclicLR
 
 if TYPE_CHECKING:
@@ -211,8 +211,8 @@ def _rate(model: Any, optimizer: Any) -> Any:
     if isinstance(rate, keras.Variable):
         return rate
     momentum = None
-    if isinstance(optimizer, _Cyclic):
-        momentum = getattr(optimizer, optimizer._scheduled)
+    if isinstance(optimizer, CyclicOptimizer):
+        momentum = getattr(optimizer, optimizer.scheduled)
     variable = keras.Variable(0.0, trainable=False, dtype="float32", name="learning_rate")
     # JAX's compiled step takes and gives back the optimizer's variables, and no others. By way of
     # `__dict__`, since an optimizer keeps track of what is assigned to it.

@@ -32,7 +32,7 @@ ALSO = {
     "clr_core/verification/draw.py": {"matplotlib"},
     "clr_core/verification/log.py": {"google", "tensorboard"},
     "clr_torch/_lookahead.py": {"numpy"},
-    "clr_keras/_torch_backend/scalar.py": {"torch", "clr_torch"},
+    "clr_keras/_torch_backend/evaluate.py": {"torch", "clr_torch"},
     "clr_keras/checkpoint.py": {"h5py"},
     "clr_keras/evaluate.py": {"tensorflow"},
     "clr_keras/ops.py": {"tensorflow"},
