@@ -1,4 +1,4 @@
-"""A run goes on with its momentum: within Keras, and from and to torch's definitions."""
+"""A run resumes with its momentum, within Keras and by the definitions of torch."""
 
 import keras
 import numpy as np
@@ -24,7 +24,7 @@ from integration.keras.cycled import (
     rates,
     weights,
 )
-from integration.keras.test_convert import ADAM, ALONE
+from integration.keras.test_record import ADAM, ALONE
 
 HALF = 7
 CLOSE = {"rtol": 0, "atol": UPDATES * 2.0**-24}  # Half a float32 ulp below 2 for each update.
@@ -145,9 +145,6 @@ def test_the_count_is_that_of_updates():
     fit(trained, GRADIENTS[:7])
     assert to_moments(trained.optimizer).count == 2
     from_moments(to_moments(trained.optimizer), trained.optimizer)
-
-
-# ── refusals, of which none changes anything ──
 
 
 def built(made, shape=(2,)):
