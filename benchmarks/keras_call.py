@@ -26,7 +26,7 @@ took 192 µs, where with it it took 208 and theirs 194. That can't be left out: 
 whether XLA will compile it. In a batch of training it doesn't show, see keras_train.md.
 
 In eager torch, a step is read and computed in plain Python, by
-`clr_keras/_torch_backend/scalar.py`. With tensors of one number a call took 56 µs here."""
+`clr_keras._torch_backend/evaluate.py`. With tensors of one number a call took 56 µs here."""
 
 
 def measured(backend: str) -> list[Any]:

@@ -1,4 +1,6 @@
-"""The cyclical learning rate as a Keras `LearningRateSchedule`, on every backend of Keras.
+"""Schedules of `clr_core` as a Keras `LearningRateSchedule`, and optimizers that cycle momentum.
+
+On TensorFlow, JAX and torch, with the same rates on each.
 
 >>> import keras
 >>> from clr_core import CyclicSchedule

@@ -1,14 +1,13 @@
-"""What Keras's files say of an optimizer, read without making a model or running any of it.
+"""Read an optimizer's config and count from Keras's files, without building or executing anything.
 
 A `.keras` file is an archive with a `config.json` and a `model.weights.h5`; a `.weights.h5` file is
-the latter by itself.
+the latter alone. The layout was read in Keras 3.10.0 and 3.15.1.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import stat
 import struct
 from collections.abc import Iterator
 from io import RawIOBase
@@ -18,22 +17,22 @@ from zipfile import ZIP_STORED, ZipFile
 import h5py
 import numpy as np
 
+from clr_core.adapter import check_regular_file
+
 MAX_CONFIG = 2**26
-"""How many bytes a `config.json` may have."""
+"""The largest `config.json` that is read, in bytes."""
 
 STATELESS = "it was saved without the state of an optimizer"
 
 
 def read(name: str) -> tuple[Any, list[int]]:
-    """The optimizer's config, None in a file of weights, and the `iterations` of each in it.
+    """The optimizer's config, None in a file of weights, and the `iterations` of each optimizer.
 
     Raises:
-        OSError: The file isn't there or can't be read.
+        OSError: The file doesn't exist or can't be read.
         ValueError: It isn't such a file, or is damaged.
     """
-    # A pipe would be waited for.
-    if not stat.S_ISREG(os.stat(name).st_mode):
-        raise ValueError("it isn't a regular file")
+    check_regular_file(name)
     with open(name, "rb") as file:
         start = file.read(8)
         if start == b"\x89HDF\r\n\x1a\n":
@@ -50,7 +49,7 @@ def read(name: str) -> tuple[Any, list[int]]:
 
 
 def _config(archive: ZipFile) -> Any:
-    """The optimizer's, out of that of the model."""
+    """The optimizer's config in the model's."""
     text = _read(archive, "config.json", MAX_CONFIG)
     try:
         model = json.loads(text)
@@ -58,7 +57,7 @@ def _config(archive: ZipFile) -> Any:
         raise ValueError("its config.json isn't JSON") from None
     compiled = model.get("compile_config") if isinstance(model, dict) else None
     if not isinstance(compiled, dict) or not compiled.get("optimizer"):
-        raise ValueError("the model in it wasn't compiled, so that it has no optimizer")
+        raise ValueError("the model in it wasn't compiled, so it has no optimizer")
     return compiled["optimizer"]
 
 
@@ -76,7 +75,7 @@ def _read(archive: ZipFile, member: str, limit: int) -> bytes:
 def _opened(archive: ZipFile, member: str) -> Any:
     try:
         info = archive.getinfo(member)
-        # Keras doesn't compress, and what is compressed may be a thousand times as large in memory.
+        # Keras doesn't compress; a compressed member may be a thousand times as large in memory.
         if info.compress_type == ZIP_STORED:
             return archive.open(info)
     except KeyError:
@@ -87,10 +86,10 @@ def _opened(archive: ZipFile, member: str) -> Any:
 
 
 def _member(archive: ZipFile, file: BinaryIO, member: str) -> BinaryIO:
-    """A member in place: it may have gigabytes, and a look at its ends is all that it takes."""
+    """Open a member in place: it may have gigabytes, of which a small part is read."""
     with _opened(archive, member) as whole:
         try:
-            while whole.read(2**20):  # Read to its end it is compared with its checksum.
+            while whole.read(2**20):  # At the end, its checksum is compared.
                 pass
         except Exception:
             raise ValueError(f"its {member} is damaged") from None
@@ -101,7 +100,7 @@ def _member(archive: ZipFile, file: BinaryIO, member: str) -> BinaryIO:
 
 
 class _Part(RawIOBase):
-    """A stretch of a file as a file by itself."""
+    """A part of a file, as a file."""
 
     def __init__(self, file: BinaryIO, start: int, size: int) -> None:
         self._file, self._start, self._size, self._at = file, start, size, 0
@@ -126,22 +125,22 @@ def _iterations(file: BinaryIO) -> list[int]:
         with h5py.File(file, "r") as weights:
             groups = list(_optimizers(_child(weights, "optimizer")))
             return [_count(_child(_child(group, "vars"), "0")) for group in groups]
-    except _Odd as error:
+    except _Fault as error:
         raise ValueError(str(error)) from None
-    except Exception:  # h5py's come in all kinds, and of many lines.
+    except Exception:  # h5py raises many types, with many lines.
         raise ValueError("its weights aren't a whole HDF5 file") from None
 
 
-class _Odd(Exception):
-    """What is wrong with a whole file, told apart from the complaints of h5py."""
+class _Fault(Exception):
+    """A fault in a complete HDF5 file, as opposed to an error of h5py."""
 
 
 def _optimizers(group: Any) -> Iterator[Any]:
     if not isinstance(group, h5py.Group):
-        raise _Odd(STATELESS)
-    if "inner_optimizer" in group:  # Of a LossScaleOptimizer.
+        raise _Fault(STATELESS)
+    if "inner_optimizer" in group:  # In a LossScaleOptimizer.
         yield from _optimizers(_child(group, "inner_optimizer"))
-    elif "optimizers" in group:  # Of a MultiOptimizer.
+    elif "optimizers" in group:  # In a MultiOptimizer.
         inner = _child(group, "optimizers")
         for name in inner:
             yield from _optimizers(_child(inner, name))
@@ -151,10 +150,10 @@ def _optimizers(group: Any) -> Iterator[Any]:
 
 def _child(group: Any, name: str) -> Any:
     if not isinstance(group, h5py.Group) or name not in group:
-        raise _Odd(STATELESS)
-    # Links to elsewhere, such as to other files, are never Keras's.
+        raise _Fault(STATELESS)
+    # Keras writes no links, least of all to other files.
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise _Odd(f"its {name!r} is a link to elsewhere")
+        raise _Fault(f"its {name!r} is a link to elsewhere")
     return group[name]
 
 
@@ -165,5 +164,5 @@ def _count(dataset: Any) -> int:
         or dataset.dtype.kind not in "iu"
         or dataset.external is not None
     ):
-        raise _Odd("its optimizer doesn't begin with `iterations`, a whole number")
+        raise _Fault("its optimizer doesn't begin with `iterations`, a whole number")
     return int(np.asarray(dataset[()]))

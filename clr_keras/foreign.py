@@ -1,4 +1,4 @@
-"""The schedules of TensorFlow Addons and of bckenstler's callback, as ours."""
+"""Schedules of TensorFlow Addons and of bckenstler's callback, converted to `CyclicSchedule`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from clr_core import CyclicSchedule
-from clr_core.adapter import number, received
+from clr_core.adapter import HINT, number, received
 
-HINT = 'Pass it as an expression in `x`, such as scale_fn="0.5 ** (x - 1)".'
 MODES = {
     "TriangularCyclicalLearningRate": "triangular",
     "Triangular2CyclicalLearningRate": "triangular2",
@@ -16,14 +15,13 @@ MODES = {
     "CyclicalLearningRate": None,
 }
 NEEDED = ("initial_learning_rate", "maximal_learning_rate", "step_size")
-SCALE_MODES = ("cycle", "iterations")
 
 
 def schedule_from_addons(config: Mapping[str, Any], scale_fn: str | None = None) -> CyclicSchedule:
-    """The schedule of a tensorflow-addons `CyclicalLearningRate`, as Keras writes it down.
+    """Convert a tensorflow-addons `CyclicalLearningRate` from its Keras config.
 
-    That is what `tf.keras.optimizers.schedules.serialize` gives, and what stands in a model's
-    config: the name of the class and the config of the object.
+    The config is what `tf.keras.optimizers.schedules.serialize` returns and what a model's config
+    contains: the name of the class and the config of the object.
 
         >>> schedule_from_addons(
         ...     {
@@ -38,19 +36,19 @@ def schedule_from_addons(config: Mapping[str, Any], scale_fn: str | None = None)
         ... )
         CyclicSchedule(base_lr=0.0001, max_lr=0.01, mode='triangular2')
 
-    It is the same curve, from the same step 0. Theirs is computed in float32, which at step 10^6 is
-    off by some thousandths; ours isn't. Their Triangular2 takes a `scale_mode` of "iterations", and
-    their Exponential one of "cycle": these become the expressions that they amount to.
+    The curve is the same, from the same step 0. Theirs is computed in float32 and off by some
+    thousandths at step 10^6; ours isn't. Their Triangular2 accepts a `scale_mode` of "iterations",
+    and their Exponential one of "cycle": these become the equivalent expressions.
 
     Args:
         config: A mapping with "class_name" and "config".
-        scale_fn: For their `CyclicalLearningRate`, whose `scale_fn` is a Python callable: the same
-            as an expression.
+        scale_fn: The decay as an expression, for their `CyclicalLearningRate`, whose `scale_fn` is
+            a Python callable.
 
     Raises:
-        TypeError: Not such a mapping, a boundary that is a callable, or a `scale_fn` that is one.
-        ValueError: Another class, keys that are unknown or missing, a `scale_fn` for a class that
-            has its own, or values that `CyclicSchedule` refuses.
+        TypeError: Not such a mapping, or a boundary or `scale_fn` that is a Python callable.
+        ValueError: Another class, unknown or missing keys, a `scale_fn` for a class that has its
+            own, or values that `CyclicSchedule` refuses.
     """
     name, given = _class_and_config(config)
     own = {"exp_range": ["gamma"], None: ["scale_fn"]}.get(MODES[name], [])
@@ -71,16 +69,19 @@ def schedule_from_addons(config: Mapping[str, Any], scale_fn: str | None = None)
     }
     mode = MODES[name]
     usual = "iterations" if mode == "exp_range" else "cycle"
-    scale_mode = _scale_mode(given.get("scale_mode", usual))
+    scale_mode = given.get("scale_mode", usual)
     if mode is None:
         return _custom(band, scale_fn, scale_mode, given.get("scale_fn"))
     if scale_fn is not None:
-        raise ValueError(f"`scale_fn` must be left out: {name} has its own. {_received(scale_fn)}")
+        raise ValueError(
+            f"`scale_fn` must be left out: {name} has its own. {received('scale_fn', scale_fn)}"
+        )
     gamma = number("gamma", given.get("gamma", 1.0))
-    if scale_mode == usual or mode == "triangular":
+    if scale_mode == usual or (mode == "triangular" and scale_mode == "iterations"):
         return CyclicSchedule(**band, mode=mode, gamma=gamma)
-    decay = "0.5 ** (x - 1)" if mode == "triangular2" else f"{gamma!r} ** x"
-    return CyclicSchedule(**band, scale_fn=decay, scale_mode=scale_mode)
+    # TFA treats any `scale_mode` other than "cycle" as "iterations"; here a typo is an error.
+    decays = {"triangular": "1", "triangular2": "0.5 ** (x - 1)", "exp_range": f"{gamma!r} ** x"}
+    return CyclicSchedule(**band, scale_fn=decays[mode], scale_mode=scale_mode)
 
 
 def schedule_from_callback(
@@ -92,14 +93,15 @@ def schedule_from_callback(
     scale_fn: str | None = None,
     scale_mode: str = "cycle",
 ) -> CyclicSchedule:
-    """The schedule of bckenstler's callback `CyclicLR`, from the arguments that it was given.
+    """Convert bckenstler's callback `CyclicLR` from its arguments.
 
         >>> schedule_from_callback(step_size=500.0, mode="triangular2")
         CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=500.0, mode='triangular2')
 
-    Its `clr_iterations` after k batches is our step k, and counts from 0 again after a `_reset`. It
-    is the same curve. With `scale_fn`, as there, `mode` and `gamma` don't matter; without it,
-    `scale_mode` doesn't. The callback of keras-contrib has the same arguments and the same curve.
+    Its `clr_iterations` after k batches is our step k, and starts at 0 again after a `_reset`. The
+    curve is the same. As in the callback, `mode` and `gamma` are ignored if there is a `scale_fn`,
+    and `scale_mode` is ignored if there is none. The callback of keras-contrib has the same
+    arguments and the same curve.
 
     Args:
         base_lr: Lower boundary of the rate.
@@ -107,12 +109,12 @@ def schedule_from_callback(
         step_size: Batches in half a cycle.
         mode: "triangular", "triangular2" or "exp_range".
         gamma: Factor per batch in "exp_range".
-        scale_fn: As in the callback, but as an expression in `x`.
-        scale_mode: What `scale_fn` is a function of: "cycle", from 1, or "iterations", from 0.
+        scale_fn: The callback's `scale_fn` as an expression in `x`.
+        scale_mode: The argument of `scale_fn`: "cycle", from 1, or "iterations", from 0.
 
     Raises:
-        TypeError: An argument of the wrong kind, such as a `scale_fn` that is a Python callable.
-        ValueError: An argument that `CyclicSchedule` refuses.
+        TypeError: An argument has the wrong type, such as a Python callable as `scale_fn`.
+        ValueError: `CyclicSchedule` refuses an argument.
     """
     band: dict[str, Any] = {
         "base_lr": base_lr,
@@ -120,12 +122,12 @@ def schedule_from_callback(
         "step_size_up": number("step_size", step_size),
     }
     if scale_fn is not None:
-        return _custom(band, scale_fn, _scale_mode(scale_mode), scale_fn)
+        return _custom(band, scale_fn, scale_mode, scale_fn)
     return CyclicSchedule(**band, mode=mode, gamma=gamma if mode == "exp_range" else 1.0)
 
 
 def is_addons(config: Mapping[str, Any]) -> bool:
-    """Whether Keras wrote down one of tensorflow-addons' classes."""
+    """True if Keras wrote this config for a class of tensorflow-addons."""
     name = config.get("registered_name") or config.get("class_name")
     return isinstance(name, str) and name.startswith("Addons>")
 
@@ -136,8 +138,8 @@ def _class_and_config(config: Any) -> tuple[str, Mapping[str, Any]]:
     name, given = config.get("class_name"), config.get("config")
     if not isinstance(name, str) or not isinstance(given, Mapping):
         raise ValueError(
-            '`config` must have the name of the class beside the config of the object: {"class_name'
-            '": "TriangularCyclicalLearningRate", "config": {…}}. Received the keys: '
+            "`config` must have the name of the class and the config of the object: {"
+            '"class_name": "TriangularCyclicalLearningRate", "config": {…}}. Received the keys: '
             + ", ".join(map(str, list(config)[:20]))
         )
     name = name.rpartition(">")[2]
@@ -148,24 +150,10 @@ def _class_and_config(config: Any) -> tuple[str, Mapping[str, Any]]:
     return name, given
 
 
-def _custom(band: dict[str, Any], text: Any, scale_mode: str, theirs: Any) -> CyclicSchedule:
+def _custom(band: dict[str, Any], text: Any, scale_mode: Any, theirs: Any) -> CyclicSchedule:
     if not isinstance(text, str):
         raise TypeError(
             "A `scale_fn` that is a Python callable can't be carried. "
-            f"{_received(theirs if text is None else text)}. {HINT}"
+            f"{received('scale_fn', theirs if text is None else text)}. {HINT}"
         )
     return CyclicSchedule(**band, scale_fn=text, scale_mode=scale_mode)
-
-
-def _scale_mode(scale_mode: Any) -> str:
-    # Theirs take whatever isn't "cycle" for "iterations", a slip of the pen as well.
-    if scale_mode not in SCALE_MODES:
-        raise ValueError(
-            "`scale_mode` must be one of 'cycle', 'iterations'. "
-            f"{received('scale_mode', scale_mode)}"
-        )
-    return str(scale_mode)
-
-
-def _received(scale_fn: Any) -> str:
-    return received("scale_fn", scale_fn)

@@ -9,20 +9,14 @@ import numpy as np
 
 from clr_core.adapter import received
 from clr_core.moments import FLOATS, Moments, check_moments
+from clr_keras import _keras_internals as internals
 from clr_keras import optimizer as ours
-from clr_keras.record import _optimizers
-from clr_keras.schedule import _positive
+from clr_keras.schedule import accumulation_steps
 
-# Keras's names for the slots of `clr_core.moments.SLOTS`.
-NAMES = {
-    "sgd": {"velocity": "momentums"},
-    "sgd-keras": {"velocity": "momentums"},
-    "adam": {"first": "_momentums", "second": "_velocities"},
-}
 # Nadam isn't included, since it remembers a product of its momenta as well; nor are derived
 # classes, which may remember anything.
-SGDS = (ours._SGD, ours.SGD)
-ADAMS = (ours._Adam, ours.Adam, ours._AdamW, ours.AdamW)
+SGDS = (internals.SGD, ours.SGD)
+ADAMS = (internals.Adam, ours.Adam, internals.AdamW, ours.AdamW)
 
 
 def to_moments(optimizer: Any) -> Moments:
@@ -50,7 +44,7 @@ def to_moments(optimizer: Any) -> Moments:
     optimizer, kind = _checked(optimizer)
     slots = {
         slot: [_array(each) for each in getattr(optimizer, name)]
-        for slot, name in NAMES[kind].items()
+        for slot, name in internals.SLOTS[kind].items()
     }
     return Moments(kind, _updates(optimizer), slots)
 
@@ -83,7 +77,7 @@ def from_moments(moments: Moments, optimizer: Any) -> None:
             is then unchanged.
     """
     optimizer, kind = _checked(optimizer)
-    variables = {slot: getattr(optimizer, name) for slot, name in NAMES[kind].items()}
+    variables = {slot: getattr(optimizer, name) for slot, name in internals.SLOTS[kind].items()}
     shapes = [tuple(each.shape) for each in next(iter(variables.values()))]
     check_moments(moments, kind, f"this {type(optimizer).__name__}", shapes, "variables")
     # SGD's velocity has no bias to correct.
@@ -101,7 +95,7 @@ def from_moments(moments: Moments, optimizer: Any) -> None:
 
 def _checked(given: Any) -> tuple[Any, str]:
     """The optimizer that makes the updates, and its kind of moments."""
-    found = list(_optimizers(given))
+    found = list(internals.inner_optimizers(given))
     optimizer = found[0] if len(found) == 1 else given
     if type(optimizer) not in SGDS + ADAMS:
         several = ". Pass each of its `optimizers` by itself" if len(found) > 1 else ""
@@ -131,7 +125,9 @@ def _checked(given: Any) -> tuple[Any, str]:
             "`optimizer` must have a momentum, since plain SGD keeps no state. "
             f"{received('momentum', optimizer.momentum)}"
         )
-    if any(each is None for name in NAMES[kind].values() for each in getattr(optimizer, name)):
+    if any(
+        each is None for name in internals.SLOTS[kind].values() for each in getattr(optimizer, name)
+    ):
         raise ValueError(
             "`optimizer` must have moments of each variable. Received: a variable that is "
             "overwritten with its gradient, as in float8"
@@ -140,9 +136,8 @@ def _checked(given: Any) -> tuple[Any, str]:
 
 
 def _updates(optimizer: Any) -> int:
-    return int(keras.ops.convert_to_numpy(optimizer._iterations)) // _positive(
-        optimizer.gradient_accumulation_steps
-    )
+    iterations = int(keras.ops.convert_to_numpy(internals.iterations(optimizer)))
+    return iterations // accumulation_steps(optimizer.gradient_accumulation_steps)
 
 
 def _array(variable: Any) -> Any:

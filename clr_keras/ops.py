@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-_THIS = sys.modules[__name__]  # An `Ops` is a module.
-
 
 def _of_float64(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
-    # Of itself TensorFlow makes a Python float a float32, unless a tensor stands beside it.
+    # TensorFlow converts a Python float to float32, unless the other operand is a tensor.
     def of_float64(*arguments: Any) -> tf.Tensor:
         return function(*(tf.convert_to_tensor(x, tf.float64) for x in arguments))
 
@@ -52,17 +49,3 @@ def call(fn: Callable[[Any], Any], x: Any) -> Any:
     value = fn(x)
     # TensorFlow multiplies no float32 with a float64, and `keras.ops` gives float32 at times.
     return tf.cast(value, tf.float64) if tf.is_tensor(value) else value
-
-
-def evaluate(curve: Callable[[Any, Any], Any], step: Any) -> tf.Tensor:
-    """`curve(step, ops)` as a float32 tensor of `step`'s shape; below 0 a step counts as 0."""
-    at = tf.maximum(tf.cast(step, tf.float64), 0.0)
-    value = tf.convert_to_tensor(curve(at, _THIS), tf.float64)
-    return _to_float32(tf.broadcast_to(value, tf.shape(step)))
-
-
-def _to_float32(x: tf.Tensor) -> tf.Tensor:
-    # TensorFlow's own conversion flushes what is below float32's normal range to zero, other hosts
-    # don't. There, float32 is fixed-point: its bits are the number of times that 2**-149 fits in.
-    subnormal = tf.bitcast(tf.cast(tf.math.rint(x * 2.0**149), tf.int32), tf.float32)
-    return tf.where((x >= 0.0) & (x < 2.0**-126), subnormal, tf.cast(x, tf.float32))

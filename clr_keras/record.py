@@ -1,30 +1,38 @@
-"""A run in Keras as a portable record, and a record as a run in Keras that goes on."""
+"""A run in Keras as a portable record, and an optimizer that resumes from a record."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
 
-from clr_core import CyclicSchedule, schedule_from_dict
-from clr_core.adapter import received
+from clr_core import Schedule
+from clr_core.adapter import (
+    one_line,
+    path_name,
+    portable,
+    rate_only,
+    received,
+    schedule_from_document,
+)
 from clr_core.record import Record
+from clr_keras import _keras_internals as internals
 from clr_keras import checkpoint
-from clr_keras.foreign import HINT, is_addons, schedule_from_addons
-from clr_keras.optimizer import _Cyclic
-from clr_keras.schedule import CyclicLR, _positive
+from clr_keras.foreign import is_addons, schedule_from_addons
+from clr_keras.optimizer import CyclicOptimizer
+from clr_keras.schedule import CyclicLR, accumulation_steps
 
-_LossScale: Any = keras.optimizers.LossScaleOptimizer
-_Multi: Any = getattr(keras.optimizers, "MultiOptimizer", ())  # Newer than the oldest Keras.
+Optimizer = TypeVar("Optimizer", bound=keras.Optimizer)
 
 
 def to_record(source: Any, scale_fn: str | None = None) -> Record:
-    """The schedule and the step of an optimizer, or of a model that is compiled with one.
+    """The schedule and the step of an optimizer, or of a model compiled with one.
 
+        >>> from clr_core import CyclicSchedule
         >>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
         >>> optimizer = keras.optimizers.Adam(CyclicLR(schedule))
         >>> _ = optimizer.iterations.assign(102)
@@ -32,24 +40,23 @@ def to_record(source: Any, scale_fn: str | None = None) -> Record:
         Record(schedule=CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2.0), step=102)
 
     The step is the number of updates done. With `gradient_accumulation_steps`, the micro-batches of
-    an update that isn't complete aren't carried. Nor is a momentum of the schedule that the
-    optimizer didn't cycle, as Keras's own don't: the record is of what the run did. What the
-    optimizer remembers of past gradients is another matter: `clr_keras.to_moments`.
+    an incomplete update aren't carried. Neither is a momentum of the schedule that the optimizer
+    didn't cycle (Keras's own optimizers don't): the record describes what the run did. For what the
+    optimizer remembers of past gradients, see `clr_keras.to_moments`.
 
     Args:
-        source: An optimizer whose `learning_rate` is a `CyclicLR`, one of this package, either of
-            them in a `LossScaleOptimizer`, a `MultiOptimizer` of them, or a compiled model.
-        scale_fn: The decay as an expression, where the schedule's is a Python callable.
+        source: An optimizer whose `learning_rate` is a `CyclicLR`, an optimizer of this package, a
+            `LossScaleOptimizer` or `MultiOptimizer` of these, or a compiled model.
+        scale_fn: The decay as an expression, if the schedule's is a Python callable.
 
     Returns:
-        A record with one schedule; with one for each of a `MultiOptimizer`'s `optimizers` where
-        these differ.
+        A record with one schedule; with one per optimizer if those of a `MultiOptimizer` differ.
 
     Raises:
-        TypeError: Not an optimizer nor a model, another kind of rate, or a `scale_fn` that is a
+        TypeError: Neither an optimizer nor a model, another kind of rate, or a `scale_fn` that is a
             Python callable.
-        ValueError: A model that isn't compiled; a schedule that counts micro-batches where the
-            optimizer makes one update of several; optimizers at different steps.
+        ValueError: A model that isn't compiled, a schedule that counts micro-batches in an
+            optimizer that accumulates gradients, or optimizers at different steps.
     """
     optimizer = source
     if isinstance(source, keras.Model):
@@ -60,21 +67,22 @@ def to_record(source: Any, scale_fn: str | None = None) -> Record:
         raise TypeError(
             f"`source` must be a Keras optimizer or a model. {received('source', source)}"
         )
-    return _record([_living(each, scale_fn) for each in _optimizers(optimizer)])
+    return _record([_live(each, scale_fn) for each in internals.inner_optimizers(optimizer)])
 
 
 def read_record(
-    path: str | os.PathLike[str],
-    schedule: CyclicSchedule | CyclicLR | None = None,
+    path: str | PathLike[str],
+    schedule: Schedule | CyclicLR | None = None,
     scale_fn: str | None = None,
 ) -> Record:
-    """The same of a file that `model.save` or `model.save_weights` wrote.
+    """The schedule and the step in a file that `model.save` or `model.save_weights` wrote.
 
-    No model is made and nothing in the file is run: of a `.keras` file the optimizer's config is
-    read and its count, of a `.weights.h5` file the count alone. The schedule in a `.keras` file may
-    also be one of tensorflow-addons (see `schedule_from_addons`).
+    No model is built and nothing in the file is executed. In a `.keras` file, only the optimizer's
+    config and its count are read; in a `.weights.h5` file, only the count. The schedule in a
+    `.keras` file may also be a tensorflow-addons one (see `schedule_from_addons`).
 
         >>> import tempfile
+        >>> from clr_core import CyclicSchedule
         >>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
         >>> model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
         >>> model.compile(keras.optimizers.Adam(CyclicLR(schedule)))
@@ -85,19 +93,17 @@ def read_record(
 
     Args:
         path: The file.
-        schedule: Needed for a file of weights, which has none in it; a `CyclicLR` where it counts
-            updates of several micro-batches.
-        scale_fn: See `to_record`.
+        schedule: The schedule of a file of weights, which contains none; a `CyclicLR` if the
+            optimizer accumulated gradients.
+        scale_fn: The decay as an expression, if the schedule's is a Python callable.
 
     Raises:
         TypeError: `path` isn't a path.
-        ValueError: What is in the file isn't that, in one line; a `schedule` for a file that has
-            one, or none for a file of weights.
-        OSError: The file isn't there or can't be read.
+        ValueError: The file isn't one of these, with the reason in one line; or `schedule` is given
+            for a file that has one, or left out for a file of weights.
+        OSError: The file doesn't exist or can't be read.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"`path` must be a path. {received('path', path)}")
-    name = os.fsdecode(path)
+    name = path_name(path)
     rate = schedule
     if rate is not None and not isinstance(rate, CyclicLR):
         rate = CyclicLR(rate)
@@ -110,40 +116,42 @@ def read_record(
         optimizers = list(_configs(config))
         if len(optimizers) != len(counts):
             raise ValueError(
-                f"it has {len(optimizers)} optimizers in its config, {len(counts)} states"
+                f"its config has {len(optimizers)} optimizers, and its weights have {len(counts)}"
             )
         return _record(_written(optimizers, counts, scale_fn))
     except (TypeError, ValueError, RecursionError) as error:
-        why = " ".join(str(error).split())
-        raise ValueError(f"{name!r} must be a run with a CyclicLR: {why[:1000]}") from None
+        raise ValueError(f"{name!r} must be a run with a CyclicLR: {one_line(error)}") from None
 
 
-def from_record(record: Record, factory: Any, **options: Any) -> Any:
-    """An optimizer whose next update is that of the record's step.
+def from_record(record: Record, factory: type[Optimizer], **options: Any) -> Optimizer:
+    """An optimizer whose next update is the one at the record's step.
 
+        >>> from clr_core import CyclicSchedule
+        >>> from clr_keras import SGD
         >>> schedule = CyclicSchedule(
         ...     base_lr=0.1, max_lr=0.5, step_size_up=2, base_momentum=0.8, max_momentum=0.9
         ... )
-        >>> from clr_keras import SGD
         >>> optimizer = from_record(Record(schedule, step=102), SGD, torch_velocity=True)
         >>> round(float(optimizer.learning_rate), 3), round(optimizer.momentum, 3)
         (0.5, 0.8)
 
-    Compile the model with it, and `fit` goes on. It remembers no gradients yet: `optimizer.build`
-    it on `model.trainable_variables` and use `clr_keras.from_moments`. Without, Adam takes its
-    zeros for means of `step` gradients, and its first updates are up to 3 times too large.
+    Compile the model with it, and `fit` resumes. It remembers no gradients yet: call
+    `optimizer.build(model.trainable_variables)` and use `clr_keras.from_moments`. Otherwise Adam
+    takes its zeros for means of `step` gradients, and its first updates are up to 3 times too
+    large.
 
     Args:
         record: A record with one schedule.
-        factory: The optimizer's class: one of this package, which cycles the schedule's momentum as
-            well, or one of Keras for a schedule without momentum.
-        **options: What the class takes beside the rate. With `gradient_accumulation_steps` the
-            schedule counts updates.
+        factory: The class of the optimizer: one of this package, which also cycles the schedule's
+            momentum, or one of Keras for a schedule without a momentum.
+        **options: Other arguments of the class. With `gradient_accumulation_steps` the schedule
+            counts updates.
 
     Raises:
         TypeError: Not a record, or not a class of optimizers.
-        ValueError: A record of several schedules; a momentum for an optimizer that doesn't cycle
-            it; a step beyond what Keras counts to; a moving average, which would begin with zeros.
+        ValueError: A record of several schedules, a momentum for an optimizer that doesn't cycle
+            it, a step beyond what Keras can count, or a moving average, which would begin with
+            zeros.
     """
     if not isinstance(record, Record):
         raise TypeError(f"`record` must be a clr_core.record.Record. {received('record', record)}")
@@ -152,7 +160,7 @@ def from_record(record: Record, factory: Any, **options: Any) -> Any:
     schedule = record.schedule
     if isinstance(schedule, tuple):
         raise ValueError(
-            "`record` must have one schedule for an optimizer of Keras. "
+            "`record` must have one schedule for a Keras optimizer. "
             f"Received: {len(schedule)}. Make an optimizer of each, from Record(schedule, "
             "record.step), and a keras.optimizers.MultiOptimizer of them"
         )
@@ -161,18 +169,16 @@ def from_record(record: Record, factory: Any, **options: Any) -> Any:
             "`learning_rate` must be left out: it is the record's schedule. "
             f"{received('learning_rate', options['learning_rate'])}"
         )
-    cycles = issubclass(factory, _Cyclic)
-    if not cycles and schedule.momentum(0) is not None:
+    if not issubclass(factory, CyclicOptimizer) and schedule.momentum(0) is not None:
         raise ValueError(
             "`factory` must be an optimizer of clr_keras for a schedule with a momentum. "
-            f"Received: {factory.__module__}.{factory.__name__}, which doesn't cycle it. To leave "
-            "the momentum alone: Record(dataclasses.replace(record.schedule, base_momentum=None, "
-            "max_momentum=None), record.step)"
+            f"Received: {factory.__module__}.{factory.__name__}, which doesn't cycle it. To ignore "
+            "the momentum: Record(clr_core.adapter.rate_only(record.schedule), record.step)"
         )
-    steps = _positive(options.get("gradient_accumulation_steps"))
+    steps = accumulation_steps(options.get("gradient_accumulation_steps"))
     optimizer = factory(learning_rate=CyclicLR(schedule, steps), **options)
     _check_average(optimizer, record.step)
-    iterations = optimizer._iterations
+    iterations = internals.iterations(optimizer)
     largest = np.iinfo(iterations.dtype).max - 1  # One below, for the next update.
     if record.step * steps > largest:
         raise ValueError(
@@ -186,21 +192,21 @@ def from_record(record: Record, factory: Any, **options: Any) -> Any:
 def _check_average(optimizer: Any, step: int) -> None:
     if optimizer.use_ema and step:
         raise ValueError(
-            "`use_ema` must be off in an optimizer that goes on: Keras's average of the weights "
-            f"begins with zeros, and only at step 0 is that put right. Received: step={step}"
+            "`use_ema` must be off in an optimizer that resumes: Keras's average of the weights "
+            f"begins with zeros, which Keras corrects at step 0 only. Received: step={step}"
         )
 
 
 @dataclass(frozen=True)
 class _Run:
-    """What is known of one optimizer."""
+    """The schedule and the counts of one optimizer."""
 
-    schedule: CyclicSchedule
+    schedule: Schedule
     iterations: int
     counted: int
-    """How many of the `iterations` the schedule takes for a step."""
+    """How many `iterations` the schedule counts as a step."""
     accumulated: int
-    """How many of them the optimizer makes one update of."""
+    """How many `iterations` make one update."""
     cycles: bool
     """Whether the optimizer cycles the momentum."""
 
@@ -214,10 +220,7 @@ def _record(runs: list[_Run]) -> Record:
                 f"CyclicLR. {received('gradient_accumulation_steps', run.accumulated)} and "
                 f"{run.counted}. Otherwise no schedule has the rates of its updates"
             )
-        used = run.schedule
-        if not run.cycles:
-            used = replace(used, base_momentum=None, max_momentum=None)
-        schedules.append(used)
+        schedules.append(run.schedule if run.cycles else rate_only(run.schedule))
         steps.append(run.iterations // run.accumulated)
     if not schedules:
         raise ValueError("There must be an optimizer. Received: none")
@@ -227,68 +230,31 @@ def _record(runs: list[_Run]) -> Record:
     return Record(schedules[0] if same else tuple(schedules), steps[0])
 
 
-def _optimizers(optimizer: Any) -> Iterator[Any]:
-    """Those that make the updates."""
-    if isinstance(optimizer, _LossScale):
-        yield from _optimizers(optimizer.inner_optimizer)
-    elif isinstance(optimizer, _Multi):
-        for each in optimizer.optimizers:
-            yield from _optimizers(each)
-    else:
-        yield optimizer
-
-
-def _living(optimizer: Any, scale_fn: str | None) -> _Run:
-    rate = optimizer._learning_rate
+def _live(optimizer: Any, scale_fn: str | None) -> _Run:
+    rate = internals.rate(optimizer)
     if not isinstance(rate, CyclicLR):
         raise TypeError(
             "`learning_rate` must be a clr_keras.CyclicLR. "
             f"Received: a {type(rate).__name__} in {optimizer.name!r}"
         )
     return _Run(
-        _portable(rate.schedule, scale_fn),
-        _count(optimizer),
+        portable(rate.schedule, scale_fn),
+        int(keras.ops.convert_to_numpy(internals.iterations(optimizer))),
         counted=rate.gradient_accumulation_steps,
-        accumulated=_positive(optimizer.gradient_accumulation_steps),
-        cycles=isinstance(optimizer, _Cyclic),
+        accumulated=accumulation_steps(optimizer.gradient_accumulation_steps),
+        cycles=isinstance(optimizer, CyclicOptimizer),
     )
-
-
-def _count(optimizer: Any) -> int:
-    # Private to Keras, whose `iterations` isn't the variable where it accumulates gradients.
-    return int(keras.ops.convert_to_numpy(optimizer._iterations))
-
-
-def _portable(schedule: CyclicSchedule, scale_fn: str | None) -> CyclicSchedule:
-    noted = getattr(schedule, "scale_fn", None)
-    if not callable(noted):
-        if scale_fn is not None:
-            raise ValueError(
-                "`scale_fn` must be left out where the decay is no Python callable. "
-                f"{received('scale_fn', scale_fn)} in place of {noted!r}"
-            )
-        return schedule
-    return replace(schedule, scale_fn=_expression(scale_fn, getattr(noted, "__name__", noted)))
-
-
-def _expression(scale_fn: str | None, instead_of: object) -> str:
-    if not isinstance(scale_fn, str):
-        raise TypeError(
-            "A `scale_fn` that is a Python callable can't be carried, and this is one: "
-            f"{instead_of}. {HINT}"
-        )
-    return scale_fn
 
 
 def _given(rate: CyclicLR | None, count: int, scale_fn: str | None) -> _Run:
     if rate is None:
         raise ValueError("it has weights and no schedule: pass `schedule`")
     steps = rate.gradient_accumulation_steps
-    return _Run(_portable(rate.schedule, scale_fn), count, steps, steps, cycles=True)
+    return _Run(portable(rate.schedule, scale_fn), count, steps, steps, cycles=True)
 
 
 def _configs(config: Any) -> Iterator[Mapping[str, Any]]:
-    """The same as `_optimizers` of what Keras wrote down."""
+    """The configs of the optimizers that make the updates."""
     name = _entry(config, "class_name")
     if name == "LossScaleOptimizer":
         yield from _configs(_entry(config, "config", "inner_optimizer"))
@@ -302,10 +268,10 @@ def _configs(config: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _entry(config: Any, *keys: str) -> Any:
-    """What the keys lead to in a config that Keras need not have written."""
+    """The value that the keys lead to in an untrusted config."""
     for key in keys:
         if not isinstance(config, Mapping) or key not in config:
-            raise ValueError(f"its config has no {key!r} where that of an optimizer has one")
+            raise ValueError(f"its config has no {key!r}, which an optimizer's config has")
         config = config[key]
     return config
 
@@ -314,9 +280,10 @@ def _written(
     optimizers: list[Mapping[str, Any]], counts: list[int], scale_fn: str | None
 ) -> list[_Run]:
     accumulated = [
-        _positive(_entry(each, "config", "gradient_accumulation_steps")) for each in optimizers
+        accumulation_steps(_entry(each, "config", "gradient_accumulation_steps"))
+        for each in optimizers
     ]
-    # The weights name them otherwise than the config does, so none can be told from another.
+    # Weights and config use different names, so the optimizers can't be matched up.
     if len(set(accumulated)) > 1 or len(set(counts)) > 1:
         raise ValueError(
             "All optimizers must be at the same step, and accumulate as many gradients. "
@@ -330,20 +297,14 @@ def _written(
     return runs
 
 
-def _written_rate(rate: Any, scale_fn: str | None) -> tuple[CyclicSchedule, int]:
-    """The schedule, and how many `iterations` it takes for a step."""
+def _written_rate(rate: Any, scale_fn: str | None) -> tuple[Schedule, int]:
+    """The schedule in a config, and how many `iterations` it counts as a step."""
     if isinstance(rate, Mapping) and is_addons(rate):
         return schedule_from_addons(rate, scale_fn), 1
     ours = keras.saving.get_registered_name(CyclicLR)
     if not isinstance(rate, Mapping) or rate.get("registered_name") != ours:
         other = rate.get("class_name") if isinstance(rate, Mapping) else rate
         raise ValueError(f"it has another rate than a CyclicLR: {other!r}")
-    schedule = _entry(rate, "config", "schedule")
-    counted = _positive(_entry(rate, "config", "gradient_accumulation_steps"))
-    noted = _entry(schedule, "scale_fn")
-    if not isinstance(noted, Mapping):
-        return _portable(schedule_from_dict(schedule), scale_fn), counted
-    # What Keras makes of a callable.
-    name = noted.get("config")
-    text = _expression(scale_fn, name if isinstance(name, str) else noted.get("class_name"))
-    return schedule_from_dict({**schedule, "scale_fn": text}), counted
+    document = _entry(rate, "config", "schedule")
+    counted = accumulation_steps(_entry(rate, "config", "gradient_accumulation_steps"))
+    return schedule_from_document(document, scale_fn, internals.name_of_note), counted

@@ -1,1 +1,1 @@
-"""What Keras on its torch backend does in a way of its own."""
+"""Code for Keras on its torch backend."""

@@ -1,4 +1,4 @@
-"""Steps over whole lists of torch's tensors, as Keras's optimizers take them on that backend."""
+"""Updates of whole lists of torch tensors, as in Keras's optimizers on the torch backend."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Tensors = list[torch.Tensor] | tuple[torch.Tensor, ...]
 
 
 def scale(tensors: Tensors, factor: torch.Tensor) -> None:
-    """Each tensor times the factor, in place."""
+    """Multiply each tensor by the factor, in place."""
     torch._foreach_mul_(tensors, factor)
 
 
@@ -20,7 +20,7 @@ def sgd(
     momentum: torch.Tensor,
     nesterov: bool,
 ) -> None:
-    """Keras's form, `v = momentum * v - rate * g; w += v`."""
+    """Update by Keras's form: `v = momentum * v - rate * g; w += v`."""
     torch._foreach_mul_(velocities, momentum)
     _add(velocities, gradients, -rate)
     if nesterov:
@@ -38,7 +38,7 @@ def torch_sgd(
     momentum: torch.Tensor,
     nesterov: bool,
 ) -> None:
-    """Torch's form, `v = momentum * v + g; w -= rate * v`."""
+    """Update by torch's form: `v = momentum * v + g; w -= rate * v`."""
     torch._foreach_mul_(velocities, momentum)
     torch._foreach_add_(velocities, gradients)
     directions = velocities
@@ -49,8 +49,9 @@ def torch_sgd(
 
 
 def _add(tensors: Tensors, others: Tensors, factor: torch.Tensor) -> None:
-    """`tensors += factor * others`, in place."""
-    # In one pass with a number. A compiled step has none, and that of a GPU would be waited for.
+    """Compute `tensors += factor * others`, in place."""
+    # A number takes one pass instead of two. A compiled step has no number, and reading one from a
+    # GPU would wait for it.
     if torch.compiler.is_compiling() or not factor.is_cpu:
         torch._foreach_add_(tensors, torch._foreach_mul(others, factor))
     else:

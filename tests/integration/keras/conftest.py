@@ -13,7 +13,7 @@ collect_ignore_glob = [f"test_{each}*.py" for each in {"tensorflow", "jax", "tor
 
 @pytest.fixture
 def python():
-    """Runs a program in a process of its own, with Keras on the backend that one names."""
+    """Run a program in another process, with Keras on a chosen backend."""
 
     def python(*arguments, backend=BACKEND):
         environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -31,7 +31,7 @@ def python():
 
 @pytest.fixture(autouse=True)
 def _as_it_was():
-    """Gives back what Keras keeps for the whole process."""
+    """Restore Keras's settings for the whole process."""
     floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
     yield
     keras.config.set_floatx(floatx)

@@ -1,4 +1,4 @@
-"""Trainings with a cycled momentum, and what they must come to.
+"""Trainings with a cycled momentum, and their expected results.
 
 The model is linear and its loss the absolute error to a target far below, so that the gradient of a
 batch of one is its input, to the bit: every update's gradient is chosen freely.
@@ -22,7 +22,7 @@ SCHEDULE = CyclicSchedule(
     base_momentum=0.6,
     max_momentum=0.95,
 )
-# Exactly 0 in update 3, of which a momentum that asks `!= 0` would make no update of the velocity.
+# Exactly 0 in update 3, when code that asks `momentum != 0` would leave the velocity as it is.
 TO_ZERO = CyclicSchedule(
     base_lr=0.001, max_lr=0.006, step_size_up=3, base_momentum=0.0, max_momentum=0.9
 )
@@ -59,7 +59,7 @@ def model(optimizer, **options):
         [keras.layers.Input((WEIGHTS,)), keras.layers.Dense(1, use_bias=False, name="linear")]
     )
     made.set_weights([START[:, None]])
-    # Of itself Keras would compile, which takes torch long.
+    # By default Keras compiles, which is slow on torch.
     made.compile(optimizer, "mean_absolute_error", **{"jit_compile": False} | options)
     made.optimizer.build(made.trainable_variables)
     return made
@@ -85,7 +85,7 @@ def momenta(schedule=SCHEDULE, updates=UPDATES):
 
 
 def shown(optimizer):
-    """`momentum` or `beta_1`, as a user reads it."""
+    """The `momentum` or `beta_1` that a user reads."""
     return optimizer.momentum if hasattr(optimizer, "momentum") else optimizer.beta_1
 
 

@@ -1,4 +1,4 @@
-"""A model that shows, to the bit, the rates that it was trained with.
+"""A model whose weights show, to the bit, the rates that it was trained with.
 
 It has a weight for each update: the input of update k is 1 in place k and 0 elsewhere, and the
 gradient at a 1 is exactly 1. Plain SGD moves weight k from 0 to minus the rate, and no other.
@@ -56,7 +56,7 @@ def used(trained):
 
 
 def at(schedule, steps=range(UPDATES)):
-    """What the rates must be."""
+    """The expected rates."""
     return np.float32(schedule.lr(np.asarray(steps)))
 
 

@@ -1,4 +1,4 @@
-"""A training that is saved here and goes on in another process, on the same or another backend."""
+"""A saved training resumes in another process, on the same or another backend."""
 
 import json
 from pathlib import Path
@@ -13,8 +13,8 @@ from integration.keras.rates import BY_CYCLE, UPDATES, assert_same, at, fit, mod
 BACKEND = keras.backend.backend()
 SAVED_AT = 5
 # (saved, loaded): under torch, Keras saves SGD as `keras.src.backend.torch.optimizers.torch_sgd`
-# and loads that very class elsewhere, where it fails on the first update. Made anew from its
-# config, the optimizer goes on everywhere.
+# and loads that very class on other backends, where it fails on the first update. Built from its
+# config, the optimizer resumes everywhere.
 KNOWN_DEVIATIONS = {("torch", "tensorflow"), ("torch", "jax")}
 
 
@@ -29,10 +29,10 @@ def saved(tmp_path_factory):
 
 
 @pytest.mark.parametrize("other", ["tensorflow", "jax", "torch"])
-def test_a_saved_model_goes_on_elsewhere(other, saved, python):
-    script = Path(__file__).with_name("go_on.py")
+def test_a_saved_model_resumes_elsewhere(other, saved, python):
+    script = Path(__file__).with_name("resume.py")
     done = python(script, saved, SAVED_AT, UPDATES, backend=other)
     assert done.returncode == 0, done.stderr
     how, rates = json.loads(done.stdout.splitlines()[-1])
-    assert how.startswith("anew" if (BACKEND, other) in KNOWN_DEVIATIONS else "as saved"), how
+    assert how.startswith("rebuilt" if (BACKEND, other) in KNOWN_DEVIATIONS else "as saved"), how
     assert_same(np.float32([float.fromhex(rate) for rate in rates]), at(BY_CYCLE))

@@ -1,6 +1,6 @@
-"""The schedules of TensorFlow Addons and of bckenstler's callback are the same curves here.
+"""Converted schedules of TensorFlow Addons and of bckenstler's callback are the same curves.
 
-Theirs are restated from their sources, tensorflow_addons/optimizers/cyclical_learning_rate.py and
+The originals are restated from their sources, cyclical_learning_rate.py in tensorflow_addons and
 clr_callback.py, line by line and in float64.
 """
 
@@ -11,8 +11,8 @@ from clr_core import CyclicSchedule
 from clr_keras import schedule_from_addons, schedule_from_callback
 
 STEPS = 500
-# Theirs takes from `step / step_size`, of up to 500, twice the cycle: a float64 has the last place
-# of 2**-44 there, and the band is about 1.
+# The originals subtract twice the cycle from `step / step_size`, which is up to 500: the last place
+# of a float64 is 2**-44 there, and the band is about 1.
 CLOSE = {"rtol": 0, "atol": 2.0**-44}
 
 
@@ -68,7 +68,7 @@ def test_as_keras_2_and_keras_3_write_the_class():
 
 
 @pytest.mark.parametrize("scale_mode", ["cycle", "iterations"])
-def test_a_function_of_ones_own_in_addons(scale_mode):
+def test_a_custom_function_in_addons(scale_mode):
     given = config("CyclicalLearningRate", scale_fn={"class_name": "f"}, scale_mode=scale_mode)
     with pytest.raises(
         TypeError, match=r"`scale_fn` that is a Python callable can't be carried\. "
@@ -86,7 +86,7 @@ def test_a_function_of_ones_own_in_addons(scale_mode):
             config("TriangularCyclicalLearningRate")["config"],
             {},
             ValueError,
-            r"the name of the class beside the config of the object: .* Received the keys: ini",
+            r"the name of the class and the config of the object: .* Received the keys: ini",
         ),
         (config("CosineDecay"), {}, ValueError, "`class_name` must be one of Triangular.*'CosineD"),
         (
@@ -138,8 +138,6 @@ def test_what_is_none_of_addons(given, options, error, message):
         schedule_from_addons(given, **options)
 
 
-# ── bckenstler's callback ──
-
 CALLBACK = {
     "triangular": (lambda x: 1.0, "cycle"),
     "triangular2": (lambda x: 1 / (2.0 ** (x - 1)), "cycle"),
@@ -155,7 +153,7 @@ def test_a_mode_of_the_callback(mode, step_size):
 
 
 @pytest.mark.parametrize("scale_mode", ["cycle", "iterations"])
-def test_a_function_of_ones_own_in_the_callback(scale_mode):
+def test_a_custom_function_in_the_callback(scale_mode):
     arguments = {"base_lr": 0.1, "max_lr": 1.0, "step_size": 7.0, "scale_mode": scale_mode}
     with pytest.raises(
         TypeError, match=r"callable can't be carried\. Received: scale_fn=<function"

@@ -1,4 +1,4 @@
-"""A run that began in torch, on a dense network, goes on in Keras with its momentum."""
+"""A run of a dense network that began in torch resumes in Keras with its momentum."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,7 +47,7 @@ def begun(request, tmp_path, python):
     return request.param, tmp_path, images[BATCHES // 2 :], labels[BATCHES // 2 :]
 
 
-def go_on(begun, with_moments):
+def resumed(begun, with_moments):
     name, folder, images, labels = begun
     dense = keras.layers.Dense
     network = keras.Sequential([keras.layers.Input((64,)), dense(32, activation="tanh"), dense(10)])
@@ -70,6 +70,6 @@ def go_on(begun, with_moments):
 
 
 def test_the_weights_are_those_of_the_run_that_stayed(begun):
-    assert go_on(begun, with_moments=True) < CLOSE[begun[0]]
+    assert resumed(begun, with_moments=True) < CLOSE[begun[0]]
     # Without its momentum it is another run.
-    assert go_on(begun, with_moments=False) > 10 * CLOSE[begun[0]]
+    assert resumed(begun, with_moments=False) > 10 * CLOSE[begun[0]]

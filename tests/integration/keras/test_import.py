@@ -1,4 +1,4 @@
-"""What `import clr_keras` needs, and what it loads."""
+"""The needs and effects of `import clr_keras`."""
 
 import keras
 
@@ -39,7 +39,7 @@ def test_without_keras_the_error_names_the_extra(python):
     )
 
 
-def test_another_backend_is_refused_where_a_schedule_is_made(python):
+def test_another_backend_is_refused_when_a_schedule_is_made(python):
     done = python("-c", "import clr_keras\nprint('imported')" + USE, backend="numpy")
     assert done.stdout == "imported\n"
     assert done.stderr.splitlines()[-1] == (
@@ -68,7 +68,7 @@ print({loaded} - before)
 
 
 def test_a_test_of_these_tests(python):
-    """What is hidden is missed where it is needed."""
+    """Code that needs a hidden module fails."""
     done = python("-c", hidden("numpy") + "import clr_core\nprint('imported')\nimport numpy")
     assert done.stdout == "imported\n"
     assert done.stderr.endswith("No module named 'numpy'\n")

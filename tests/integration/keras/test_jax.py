@@ -1,4 +1,4 @@
-"""What only JAX has: its transformations, and x64."""
+"""Features of JAX alone: its transformations, and x64."""
 
 import jax
 import jax.numpy as jnp

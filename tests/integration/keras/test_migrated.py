@@ -1,4 +1,4 @@
-"""What `clr migrate` writes for Keras, run: the rates and momenta that each update uses."""
+"""Running the code that `clr migrate` writes for Keras: the rate and momentum of each update."""
 
 import keras
 import pytest
@@ -47,7 +47,7 @@ def test_the_replacement_follows_the_schedule(name):
 
 
 @pytest.mark.parametrize("name", cases.ADDONS)
-def test_a_schedule_of_addons_is_replaced_where_it_stands(name):
+def test_a_schedule_of_addons_is_replaced_in_place(name):
     call, means = cases.ADDONS[name]
     source = cases.addons_source(call)
     names = _run(source)
@@ -82,7 +82,7 @@ def test_a_run_goes_on_at_its_step():
     _check(names["optimizer"], CyclicSchedule(**cases.BAND, step_size_up=3), first=5)
 
 
-def test_where_the_optimizer_is_unknown_the_rate_stands_alone():
+def test_for_an_unknown_optimizer_only_the_rate_is_migrated():
     source = "from torch.optim.lr_scheduler import CyclicLR\nCyclicLR(make(), 0.001, 0.006, 3)\n"
     optimizer = keras.optimizers.Adam(_run(source)["learning_rate"])
     _check(optimizer, CyclicSchedule(**cases.BAND, step_size_up=3))

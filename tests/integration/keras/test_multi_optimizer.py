@@ -86,7 +86,7 @@ def test_each_group_follows_its_own_schedule():
 
 
 @pytest.mark.parametrize("way", ["model", "weights"])
-def test_both_groups_go_on_in_the_middle_of_their_cycles(way, tmp_path):
+def test_both_groups_resume_in_the_middle_of_their_cycles(way, tmp_path):
     uninterrupted, trained = fit(new(), GRADIENTS), new()
     fit(trained, GRADIENTS[:SAVED_AT])
     if way == "model":

@@ -1,7 +1,9 @@
-"""What the optimizers refuse, and in which words."""
+"""Arguments that the optimizers refuse, and the error messages."""
 
+import inspect
 import json
 import re
+from typing import get_args, get_type_hints
 
 import keras
 import pytest
@@ -56,7 +58,7 @@ def test_another_of_keras_schedules():
 @pytest.mark.parametrize("given", [0.9, None])
 def test_a_momentum_beside_the_schedule(name, given):
     message = (
-        f"`{scheduled(name)}` must be left out: it is the schedule's to cycle. "
+        f"`{scheduled(name)}` must be left out: the schedule cycles it. "
         f"Received: {scheduled(name)}={given}"
     )
     with pytest.raises(ValueError, match=exactly(message)):
@@ -119,3 +121,14 @@ def test_the_config_holds_the_schedule_and_no_momentum(name):
     again = keras.optimizers.deserialize(document)
     assert type(again) is type(optimizer)
     assert again.get_config() == config
+
+
+@with_names
+def test_the_keywords_that_an_editor_shows_are_those_of_keras(name):
+    (options,) = [
+        get_args(hint)[0]
+        for each, hint in get_type_hints(getattr(clr_keras, name).__init__).items()
+        if each == "options"
+    ]
+    of_keras = set(inspect.signature(getattr(keras.optimizers, name)).parameters)
+    assert set(get_type_hints(options)) == of_keras - {"learning_rate", scheduled(name), "kwargs"}

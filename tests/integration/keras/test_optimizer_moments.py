@@ -24,7 +24,7 @@ from integration.keras.cycled import (
     rates,
     weights,
 )
-from integration.keras.test_convert import ADAM, ALONE
+from integration.keras.test_record import ADAM, ALONE
 
 HALF = 7
 CLOSE = {"rtol": 0, "atol": UPDATES * 2.0**-24}  # Half a float32 ulp below 2 for each update.

@@ -1,7 +1,7 @@
-"""A training that was cut off: its next update is the one that an uninterrupted run would do.
+"""The next update of an interrupted training is the one of an uninterrupted run.
 
-What is written down after some update is loaded into a model made anew. Rate and momentum are then
-the oracle's, and the weights after the next update those of the run that went on, in every bit.
+The state saved after some update is loaded into a new model. Its rate and momentum are then the
+oracle's, and the weights after the next update are those of the uninterrupted run, in every bit.
 """
 
 import signal
@@ -24,7 +24,7 @@ from integration.keras.cycled import (
 from integration.keras.rates import numbers
 from schedules import expected, expected_momenta
 
-# At the start, beside it, at the peak, and in the second and the third cycle of 5.5 each.
+# The start, the step after it, the peak, and steps in the second and third cycle of 5.5 each.
 SAVED_AT = [0, 1, 3, 6, 13]
 RATES, _ = expected(SCHEDULE, SAVED_AT)
 MOMENTA, _ = expected_momenta(SCHEDULE, SAVED_AT)
@@ -32,7 +32,7 @@ WAYS = ["model", "weights"] + (["checkpoint"] if BACKEND == "tensorflow" else []
 
 
 def new(variant):
-    return model(optimizer(variant), run_eagerly=True)  # Else TensorFlow traces each of them.
+    return model(optimizer(variant), run_eagerly=True)  # Otherwise TensorFlow traces each model.
 
 
 def update(trained, step):
@@ -66,7 +66,7 @@ def _checkpoint(trained):
 
 @pytest.fixture(scope="module", params=["SGD-torch-nesterov", "Adam"])
 def run(request, tmp_path_factory):
-    """The variant, a path for each step that was written down, and the weights one update later."""
+    """The variant, a path for each saved step, and the weights one update later."""
     folder, trained = tmp_path_factory.mktemp("run"), new(request.param)
     paths, then = {}, {}
     for step in range(max(SAVED_AT) + 1):
@@ -79,7 +79,7 @@ def run(request, tmp_path_factory):
 
 @pytest.mark.parametrize("step", SAVED_AT)
 @pytest.mark.parametrize("way", WAYS)
-def test_the_next_update_is_that_of_an_uninterrupted_run(way, step, run):
+def test_the_next_update_is_the_one_of_an_uninterrupted_run(way, step, run):
     variant, paths, then = run
     resumed = loaded(way, paths[step], variant)
     assert numbers(resumed.optimizer.learning_rate) == RATES[step]
@@ -113,7 +113,7 @@ def backed_up(variant, folder, *callbacks, save_freq="epoch"):
 
 
 @pytest.mark.parametrize("variant", ["SGD", "Nadam", "RMSprop"])
-def test_a_backup_goes_on_with_the_epoch_that_was_interrupted(variant, tmp_path):
+def test_a_backup_resumes_with_the_interrupted_epoch(variant, tmp_path):
     uninterrupted = fit(model(optimizer(variant)), EPOCH, epochs=EPOCHS)
     with pytest.raises(Interrupted):
         backed_up(variant, tmp_path / "backup", InterruptIn(6))
@@ -123,7 +123,7 @@ def test_a_backup_goes_on_with_the_epoch_that_was_interrupted(variant, tmp_path)
 
 
 def test_a_backup_within_an_epoch_repeats_batches_and_no_step(tmp_path):
-    """Keras starts the epoch over, after the updates that it had done: 6 here, 2 of them in it."""
+    """Keras repeats the epoch, but keeps the 6 updates done, 2 of them in this epoch."""
     seen = np.concatenate([EPOCH, EPOCH[:2], EPOCH, EPOCH])
     uninterrupted = fit(model(optimizer("SGD-torch")), seen)
     with pytest.raises(Interrupted):
@@ -133,18 +133,18 @@ def test_a_backup_within_an_epoch_repeats_batches_and_no_step(tmp_path):
     np.testing.assert_array_equal(weights(resumed), uninterrupted)
 
 
-def test_a_backup_goes_on_after_the_process_was_killed(tmp_path, python):
+def test_a_backup_resumes_after_the_process_was_killed(tmp_path, python):
     uninterrupted = fit(model(optimizer("Adam")), EPOCH, epochs=EPOCHS)
     model(optimizer("Adam")).save(tmp_path / "model.keras")
     np.save(tmp_path / "gradients.npy", EPOCH)
-    script = Path(__file__).with_name("be_killed.py")
+    script = Path(__file__).with_name("train_until_killed.py")
     done = python(script, tmp_path / "model.keras", tmp_path / "gradients.npy", tmp_path / "backup")
     assert done.returncode == -signal.SIGKILL, done.stderr
     np.testing.assert_array_equal(weights(backed_up("Adam", tmp_path / "backup")), uninterrupted)
 
 
 def test_a_test_of_these_tests():
-    """A training that starts anew in the place of going on differs by far."""
-    anew = fit(model(optimizer("Adam")), EPOCH, epochs=EPOCHS - 1)
-    assert abs(anew - fit(model(optimizer("Adam")), EPOCH, epochs=EPOCHS)).max() > 1e-3
+    """A training that starts over instead of resuming gives very different weights."""
+    restarted = fit(model(optimizer("Adam")), EPOCH, epochs=EPOCHS - 1)
+    assert abs(restarted - fit(model(optimizer("Adam")), EPOCH, epochs=EPOCHS)).max() > 1e-3
     assert len(set(RATES.values())) == len(set(MOMENTA.values())) == len(SAVED_AT)

@@ -132,7 +132,7 @@ def saved(tmp_path_factory):
 @pytest.mark.parametrize("other", ["tensorflow", "jax", "torch"])
 def test_every_saved_model_goes_on_in_another_process(other, saved, python):
     gradients, paths, uninterrupted = saved
-    script = Path(__file__).with_name("go_on_cycled.py")
+    script = Path(__file__).with_name("resume_cycled.py")
     done = python(script, SAVED_AT, gradients, *paths, backend=other)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout.splitlines()[-1])

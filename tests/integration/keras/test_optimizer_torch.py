@@ -35,7 +35,7 @@ def test_no_step_is_taken_weight_by_weight(variant, monkeypatch):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_torch_compile_traces_no_step_anew(variant):
+def test_torch_compile_retraces_no_step(variant):
     import torch
 
     graphs = []

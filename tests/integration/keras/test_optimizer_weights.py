@@ -25,7 +25,7 @@ from integration.keras.cycled import (
 # a momentum that isn't cycled makes 5e-3 or more, see below.
 CLOSE = {"rtol": 0, "atol": UPDATES * 2.0**-24}
 
-# Keras's conditions compile anew in each step of JAX's eager loops: 0.4 s a batch.
+# Keras's conditions compile again in each step of JAX's eager loops: 0.4 s a batch.
 FEWER = [name for name in LOOPS if name == "jit" or (BACKEND != "jax" and name == "eager")]
 with_fewer_loops = pytest.mark.parametrize("loop", [LOOPS[name] for name in FEWER], ids=FEWER)
 

@@ -1,7 +1,7 @@
-"""Models that earlier versions wrote can be read, and go on: `states/` holds them.
+"""Models in `states/`, saved by earlier versions, can be read and resume.
 
 Each is a `.keras` file and the config of its optimizer, from `write_stored_states.py` beside this.
-A pair is added when the form changes, and none is ever changed or taken away. They were trained on
+A pair is added when the format changes; none is ever changed or removed. They were trained on
 the gradients of `cycled.py`, so those mustn't change either.
 """
 
@@ -39,7 +39,7 @@ def config(path):
 
 
 def rate_and_momentum(path):
-    """Of the next update, from the oracle, in float32."""
+    """The rate and momentum of the next update, from the oracle, in float32."""
     schedule = config(path)["config"]["learning_rate"]["config"]["schedule"]
     exact = oracle.lr(schedule, SAVED_AT), oracle.momentum(schedule, SAVED_AT)
     return tuple(map(oracle.to_float32, exact))
@@ -61,7 +61,7 @@ def test_the_next_update_has_the_rate_and_the_momentum_of_its_step(path, variant
 
 
 @stored
-def test_the_weights_go_on_to_those_of_the_definition(path, variant):
+def test_the_final_weights_are_those_of_the_definition(path, variant):
     resumed = keras.saving.load_model(path)
     given = fit(resumed, GRADIENTS[SAVED_AT:])
     np.testing.assert_allclose(given, expected(variant), **CLOSE)

@@ -1,4 +1,4 @@
-"""What only TensorFlow has: graphs, checkpoints, strategies."""
+"""Features of TensorFlow alone: graphs, checkpoints, strategies."""
 
 import keras
 import numpy as np

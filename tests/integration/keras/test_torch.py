@@ -1,4 +1,4 @@
-"""What only torch has: `torch.compile`."""
+"""A feature of torch alone: `torch.compile`."""
 
 import keras
 import numpy as np

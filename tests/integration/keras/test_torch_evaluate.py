@@ -1,4 +1,4 @@
-"""One step on the torch backend: read where it can be, and never where it is yet to come."""
+"""A single step on the torch backend is read if its value is known, and never waited for."""
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ with_schedules = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCH
 
 
 class Watch(TorchDispatchMode):
-    """Notes which operations torch is asked for."""
+    """Record the operations that torch executes."""
 
     def __init__(self):
         super().__init__()
@@ -77,7 +77,7 @@ def test_a_callable_may_use_torchs_functions():
     assert_same([rate(step) for step in STEPS], rate(STEPS).numpy())
 
 
-def test_a_step_of_a_type_of_its_own_gives_a_rate_of_that_type():
+def test_a_step_of_a_tensor_subclass_gives_a_rate_of_that_type():
     """As a distributed tensor does, which mixes with no other."""
 
     class Tensor(torch.Tensor):
@@ -126,7 +126,7 @@ def test_the_rate_is_where_the_step_is():
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("torch_velocity", [False, True])
 def test_an_update_on_another_device_asks_it_for_no_number(torch_velocity, nesterov):
-    """A GPU would be waited for. The meta device stands in for it."""
+    """Reading from a GPU would wait for it. The meta device takes its place here."""
     optimizer = clr_keras.SGD(SCHEDULE, torch_velocity=torch_velocity, nesterov=nesterov)
     with keras.device("meta"):
         weight = keras.Variable(np.ones(3, "float32"))

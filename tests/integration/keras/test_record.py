@@ -1,4 +1,4 @@
-"""A run in Keras becomes a record, and a record becomes a run in Keras that goes on as it would."""
+"""A run in Keras becomes a record, and a run in Keras resumes from a record."""
 
 from dataclasses import replace
 
@@ -8,13 +8,14 @@ import pytest
 
 import clr_keras
 from clr_core import CyclicSchedule
+from clr_core.adapter import rate_only
 from clr_core.record import Record
 from clr_keras import CyclicLR, from_record, to_record
 from integration.keras.cycled import BACKEND, GRADIENTS, SCHEDULE, fit, model, optimizer, shown
 from integration.keras.rates import numbers
 from schedules import expected, expected_momenta
 
-# At the start, beside it, at the peak, and in the second and the third cycle of 5.5 each.
+# The start, the step after it, the peak, and steps in the second and third cycle of 5.5 each.
 STEPS = [0, 1, 3, 6, 12, 1_000_003]
 RATES, _ = expected(SCHEDULE, STEPS)
 MOMENTA, _ = expected_momenta(SCHEDULE, STEPS)
@@ -34,9 +35,6 @@ def from_zero(made):
 
 def ones(batches):
     return np.ones((batches, 5), "float32")
-
-
-# ── in ──
 
 
 @pytest.mark.parametrize("accumulated", [None, 3])
@@ -70,7 +68,7 @@ def test_the_next_update_has_the_momentum_of_the_records_step(step, accumulated)
     np.testing.assert_array_equal(numbers(made.momentums[0])[:, 0], np.full(5, MOMENTA[step]))
 
 
-def test_a_model_that_scales_its_loss_goes_on():
+def test_a_model_that_scales_its_loss_resumes():
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
@@ -82,9 +80,6 @@ def test_a_model_that_scales_its_loss_goes_on():
     trained.optimizer.dynamic_scale.assign(1.0)
     fit(trained, GRADIENTS[:1])
     assert to_record(trained) == Record(SCHEDULE, 7)
-
-
-# ── out ──
 
 
 @pytest.mark.parametrize("variant", ["SGD", "SGD-torch", "Adam", "AdamW", "RMSprop", "Nadam"])
@@ -101,7 +96,7 @@ def test_updates_are_counted_and_not_micro_batches(make):
     ours = make == "ours"
     made = optimizer("SGD", **each) if ours else ADAM(CyclicLR(ALONE, 3), **each)
     trained = model(made)
-    fit(trained, GRADIENTS[:8])  # Two updates, and two micro-batches that come to nothing.
+    fit(trained, GRADIENTS[:8])  # Two updates, and two micro-batches of an incomplete one.
     assert to_record(trained) == Record(SCHEDULE if ours else ALONE, 2)
 
 
@@ -139,20 +134,20 @@ def test_a_schedule_for_each_optimizer():
         to_record(made)
 
 
-# ── what can't be carried ──
-
-
 def traced(x):
     return 0.5**x
 
 
 def test_a_function_is_named_and_may_be_given_as_an_expression():
     made = ADAM(CyclicLR(CyclicSchedule(base_lr=0.1, max_lr=0.2, scale_fn=traced)))
-    with pytest.raises(TypeError, match=r"callable can't be carried, and this is one: traced\. "):
+    with pytest.raises(
+        TypeError,
+        match=r"callable can't be carried to another framework, and this is one: traced\. ",
+    ):
         to_record(made)
     given = to_record(made, scale_fn="0.5 ** x").schedule
     assert given == CyclicSchedule(base_lr=0.1, max_lr=0.2, scale_fn="0.5 ** x")
-    with pytest.raises(ValueError, match="`scale_fn` must be left out where the decay is no"):
+    with pytest.raises(ValueError, match="`scale_fn` must be left out unless the decay is a P"):
         to_record(ADAM(CyclicLR(ALONE)), scale_fn="0.5 ** x")
 
 
@@ -199,7 +194,7 @@ def test_what_has_no_record(source, error, message):
             ADAM,
             {},
             ValueError,
-            r"one schedule for an optimizer of Keras. Received: 2. .*MultiOptimizer of them",
+            r"one schedule for a Keras optimizer. Received: 2. .*MultiOptimizer of them",
         ),
         (
             Record(SCHEDULE, 3),
@@ -207,7 +202,7 @@ def test_what_has_no_record(source, error, message):
             {},
             ValueError,
             r"an optimizer of clr_keras for a schedule with a momentum. Received: .*\.Adam, which "
-            r"doesn't cycle it. To leave the momentum alone: Record\(dataclasses.replace\(",
+            r"doesn't cycle it. To ignore the momentum: Record\(clr_core.adapter.rate_only\(",
         ),
         (Record(ALONE), clr_keras.SGD, {}, ValueError, "`learning_rate` must have a momentum to c"),
         (Record(ALONE), ADAM, {"learning_rate": 0.1}, ValueError, "`learning_rate` must be left"),
@@ -226,9 +221,10 @@ def test_what_makes_no_optimizer(record, factory, options, error, message):
         from_record(record, factory, **options)
 
 
-def test_the_momentum_is_left_alone_as_the_error_says():
-    alone = replace(SCHEDULE, base_momentum=None, max_momentum=None)
-    assert to_record(from_record(Record(alone, 3), ADAM, beta_1=0.8)) == Record(ALONE, 3)
+def test_the_momentum_is_ignored_as_the_error_says():
+    record = Record(SCHEDULE, 3)
+    alone = Record(rate_only(record.schedule), record.step)
+    assert to_record(from_record(alone, ADAM, beta_1=0.8)) == Record(ALONE, 3)
 
 
 @pytest.mark.parametrize("accumulated", [None, 4])
@@ -243,7 +239,7 @@ def test_the_largest_step_of_the_backend(accumulated):
 
 
 def test_an_average_of_the_weights_would_begin_with_zeros():
-    """Why that is refused; where Keras puts it right at later steps too, the refusal may go."""
+    """The reason to refuse `use_ema`: if Keras corrects later steps too, the refusal may go."""
     weights = keras.Variable([1.0])
     made = keras.optimizers.SGD(0.1, use_ema=True)
     made.build([weights])

@@ -1,4 +1,4 @@
-"""What may be passed as `step`, and what may not."""
+"""Values that may be passed as `step`, and errors for any others."""
 
 import re
 
@@ -11,7 +11,7 @@ from integration.keras.rates import SCHEDULES, TRIANGULAR, TRIANGULAR2, assert_s
 
 BACKEND = keras.backend.backend()
 INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32"]
-if BACKEND != "jax":  # There, only where x64 is enabled for the whole process.
+if BACKEND != "jax":  # JAX needs x64 enabled for the whole process.
     INTEGERS += ["int64"]
 if BACKEND == "tensorflow":
     INTEGERS += ["uint64"]
@@ -103,6 +103,6 @@ def test_tensor_of_another_dtype_raises(kind, dtype):
         ),
     ],
 )
-def test_what_is_no_step_raises_and_names_what_came(step, error, message, accumulation):
+def test_any_other_value_raises_and_is_shown(step, error, message, accumulation):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         CyclicLR(TRIANGULAR, accumulation)(step)

@@ -1,4 +1,4 @@
-"""Trains a saved model with a backup after each epoch, and is killed within the second one.
+"""Train a saved model with a backup after each epoch, until killed in the second one.
 
 Arguments: the model, the gradients of an epoch, the folder of the backup.
 """

@@ -1,7 +1,7 @@
-"""Goes on with a saved training in a process of its own.
+"""Resume a saved training in another process.
 
-Prints how, "as saved" or "anew" (with the optimizer made anew from its config), and the rates of
-all updates. Arguments: the model, the update to go on with, the number of updates.
+Prints how, "as saved" or "rebuilt" (with an optimizer built from its config), and the rates of all
+updates. Arguments: the model, the update to resume with, the number of updates.
 """
 
 import json
@@ -20,7 +20,7 @@ def main(path, first, updates):
     try:
         model.train_on_batch(x[:1], y[:1])
     except TypeError as error:
-        how, model = f"anew, because of {error}", keras.saving.load_model(path)
+        how, model = f"rebuilt, because of {error}", keras.saving.load_model(path)
         saved = model.optimizer
         model.compile(keras.optimizers.SGD.from_config(saved.get_config()), model.loss)
         model.optimizer.iterations.assign(keras.ops.convert_to_numpy(saved.iterations))

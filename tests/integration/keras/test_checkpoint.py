@@ -1,4 +1,4 @@
-"""The record of a file that Keras wrote, and one line of error for whatever else is in a file."""
+"""Records from files that Keras wrote, and a one-line error for any other file."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from clr_core import CyclicSchedule
 from clr_core.record import Record
 from clr_keras import CyclicLR, read_record
 from integration.keras.cycled import GRADIENTS, SCHEDULE, fit, model, optimizer
-from integration.keras.test_convert import ADAM, ALONE, OTHER, both, multi, traced
+from integration.keras.test_record import ADAM, ALONE, OTHER, both, multi, traced
 from integration.keras.test_stored_states import MODELS, SAVED_AT
 
 MAKERS = {
@@ -76,13 +76,12 @@ def test_a_function_is_named_and_may_be_given_as_an_expression(function, tmp_pat
     schedule = replace(OTHER, scale_fn=function)
     model(ADAM(CyclicLR(schedule))).save(tmp_path / "run.keras")
     name = "__lambda__" if "lambda" in function.__name__ else "traced"
-    with pytest.raises(ValueError, match=rf"can't be carried, and this is one: {name}\. "):
+    with pytest.raises(
+        ValueError, match=rf"can't be carried to another framework, and this is one: {name}\. "
+    ):
         read_record(tmp_path / "run.keras")
     wanted = Record(replace(OTHER, scale_fn="0.5 ** x"))
     assert read_record(tmp_path / "run.keras", scale_fn="0.5 ** x") == wanted
-
-
-# ── archives that Keras didn't write ──
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +103,7 @@ def write(path, members, compression=ZIP_STORED):
 
 
 def changed(parts, *keys, to):
-    """The config with another value where the keys lead to in the optimizer's."""
+    """The config with another value at these keys of the optimizer's config."""
     config = json.loads(parts["config.json"])
     at = {"optimizer": config["compile_config"]["optimizer"]}
     keys = ("optimizer", *keys)
@@ -141,20 +140,20 @@ def test_a_schedule_of_tensorflow_addons(parts, tmp_path):
 RATE = ("config", "learning_rate")
 CYCLIC = (*RATE, "config", "schedule")
 CONFIGS = {
-    "a name alone": ((), "adam", "its config has no 'class_name' where"),
-    "a list": ((), [1], "its config has no 'class_name' where"),
+    "a name alone": ((), "adam", "its config has no 'class_name', which"),
+    "a list": ((), [1], "its config has no 'class_name', which"),
     "options that are none": (("config",), 3, "its config has no 'gradient_accumulation_steps'"),
     "a number as rate": (RATE, 0.1, "it has another rate than a CyclicLR: 0.1"),
     "another schedule": (RATE, {"class_name": "CosineDecay"}, "CyclicLR: 'CosineDecay'"),
-    "no schedule": ((*RATE, "config"), {}, "its config has no 'schedule' where"),
+    "no schedule": ((*RATE, "config"), {}, "its config has no 'schedule', which"),
     "a key too few": (CYCLIC, {"scale_fn": None, "kind": "cyclic"}, "A schedule must have the"),
     "out of range": ((*CYCLIC, "base_lr"), -1, "`base_lr` must not be negative"),
     "not a number": ((*CYCLIC, "base_lr"), float("nan"), "`base_lr` must be finite"),
     "an expression of 10^6 x": ((*CYCLIC, "scale_fn"), "x" * 10**6, "`mode` must be left out"),
     "half a batch": (("config", "gradient_accumulation_steps"), 0.5, "must be a positive integer"),
     "other batches": (("config", "gradient_accumulation_steps"), 2, "must be the same in the"),
-    "inside of nothing": (("class_name",), "LossScaleOptimizer", "no 'inner_optimizer' where"),
-    "of no groups": (("class_name",), "MultiOptimizer", "no 'optimizer_map' where"),
+    "inside of nothing": (("class_name",), "LossScaleOptimizer", "no 'inner_optimizer', which"),
+    "of no groups": (("class_name",), "MultiOptimizer", "no 'optimizer_map', which"),
 }
 
 
@@ -238,9 +237,6 @@ def test_a_gigabyte(start, tmp_path):
         file.truncate(2**30)
     with pytest.raises(ValueError, match="must be a run with a CyclicLR: it"):
         read_record(path, SCHEDULE)
-
-
-# ── weights that Keras didn't write ──
 
 
 def weights(path, make):

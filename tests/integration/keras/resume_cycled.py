@@ -1,6 +1,6 @@
-"""Goes on with saved trainings in a process of its own, and prints the weights of each.
+"""Resume saved trainings in another process, and print the weights of each.
 
-Arguments: the update to go on with, the models.
+Arguments: the update to resume with, the models.
 """
 
 import json

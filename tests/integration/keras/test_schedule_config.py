@@ -1,4 +1,4 @@
-"""`CyclicLR` as a thing that Keras can write down, and what it refuses to be made of."""
+"""The config of `CyclicLR`, and the arguments that it refuses."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""A training that is written down in the middle of a cycle and goes on."""
+"""A training that is saved in the middle of a cycle resumes."""
 
 import keras
 import numpy as np
@@ -37,7 +37,7 @@ def saved_at(schedule, path):
 @pytest.mark.parametrize(
     "schedule", [TRIANGULAR2, BY_CYCLE, BY_ITERATION], ids=["mode", "by_cycle", "by_iteration"]
 )
-def test_a_saved_model_goes_on_in_the_middle_of_the_cycle(schedule, tmp_path):
+def test_a_saved_model_resumes_in_the_middle_of_the_cycle(schedule, tmp_path):
     saved_at(schedule, tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.optimizer._learning_rate.schedule == schedule
@@ -46,7 +46,7 @@ def test_a_saved_model_goes_on_in_the_middle_of_the_cycle(schedule, tmp_path):
     assert_same(used(loaded), at(schedule))
 
 
-def test_gradient_accumulation_goes_on_in_the_middle_of_an_update(tmp_path):
+def test_gradient_accumulation_resumes_in_the_middle_of_an_update(tmp_path):
     micro_batches = np.repeat(np.arange(UPDATES), 4)
     trained = model(keras.optimizers.SGD(CyclicLR(BY_CYCLE, 4), gradient_accumulation_steps=4))
     fit(trained, micro_batches[:10])
@@ -93,15 +93,15 @@ class InterruptIn(keras.callbacks.Callback):
 
 
 def test_backup_and_restore(tmp_path):
-    def go_on(*callbacks):
+    def resumed(*callbacks):
         trained = new()
         backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
         fit(trained, range(4), epochs=3, callbacks=[backup, *callbacks])
         return trained
 
     with pytest.raises(Interrupted):
-        go_on(InterruptIn(epoch=1))
-    trained = go_on()
+        resumed(InterruptIn(epoch=1))
+    trained = resumed()
     assert numbers(trained.optimizer.iterations) == 12
     # Weight k was moved in updates k, k + 4 and k + 8.
     first, second, third = at(BY_CYCLE).reshape(3, 4)
@@ -156,7 +156,7 @@ def test_an_unregistered_function_raises_unless_it_is_named(tmp_path):
     assert loaded.optimizer._learning_rate.schedule.scale_fn is unregistered
 
 
-def test_an_object_that_keras_cannot_write_down_raises_when_saved(tmp_path):
+def test_an_object_that_keras_cannot_serialize_raises_when_saved(tmp_path):
     class Unwritable:
         def __call__(self, x):
             return 1.0 / x

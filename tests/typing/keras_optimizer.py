@@ -1,0 +1,15 @@
+"""What a type checker is to make of `clr_keras`'s optimizers: checked by mypy and never run."""
+
+from typing import assert_type
+
+from clr_core import CyclicSchedule, Record, schedule_from_dict
+from clr_keras import SGD, Adam, CyclicLR, from_record
+
+schedule = CyclicSchedule(base_lr=0.001, max_lr=0.006, base_momentum=0.8, max_momentum=0.9)
+SGD(schedule, nesterov=True, torch_velocity=True, gradient_accumulation_steps=2)
+Adam(CyclicLR(schedule_from_dict({})), beta_2=0.99, clipnorm=1.0)
+SGD(schedule, nestrov=True)  # type: ignore[call-arg]
+SGD(schedule, nesterov="yes")  # type: ignore[arg-type]
+Adam(schedule, beta_1=0.9)  # type: ignore[call-arg]
+assert_type(from_record(Record(schedule, 3), SGD, nesterov=True), SGD)
+Adam(0.1)  # type: ignore[arg-type]
