@@ -1,7 +1,7 @@
-"""What cycling rate and momentum costs in a jitted training step: writes jax_train_step.md.
+"""The cost of cycling rate and momentum in a jitted training step: writes jax_train_step.md.
 
-Target: at most 1.02 times the same optimizer with injected constants, or within the noise. What the
-noise is shows a second program with the same constants.
+Target: at most 1.02 times the same optimizer with injected constants, or within the noise. A second
+program with the same constants shows the noise.
 """
 
 import itertools
@@ -32,17 +32,17 @@ OPTIMIZERS = {
 }
 # Units of the hidden layers, size of the batch, and steps in a round.
 NETWORKS = {"64-32-10": ((32,), 32, 5), "64-256-256-10": ((256, 256), 128, 1)}
-# One program may run slower than its twin, so each is compiled anew this many times.
+# One program may run slower than its twin, so each is compiled this many times.
 COMPILATIONS = 9
 ABOUT = """
-Each ratio is that of two programs that took turns: the time of a step beside that of the first row,
-each the median of {rounds} rounds. The table has the median of {COMPILATIONS} such pairs and their
-range, which is wide where a machine has other things to do. What the second row shows is noise.
+Each ratio compares two programs that took turns: the time of a step divided by that of the first
+row, each the median of {rounds} rounds. The table has the median of {COMPILATIONS} such pairs and
+their range, which is wide on a busy machine. The second row shows the noise.
 
-*In a step of a millisecond* the schedules don't stand out from it. *In one of a tenth of that* they
-are within the noise on an idle machine. On a busy one this table had 1.08 for ours, and 1.10 for
-optax's own: each brings an array more in the state, the count that it reads, which is handed to the
-program and back, and there are four small kernels more, 21 and not 17.
+*In a step of a millisecond* the schedules cost nothing measurable. *In a step of a tenth of that*
+they are within the noise on an idle machine. On a busy one this table showed 1.08 for ours and 1.10
+for optax's own: each adds one array to the state, the count that it reads, which is passed to the
+program and back, and four small kernels, 21 instead of 17.
 """
 
 

@@ -1,4 +1,4 @@
-"""What a step of `cyclic_lr` costs in a scan, beside one of optax's: writes optax_schedule.md.
+"""The cost of `cyclic_lr` in a scan, compared with a schedule of optax: writes optax_schedule.md.
 
 Target: at most 1.2 times `optax.cosine_onecycle_schedule`, in each of the three modes.
 """
@@ -13,7 +13,7 @@ from measuring import interleaved, machine, rounds, table, write
 from clr_core import CyclicSchedule
 from clr_jax import cyclic_lr
 
-STEPS = 20_000  # Less than a millisecond, so that few runs are interrupted by something else.
+STEPS = 20_000  # Less than a millisecond, so that few runs are interrupted by other processes.
 TARGET = 1.2
 THEIRS = "optax.cosine_onecycle_schedule"
 BAND = {"base_lr": 0.001, "max_lr": 0.006, "step_size_up": 2000}
@@ -29,30 +29,30 @@ ABOUT = """
 The rates of {STEPS:,} steps are computed in one jitted `jax.lax.scan` and added up: the median of
 {rounds} rounds, in which all take turns.
 
-*exp_range misses the target.* Its machine code is the loop of triangular, in which nothing is
-called, and one call of the C library's `pow` for `gamma ** step`. optax's has two calls of `cosf`,
-which is float32. What was tried, on this machine:
+*exp_range misses the target.* Its machine code is the loop of triangular, which calls nothing, and
+one call of the C library's `pow` for `gamma ** step`. optax's has two calls of `cosf`, which is
+float32. Two alternatives were tried on this machine:
 
-- `exp(step * log(gamma))`, which XLA writes out without a call: 1.5 times optax's, so that it
-  misses too, and 20 float64 ulps off by the time that a rate has decayed to 4e-11.
+- `exp(step * log(gamma))`, which XLA inlines: 1.5 times optax's, which misses the target too, and
+  20 float64 ulps off by the time that a rate has decayed to 4e-11.
 - The powers in three tables of 1,024 float64 numbers, looked up by the digits of the step: 0.8
-  times optax's. The two products round, so that the float64 is another one than the other hosts'
-  (1 ulp off was seen, 2.5 are possible). Tables of twice the precision would not have that. Either
-  writes 24 or 48 KiB into each program, and an arithmetic of its own into an adapter that has none:
-  for {over:.0f} ns of a training step of 40,000 or more.
+  times optax's. The two products round, so that the float64 differs from that of other hosts (by
+  1 ulp as measured, by at most 2.5). Tables of twice the precision would avoid this. Either adds
+  24 or 48 KiB to each program, and arithmetic to an adapter that has none, to save
+  {over:.0f} ns of a training step of 40,000 or more.
 
 *triangular2 and triangular* were 2.1 and 1.2 times optax's at first. Three changes in
-`clr_jax/ops.py`, each with the same bits at every step:
+`clr_jax/ops.py` and `clr_jax/evaluate.py`, each with the same bits at every step:
 
 - `fmod` by a whole number is the remainder of integers, which is compiled as a product. The C
   library's takes 4 ns, and 9 ns at step 10**9. (It's still what a fractional cycle size uses, as in
   the row with 1999.5.)
-- A step is kept from being negative as an integer, and not as a float64. Then the compiler knows
-  that the float64 is whole, and leaves out what guards its way back to an integer.
-- `0.5 ** cycle` is made of the bits of a float32, in place of a call, which takes 4 ns.
+- A step is kept from being negative as an integer and not as a float64. The compiler then knows
+  that the float64 is whole, and leaves out the guards of its conversion to an integer.
+- `0.5 ** cycle` is made from the bits of a float32 instead of by a call, which takes 4 ns.
 
-`lax.cond` around that call was as fast here. But in a program that is more than so small a loop it
-isn't compiled into one kernel with the rest.
+`lax.cond` around that call was as fast here. In a larger program, however, it isn't compiled into
+one kernel with the rest.
 """
 
 

@@ -1,7 +1,7 @@
-"""A step of the scheduler beside torch's own CyclicLR: writes benchmarks/torch_step.md.
+"""A step of the scheduler beside one of torch's own CyclicLR: writes benchmarks/torch_step.md.
 
-Each timing is of 2,048 steps in a row, so that the blocks which ours computes ahead are paid for in
-full. Targets: 0.35 for a rate alone, 0.3 with momentum, 0.5 with a tensor rate.
+Each timing is of 2,048 steps in a row, so it includes the whole cost of a block computed ahead.
+Targets: 0.35 for a rate alone, 0.3 with momentum, 0.5 with a tensor rate.
 """
 
 import measuring
@@ -16,21 +16,21 @@ CASES = {
     "1 group, momentum": {"target": 0.3},
     "1 group, Adam's beta1": {"target": 0.3, "optimizer": torch.optim.Adam},
     "10 groups, momentum": {"target": 0.3, "groups": 10},
-    "10 groups, momentum, boundaries of their own": {"target": 0.3, "groups": 10, "own": True},
+    "10 groups, momentum, different boundaries": {"target": 0.3, "groups": 10, "own": True},
     "1 group, tensor rate": {"target": 0.5, "tensor": True, "momentum": False},
     "1 group, tensor rate, momentum": {"target": 0.5, "tensor": True},
     "1 group, exp_range": {"target": 0.35, "momentum": False, "gamma": 0.9999},
 }
 ABOUT = """
-What a step of ours takes, profiled, in one group with a rate alone: 0.15 µs in torch's own `step`,
-0.1 µs for its part of the block of 2,048 steps that is computed ahead with NumPy, 0.2 µs to write
-into the group, and the rest in the calls between them.
+A profile of one of our steps, in one group with a rate alone: 0.15 µs in torch's own `step`, 0.1 µs
+for its share of the block of 2,048 steps that NumPy computes ahead, 0.2 µs to write into the group,
+and the rest in the calls between them.
 
-- *Boundaries of their own*: ten rates and ten momenta are computed for each step, 27 ns each, and
-  0.2 µs go into putting them side by side.
-- *exp_range*: the powers of the block are Python's, one by one, since NumPy's differ from those of
-  `schedule.lr(step)` in the last bit of some float64.
-- *Adam's beta1*: a new tuple for each step, as torch makes one too.
+- *Different boundaries*: ten rates and ten momenta are computed for each step, 27 ns each, and it
+  takes 0.2 µs to put them side by side.
+- *exp_range*: Python computes the powers of the block one by one, since NumPy's differ from
+  those of `schedule.lr(step)` in the last bit of some float64.
+- *Adam's beta1*: a new tuple for each step, which torch makes too.
 """
 
 

@@ -7,7 +7,8 @@ import sys
 from argparse import ArgumentParser, Namespace, _ArgumentGroup
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+from types import UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from clr_cli.parser import MOST_STEPS, count
 from clr_core import Schedule, schedule_from_dict
@@ -86,10 +87,11 @@ PARAMETERS = parameters(USUAL)
 
 
 def _readers(kind: str) -> Iterator[tuple[Parameter, Callable[[str], Any] | None]]:
-    """Each parameter, and what reads its value from text; None if text can't give it."""
+    """Each parameter with the type that reads its value from text; None if none can."""
     hints = get_type_hints(kind_of(kind))
     for each in parameters(kind):
-        types = get_args(hints[each.name]) or (hints[each.name],)
+        hint = hints[each.name]
+        types = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
         yield each, next((type for type in (float, int, str) if type in types), None)
 
 
@@ -98,13 +100,13 @@ def _is_needed(parameter: Parameter) -> bool:
 
 
 def _fits_flags(kind: str) -> bool:
-    """Whether flags can give a schedule of this kind: it needs nothing but numbers and text."""
+    """True if flags can give a schedule of this kind, since it needs only numbers and text."""
     found = list(_readers(kind))
     return bool(found) and not any(read is None and _is_needed(each) for each, read in found)
 
 
 def _titles() -> dict[str, str]:
-    """What the schema says of each parameter, in a few words."""
+    """The title of each parameter in the schema, for a line of help."""
     definitions = json.loads(schema())["$defs"].values()
     return {
         name: each["title"][:1].lower() + each["title"][1:]
@@ -242,5 +244,5 @@ def groups_of(record: Record) -> tuple[Schedule, ...]:
 
 
 def usual_steps(schedules: Iterable[Schedule]) -> int:
-    """How many steps a command computes by default: as many as a picture shows, within bounds."""
+    """The default number of steps to compute: as many as a picture shows, within bounds."""
     return min(max(map(usual_end, schedules)), MOST_STEPS)

@@ -36,6 +36,7 @@ def cyclic_optimizer(
 ) -> optax.GradientTransformationExtraArgs:
     """An optax optimizer whose learning rate and momentum follow `schedule`.
 
+        >>> from clr_core import CyclicSchedule
         >>> schedule = CyclicSchedule(
         ...     base_lr=0.1, max_lr=0.5, step_size_up=2, base_momentum=0.8, max_momentum=0.9
         ... )

@@ -40,7 +40,7 @@ class Binding:
     place: ast.AST
     dotted: str = ""
     value: ast.AST | None = None
-    """What is assigned or defined, if the name stands for exactly that."""
+    """The value or definition, if the name stands for exactly that."""
     in_branch: bool = False
 
 

@@ -63,7 +63,8 @@ def other_parameters(
         if not found:
             continue
         changes = _changes(schedule, found)
-        if len(lines) >= len(changes) + 3:  # Else the lines would fit by chance.
+        different = sum(not target.agrees(line.step, line) for line in lines)
+        if different >= len(changes) + 3:  # Else the lines would fit by chance.
             yield OtherParameters(changes, since)
             for other in _as_simple(family, found, set(changes), lines):
                 yield OtherParameters(_changes(schedule, other), since)

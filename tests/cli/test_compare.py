@@ -70,7 +70,7 @@ def test_where_the_rates_differ(folder, data, other, steps):
 
 
 def test_other_parameters_of_the_same_curve(folder, clr, data):
-    """In its first cycle triangular2 equals triangular: only the parameters differ."""
+    """Triangular2 equals triangular in the first cycle: only the parameters differ."""
     Record(CyclicSchedule(base_lr=0.1, max_lr=0.5)).write("a.json")
     Record(CyclicSchedule(base_lr=0.1, max_lr=0.5, mode="triangular2")).write("b.json")
     done = clr("compare", "a.json", "b.json", "--steps", "4000")

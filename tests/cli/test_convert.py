@@ -107,7 +107,7 @@ print(json.dumps({
 
 
 def test_torch(folder, in_one_process):
-    """Out of checkpoints of ours and of torch's own class, and into ones that these load."""
+    """Reads checkpoints of our class and of torch's, and writes ones that both load."""
     (folder / "there.json").write_text("what was there")
     results, (used,) = in_one_process(list(TORCH_COMMANDS.values()), MAKE_TORCH, GO_ON)
     done = dict(zip(TORCH_COMMANDS, results, strict=True))

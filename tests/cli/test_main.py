@@ -116,7 +116,7 @@ def test_python_m_is_the_command(folder, process):
 
 @pytest.mark.parametrize("arguments", [["show", "run.json"], ["--help"]])
 def test_nobody_reads_on(folder, process, arguments):
-    """As in `clr show run.json | head -1`: no message, and the exit code of other commands."""
+    """Like `clr show run.json | head -1`: no message, and the exit code of other commands."""
     read, write = os.pipe()
     os.close(read)
     # Without a buffer, argparse itself meets the broken pipe, and ignores it.

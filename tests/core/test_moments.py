@@ -99,6 +99,17 @@ def test_a_file_cut_short_is_refused(moments, tmp_path):
             type(moments).read(path)
 
 
+def test_what_cannot_be_read(moments, tmp_path):
+    read = type(moments).read
+    with pytest.raises(TypeError, match=r"^`path` must be a path\. Received: path=3$"):
+        read(3)
+    with pytest.raises(FileNotFoundError):
+        read(tmp_path / "missing.npz")
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(ValueError, match=r"as an \.npz: it isn't a regular file$"):
+        read(tmp_path / "pipe.npz")
+
+
 def test_what_was_there_stays_where_writing_fails(moments, tmp_path):
     path = tmp_path / "moments.npz"
     moments.write(path)
@@ -119,3 +130,82 @@ except OSError as error:
     assert done.stdout == "OSError\n", done.stderr
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["moments.npz"]
+
+
+FITTING = {"kind": "adam", "owner": "an Adam", "shapes": [(2, 3), (3,), ()]}
+
+
+@pytest.mark.parametrize("shapes", [[(2, 3), (3,), ()], [[2, 3], [3], []]], ids=["tuples", "lists"])
+def test_moments_that_fit(moments, shapes):
+    from clr_core.moments import check_moments
+
+    check_moments(moments, "adam", "an Adam", shapes)
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"kind": "sgd"}, "must be of the kind 'sgd' for an Adam. Received: kind='adam'$"),
+        ({"shapes": [(2, 3)]}, "for each of the 1 parameters. Received: 3 in 'first'$"),
+        ({"shapes": [], "what": "variables"}, "for each of the 0 variables. Received: 3 in"),
+        (
+            {"shapes": [(3, 2), (3,), ()]},
+            r"the shape \(3, 2\) in array 0. Received: \(2, 3\) in 'first'. `moments.rearranged`",
+        ),
+        ({"shapes": [(2, 3), (3,), (1,)]}, r"the shape \(1,\) in array 2. Received: \(\) in"),
+    ],
+)
+def test_moments_that_do_not_fit(moments, changed, complaint):
+    from clr_core.moments import check_moments
+
+    with pytest.raises(ValueError, match=complaint):
+        check_moments(moments, **FITTING | changed)
+
+
+@pytest.mark.parametrize(("given", "wanted"), [("sgd", "sgd-keras"), ("sgd-keras", "sgd")])
+def test_the_two_velocities(np, given, wanted):
+    from clr_core.moments import Moments, check_moments
+
+    moments = Moments(given, 1, {"velocity": [np.ones(2)]})
+    message = "contains the rate of each update, so that neither .*'sgd' with torch_velocity=True"
+    with pytest.raises(ValueError, match=message):
+        check_moments(moments, wanted, "an SGD", [(2,)])
+    with pytest.raises(ValueError, match=f"Received: kind='{given}'$"):
+        check_moments(moments, "adam", "an Adam", [(2,)])
+
+
+@pytest.mark.usefixtures("np")
+def test_something_else_than_moments():
+    from clr_core.moments import check_moments
+
+    message = r"^`moments` must be a clr_core\.Moments\. Received: moments=3$"
+    with pytest.raises(TypeError, match=message):
+        check_moments(3, "adam", "an Adam", [])
+
+
+@pytest.mark.usefixtures("np")
+@pytest.mark.parametrize(
+    ("given", "stored", "count"), [(None, 3, 3), (3, 3, 3), (3, None, 3), (0, None, 0)]
+)
+def test_the_count(given, stored, count):
+    from clr_core.moments import agreed_count
+
+    assert agreed_count(given, stored, "optimizer") == count
+
+
+@pytest.mark.usefixtures("np")
+@pytest.mark.parametrize(
+    ("given", "stored", "kind", "complaint"),
+    [
+        (None, None, ValueError, "`count` must be given, since .*to_moments(state, count=record."),
+        (2, 3, ValueError, "`count` must be Adam's, 3. Received: count=2"),
+        (0, 3, ValueError, "`count` must be Adam's, 3. Received: count=0"),
+        (1.5, None, TypeError, "`count` must be an integer. Received: count=1.5"),
+        (True, 1, TypeError, "`count` must be an integer. Received: count=True"),
+    ],
+)
+def test_a_count_that_is_refused(given, stored, kind, complaint):
+    from clr_core.moments import agreed_count
+
+    with pytest.raises(kind, match=complaint.replace("(", r"\(")):
+        agreed_count(given, stored, "state")

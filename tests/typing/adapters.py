@@ -1,4 +1,4 @@
-"""What a type checker is to make of the adapters: checked by mypy and never run."""
+"""Types of the adapters, checked by mypy and never run."""
 
 from typing import assert_type
 

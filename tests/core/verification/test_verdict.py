@@ -251,8 +251,8 @@ def test_round_rates_are_no_coarse_log():
     # As text they could be rates of a coarse log, whose run was late. So nothing is named.
     verdict = verdict_on(list(map(repr, lrs)), schedule)
     assert (verdict.status, verdict.fault) == ("deviated", None)
-    assert {fault.name for fault in verdict.candidates} == {"shift"}
-    assert "the log has too few digits to be sure how: it was 40 steps behind" in verdict.sentence
+    assert verdict.candidates == (Shift(n=-50, n_between=(-50, -49)),)
+    assert "the log has too few digits to be sure how: it was 50 steps behind" in verdict.sentence
 
 
 @pytest.mark.frameworks
@@ -476,9 +476,12 @@ def test_anything_gets_a_verdict():
         verdict = verify(rng.choice((SCHEDULE, CyclicSchedule(base_lr=0, max_lr=1e-3))), steps, lrs)
         assert verdict.sentence
         json.dumps(verdict.to_dict(), allow_nan=False)
-        assert verdict.status == "deviated" or kind in (1, 2)
+        assert verdict.status != "followed" or kind in (1, 2)
 
 
+FRACTIONAL = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=33.3, mode="triangular2")
+LATE = [FRACTIONAL.lr(max(step - 3000, 0)) for step in range(0, 800_000, 1000)]
+NOISE = [random.Random(step).random() for step in range(800)]
 HARD = {
     "three lines, far apart": (
         CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=1e9),
@@ -488,17 +491,13 @@ HARD = {
     "rates of another size": (
         CyclicSchedule(base_lr=1e-6, max_lr=1e-5),
         range(0, 2000, 10),
-        [random.Random(0).uniform(0.3, 0.7) for _ in range(200)],
+        [0.3 + 0.4 * noise for noise in NOISE[:200]],
     ),
-    "a fractional cycle of few steps": (
-        CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=33.3, mode="triangular2"),
-        range(0, 800_000, 1000),
-        [0.001 + 0.005 * (step % 7919) / 7919 for step in range(800)],
-    ),
+    "thousands of cycles": (FRACTIONAL, range(0, 800_000, 1000), LATE),
     "noise": (
         SCHEDULE,
         range(800),
-        [random.Random(1).uniform(0.001, 0.006) for _ in range(800)],
+        [0.001 + 0.005 * noise for noise in NOISE],
     ),
     "spikes": (
         SCHEDULE,
@@ -508,7 +507,7 @@ HARD = {
     "an enormous cycle": (
         CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=1e16),
         range(0, 2**53, 2**44),
-        [0.001 + 0.001 * (step % 5) for step in range(512)],
+        [0.001 + 0.005 * noise for noise in NOISE[:512]],
     ),
 }
 
@@ -538,10 +537,9 @@ def test_the_work_of_a_verdict_is_bounded(monkeypatch, schedule, steps, lrs):
 
 
 def test_says_that_it_gave_up():
-    schedule, steps, lrs = HARD["a fractional cycle of few steps"]
-    verdict = verify(schedule, steps, lrs)
+    verdict = verify(*HARD["thousands of cycles"])
     assert (verdict.status, verdict.fault, verdict.candidates) == ("deviated", None, ())
-    assert "the search was given up before its end. Step 1000 is the first" in verdict.sentence
+    assert "the search was given up before its end" in verdict.sentence
 
 
 def test_an_enormous_cycle_is_followed():

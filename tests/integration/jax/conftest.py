@@ -1,4 +1,4 @@
-"""What several tests of this folder need: schedules, and what they are on the host."""
+"""Fixtures for the tests in this folder: schedules, and their values on the host."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ def schedule(request):
 
 @pytest.fixture
 def on_host():
-    """The float32 rates (or momenta) of the core, in plain Python: nothing of JAX is in them."""
+    """The float32 rates (or momenta) of the core in plain Python, without JAX."""
 
     def values(curve, steps=STEPS):
         return np.array([curve(int(step)) for step in steps], np.float32)
@@ -44,7 +44,7 @@ def on_host():
 
 @pytest.fixture
 def same_bits():
-    """Holds that two arrays are the same in every bit, or says where they aren't."""
+    """Check that two arrays are the same in every bit, or list where they differ."""
 
     def check(got, expected):
         got, expected = np.asarray(got), np.asarray(expected)
@@ -59,7 +59,7 @@ def same_bits():
 
 @pytest.fixture
 def run():
-    """What a program of its own prints, with these environment variables."""
+    """The output of a program in a new process with these environment variables."""
 
     def output(code, **environment):
         done = subprocess.run(

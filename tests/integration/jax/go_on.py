@@ -1,6 +1,6 @@
-"""A training on digits that is saved to files, and goes on in a process of its own.
+"""A training on digits that is saved to files and resumes in a new process.
 
-Run as a script, prints the bits of the weights at the end. Arguments: the folder, the name of the
+Run as a script, it prints the bits of the final weights. Arguments: the folder, the name of the
 library that wrote it, the name of the optimizer, the number of the next update.
 """
 
@@ -87,7 +87,7 @@ def compiled(optimizer):
 
 
 def run(optimizer, training, first, last):
-    """The calls from `first` to before `last`; the number of a call decides its batch."""
+    """The calls from `first` up to `last`, exclusive; the number of a call selects its batch."""
     pixels, labels = digits()
     for number in range(first, last):
         batch = slice(32 * number, 32 * (number + 1))
@@ -100,7 +100,7 @@ def bits(training):
 
 
 class Orbax:
-    """A folder; what is loaded must have the structure, shapes and dtypes that it asks for."""
+    """A folder; the loaded tree must have the requested structure, shapes and dtypes."""
 
     @staticmethod
     def save(path, tree):
@@ -141,7 +141,7 @@ LIBRARIES = {"orbax": Orbax, "flax": Flax, "equinox": Equinox}
 
 
 def save(folder, library, schedule, training):
-    """None of the libraries sees the schedule, so it is written down beside the state."""
+    """None of the libraries saves the schedule, so it is written beside the state."""
     (folder / "schedule.json").write_text(schedule.to_json(), encoding="utf-8")
     LIBRARIES[library].save(folder / "training", training)
 

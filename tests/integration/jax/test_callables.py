@@ -1,4 +1,4 @@
-"""A Python callable as `scale_fn`: traced, so that it must be made of what JAX can trace."""
+"""A Python callable as `scale_fn` is traced, so that JAX must be able to trace it."""
 
 import math
 
@@ -60,7 +60,7 @@ def test_is_traced_in_float64_with_the_number_of_the_cycle():
     ids=["math", "NumPy", "if"],
 )
 def test_what_cannot_be_traced_is_jaxs_error(scale_fn, error):
-    # And not one of ours that hides what to do about it.
+    # And not one of ours, which would hide the remedy.
     for rate in (cyclic_lr(schedule(scale_fn)), jax.jit(cyclic_lr(schedule(scale_fn)))):
         with pytest.raises(error):
             rate(jnp.int32(3))

@@ -1,4 +1,4 @@
-"""The position is optax's count, which every checkpoint has: 4 steps, saved, and 6 are 10."""
+"""The position is optax's count, which every checkpoint contains: 4 steps and 6 resumed are 10."""
 
 import functools
 import pickle
@@ -37,7 +37,7 @@ def predict(params, x):
     return jnp.tanh(x @ params["a"]) @ params["b"]
 
 
-@functools.cache  # A state is immutable; an optimizer made anew would be compiled anew.
+@functools.cache  # A state is immutable; a new optimizer would be compiled again.
 def start(make):
     keys = jax.random.split(jax.random.key(0))
     params = {"a": jax.random.normal(keys[0], (4, 8)), "b": jax.random.normal(keys[1], (8,))}

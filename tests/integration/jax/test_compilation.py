@@ -1,4 +1,4 @@
-"""One compilation, whatever the step."""
+"""There is one compilation for all steps."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ SCHEDULE = CyclicSchedule(
 
 
 class Counted:
-    """The schedule, and how often JAX has traced it."""
+    """A schedule that counts how often JAX traces it."""
 
     def __init__(self):
         self.traced = 0

@@ -1,4 +1,4 @@
-"""A run that began in torch, on a dense network, goes on in JAX with its momentum."""
+"""A run of a dense network that began in torch resumes in JAX with its momentum."""
 
 import subprocess
 import sys
@@ -20,13 +20,13 @@ SCRIPT = Path(__file__).parents[1] / "keras" / "train_in_torch.py"
 BATCHES = 20
 SHAPES = [(32, 64), (32,), (10, 32), (10,)]
 FACTORIES = {"SGD": optax.sgd, "Adam": optax.adam}
-# The libraries' own `matmul` and `tanh` part by about 1e-7 in each update. Adam divides by the root
-# of the second moment, which makes more of that where the gradient is small.
+# The libraries' own `matmul` and `tanh` differ by about 1e-7 in each update. Adam divides by the
+# root of the second moment, which enlarges the difference where the gradient is small.
 CLOSE = {"SGD": 5e-7, "Adam": 2e-5}
 
 
 def to_tree(arrays):
-    """Torch has the layers in their order and a weight as (out, in), the dict its sorted keys."""
+    """Torch keeps the layers' order and has weights as (out, in); JAX sorts a dict by its keys."""
     weights, biases = arrays[0::2], arrays[1::2]
     return {
         layer: {"bias": np.asarray(bias), "kernel": np.asarray(weight).T}

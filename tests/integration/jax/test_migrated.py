@@ -1,4 +1,4 @@
-"""What `clr migrate` writes for JAX, run: the rates and momenta that each update uses."""
+"""The code that `clr migrate` writes for JAX: the rates and momenta that each update uses."""
 
 import jax.numpy as jnp
 import optax
@@ -20,7 +20,7 @@ def _run(source, **names):
 
 
 def _check(optimizer, schedule, state=None, first=0):
-    """That the optimizer's updates use the oracle's numbers."""
+    """Check that the optimizer's updates use the oracle's numbers."""
     weights = jnp.ones(3)
     state = optimizer.init(weights) if state is None else state
     document = schedule.to_dict()

@@ -1,4 +1,4 @@
-"""Where JAX or optax isn't installed."""
+"""`clr_jax` without JAX or without optax."""
 
 HIDE = """
 import sys

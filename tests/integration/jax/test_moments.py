@@ -1,4 +1,4 @@
-"""A run that goes on with what its optimizer remembers of past gradients."""
+"""A run resumes with its optimizer's memory of past gradients."""
 
 import functools
 
@@ -45,7 +45,7 @@ FACTORIES = {
 
 @functools.cache
 def network(dtype=np.float32):
-    """Of the size that classifies the digits of scikit-learn: 64 pixels, ten classes."""
+    """A network of the size that classifies scikit-learn's digits: 64 pixels, ten classes."""
     random = np.random.default_rng(1)
     shapes = {"hidden": {"kernel": (64, 32), "bias": (32,)}, "last": {"kernel": (32, 10)}}
     return jax.tree.map(
@@ -83,7 +83,7 @@ def same(ours, theirs):
 
 
 def saved(tmp_path, state):
-    """What is kept: all of it is on disk, and no pickle."""
+    """The record and the moments, read back from files."""
     to_record(SCHEDULE, state).write(tmp_path / "run.json")
     to_moments(state).write(tmp_path / "moments.npz")
     return Record.read(tmp_path / "run.json"), Moments.read(tmp_path / "moments.npz")
@@ -91,7 +91,7 @@ def saved(tmp_path, state):
 
 @functools.cache
 def started(name, dtype):
-    # One optimizer for all tests of a name, which is compiled once.
+    # One optimizer for all tests of a name, so that it is compiled once.
     factory, options = FACTORIES[name]
     return from_record(Record(SCHEDULE), factory, network(dtype), **options)
 
@@ -107,7 +107,7 @@ def assert_goes_on(tmp_path, name, at, dtype=np.float32):
     again, fresh = from_record(record, factory, half, **options)
     resumed = train(again, half, from_moments(moments, fresh), range(at, STEPS))
     same(resumed, (straight, straight_state))
-    # It is the moments that do it.
+    # Without the moments, the weights differ.
     if at:
         without, _ = train(again, half, fresh, range(at, STEPS))
         assert np.any(np.asarray(without["last"]["kernel"] != straight["last"]["kernel"]))
@@ -171,7 +171,7 @@ def test_the_counts_of_schedules_stay():
     moved = from_moments(to_moments(state), fresh)
     assert {int(count) for count in schedule_counts(moved).values()} == {50}
     assert moved.inner_state[0].count == 3
-    # What was given is as it was.
+    # The given state is unchanged.
     same(fresh, set_step(optimizer.init(weights), 50))
 
 

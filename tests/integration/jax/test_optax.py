@@ -1,4 +1,4 @@
-"""Inside optax: which rate an update used is what a parameter moved by."""
+"""Schedules in optax's optimizers: the rate that an update used is how far a parameter moved."""
 
 import jax
 import jax.numpy as jnp
@@ -178,7 +178,7 @@ def test_a_count_that_is_set(same_bits):
 
 
 def test_is_a_plain_function():
-    # What has both `init` and `update` would be a StatefulSchedule to optax.
+    # optax takes an object with both `init` and `update` for a StatefulSchedule.
     for schedule in (cyclic_lr(SCHEDULE), cyclic_momentum(SCHEDULE)):
         assert callable(schedule)
         assert not isinstance(schedule, optax.schedules.StatefulSchedule)

@@ -1,4 +1,4 @@
-"""`cyclic_optimizer`: optax's own optimizers with a rate and a momentum that cycle."""
+"""`cyclic_optimizer`: optax's optimizers with a rate and a momentum that cycle."""
 
 import functools
 import sys
@@ -112,7 +112,7 @@ def test_the_momentum_is_what_a_moment_decays_by(factory, moment, on_host, same_
         _, state = optimizer.update(gradient, state, weight)
         return state, optax.tree_utils.tree_get(state.inner_state, moment)
 
-    # One gradient and then none: from there on each step multiplies by its momentum.
+    # One gradient and then none: from then on each step multiplies by its momentum.
     gradients = jnp.zeros(100).at[0].set(1.0)
     seen = np.asarray(jax.lax.scan(step, optimizer.init(weight), gradients)[1])
     same_bits(seen[1:], seen[:-1] * on_host(SCHEDULE.momentum)[1:100])
@@ -149,7 +149,7 @@ def test_static_arguments_pass_through(factory, static, same_bits):
 def test_a_constant_momentum_too(same_bits):
     plain, _ = train(optax.sgd(0.01, momentum=0.9))
     same_bits(train(cyclic_optimizer(optax.sgd, CONSTANT_BOTH))[0], plain)
-    # Where `b1` is a Python float, `1 - b1` is float64; from the state it comes as float32.
+    # `1 - b1` of a Python float is float64; from the state it is float32.
     plain, _ = train(optax.adam(0.01))
     np.testing.assert_allclose(train(cyclic_optimizer(optax.adam, CONSTANT_BOTH))[0], plain, 1e-5)
 
@@ -172,15 +172,12 @@ def test_factories_of_ones_own(on_host, same_bits):
         same_bits(seen["momentum"], on_host(SCHEDULE.momentum))
 
 
-# ── dtypes ──────────────────────────────────────────────────────────────────────────────────────
-
-
-# Not `novograd`: a `cond` in optax wants moments and momentum of one dtype.
+# Not `novograd`: a `cond` in optax requires moments and momentum of one dtype.
 @pytest.mark.parametrize(
     "factory", [each for each in WITH_MOMENTUM + WITH_B1 if each is not optax.novograd], ids=name_of
 )
 def test_bfloat16_parameters(factory, same_bits):
-    # That it is a scan shows that no dtype in the state changes.
+    # A scan requires that no dtype in the state changes.
     seen, state = train(cyclic_optimizer(factory, SCHEDULE), 50, jnp.bfloat16)
     assert seen.dtype == jnp.bfloat16
     assert np.isfinite(seen.astype(np.float32)).all()
@@ -197,7 +194,7 @@ def test_moments_keep_the_dtype_that_the_factory_gives_them():
 
 
 def test_optax_by_itself_rounds_b2_to_1():
-    # When this fails, optax has mended it.
+    # If this fails, optax has fixed it.
     theirs = optax.inject_hyperparams(optax.adam)(
         learning_rate=cyclic_lr(SCHEDULE), b1=cyclic_momentum(SCHEDULE)
     )
@@ -218,7 +215,7 @@ def test_bfloat16_is_as_good_as_by_the_factory_itself():
 
 
 def test_bfloat16_where_updates_are_refused():
-    # Both branches of its `cond` must give one dtype.
+    # Both branches of its `cond` must have one dtype.
     optimizer = optax.apply_if_finite(cyclic_optimizer(optax.sgd, SCHEDULE), 5)
     _, state = train(optimizer, 10, jnp.bfloat16)
     assert float(current_lr(state)) == np.float32(SCHEDULE.lr(9))
@@ -236,9 +233,6 @@ def test_float64_parameters(factory, same_bits):
 def test_float32_parameters_where_x64_is_enabled(factory):
     with jax.enable_x64(True):
         assert train(cyclic_optimizer(factory, SCHEDULE), 30)[0].dtype == np.float32
-
-
-# ── compilation ─────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
@@ -284,7 +278,7 @@ def test_arguments_of_an_update_pass_through():
 
 
 def test_specs_for_its_state():
-    # What sharding is made with.
+    # Such specs are used for sharding.
     optimizer = cyclic_optimizer(optax.adam, SCHEDULE)
     weights = {"a": jnp.ones(5)}
     specs = optax.tree_utils.tree_map_params(
@@ -293,8 +287,6 @@ def test_specs_for_its_state():
     assert specs.inner_state[0].mu == {"a": "weight"}
     assert specs.hyperparams == {"learning_rate": None, "b1": None}
 
-
-# ── rmsprop ─────────────────────────────────────────────────────────────────────────────────────
 
 SHORT = CyclicSchedule(base_lr=0.001, max_lr=0.03, step_size_up=20, step_size_down=30, **MOMENTA)
 
@@ -308,7 +300,7 @@ def rmsprop(learning_rate, momentum, decay=0.99, eps=1e-8):
 
 
 def as_torch_computes_it(schedule, steps=100):
-    """`torch.optim.RMSprop(momentum=…)` in float64: the buffer holds no rate."""
+    """`torch.optim.RMSprop(momentum=…)` in float64: the buffer doesn't contain the rate."""
     weights, square, buffer = np.ones(5), np.zeros(5), np.zeros(5)
     x, y = np.asarray(X, np.float64), np.asarray(Y, np.float64)
     for step in range(steps):
@@ -326,7 +318,7 @@ def test_the_recipe_for_rmsprop_is_torchs():
 
 
 def test_optax_rmsprop_is_another_algorithm():
-    # When this fails, optax has taken the rate out of the buffer, and the refusal can go.
+    # If this fails, optax has taken the rate out of the buffer, and the refusal can go.
     theirs = optax.inject_hyperparams(optax.rmsprop, static_args=("decay", "eps"))(
         learning_rate=cyclic_lr(SHORT),
         momentum=cyclic_momentum(SHORT),
@@ -359,9 +351,6 @@ def test_rmsprop_with_a_momentum_is_refused(factory, schedule, static):
         "Write a function that chains optax.scale_by_rms, optax.trace and "
         "optax.scale_by_learning_rate, as in the docstring of `cyclic_optimizer`."
     )
-
-
-# ── refusals ────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -462,9 +451,6 @@ def test_what_the_message_says_helps(on_host, same_bits):
         return optax.signum(learning_rate, beta=momentum)
 
     same_bits(used(cyclic_optimizer(signum, SCHEDULE))["momentum"], on_host(SCHEDULE.momentum))
-
-
-# ── the names of the package ────────────────────────────────────────────────────────────────────
 
 
 def test_the_package_has_every_name():

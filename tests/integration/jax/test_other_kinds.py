@@ -9,6 +9,7 @@ import pytest
 from clr_core import CyclicSchedule, Record
 from clr_jax import (
     current_lr,
+    current_momentum,
     cyclic_lr,
     cyclic_momentum,
     cyclic_optimizer,
@@ -55,6 +56,7 @@ def test_state_and_records(schedule):
         state = update(state)
     record = to_record(schedule, state)
     assert record == Record(schedule, 13)
-    resumed_optimizer = from_record(record, optax.sgd)
-    resumed = set_step(resumed_optimizer.init(weight), record.step)
-    assert current_lr(update(resumed)) == current_lr(update(state))
+    _, resumed = from_record(record, optax.sgd, weight)
+    for each in (resumed, set_step(optimizer.init(weight), record.step)):
+        assert current_lr(update(each)) == np.float32(schedule.lr(13))
+        assert current_momentum(update(each)) == np.float32(schedule.momentum(13))

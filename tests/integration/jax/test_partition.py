@@ -1,4 +1,4 @@
-"""A schedule for each label of `optax.partition`: torch's groups with boundaries of their own."""
+"""A schedule for each label of `optax.partition`: like torch's groups, each with its boundaries."""
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +47,7 @@ def optimizer(request):
 
 
 def used(optimizer, state, count):
-    """The states after each of `count` updates, as one with a first axis of that length."""
+    """The states after each of `count` updates, stacked along a first axis."""
 
     def step(carry, _):
         weights, state = carry
@@ -108,7 +108,7 @@ def test_where_there_are_several(optimizer, current, what, labels):
         f"`opt_state` must have one {what}. Received: one each in {', '.join(places)}. "
         "Pass one of these."
     )
-    # A place is Python for the part, and is taken as it stands there.
+    # A place is a Python expression for the part.
     for place, label in zip(places, labels, strict=True):
         part = eval(place, {"opt_state": state})
         curve = SCHEDULES[label].lr if current is current_lr else SCHEDULES[label].momentum

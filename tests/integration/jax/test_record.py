@@ -1,4 +1,4 @@
-"""A run in JAX as a record, from its live state and from what lies on disk, and back."""
+"""Records of a run in JAX, from a live state and from checkpoints, and runs from records."""
 
 import os
 import re
@@ -72,7 +72,7 @@ def trained(optimizer, calls):
 
 @pytest.fixture(scope="module", params=OPTIMIZERS)
 def run(request):
-    """A name, and the state after `UPDATES` updates; of micro-batches the last isn't complete."""
+    """A name, and the state after `UPDATES` updates; of micro-batches, the last is incomplete."""
     micro = request.param == "MultiSteps"
     return request.param, trained(
         OPTIMIZERS[request.param](), 2 * UPDATES + 1 if micro else UPDATES
@@ -125,7 +125,7 @@ def test_the_step_is_found_on_disk(run, write, tmp_path):
 @pytest.mark.parametrize("write", [to_orbax, to_flax], ids=["orbax", "flax"])
 def test_the_places_on_disk_are_those_of_the_live_state(run, write, tmp_path):
     _, state = run
-    # Each count gets a number of its own, so that none can be taken for another.
+    # Each count gets a different number, so that none can be taken for another.
     numbers = iter(range(70, 90))
     state = set_step(state, 0)
     leaves, structure = jax.tree.flatten(state)
@@ -174,7 +174,7 @@ def test_a_state_without_a_schedule(tmp_path, write):
     state = optax.adam(0.1).init(WEIGHTS)
     with pytest.raises(ValueError, match=r"must have a count that a schedule reads.*Record\("):
         to_record(SCHEDULE, state)
-    # Weights of these names are none either.
+    # Weights of these names aren't counts either.
     params = {"count": np.ones(2, np.int32), "other": {"count": np.float32(1.0)}}
     path = write(tmp_path / "training", {"params": params, "opt_state": state})
     with pytest.raises(ValueError, match="must have a count that a schedule reads"):
@@ -240,7 +240,7 @@ def test_what_optax_cannot_go_on_with():
 
 
 def copy(stored, tmp_path):
-    """One of them that may be damaged."""
+    """A copy that may be damaged."""
     path = tmp_path / "damaged"
     (shutil.copytree if stored.is_dir() else shutil.copyfile)(stored, path)
     return path
@@ -251,7 +251,7 @@ def files(path):
 
 
 def check_refused(path):
-    """An error of one line that names the path, and nothing there has changed."""
+    """Check that the error is one line, names the path, and that the files are unchanged."""
     before = files(path.parent)
     with pytest.raises(ValueError, match="must hold an optax state: ") as caught:
         read_record(path, SCHEDULE)
@@ -318,7 +318,7 @@ def test_a_huge_file_takes_no_memory(tmp_path):
     assert int(kilobytes) < 2**16
 
 
-# Where one of orbax's reads fails, those that it began beside that find its event loop closed.
+# If one of orbax's reads fails, its other pending reads find their event loop closed.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_each_file_of_a_folder_missing_or_cut_short(stored, tmp_path):
     intact = stored[to_orbax]
@@ -328,7 +328,7 @@ def test_each_file_of_a_folder_missing_or_cut_short(stored, tmp_path):
             path = copy(intact, tmp_path)
             damage(path / file.relative_to(intact))
             try:
-                # What isn't read for the counts may be damaged; then they are right.
+                # A file that isn't read for the counts may be damaged; the counts are then right.
                 assert read_record(path, SCHEDULE).step == 2
             except ValueError:
                 check_refused(path)

@@ -1,4 +1,4 @@
-"""A training that stopped at any step goes on as if it hadn't, in every bit, from real files."""
+"""A training that stopped at any step resumes from files with the bits of the uninterrupted one."""
 
 import functools
 import json
@@ -33,7 +33,7 @@ from integration.jax.go_on import (
     save,
 )
 
-# An optimizer made anew would be compiled anew.
+# A new optimizer would be compiled again.
 optimizer_of = functools.cache(lambda name: OPTIMIZERS[name](SCHEDULE))
 
 
@@ -67,7 +67,7 @@ def test_any_step(name, library, tmp_path):
     for number, training in enumerate(straight(name)[:-1]):
         restored = files.load(tmp_path / str(number), initial(optimizer))
         same(restored, training)
-        # Rates and momenta stand in the state that is compared.
+        # The states that are compared contain the rates and momenta.
         same(run(optimizer, restored, number, number + 1), straight(name)[number + 1])
 
 
@@ -85,16 +85,13 @@ def test_what_it_is_held_against(name):
     assert not any(np.array_equal(first[layer], last[layer]) for layer in first)
 
 
-# ── orders ──────────────────────────────────────────────────────────────────────────────────────
-
-
 def in_one_file(files, folder, training, fresh):
     files.save(folder / "training", training)
     return files.load(folder / "training", fresh)
 
 
 def into_shapes(files, folder, training, fresh):
-    """Nothing is computed to have something to load into."""
+    """Load into shapes, for which nothing is computed."""
     files.save(folder / "training", training)
     return files.load(folder / "training", jax.eval_shape(lambda: fresh))
 
@@ -157,9 +154,6 @@ def test_any_order(order, library, tmp_path):
     same(run(optimizer, restored, 4, CALLS), trainings[-1])
 
 
-# ── another process ─────────────────────────────────────────────────────────────────────────────
-
-
 @pytest.mark.parametrize(
     ("library", "name", "number"),
     [
@@ -185,8 +179,6 @@ def test_another_process(library, name, number, tmp_path):
     assert json.loads(done.stdout) == bits(straight(name)[-1])
 
 
-# ── a state of another structure ────────────────────────────────────────────────────────────────
-
 WITHOUT = CyclicSchedule(base_lr=0.001, max_lr=0.01, step_size_up=3)
 WEIGHTS = {"hidden": np.ones((3, 2), np.float32), "last": np.ones(2, np.float32)}
 STATES = {
@@ -201,13 +193,13 @@ STATES = {
         {"body": cyclic_optimizer(optax.adam, SCHEDULE), "head": optax.sgd(0.1)}, LABELS
     ),
 }
-# What each library overlooks: (saved, asked for). The step is that of the file all the same. It is
-# the programs that differ, in whether the momentum is cycled or there is one.
+# The mismatches that each library overlooks: (saved, asked for). The step is still the file's. The
+# programs differ in whether there is a momentum and whether it is cycled.
 OVERLOOKED = {
     "orbax": [],
-    # A key that isn't asked for is left out.
+    # A key that isn't asked for is ignored.
     "flax": [("sgd", "sgd, constant momentum"), ("adam", "adam, constant momentum")],
-    # Leaves beyond those that are asked for are left out.
+    # Leaves beyond those that are asked for are ignored.
     "equinox": [
         ("sgd, constant momentum", "sgd, no momentum"),
         ("adam, constant momentum", "sgd, no momentum"),
@@ -250,7 +242,7 @@ def test_a_state_of_another_structure_is_refused(files_with_states, library):
     indirect=["library"],
 )
 def test_what_a_refusal_says(files_with_states, library, says):
-    # A momentum is cycled that wasn't when the state was saved.
+    # The momentum is cycled now, and wasn't when the state was saved.
     files, folder = files_with_states
     with pytest.raises(RuntimeError if library == "equinox" else ValueError) as error:
         files.load(folder / "adam, constant momentum", STATES["adam"].init(WEIGHTS))

@@ -1,4 +1,4 @@
-"""What the state says of the last update, and the step that it is at."""
+"""The rate of the last update in a state, and the step of the next one."""
 
 import functools
 import pickle
@@ -48,7 +48,7 @@ def below(place, paths=INJECTED):
     return [place + path for path in paths]
 
 
-# How an optimizer is made, and the counts in its state that a schedule reads.
+# A function that makes an optimizer, and the counts in its state that a schedule reads.
 COMPOSITIONS = {
     "alone": (adam, INJECTED),
     "chain": (lambda: optax.chain(optax.clip_by_global_norm(1.0), adam()), below("[1]")),
@@ -99,13 +99,13 @@ COMPOSITIONS = {
         ["[0].inner_state.count", *below("[1].inner_state[1]"), "[2].count"],
     ),
 }
-# Where one rate can be found.
+# The compositions with one rate.
 WITH_ONE = {
     name: make
     for name, (make, _) in COMPOSITIONS.items()
     if name not in ("partition", "a schedule by itself", "scheduled decay")
 }
-# Where all counts are the same: a condition counts calls, and what it guards counts updates.
+# The compositions with equal counts: a condition counts calls, the optimizer inside updates.
 WITH_ONE_COUNT = {
     name: make for name, (make, _) in COMPOSITIONS.items() if not name.startswith("conditional")
 }
@@ -155,16 +155,13 @@ def same(ours, theirs):
 
 
 def updates_made(state):
-    """How many updates the optimizer with one rate has made."""
+    """The number of updates made by the optimizer with one rate."""
     (count,) = (
         count
         for place, count in schedule_counts(state).items()
         if place.endswith("['learning_rate'].count")
     )
     return int(count)
-
-
-# ── what the last update used ───────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("make", WITH_ONE.values(), ids=WITH_ONE)
@@ -174,7 +171,7 @@ def test_what_the_last_update_used(make):
     assert current_lr(state) == np.float32(SCHEDULE.lr(0))
     for number in range(12):
         params, state = compiled(optimizer)(params, state, number)
-        # Where updates are gathered or skipped, the last one isn't the last call.
+        # If updates are accumulated or skipped, the last update isn't the last call.
         made = updates_made(state)
         assert current_lr(state) == np.float32(SCHEDULE.lr(max(made - 1, 0)))
         if any("b1" in place for place in schedule_counts(state)):
@@ -227,12 +224,9 @@ def test_no_momentum():
 
 
 def test_optax_finds_several():
-    # When this fails, optax's own way to the rate works, and may be mentioned.
+    # If this fails, optax's own way to read the rate works, and may be mentioned.
     with pytest.raises(KeyError, match="multiple values"):
         optax.tree_utils.tree_get(adam().init(weights()), "learning_rate")
-
-
-# ── the step ────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_counts_that_a_schedule_reads(composition):
@@ -243,7 +237,7 @@ def test_the_counts_that_a_schedule_reads(composition):
 
 
 def steps_of(state):
-    """The numbers that its counts stand at."""
+    """The values of its counts."""
     return {int(count) for count in schedule_counts(state).values()}
 
 
@@ -252,14 +246,14 @@ def test_each_of_these_counts_moves_and_nothing_else(composition):
     _, state = run(optimizer := make(), *initial(optimizer), 0, 6)
     moved = set_step(state, 1234)
     assert schedule_counts(moved) == dict.fromkeys(places, 1234)
-    # Back at the count that it had, it is what it was.
+    # Set back to its former count, the state is unchanged.
     if len(steps_of(state)) == 1:
         same(set_step(moved, *steps_of(state)), state)
 
 
 @pytest.mark.parametrize("make", WITH_ONE_COUNT.values(), ids=WITH_ONE_COUNT)
 def test_the_next_updates_are_those_of_the_step(make):
-    # Moments are carried, counts are lost: they are found again, and every bit of what follows.
+    # With the moments kept and the counts reset, setting the step restores every bit.
     optimizer = make()
     params, state = run(optimizer, *initial(optimizer), 0, 6)
     (step,) = steps_of(state)
@@ -272,7 +266,7 @@ def test_the_next_updates_are_those_of_the_step(make):
 
 @pytest.mark.parametrize("make", WITH_ONE.values(), ids=WITH_ONE)
 def test_the_rate_of_the_step(make):
-    # Two calls, since some make an update every second time.
+    # Two calls, since some optimizers make an update every second time.
     _, state = run(optimizer := make(), *initial(optimizer), 0, 1)
     _, state = run(optimizer, initial(optimizer)[0], set_step(state, 1_000_002), 0, 2)
     made = updates_made(state)
@@ -296,7 +290,7 @@ def test_the_count_of_moments_stays():
     moved = set_step(state, 100)
     assert moved.inner_state[0].count == 4
     same(moved.inner_state, state.inner_state)
-    # New moments at a late step are corrected as new ones.
+    # New moments at a late step have the correction of new ones.
     state = set_step(optimizer.init(params), 100)
     _, state = run(optimizer, params, state, 100, 101)
     assert state.inner_state[0].count == 1
@@ -309,7 +303,7 @@ def test_what_the_last_update_used_stays():
 
 
 def test_optax_moves_the_wrong_count():
-    # When this fails, `optax.tree.set` has learned to, and `set_step` may be of less use.
+    # If this fails, `optax.tree.set` sets the right count, and `set_step` may be superfluous.
     params = jnp.zeros(())
     optimizer = cyclic_optimizer(optax.sgd, OTHER)
     state = optax.tree_utils.tree_set(optimizer.init(params), count=5)
@@ -320,7 +314,7 @@ def test_optax_moves_the_wrong_count():
 
 
 def test_unfinished_sums_are_dropped():
-    # With a sum, and not a mean, what is left would go into the next update.
+    # With a sum instead of a mean, the remainder would enter the next update.
     optimizer = optax.MultiSteps(cyclic_optimizer(optax.sgd, SCHEDULE), 3, use_grad_mean=False)
     params, state = run(optimizer, *initial(optimizer), 0, 4)
     assert state.mini_step == 1
@@ -335,9 +329,6 @@ def test_the_state_that_was_given_stays_as_it_was():
     _, state = initial(adam())
     set_step(state, 5)
     assert set(map(int, schedule_counts(state).values())) == {0}
-
-
-# ── transformations of JAX ──────────────────────────────────────────────────────────────────────
 
 
 def test_traced_steps(composition):
@@ -417,9 +408,6 @@ print({count.sharding == everywhere for count in schedule_counts(set_step(state,
     )
 
 
-# ── checkpoints ─────────────────────────────────────────────────────────────────────────────────
-
-
 def through_flax(state, fresh, folder):
     return flax.serialization.from_bytes(fresh, flax.serialization.to_bytes(state))
 
@@ -446,7 +434,7 @@ def test_a_checkpoint_goes_on(through, name, tmp_path):
     same(restored, state)
     straight = run(optimizer, params, state, 4, 10)
     same(run(optimizer, params, restored, 4, 10), straight)
-    # What was restored may be of NumPy: it is read, and moved, all the same.
+    # A restored state may be of NumPy arrays: it can be read and set all the same.
     assert schedule_counts(set_step(restored, 9)) == dict.fromkeys(schedule_counts(state), 9)
 
 
@@ -464,9 +452,6 @@ def test_an_optimizer_of_nnx():
     optimizer.update(model, flax.nnx.state(model, flax.nnx.Param))
     assert np.asarray(current_lr(optimizer.opt_state)) == np.float32(SCHEDULE.lr(3))
     assert [int(count[...]) for count in schedule_counts(optimizer.opt_state).values()] == [4] * 3
-
-
-# ── refusals ────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -487,7 +472,7 @@ def test_an_optimizer_of_nnx():
     ],
 )
 def test_what_is_no_step(step, kind, message):
-    # Even where no schedule reads the state: the step is looked at first.
+    # Even if no schedule reads the state: the step is checked first.
     for state in (adam().init(weights()), ()):
         with pytest.raises(kind) as error:
             set_step(state, step)

@@ -1,4 +1,4 @@
-"""States that earlier versions wrote can be read: `states/` holds one of each kind.
+"""States written by earlier versions can be read: `states/` holds one of each kind.
 
 That is a training as msgpack of flax (weights and state), and beside it as JSON: the schedule, the
 step, and the float32 rate and momentum of the update that comes next. A state is added when the
@@ -22,7 +22,7 @@ from clr_jax import current_lr, current_momentum, cyclic_optimizer, schedule_cou
 STATES = Path(__file__).with_name("states")
 NAMES = sorted(path.stem for path in STATES.glob("*.json"))
 MOMENTA = {"base_momentum": 0.8, "max_momentum": 0.95}
-# By what follows the version in a file's name.
+# By the part of a file's name after the version.
 OPTIMIZERS = {
     "adam": lambda schedule: cyclic_optimizer(optax.adam, schedule),
     "chain": lambda schedule: optax.chain(

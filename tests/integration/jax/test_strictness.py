@@ -1,4 +1,4 @@
-"""Under the switches that people turn on to find errors in their own code."""
+"""Under JAX's switches for finding errors."""
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +58,7 @@ def test_transfer_guard(schedule, on_host, same_bits):
 
 
 def test_a_branch_on_a_rate_is_jaxs_error(schedule):
-    # And not one of ours that hides what to do about it.
+    # And not one of ours, which would hide the remedy.
     @jax.jit
     def update(count):
         return 1.0 if cyclic_lr(schedule)(count) > 0.1 else 0.0

@@ -80,7 +80,7 @@ def in_a_while_loop(rate):
 
 
 def checkpointed(rate):
-    # In a backward pass `jax.checkpoint` evaluates it anew.
+    # In a backward pass `jax.checkpoint` evaluates it again.
     return jax.vmap(jax.grad(jax.checkpoint(lambda x, step: x * rate(step))), (None, 0))(1.0, STEPS)
 
 

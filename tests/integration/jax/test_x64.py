@@ -1,4 +1,4 @@
-"""float64 inside and nowhere else; and all the way where the user has enabled it."""
+"""float64 inside and nowhere else, but throughout if the user has enabled it."""
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ SCHEDULE = CyclicSchedule(
 
 
 def floats():
-    """The dtypes that JAX gives what hasn't one, inside and outside of a traced function."""
+    """JAX's default float dtypes, inside and outside of a traced function."""
     inside = jax.jit(lambda: jnp.asarray(1.0) + jnp.arange(3) / 2)()
     return {str(each.dtype) for each in (jnp.asarray(1.0), jnp.zeros(2), inside)}
 
@@ -82,7 +82,7 @@ def test_nothing_leaks_into_an_optimizers_state(how):
         params = optax.apply_updates(params, updates)
         return jax.tree.map(lambda leaf: leaf.dtype, (params, updates, state))
 
-    # What any schedule leaves that gives a float32.
+    # The dtypes with any schedule that returns float32.
     def constant(count):
         return jnp.float32(0.1)
 
@@ -114,7 +114,7 @@ print(rate(3).dtype, jax.jit(rate)(3).dtype)
 
 
 def test_float64_under_a_global_x64(run):
-    """0 differing bits to the host in the two modes that promise it."""
+    """In the two modes that promise it, no bit differs from the host's."""
     output = run(
         """
 import jax, jax.numpy as jnp, numpy as np, optax

@@ -1,8 +1,8 @@
-"""Writes a state of this version for test_stored_states.py. Run by hand, when the form changes.
+"""Writes a state of this version for test_stored_states.py. Run by hand if the format changes.
 
     PYTHONPATH=tests .venv/bin/python -P tests/integration/jax/write_states.py
 
-A stored state is never changed: where a file is there already, this stops.
+A stored state is never changed: if a file exists already, this stops.
 """
 
 import json

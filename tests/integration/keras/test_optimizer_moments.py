@@ -1,4 +1,4 @@
-"""A run goes on with its momentum: within Keras, and from and to torch's definitions."""
+"""A run resumes with its momentum, within Keras and by the definitions of torch."""
 
 import keras
 import numpy as np
@@ -145,9 +145,6 @@ def test_the_count_is_that_of_updates():
     fit(trained, GRADIENTS[:7])
     assert to_moments(trained.optimizer).count == 2
     from_moments(to_moments(trained.optimizer), trained.optimizer)
-
-
-# ── refusals, of which none changes anything ──
 
 
 def built(made, shape=(2,)):

@@ -1,4 +1,4 @@
-"""A run that goes on with what its optimizer remembers of past gradients."""
+"""A run resumes with its optimizer's memory of past gradients."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ OPTIMIZERS = {
 
 
 def network(dtype=torch.float32):
-    """Of the size that classifies the digits of scikit-learn: 64 pixels, ten classes."""
+    """A network of the size that classifies scikit-learn's digits: 64 pixels, ten classes."""
     torch.manual_seed(1)
     layers = torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10)
     return torch.nn.Sequential(*layers).to(dtype)
@@ -218,9 +218,6 @@ def test_a_parameter_that_had_no_gradient_has_no_velocity():
     optimizer.step()
     moments = to_moments(optimizer, count=1)
     assert [array.tolist() for array in moments.slots["velocity"]] == [[1.0, 1.0], [0.0, 0.0]]
-
-
-# ── what can't be carried ──
 
 
 @pytest.fixture

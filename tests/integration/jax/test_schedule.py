@@ -1,4 +1,4 @@
-"""What a count may be, and what comes back: a strong float32 of its shape."""
+"""The counts that a schedule takes, and its results: strong float32 of the count's shape."""
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +63,7 @@ def test_what_is_no_integer(make, count, dtype):
         with pytest.raises(TypeError) as caught:
             schedule(count)
         message = str(caught.value)
-        # Under an outer jit, JAX has made float32 of the Python number before we see it.
+        # Under an outer jit, JAX turns the Python number into a float32 before we see it.
         assert message.startswith("`count` must be an integer. Received: dtype ")
         assert message.rpartition(" ")[2] in (dtype, {"float64": "float32"}.get(dtype), "complex64")
 
@@ -71,7 +71,7 @@ def test_what_is_no_integer(make, count, dtype):
 @MAKERS
 @pytest.mark.parametrize("dtype", ["int8", "int32"])
 def test_a_negative_count_counts_as_0(make, dtype, schedule, same_bits):
-    # `optax.join_schedules` asks for them, and throws away what it gets.
+    # `optax.join_schedules` evaluates these and discards the results.
     made = make(schedule)
     counts = jnp.array([-128, -41, -40, -1, 0], dtype)
     same_bits(made(counts), np.full(5, made(0)))

@@ -1,4 +1,4 @@
-"""Below float32's normal range: XLA's own conversion gives 0 there, other hosts don't."""
+"""Numbers below float32's normal range: XLA's own conversion would give 0."""
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +57,7 @@ def test_scanned(on_host, same_bits):
     ],
 )
 def test_the_rounding(value, same_bits):
-    # Each by a schedule that is constant, so that nothing is rounded before it.
+    # A constant schedule, so that nothing is rounded before.
     with np.errstate(over="ignore"):
         expected = np.float32(value)
     count = jnp.int32(0)

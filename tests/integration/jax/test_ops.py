@@ -1,4 +1,4 @@
-"""The primitives that don't call the C library, beside Python's, which does: in every bit."""
+"""The primitives that don't call the C library have the bits of Python's, which does."""
 
 import math
 
@@ -55,7 +55,7 @@ def test_other_powers(how):
         values = computed(how, lambda exponent, base=base: ops.power(base, exponent), exponents)
         with np.errstate(over="ignore", under="ignore"):
             expected = np.power(base, exponents)
-        # Each library's `pow` is right to about an ulp, and XLA vectorizes one of its own.
+        # Each library's `pow` is correct to about an ulp, and XLA has one more, vectorized.
         np.testing.assert_allclose(values, expected, rtol=4 * np.finfo(float).eps)
 
 
