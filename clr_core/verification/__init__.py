@@ -157,7 +157,11 @@ def verify(
     named = (
         len(found) == 1
         and len(lines) - first >= FEWEST_LINES
-        and (resolution.padded or resolution.digits >= FEWEST_DIGITS)
+        and (
+            resolution.padded
+            or resolution.digits >= FEWEST_DIGITS
+            or isinstance(found[0], Constant)
+        )
         and not given_up
     )
     step = counted[first]
