@@ -148,6 +148,7 @@ def _rate(optimizer: Any) -> Any:
     rate = optimizer.add_variable((), dtype="float32", name="learning_rate")
     schedule = CyclicSchedule(base_lr=0.0, max_lr=1.0)
     held = _Held(rate, constant(optimizer) if isinstance(optimizer, CyclicOptimizer) else schedule)
+    # Keras's own setter, since ours would make another schedule of it.
     keras.optimizers.Optimizer.learning_rate.fset(optimizer, held)
     return rate
 
