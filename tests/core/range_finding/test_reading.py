@@ -5,11 +5,8 @@ import random
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from clr_core import RangeTest, RangeTestResult
-from clr_core.range_finding._smoothing import smoothed
 
 STEPS = 100
 LRS = [1e-6 * 10.0 ** (7 * i / (STEPS - 1)) for i in range(STEPS)]
@@ -227,27 +224,6 @@ def test_the_papers_reading_of_the_score():
     assert found["score stalls"] == pytest.approx(10**-2.2, rel=0.5)
     flat = RangeTestResult.from_curve(LRS, bowl(), [0.1] * STEPS).suggestions
     assert (flat["score rises"], flat["score stalls"]) == (None, None)
-
-
-@given(
-    slope=st.integers(-1000, 1000),
-    level=st.integers(-1000, 1000),
-    x=st.lists(st.integers(0, 500), min_size=3, max_size=40, unique=True).map(sorted),
-    width=st.integers(1, 100),
-)
-def test_a_line_stays_a_line_up_to_both_ends(slope, level, x, width):
-    y = [level + slope * each for each in x]
-    for value, smooth in zip(y, smoothed(x, y, x, width), strict=True):
-        # Sums of some forty products of up to a million, and a difference of such sums.
-        assert math.isclose(value, smooth, rel_tol=1e-9, abs_tol=1e-3)
-
-
-def test_no_lag():
-    x = [i / 10 for i in range(-40, 41)]
-    smooth = smoothed(x, [abs(each) for each in x], x, 0.6)
-    assert smooth.index(min(smooth)) == 40
-    for left, right in zip(smooth, reversed(smooth), strict=True):
-        assert left == pytest.approx(right, abs=1e-12)  # Sums in the other order.
 
 
 def test_a_long_test_is_read_from_some_of_its_places():

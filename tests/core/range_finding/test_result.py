@@ -4,11 +4,13 @@ import json
 import math
 import xml.etree.ElementTree as ET
 from dataclasses import FrozenInstanceError, replace
+from inspect import signature
 from statistics import median
 
 import pytest
 
 from clr_core import CyclicSchedule, RangeTest, RangeTestResult
+from clr_core.range_finding.result import ScheduleOptions
 
 LRS = [1e-6 * 10.0 ** (7 * i / 99) for i in range(100)]
 
@@ -116,6 +118,14 @@ def test_the_schedule():
     )
     with pytest.raises(TypeError, match="gama"):
         result.schedule(500, gama=0.9)
+
+
+def test_the_options_of_a_schedule_are_its_parameters():
+    """All of them, but for the boundaries and the step sizes, which have their own arguments."""
+    own = {"base_lr", "max_lr", "step_size_up", "step_size_down"}
+    assert {*ScheduleOptions.__annotations__} == {*signature(CyclicSchedule).parameters} - own
+    result = RESULTS["a number"]
+    assert result.schedule(500, step_size_down=100).step_size_down == 100
 
 
 def test_a_given_max_lr_overrides():
