@@ -12,7 +12,7 @@ from clr_cli.optional import PICTURES
 from clr_cli.output import as_json
 from clr_cli.parser import count
 from clr_cli.record_arguments import add_record, flag, groups_of, record_given
-from clr_core import CyclicSchedule
+from clr_core import Schedule
 from clr_core.adapter import file_name, suffix, write
 from clr_core.record import Record
 from clr_core.verification import Verdict, picture, verify
@@ -60,7 +60,7 @@ def run(options: Namespace) -> int:
     return 0 if verdict.status == "followed" else 1
 
 
-def _chosen(record: Record, group: int | None) -> CyclicSchedule:
+def _chosen(record: Record, group: int | None) -> Schedule:
     schedules = groups_of(record)
     if group is None and len(schedules) > 1:
         raise ValueError(f"--group must be given: the record has {len(schedules)} schedules")
@@ -82,7 +82,7 @@ def _read(name: str, lr: str | None, step: str | None) -> RunLog:
         raise ValueError(text) from None
 
 
-def _picture(schedule: CyclicSchedule, logged: RunLog, verdict: Verdict, suffix: str) -> bytes:
+def _picture(schedule: Schedule, logged: RunLog, verdict: Verdict, suffix: str) -> bytes:
     # Drawn in another folder, so that a failure midway leaves an existing file as it was.
     with TemporaryDirectory() as folder:
         path = Path(folder, f"run{suffix}")

@@ -127,6 +127,17 @@ def test_convert(schedule, clr):
     assert Record.from_json(clr("convert", "mine.json").out) == Record(schedule, step=10)
 
 
+def test_verify(schedule, folder, clr):
+    rows = [f"{step},{schedule.lr(step)!r}" for step in range(90)]
+    (folder / "log.csv").write_text("\n".join(["step,lr", *rows, ""]))
+    done = clr("verify", "mine.json", "log.csv")
+    assert (done.code, done.err) == (0, "")
+    rows[20:] = [f"{step},{1.1 * schedule.lr(step)!r}" for step in range(20, 90)]
+    (folder / "log.csv").write_text("\n".join(["step,lr", *rows, ""]))
+    done = clr("verify", "mine.json", "log.csv")
+    assert (done.code, done.err) == (1, "")
+
+
 def test_flags_of_each_kind(clr, refused):
     given = ("--kind", "test-cosine", "--peak", "0.5", "--steps", "7")
     record = Record.from_json(clr("convert", *given, "--step", "3").out)
