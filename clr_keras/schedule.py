@@ -100,7 +100,9 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
         # Computed immediately, in plain Python or NumPy: JAX has no tensor of 2**31.
         return keras.ops.convert_to_tensor(np.float32(evaluate_on_host(value, step)), "float32")
 
-    def _lr_of_update(self, micro_batch: Any, ops: Any) -> Any:
+    def _lr_of_update(self, micro_batch: Any, ops: Any = None) -> Any:
+        if ops is None:
+            return self.schedule.lr(micro_batch // self.gradient_accumulation_steps)
         # In float64, which holds every step: an int32 or a uint8 may not hold the divisor.
         update = ops.floor(ops.divide(micro_batch, float(self.gradient_accumulation_steps)))
         return self.schedule.lr(update, ops)
