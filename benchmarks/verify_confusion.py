@@ -1,8 +1,7 @@
 """Plants faults in runs and asks `verify` for them: writes benchmarks/verify_confusion.md.
 
 The rates are those of the oracle (tests/oracle.py) at the count that the faulty run would have had,
-rounded as a log rounds them. A run whose log
-is the same as without its fault counts as one without.
+rounded as a log rounds them. A run whose log is the same as without its fault counts as sound.
 """
 
 from __future__ import annotations
@@ -302,9 +301,9 @@ def main(count: int, seed: int) -> None:
     table: dict[str, Counter[str]] = {row: Counter() for row in FAULTS}
     wrong, unnamed, hidden, numbered, right_numbers, slowest = 0, 0, 0, 0, 0, 0.0
     for run in runs(count, seed):
-        start = time.perf_counter()
+        start = time.process_time()
         verdict = run.verdict()
-        slowest = max(slowest, time.perf_counter() - start)
+        slowest = max(slowest, time.process_time() - start)
         row = NONE if run.fault == NONE else run.planted
         table[row][column(verdict)] += 1
         hidden += row != run.planted
@@ -332,7 +331,7 @@ def main(count: int, seed: int) -> None:
         "",
         "Logs have float32 rates, 4 significant digits or 6 decimals; a line every 1, 10 or 50 "
         "updates; all lines, or 80 % of them; at most 800. The slowest verdict took "
-        f"{slowest:.1f} s. {measuring.machine('cyclical-lr')}",
+        f"{slowest:.1f} s of one core. {measuring.machine('cyclical-lr')}",
     ]
     title = f"What `verify` says of {count} runs with planted faults, seed {seed}"
     measuring.write(__file__, title, text)

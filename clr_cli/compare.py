@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
@@ -10,7 +9,7 @@ from clr_cli.output import as_json, table
 from clr_cli.parser import MOST_STEPS, count
 from clr_cli.record_arguments import FILE, STDIN, groups_of, read_record, usual_steps
 from clr_core import Schedule
-from clr_core.conformance import float32
+from clr_core.conformance import ulps_apart
 from clr_core.record import Record
 from clr_core.schedules.samples import CYCLES
 
@@ -125,13 +124,7 @@ def float32_ulps(a: float, b: float) -> int | None:
     """
     if a != a or b != b:
         return None
-    return abs(_ordinal(float32(a)) - _ordinal(float32(b)))
-
-
-def _ordinal(number: float) -> int:
-    """The index of a float32 number, counted from 0.0: neighbours differ by 1."""
-    (bits,) = struct.unpack("<i", struct.pack("<f", number))
-    return int(bits) if bits >= 0 else -(int(bits) + 2**31)
+    return ulps_apart(a, b)
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

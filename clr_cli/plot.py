@@ -9,7 +9,7 @@ from clr_cli.optional import PICTURES, of_extra
 from clr_cli.output import as_json
 from clr_cli.parser import count
 from clr_cli.record_arguments import add_record, groups_of, record_given
-from clr_core.adapter import file_name, suffix, write
+from clr_core.adapter import LARGEST_STEP, file_name, suffix, write
 from clr_core.schedules.draw import picture
 from clr_core.schedules.samples import CYCLES, Samples, samples
 
@@ -29,13 +29,13 @@ examples:
     add_record(parser)
     parser.add_argument(
         "--steps",
-        type=count(1, 2**53),
+        type=count(1, LARGEST_STEP),
         metavar="N",
         help=f"draw steps 0 to N; default: {CYCLES} cycles",
     )
     parser.add_argument(
         "--steps-per-epoch",
-        type=count(1, 2**53),
+        type=count(1, LARGEST_STEP),
         metavar="K",
         help="updates in an epoch: adds an axis in epochs to the picture",
     )

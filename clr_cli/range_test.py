@@ -1,4 +1,4 @@
-"""`clr range-test`: what a range test has found, as text or as a picture."""
+"""`clr range-test`: show the result of a range test as text or as a picture."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SHOWN = ("max_lr", "base_lr", "suggestions", "stop_reason", "warnings")
 def configure(parser: ArgumentParser) -> None:
     """Adds the arguments of `clr range-test`."""
     parser.description = (
-        "Shows what a range test has found: FILE has the JSON of result.to_dict().\n"
-        "The exit code is 1 where the curve gives no max_lr."
+        "Shows the result of a range test: FILE contains the JSON of result.to_dict().\n"
+        "The exit code is 1 if the curve gives no max_lr."
     )
     parser.epilog = """\
 examples:
@@ -34,9 +34,9 @@ examples:
 
 
 def run(options: Namespace) -> int:
-    """Shows or draws it; 1 where there is no `max_lr`."""
+    """Shows or draws the result; returns 1 if it has no `max_lr`."""
     if (options.out is None) == (options.action == "plot"):
-        raise ValueError("--out must be given with plot, and left out with show")
+        raise ValueError("--out must be given with plot and left out with show")
     name = None if options.out is None else file_name(options.out, PICTURES)
     result = read_result(options.file)
     if name is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get
 
 from clr_cli.parser import MOST_STEPS, count
 from clr_core import Schedule, schedule_from_dict
-from clr_core.adapter import file_name, from_json, read_text, suffix
+from clr_core.adapter import LARGEST_STEP, file_name, from_json, read_text, suffix
 from clr_core.record import MAX_BYTES, PARSERS, Record, schema
 from clr_core.schedules import KINDS, USUAL, kind_of
 from clr_core.schedules.samples import usual_end
@@ -45,7 +45,7 @@ def add_flags(parser: ArgumentParser, title: str) -> None:
             help=f"kind of schedule; default: {USUAL}",
         )
     group.add_argument(
-        "--step", type=count(0, 2**53), metavar="STEP", help="updates done; default: 0"
+        "--step", type=count(0, LARGEST_STEP), metavar="STEP", help="updates done; default: 0"
     )
 
 

@@ -12,6 +12,7 @@ from clr_cli.output import as_json, table, visible
 from clr_cli.parser import count, step_range, steps
 from clr_cli.record_arguments import add_record, groups_of, record_given
 from clr_core import CyclicSchedule, Schedule
+from clr_core.adapter import LARGEST_STEP
 from clr_core.record import schedule_id
 from clr_core.schedules.cycles import cycle_of, cycles
 from clr_core.schedules.samples import usual_end
@@ -51,7 +52,7 @@ examples:
     )
     which.add_argument("--epochs", type=count(), metavar="N", help="the first N epochs")
     parser.add_argument(
-        "--steps-per-epoch", type=count(1, 2**53), metavar="K", help="updates in an epoch"
+        "--steps-per-epoch", type=count(1, LARGEST_STEP), metavar="K", help="updates in an epoch"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -122,7 +123,7 @@ def _cycles(schedule: CyclicSchedule, most: int) -> list[dict[str, Any]]:
 
 def _epochs(schedule: Schedule, epochs: int, size: int) -> dict[str, Any]:
     total = epochs * size
-    if total > 2**53:
+    if total > LARGEST_STEP:
         raise ValueError(
             "--epochs times --steps-per-epoch must be at most 2**53. "
             f"Received: {epochs} times {size}"

@@ -1,4 +1,4 @@
-"""`clr suggest`: a schedule that fits a training, from its sizes and a range test."""
+"""`clr suggest`: plan a schedule that fits a training, from its sizes and a range test."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ OWN = {
 def configure(parser: ArgumentParser) -> None:
     """Adds the arguments of `clr suggest`."""
     parser.description = (
-        "From the sizes of a training to a schedule whose last cycle ends with it. Says what is\n"
-        "unusual about the numbers, and what is often done wrong."
+        "Plans a schedule whose last cycle ends with the training, from the training's sizes.\n"
+        "Warns of unusual numbers and common mistakes."
     )
     parser.epilog = """\
 examples:
@@ -41,7 +41,7 @@ examples:
     ):
         parser.add_argument(flag(name), type=count(1, 2**53), metavar="N", required=True, help=text)
     parser.add_argument(
-        "--result", metavar="FILE", help="what a range test found (.json), in place of --max-lr"
+        "--result", metavar="FILE", help="result of a range test (.json), in place of --max-lr"
     )
     parser.add_argument(
         "--accumulation-steps",
@@ -58,13 +58,13 @@ examples:
         help="processes that share the samples; default: 1",
     )
     parser.add_argument(
-        "--drop-last", action="store_true", help="samples beyond the last full batch are left out"
+        "--drop-last", action="store_true", help="leave out samples beyond the last full batch"
     )
     parser.add_argument(
         "--epochs-per-half-cycle",
         type=float,
         metavar="NUMBER",
-        help="epochs in the rise; default: such that the last cycle ends with the training",
+        help="epochs in the rise; default: so that the last cycle ends with the training",
     )
     parser.add_argument("--to", choices=WRITERS, help="also print code for this framework")
     parser.add_argument("--out", metavar="FILE", help="write the schedule as a record: .json")
@@ -73,7 +73,7 @@ examples:
 
 
 def run(options: Namespace) -> int:
-    """Suggests, and prints or writes it."""
+    """Suggests a schedule, and prints or writes it."""
     name = None if options.out is None else file_name(options.out, (".json",))
     result = None if options.result is None else read_result(options.result)
     sizes = {name: getattr(options, name) for name in SIZES}
@@ -102,7 +102,7 @@ def run(options: Namespace) -> int:
 
 
 def _with_flags(text: str) -> str:
-    """The arguments of a message as flags."""
+    """The text with the names of arguments replaced by flags."""
     for name, option in OWN.items():
         text = text.replace(f"`{name}`", option)
     return text

@@ -1,18 +1,20 @@
-"""From the size of the data set to a schedule that ends at the end of a cycle."""
+"""Plan a cyclic schedule whose last cycle ends with the training, from the training's sizes.
+
+Other kinds of schedules aren't planned here: they have no cycles to fit into epochs.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from textwrap import wrap
+from typing import Any, Unpack
 
 from clr_core._arguments import LARGEST_STEP, integer, number, received
-from clr_core.range_finding.result import BASE_PART, RangeTestResult
+from clr_core.range_finding.result import RangeTestResult, ScheduleOptions, boundaries
 from clr_core.schedules.cycles import cycle_of
 from clr_core.schedules.cyclic import CyclicSchedule
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # The paper: a half cycle of 2 to 10 epochs, and at least 3 cycles.
 SHORTEST, LONGEST, CYCLES = 2, 10, 3
@@ -22,7 +24,7 @@ GIVEN_BY_EPOCHS = ("step_size_up", "step_size_down")
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A schedule for a training, and how the training fits into it.
+    """A schedule for a training, and how the two fit together.
 
         >>> print(suggest_schedule(samples=50_000, batch_size=100, epochs=24, max_lr=0.006))
         CyclicSchedule(base_lr=0.0015, max_lr=0.006)
@@ -34,15 +36,15 @@ class Suggestion:
     Args:
         schedule: The schedule.
         epochs: Epochs of training.
-        batches_per_epoch: Batches that a process goes through in an epoch.
+        batches_per_epoch: Batches that each process goes through in an epoch.
         steps_per_epoch: Updates in an epoch.
-        steps: Updates in all.
+        steps: Updates in the whole training.
         cycles: Whole cycles in these.
-        ends_at_base_lr: Whether the last of them ends where training does: no step is nearer to
-            the end of a cycle than the last one.
-        ending_step_size: The nearest step size with which that is so; None: it is so.
-        notes: What is often done wrong, with the numbers of this training, as sentences.
-        warnings: What is unusual about these numbers, as sentences.
+        ends_at_base_lr: Whether the last cycle ends with the training: no step is nearer to the end
+            of a cycle than the last one.
+        ending_step_size: The nearest step size for which it would; None: it does.
+        notes: Common mistakes, with the numbers of this training, as sentences.
+        warnings: Anything unusual about these numbers, as sentences.
     """
 
     schedule: CyclicSchedule
@@ -70,8 +72,6 @@ class Suggestion:
         }
 
     def __str__(self) -> str:
-        from textwrap import wrap
-
         size = self.schedule.cycle_size / self.steps_per_epoch
         ends = "at base_lr" if self.ends_at_base_lr else "within a cycle"
         lines = [
@@ -99,12 +99,12 @@ def suggest_schedule(
     processes: int = 1,
     drop_last: bool = False,
     epochs_per_half_cycle: float | None = None,
-    **parameters: Any,
+    **options: Unpack[ScheduleOptions],
 ) -> Suggestion:
-    """A schedule whose cycles fit into a training, from the sizes that one knows of it.
+    """A cyclic schedule whose cycles fit into a training of the given sizes.
 
-    With `c` whole cycles, by default three where that leaves two epochs for each half of a cycle,
-    and for longer trainings as many as make the halves about four epochs long:
+    With `c` whole cycles, by default three if that leaves two epochs for each half of a cycle, and
+    in longer trainings as many as make the halves about four epochs long:
 
         batches_per_epoch = ceil(ceil(samples / processes) / batch_size)    both floor if drop_last
         steps_per_epoch   = ceil(batches_per_epoch / accumulation_steps)
@@ -124,75 +124,40 @@ def suggest_schedule(
         batch_size: Samples in a batch of one process.
         epochs: Epochs of the whole training.
         max_lr: The upper boundary.
-        result: What a range test found, in place of `max_lr`. Both: the boundary of one's own.
+        result: The result of a range test, in place of `max_lr`. If both are given, `max_lr`
+            overrides the suggestion.
         base_lr: The lower boundary; None: a quarter of `max_lr`.
-        accumulation_steps: Batches whose gradients make one update. Where an epoch leaves some
-            over, they make an update of their own.
+        accumulation_steps: Batches whose gradients make one update. Batches left over at the end
+            of an epoch make one more update.
         processes: Processes that share the samples, as torch's `DistributedSampler` shares them.
-        drop_last: Whether samples are left out so that all batches are full, and all processes
-            have as many: `drop_last` of the `DataLoader` and of the `DistributedSampler`.
+        drop_last: Whether samples are left out so that all batches are full and all processes have
+            equally many: `drop_last` of the `DataLoader` and of the `DistributedSampler`.
         epochs_per_half_cycle: Epochs in the rising half; the paper suggests 2 to 10. None: such
             that the last cycle ends with the training.
-        **parameters: What else a `CyclicSchedule` takes, but for the step sizes: `mode`, `gamma`,
-            `base_momentum` …
+        **options: `mode`, `gamma`, `scale_fn`, `scale_mode`, `base_momentum` and `max_momentum`, as
+            in `CyclicSchedule`.
 
     Raises:
         TypeError: An argument of the wrong kind, or an unknown one.
         ValueError: An argument outside its range, no `max_lr`, or not a single full batch.
     """
-    given = {
+    sizes = {
         "samples": samples,
         "batch_size": batch_size,
         "epochs": epochs,
         "accumulation_steps": accumulation_steps,
         "processes": processes,
     }
-    for name, value in given.items():
-        if not 1 <= integer(name, value) <= LARGEST_STEP:
-            raise ValueError(f"`{name}` must be from 1 to 2**53. {received(name, value)}")
-    if not isinstance(drop_last, bool):
-        raise TypeError(f"`drop_last` must be True or False. {received('drop_last', drop_last)}")
-    if result is not None and not isinstance(result, RangeTestResult):
-        raise TypeError(
-            f"`result` must be the result of a range test. {received('result', result)}"
-        )
-    for name in GIVEN_BY_EPOCHS:
-        if name in parameters:
-            raise TypeError(
-                f"`{name}` follows from the epochs. {received(name, parameters[name])}. "
-                "Give `epochs_per_half_cycle`."
-            )
-
-    batches = _batches(samples, batch_size, processes, drop_last, drop_last)
-    if not batches:
-        raise ValueError(
-            "With `drop_last` an epoch must have a full batch for each process. "
-            f"Received: samples={samples}, batch_size={batch_size}, processes={processes}"
-        )
-    per_epoch = -(-batches // accumulation_steps)
-    steps = epochs * per_epoch
-    if steps > LARGEST_STEP:
-        raise ValueError(
-            f"`epochs` must leave it at 2**53 updates at most. {received('epochs', epochs)}"
-        )
-    if epochs_per_half_cycle is None:
-        cycles = _cycles(epochs)
-        step_size = steps / (2 * cycles)
-    else:
-        half = number("epochs_per_half_cycle", epochs_per_half_cycle)
-        if half <= 0.0:
-            raise ValueError(
-                "`epochs_per_half_cycle` must be positive. "
-                f"{received('epochs_per_half_cycle', epochs_per_half_cycle)}"
-            )
-        step_size = half * per_epoch
-    schedule = _schedule(step_size, max_lr, base_lr, result, parameters)
-
-    ends, cycles = _ended(schedule, steps)
+    _check(sizes, drop_last, result, options)
+    batches, per_epoch, steps = _counts(sizes, drop_last)
+    schedule = _schedule(
+        _step_size(epochs, per_epoch, epochs_per_half_cycle), max_lr, base_lr, result, options
+    )
+    ends, cycles = _end(schedule, steps)
     ending = None if ends else steps / (2 * max(1, round(steps / schedule.cycle_size)))
     warnings = [
         *_about_the_cycles(schedule, steps, per_epoch, ending),
-        *_about_the_batches(given, batches, drop_last),
+        *_about_the_batches(sizes, batches, drop_last),
         *(result.warnings if result is not None else ()),
     ]
     return Suggestion(
@@ -204,9 +169,49 @@ def suggest_schedule(
         cycles=cycles,
         ends_at_base_lr=ends,
         ending_step_size=ending,
-        notes=tuple(_notes(given, schedule, per_epoch)),
+        notes=tuple(_notes(sizes, schedule, per_epoch)),
         warnings=tuple(warnings),
     )
+
+
+def _check(
+    sizes: Mapping[str, int], drop_last: object, result: object, options: Mapping[str, Any]
+) -> None:
+    for name, value in sizes.items():
+        if not 1 <= integer(name, value) <= LARGEST_STEP:
+            raise ValueError(f"`{name}` must be from 1 to 2**53. {received(name, value)}")
+    if not isinstance(drop_last, bool):
+        raise TypeError(f"`drop_last` must be True or False. {received('drop_last', drop_last)}")
+    if result is not None and not isinstance(result, RangeTestResult):
+        raise TypeError(
+            f"`result` must be the result of a range test. {received('result', result)}"
+        )
+    for name in GIVEN_BY_EPOCHS:
+        if name in options:
+            raise TypeError(
+                f"`{name}` follows from the epochs. {received(name, options[name])}. "
+                "Give `epochs_per_half_cycle`."
+            )
+
+
+def _counts(sizes: Mapping[str, int], drop_last: bool) -> tuple[int, int, int]:
+    """Batches of an epoch in each process, updates of an epoch, updates of the training."""
+    samples, batch_size, processes = (
+        sizes[name] for name in ("samples", "batch_size", "processes")
+    )
+    batches = _batches(samples, batch_size, processes, drop_last, drop_last)
+    if not batches:
+        raise ValueError(
+            "With `drop_last` an epoch must have a full batch for each process. "
+            f"Received: samples={samples}, batch_size={batch_size}, processes={processes}"
+        )
+    per_epoch = -(-batches // sizes["accumulation_steps"])
+    steps = sizes["epochs"] * per_epoch
+    if steps > LARGEST_STEP:
+        raise ValueError(
+            f"`epochs` must result in at most 2**53 updates. {received('epochs', sizes['epochs'])}"
+        )
+    return batches, per_epoch, steps
 
 
 def _batches(
@@ -218,8 +223,20 @@ def _batches(
 
 
 def _cycles(epochs: int) -> int:
-    """How many cycles: three if these aren't too short, and more if they would be long."""
+    """The number of cycles: three if these aren't too short, and more if they would be long."""
     return max(1, min(CYCLES, epochs // (2 * SHORTEST)), round(epochs / (2 * USUAL)))
+
+
+def _step_size(epochs: int, per_epoch: int, epochs_per_half_cycle: float | None) -> float:
+    if epochs_per_half_cycle is None:
+        return epochs * per_epoch / (2 * _cycles(epochs))
+    half = number("epochs_per_half_cycle", epochs_per_half_cycle)
+    if half <= 0.0:
+        raise ValueError(
+            "`epochs_per_half_cycle` must be positive. "
+            f"{received('epochs_per_half_cycle', epochs_per_half_cycle)}"
+        )
+    return half * per_epoch
 
 
 def _schedule(
@@ -227,23 +244,17 @@ def _schedule(
     max_lr: float | None,
     base_lr: float | None,
     result: RangeTestResult | None,
-    parameters: Mapping[str, Any],
+    options: ScheduleOptions,
 ) -> CyclicSchedule:
-    if max_lr is not None and number("max_lr", max_lr) <= 0.0:
-        # Before a quarter of it is complained of, which the caller never gave.
-        raise ValueError(f"`max_lr` must be positive. {received('max_lr', max_lr)}")
-    own = {"max_lr": max_lr, "base_lr": base_lr}
-    boundaries: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
     if result is not None:
-        return result.schedule(step_size, **boundaries, **parameters)
+        return result.schedule(step_size, max_lr=max_lr, base_lr=base_lr, **options)
     if max_lr is None:
         raise ValueError("`max_lr` must be given, or the `result` of a range test.")
-    boundaries.setdefault("base_lr", max_lr / BASE_PART)
-    return CyclicSchedule(step_size_up=step_size, **boundaries, **parameters)
+    return CyclicSchedule(step_size_up=step_size, **boundaries(max_lr, base_lr), **options)
 
 
-def _ended(schedule: CyclicSchedule, steps: int) -> tuple[bool, int]:
-    """Whether training ends where a cycle does, and how many whole cycles it has."""
+def _end(schedule: CyclicSchedule, steps: int) -> tuple[bool, int]:
+    """Whether training ends at the end of a cycle, and its number of whole cycles."""
     cycles = round(Fraction(steps) / Fraction(schedule.cycle_size))
     if cycles and round(cycles * Fraction(schedule.cycle_size)) == steps:
         return True, cycles
@@ -278,9 +289,9 @@ def _about_the_batches(given: Mapping[str, int], batches: int, drop_last: bool) 
     if left:
         said.append(
             f"An epoch has {_many(batches, 'batch')}, and {left:,} of them are left over after the "
-            f"last {size:,}. Counted as an update of their own, as Lightning and Accelerate have "
-            f"it. A loop that makes none of them has {_many(batches // size, 'update')} in an "
-            f"epoch; Keras and optax.MultiSteps take them into the next epoch, and make "
+            f"last {size:,}. They are counted as one more update, as in Lightning and Accelerate. "
+            f"A loop that drops them makes {_many(batches // size, 'update')} in an epoch; Keras "
+            f"and optax.MultiSteps carry them over into the next epoch, and make "
             f"{epochs * batches // size:,} in all."
         )
     if drop_last:
@@ -288,8 +299,8 @@ def _about_the_batches(given: Mapping[str, int], batches: int, drop_last: bool) 
         other = _batches(*shared, True, False)
         if other != batches:
             said.append(
-                "`drop_last` is taken for the DistributedSampler's too. With that of the "
-                f"DataLoader alone, an epoch has {_many(other, 'batch')}, and not {batches:,}."
+                "`drop_last` is assumed for the DistributedSampler too. With `drop_last` in the "
+                f"DataLoader alone, an epoch has {_many(other, 'batch')}, not {batches:,}."
             )
     return said
 
@@ -302,23 +313,24 @@ def _notes(given: Mapping[str, int], schedule: CyclicSchedule, per_epoch: int) -
     ]
     if size > 1:
         said.append(
-            f"Of {size:,} micro-batches, the optimizer makes one update: step the schedule after "
-            f"that, and not after each. Keras counts batches: give `gradient_accumulation_steps="
-            f"{size}` to `clr_keras.CyclicLR`, too. Let the range test accumulate as well."
+            f"The optimizer makes one update for {size:,} micro-batches: step the schedule after "
+            f"each update, not after each micro-batch. Keras counts batches: give "
+            f"`gradient_accumulation_steps={size}` to `clr_keras.CyclicLR`, too. Let the range "
+            "test accumulate as well."
         )
     if processes > 1:
         together = processes * given["batch_size"] * size
         said.append(
             f"Each of the {processes:,} processes steps its own schedule once per update, of "
             f"{together:,} samples in all. Accelerate steps a scheduler that it has prepared "
-            f"{processes:,} times as often: don't prepare it. `batch_size` is that of one process; "
-            "where it is that of all together, leave `processes` at 1."
+            f"{processes:,} times as often: don't prepare it. `batch_size` is counted per process; "
+            "if yours is the total over all processes, leave `processes` at 1."
         )
     return said
 
 
 def _many(count: float, thing: str) -> str:
-    """The count with its word.
+    """The count with its noun, singular or plural.
 
     >>> _many(1, "epoch"), _many(2.5, "epoch"), _many(4000, "batch")
     ('1 epoch', '2.5 epochs', '4,000 batches')

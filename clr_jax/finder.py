@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
 
-if TYPE_CHECKING:
-    from clr_core import RangeTestResult
+from clr_core import RangeTestResult
+from clr_core.adapter import received
+from clr_core.range_finding.ask_tell import RangeTestOptions
+from clr_core.range_finding.driver import Batches, check_callable, repeated, run
+from clr_core.range_finding.restoring import loader_position, random_states, restored
 
 
 def range_test(
@@ -20,10 +23,9 @@ def range_test(
     *,
     jit: bool = True,
     repeats: int = 1,
-    progress: bool | None = None,
-    **options: Any,
+    **options: Unpack[RangeTestOptions],
 ) -> RangeTestResult:
-    """Trains with a rate that rises, and reads from the losses where a cycle should lie.
+    """Trains with a rate that rises, and reads the boundaries of a cycle from the losses.
 
         >>> def loss_fn(params, batch):
         ...     return jnp.mean((batch @ params - 1) ** 2)
@@ -35,8 +37,8 @@ def range_test(
         >>> 0.01 < result.max_lr < 1
         True
 
-    With optax, make the rate of the update the `lr` given: with an optimizer of rate 1, multiply
-    its updates by it. Then its state stays what it is in your training, without a schedule's:
+    With optax, multiply the updates of an optimizer of rate 1 by the given `lr`. Then the state is
+    that of your training, without a schedule's:
 
         >>> import optax
         >>> optimizer = optax.sgd(1.0, momentum=0.9)
@@ -48,44 +50,35 @@ def range_test(
         >>> params = jnp.zeros(4)
         >>> result = range_test(step_fn, params, optimizer.init(params), batches)
 
-    `params` and `opt_state` are what they were: JAX's arrays don't change. They are copied first,
-    on their devices, so that a step which donates its arguments takes the copies. The random states
-    of Python and NumPy, and the position of `batches` where it has one, are put back also after an
-    error or an interruption.
+    `params` and `opt_state` stay what they were, since JAX's arrays don't change. They are copied
+    first, on their devices, so that a step which donates its arguments takes the copies. The random
+    states of Python, NumPy and torch, and the position of `batches` if it has one, are put back,
+    also after an error or an interruption.
 
     Args:
-        step_fn: One update: `step_fn(params, opt_state, batch, lr)` gives the new `params`, the new
-            `opt_state`, and the loss of the batch before the update. The rate is an argument, a
-            scalar of JAX's weak float type, so that the step is compiled once for all rates.
+        step_fn: One update: `step_fn(params, opt_state, batch, lr)` returns the new `params`, the
+            new `opt_state`, and the loss of the batch before the update. The rate is a scalar of
+            JAX's weak float type, so that the step is compiled once for all rates.
         params: The parameters to start from, any pytree.
-        opt_state: What else a step takes over from the one before, any pytree: an optimizer's
-            state, batch statistics, a random key.
-        batches: An iterable that starts anew with each `iter()`, such as a list or an array. Where
-            it runs out it is started anew, which the result's warnings say. Batches of another
-            shape are compiled anew.
-        jit: Whether to compile the step; one that is jitted already is taken as it is.
-        repeats: How many times, with other batches; see `RangeTestResult.of`.
-        progress: Whether a line on stderr shows how far it is; None: where that is a terminal.
-        **options: What `clr_core.RangeTest` takes: `start_lr`, `end_lr`, `num_steps`, `ramp` and
-            `divergence`.
+        opt_state: Anything else that one step hands to the next, any pytree: an optimizer's state,
+            batch statistics, a random key.
+        batches: An iterable that starts over with each `iter()`, such as a list or an array. If it
+            runs out it starts over, and the result's warnings say so. Each new shape of a batch is
+            another compilation.
+        jit: Whether to compile the step; one that is jitted already is used as it is.
+        repeats: Number of tests, with other batches; see `RangeTestResult.of`.
+        **options: `start_lr`, `end_lr`, `num_steps`, `ramp` and `divergence`, as in
+            `clr_core.RangeTest`.
 
     Returns:
         A `clr_core.RangeTestResult`: `max_lr`, `base_lr`, `schedule(step_size_up)`, `plot()` …
 
     Raises:
         TypeError, ValueError: An argument of the wrong kind or outside its range, `params` without
-            arrays, no batches, or a step that doesn't give three things, the last of them a number.
+            arrays, no batches, or a step that doesn't return three values, the last a number.
     """
-    from clr_core.adapter import received
-    from clr_core.range_finding._random_states import same_random_states
-    from clr_core.range_finding.ask_tell import RangeTest
-    from clr_core.range_finding.driver import Batches, check_run, run
-    from clr_core.range_finding.restoring import restored_loader
-
-    repeats = check_run(repeats, progress)
-    tests = [RangeTest(**options) for _ in range(repeats)]
-    if not callable(step_fn):
-        raise TypeError(f"`step_fn` must be callable. {received('step_fn', step_fn)}")
+    tests = repeated(repeats, **options)
+    check_callable("step_fn", step_fn)
     if not isinstance(jit, bool):
         raise TypeError(f"`jit` must be True or False. {received('jit', jit)}")
     if not jax.tree.leaves(params):
@@ -93,26 +86,26 @@ def range_test(
     source = Batches("batches", batches)
     # What is jitted, by JAX or by a library on top of it, can be lowered.
     step = jax.jit(step_fn) if jit and not hasattr(step_fn, "lower") else step_fn
-    state = _copied((params, opt_state))
+    state = params, opt_state
 
-    def anew() -> None:
+    def start() -> None:
         nonlocal state
         state = _copied((params, opt_state))
 
     def update(lr: float) -> Any:
         nonlocal state
-        given = step(*state, source.take(), lr)
-        if not isinstance(given, tuple | list) or len(given) != 3:
-            kind = f"a {type(given).__name__}"
+        returned = step(*state, source.take(), lr)
+        if not isinstance(returned, tuple | list) or len(returned) != 3:
+            size = f" of {len(returned)}" if hasattr(returned, "__len__") else ""
             raise TypeError(
-                "`step_fn` must give three things: params, opt_state and the loss. "
-                f"Received: {kind}" + (f" of {len(given)}" if hasattr(given, "__len__") else "")
+                "`step_fn` must return three values: params, opt_state and the loss. "
+                f"Received: a {type(returned).__name__}{size}"
             )
-        state = given[0], given[1]
-        return given[2]
+        state = returned[0], returned[1]
+        return returned[2]
 
-    with same_random_states(), restored_loader(batches):
-        return run(tests, update, source, anew, progress)
+    with restored([*loader_position(batches), *random_states()]):
+        return run(tests, start, update, source)
 
 
 def _copied(tree: Any) -> Any:

@@ -41,8 +41,8 @@ def clip(x: Any, low: float, high: float) -> Any:
 
 
 def fmod(a: Any, b: float) -> Any:
-    # The C library's `fmod` is slow, and slower with each doubling of `a / b`. By a whole number
-    # the remainder of the integers is the same, and what follows the point stays: exact as well.
+    # The C library's `fmod` is slow, and slower with each doubling of `a / b`. If `b` is whole, the
+    # remainder of the integers plus the fraction of `a` is the same number, exactly.
     if not (b.is_integer() and b <= 2.0**53):
         return jnp.fmod(a, b)
     whole = a.astype(jnp.int64)
@@ -50,9 +50,9 @@ def fmod(a: Any, b: float) -> Any:
 
 
 def power(a: Any, b: Any) -> Any:
-    # What halves needs no call of the C library, which takes as long as the rest: a float32 has
-    # the exponent in its bits (those of a float64 can't be had on a TPU). LLVM makes a branch of
-    # this `where` and skips the call; with `(b >= 0) & (b < 127)` in it, it would not.
+    # Halving needs no call of the C library, which takes as long as the rest: the exponent is in
+    # the bits of a float32 (those of a float64 aren't available on a TPU). LLVM turns this `where`
+    # into a branch and skips the call; with `(b >= 0) & (b < 127)` in it, it would not.
     if not (isinstance(a, float) and a == 0.5):
         return jnp.power(a, b)
     halved = jax.lax.bitcast_convert_type((127 - b.astype(jnp.int32)) << 23, jnp.float32)

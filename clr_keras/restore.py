@@ -1,53 +1,34 @@
-"""A copy of all that a training changes in a Keras model, and the way back, bit for bit."""
+"""Copy what a training changes in a Keras model, and put it back bit for bit."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
-from keras.src.backend.common import global_state
-from keras.src.saving.keras_saveable import KerasSaveable
-from keras.src.utils.tracking import Tracker
 
-from clr_core.range_finding._random_states import Restore
-from clr_core.range_finding.restoring import Opened, Snapshot
+from clr_core import CyclicSchedule
+from clr_core.range_finding.restoring import Restore
+from clr_keras._keras_internals import inner_optimizers
+from clr_keras.optimizer import CyclicOptimizer
 
 
-def snapshot(model: Any) -> Snapshot:
-    """What a model holds now, with its optimizer, metrics, losses and seed generators.
+def values(variables: Iterable[Any]) -> list[Restore]:
+    """Restores the values of variables; the copies lie on their devices.
 
-        >>> model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
-        >>> model.compile("adam", "mse")
-        >>> before, kernel = snapshot(model), model.get_weights()[0]
-        >>> _ = model.train_on_batch(keras.ops.ones((4, 2)), keras.ops.ones((4, 1)))
-        >>> before.restore()
-        >>> bool((model.get_weights()[0] == kernel).all()), model.optimizer.built
-        (True, False)
-
-    Also what Keras keeps for the whole process: the generator of what draws without a seed, and the
-    numbers in the names of what is made. The copies of variables lie on the variables' devices.
+    >>> variable = keras.Variable([1.0, 2.0])
+    >>> before = values([variable])
+    >>> _ = variable.assign([3.0, 4.0])
+    >>> for each in before:
+    ...     each()
+    >>> keras.ops.convert_to_numpy(variable).tolist()
+    [1.0, 2.0]
     """
-    return Snapshot([vars(global_state.GLOBAL_STATE_TRACKER), model], _opened)
+    return [_value(each) for each in variables]
 
 
-def values(variables: list[Any]) -> Snapshot:
-    """What these variables hold now."""
-    return Snapshot(variables, _opened)
-
-
-def _opened(value: Any) -> Opened | None:
-    if isinstance(value, keras.Variable):
-        return _variable(value), ()
-    # Layers, optimizers, metrics and losses; and what each knows its variables by.
-    if isinstance(value, KerasSaveable | Tracker | keras.random.SeedGenerator):
-        return None, [vars(value)]
-    # TensorFlow makes an optimizer's lists its own, which keep their elements elsewhere.
-    if isinstance(value, list) and hasattr(value, "_storage"):
-        return None, [vars(value)]
-    return None
-
-
-def _variable(variable: Any) -> Restore:
+def _value(variable: Any) -> Restore:
     ops = keras.ops
     copy = ops.copy(ops.stop_gradient(variable.value))
     # Torch's gradients of the last step, which Keras leaves there.
@@ -61,3 +42,60 @@ def _variable(variable: Any) -> Restore:
             variable.value.grad = grad
 
     return restore
+
+
+def rate_of(optimizer: Any) -> Any:
+    """The variable that holds the rate; None if that comes from a schedule or a callable."""
+    rate = optimizer.learning_rate
+    return rate if isinstance(rate, keras.Variable) else None
+
+
+def twin(optimizer: Any, variables: list[Any]) -> Any:
+    """An optimizer with the same configuration and state, built for these variables.
+
+        >>> optimizer = keras.optimizers.SGD(lambda: 0.1, momentum=0.9)
+        >>> other = twin(optimizer, [keras.Variable([1.0])])
+        >>> other.built, other.momentum, rate_of(other) is None, optimizer.built
+        (True, 0.9, False, False)
+
+    In the twin of one of Keras's optimizers the rate is a variable, whatever it was. A momentum
+    that is cycled keeps its present value. What isn't in a configuration isn't in the twin either,
+    such as `exclude_from_weight_decay`.
+    """
+    with warnings.catch_warnings(action="ignore"):  # Keras warns of a lambda in a configuration.
+        other = _copy(optimizer)
+    other.build(variables)
+    for old, new in zip(_parts(optimizer), _parts(other), strict=True):
+        # What isn't built yet has the first of the variables.
+        for source, target in zip(old, new, strict=False):
+            target.assign(keras.ops.copy(source.value))
+    return other
+
+
+def constant(optimizer: CyclicOptimizer) -> CyclicSchedule:
+    """A schedule with the momentum of the optimizer's next update at every step; no rate to use."""
+    momentum = getattr(optimizer, optimizer.scheduled)
+    return CyclicSchedule(base_lr=0.0, max_lr=1.0, base_momentum=momentum, max_momentum=momentum)
+
+
+def _copy(optimizer: Any) -> Any:
+    config = optimizer.get_config()
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        inner = _copy(optimizer.inner_optimizer)
+        return type(optimizer)(**{**config, "inner_optimizer": inner})
+    if isinstance(optimizer, CyclicOptimizer):
+        config["learning_rate"] = constant(optimizer)
+    elif "learning_rate" in config:
+        config["learning_rate"] = 0.0
+    return type(optimizer).from_config(config)
+
+
+def _parts(optimizer: Any) -> Iterator[list[Any]]:
+    """The variables of each optimizer inside, without their rates, and then all others."""
+    rest = {id(each): each for each in optimizer.variables}
+    for inner in inner_optimizers(optimizer):
+        rate = rate_of(inner)
+        yield [each for each in inner.variables if each is not rate]
+        for each in inner.variables:
+            rest.pop(id(each), None)
+    yield list(rest.values())

@@ -1,20 +1,24 @@
-"""The learning rate range test on a torch model, which is afterwards as it was."""
+"""The learning rate range test on a torch model, which is left as it was."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from copy import deepcopy
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 from torch.nn import Module
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
+from torch.utils.data import DataLoader, IterableDataset
 
-from clr_core.adapter import integer, received
-
-if TYPE_CHECKING:
-    from clr_core import RangeTestResult
+from clr_core import RangeTestResult
+from clr_core.adapter import received
+from clr_core.range_finding.ask_tell import RangeTestOptions
+from clr_core.range_finding.driver import Batches, check_callable, positive, repeated, run
+from clr_core.range_finding.restoring import loader_position, random_states, restore, restored
+from clr_torch.restore import device_random_states, states
 
 
 def range_test(
@@ -27,16 +31,17 @@ def range_test(
     autocast: torch.dtype | None = None,
     scaler: torch.amp.GradScaler | None = None,
     repeats: int = 1,
-    progress: bool | None = None,
-    **options: Any,
+    **options: Unpack[RangeTestOptions],
 ) -> RangeTestResult:
-    """Trains with a rate that rises, and reads from the losses where a cycle should lie.
+    """Trains with a rate that rises, and reads the boundaries of a cycle from the losses.
 
-    Afterwards everything is as it was, bit for bit, also if it fails or is interrupted: parameters
-    and their gradients, buffers, the optimizer's state and rates, train or eval mode, `scaler`, the
-    random states of Python, NumPy and torch, and the loader's generators, sampler and position. A
-    scheduler isn't stepped. The copies for that lie on the model's device: as much memory again as
-    the parameters, gradients and the optimizer's state take.
+    Afterwards the state of everything is as it was, bit for bit, also if the test fails or is
+    interrupted: parameters and their gradients, buffers, train or eval mode, the optimizer's state
+    and rates, the random states of Python, NumPy and torch, and the loader's position (its
+    `state_dict` if it has one, and its generators). `scaler` is copied, and a scheduler isn't
+    stepped. What a module or a data set keeps in other attributes isn't put back. The copies lie on
+    the model's device: as much memory again as the parameters, gradients and the optimizer's state
+    take.
 
         >>> _ = torch.manual_seed(0)
         >>> inputs, targets = torch.randn(2000, 8), torch.randn(2000, 1)
@@ -49,24 +54,23 @@ def range_test(
         (True, 0.123)
 
     Each batch is a pair: `loss_fn(model(inputs), targets)`. Inputs that are a mapping or a tuple
-    are the model's arguments: `model(**inputs)`. Tensors go to the device of the first parameter.
-    All parameter groups get the same rate; their momentum stays. What else is done before an
+    are the model's arguments: `model(**inputs)`. Tensors are moved to the device of the first
+    parameter. All parameter groups get the same rate; their momentum stays. Anything else before an
     update, such as clipping, can be an `optimizer.register_step_pre_hook`.
 
     Args:
-        model: The model. Where it is in eval mode it is trained in train mode; where a part of one
-            in train mode is in eval mode, that part stays so.
-        optimizer: An optimizer of its parameters. What it remembers is used, and put back.
-        loader: A `DataLoader`, or another iterable of batches that starts anew with each `iter()`.
-            Where it runs out it is started anew, which the result's warnings say.
+        model: The model. If it is in eval mode, it is trained in train mode; parts in eval mode of
+            a model in train mode stay in eval mode.
+        optimizer: An optimizer of its parameters. The test starts with its state.
+        loader: A `DataLoader`, or another iterable of batches that starts over with each `iter()`.
+            If it runs out it starts over, and the result's warnings say so.
         loss_fn: The loss of outputs and targets: the mean over the batch.
         accumulation_steps: Batches per update; the loss of the update is their mean.
         autocast: A dtype such as torch.bfloat16 for `torch.autocast`.
-        scaler: The `GradScaler` for torch.float16. An update that it leaves out keeps its loss.
-        repeats: How many times, with other batches and random numbers; see `RangeTestResult.of`.
-        progress: Whether a line on stderr shows how far it is; None: where that is a terminal.
-        **options: What `clr_core.RangeTest` takes: `start_lr`, `end_lr`, `num_steps`, `ramp` and
-            `divergence`.
+        scaler: The `GradScaler` for torch.float16. The loss of an update that it skips counts.
+        repeats: Number of tests, with other batches and random numbers; see `RangeTestResult.of`.
+        **options: `start_lr`, `end_lr`, `num_steps`, `ramp` and `divergence`, as in
+            `clr_core.RangeTest`.
 
     Returns:
         A `clr_core.RangeTestResult`: `max_lr`, `base_lr`, `schedule(step_size_up)`, `plot()` …
@@ -76,16 +80,18 @@ def range_test(
             parameters to train, an optimizer without any of these, no batches, batches that aren't
             pairs, or a loss that isn't a single number.
     """
-    from clr_core.range_finding.ask_tell import RangeTest
-    from clr_core.range_finding.driver import Batches, check_run, run
-    from clr_core.range_finding.restoring import restored_loader
-    from clr_torch.restore import same_randomness, snapshot
-
-    repeats = check_run(repeats, progress)
-    accumulation_steps = _positive("accumulation_steps", accumulation_steps)
-    tests = [RangeTest(**options) for _ in range(repeats)]
-    batches = Batches("loader", loader)
+    tests = repeated(repeats, **options)
+    accumulation_steps = positive("accumulation_steps", accumulation_steps)
+    batches = Batches("loader", _with_own_workers(loader))
     device = _check(model, optimizer, loss_fn, autocast, scaler)
+    before, own_scaler = states([model, optimizer, loss_fn]), scaler
+
+    def start() -> None:
+        nonlocal own_scaler
+        restore(before)
+        own_scaler = deepcopy(scaler)
+        if not model.training:
+            model.train()
 
     def update(lr: float) -> float:
         for group in optimizer.param_groups:
@@ -100,44 +106,28 @@ def range_test(
             _check_loss(loss)
             total += loss.item() / accumulation_steps
             part = loss / accumulation_steps
-            (part if scaler is None else scaler.scale(part)).backward()  # type: ignore[no-untyped-call]
-        if scaler is None:
+            (part if own_scaler is None else own_scaler.scale(part)).backward()  # type: ignore[no-untyped-call]
+        if own_scaler is None:
             optimizer.step()
         else:
-            scaler.step(optimizer)
-            scaler.update()
+            own_scaler.step(optimizer)
+            own_scaler.update()
         return total
 
-    # An epoch under way, of workers that stay or of torchdata's loader, would be started anew.
-    aside = ("_iterator",) if isinstance(loader, torch.utils.data.DataLoader) else ()
-    with same_randomness(), restored_loader(loader, aside), torch.enable_grad():
-        before = snapshot(model, optimizer, loss_fn, scaler)
-
-        def start() -> None:
-            if not model.training:
-                model.train()
-
-        def anew() -> None:
-            before.restore()
-            start()
-
-        try:
-            start()
-            return run(tests, update, batches, anew, progress)
-        finally:
-            before.restore()
+    around = [*before, *loader_position(loader), *device_random_states(), *random_states()]
+    with restored(around), torch.enable_grad():
+        return run(tests, start, update, batches)
 
 
 def _check(model: Any, optimizer: Any, loss_fn: Any, autocast: Any, scaler: Any) -> torch.device:
-    """Where the model lies; or an error, before anything has changed."""
+    """The device of the model, or an error before anything has changed."""
     if not isinstance(model, Module):
         raise TypeError(f"`model` must be a torch.nn.Module. Received: a {type(model).__name__}")
     if not isinstance(optimizer, Optimizer):
         raise TypeError(
             f"`optimizer` must be a torch.optim.Optimizer. Received: a {type(optimizer).__name__}"
         )
-    if not callable(loss_fn):
-        raise TypeError(f"`loss_fn` must be callable. {received('loss_fn', loss_fn)}")
+    check_callable("loss_fn", loss_fn)
     if autocast is not None and not isinstance(autocast, torch.dtype):
         raise TypeError(f"`autocast` must be a torch.dtype. {received('autocast', autocast)}")
     if scaler is not None and not isinstance(scaler, torch.amp.GradScaler):
@@ -157,22 +147,30 @@ def _check(model: Any, optimizer: Any, loss_fn: Any, autocast: Any, scaler: Any)
     if lazy:
         raise ValueError(
             "`model` must have all its parameters. "
-            f"Received: {', '.join(lazy)} without a shape yet. Call it on a batch first."
+            f"Received: {', '.join(lazy)} without a shape yet. Call the model on a batch first."
         )
     held = {id(each) for group in optimizer.param_groups for each in group["params"]}
     if not any(id(each) in held for each in trained):
         raise ValueError(
-            "`optimizer` must have parameters of `model`. Received: none of its "
-            f"{len(trained)}. Make it of model.parameters(), after the model is where it belongs."
+            f"`optimizer` must have parameters of `model`. Received: none of its {len(trained)}. "
+            "Create it from model.parameters(), after moving the model to its device."
         )
     return trained[0].device
 
 
-def _positive(name: str, value: Any) -> int:
-    number = integer(name, value)
-    if number < 1:
-        raise ValueError(f"`{name}` must be at least 1. {received(name, value)}")
-    return number
+def _with_own_workers(loader: Any) -> Any:
+    """The loader, or if its workers stay for all epochs, one like it: an epoch may be under way."""
+    if type(loader) is not DataLoader or not (loader.persistent_workers and loader.num_workers):
+        return loader
+    if isinstance(loader.dataset, IterableDataset):
+        names = ["batch_size", "drop_last"]
+    elif loader.batch_sampler is None:
+        names = ["batch_size", "sampler"]
+    else:
+        names = ["batch_sampler"]
+    names += ["num_workers", "collate_fn", "pin_memory", "timeout", "worker_init_fn", "generator"]
+    names += ["multiprocessing_context", "prefetch_factor", "persistent_workers", "in_order"]
+    return DataLoader(loader.dataset, **{name: getattr(loader, name) for name in names})
 
 
 def _pair(batch: Any) -> tuple[Any, Any]:
@@ -182,7 +180,7 @@ def _pair(batch: Any) -> tuple[Any, Any]:
             kind += f" of {len(batch)}"
         raise ValueError(
             f"`loader` must give pairs of inputs and targets. Received: {kind}. "
-            "Wrap it, or drive clr_core.RangeTest in a loop of your own."
+            "Wrap it, or drive clr_core.RangeTest in your own loop."
         )
     return batch[0], batch[1]
 
@@ -195,7 +193,7 @@ def _moved(value: Any, device: torch.device) -> Any:
         if hasattr(value, "_fields"):
             return type(value)(*moved)
         return moved if isinstance(value, list) else tuple(moved)
-    # Not only tensors: a batch of tokenizers or graphs is a class of its own, and moves itself.
+    # Not only tensors: a batch of tokens or graphs may be an object that moves itself.
     return value.to(device) if hasattr(value, "to") else value
 
 

@@ -1,9 +1,10 @@
-"""A copy of all that a training changes in torch's objects, and the way back, bit for bit."""
+"""Copy what a training changes in torch's objects, and put it back bit for bit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,75 +12,130 @@ from torch import Tensor
 from torch.nn import Module
 from torch.optim import Optimizer
 
-from clr_core.range_finding._interrupts import uninterrupted
-from clr_core.range_finding._random_states import restore_of, same_random_states
-from clr_core.range_finding.restoring import Opened, Snapshot
+from clr_core.range_finding.restoring import Restore
 
 
-def snapshot(*objects: Any) -> Snapshot:
-    """What modules, optimizers and gradient scalers hold now, with their tensors and gradients.
+def states(objects: Iterable[Any]) -> list[Restore]:
+    """Restores the state of modules and optimizers, with their tensors and gradients.
 
         >>> layer = torch.nn.Linear(2, 1)
-        >>> before = snapshot(layer)
+        >>> before = states([layer])
         >>> weight, bits = layer.weight, layer.weight.tolist()
         >>> _ = torch.nn.init.zeros_(layer.weight)
-        >>> layer.note = "new"
-        >>> before.restore()
-        >>> layer.weight is weight, layer.weight.tolist() == bits, hasattr(layer, "note")
-        (True, True, False)
+        >>> for each in before:
+        ...     each()
+        >>> layer.weight is weight, layer.weight.tolist() == bits
+        (True, True)
 
-    The copies of tensors lie on the tensors' devices.
+    Of a module: parameters, buffers (also those that aren't persistent), extra state, and train or
+    eval mode, of each module in it. Of an optimizer: its state and its parameter groups. The copies
+    of tensors lie on the tensors' devices.
     """
-    return Snapshot(objects, _opened)
+    copies = _Copies()
+    for each in objects:
+        copies.add(each)
+    return copies.restores
 
 
-@contextmanager
-def same_randomness() -> Iterator[None]:
-    """The random generators of Python, NumPy and torch's devices are afterwards as before."""
-    generators: list[torch.Generator] = []
-    for module in (torch.cuda, torch.xpu):
-        if module.is_initialized():
-            generators += module.default_generators
+def device_random_states() -> list[Restore]:
+    """Restores the random generators of the accelerators that are in use."""
+    restores: list[Restore] = [
+        partial(module.set_rng_state_all, module.get_rng_state_all())
+        for module in (torch.cuda, torch.xpu)
+        if module.is_initialized()
+    ]
     if torch.backends.mps.is_available():
-        generators.append(torch.mps._get_default_mps_generator())
-    restores = [*filter(None, map(restore_of, generators))]
-    with same_random_states():
-        try:
-            yield
-        finally:
-            with uninterrupted():
-                for restore in restores:
-                    restore()
+        restores.append(partial(torch.mps.set_rng_state, torch.mps.get_rng_state()))
+    return restores
 
 
-def _opened(value: Any) -> Opened | None:
-    if isinstance(value, Tensor):
-        return _tensor(value)
-    if isinstance(value, Module | Optimizer | torch.amp.GradScaler):
-        return None, [vars(value)]
-    return None
+class _Copies:
+    """Collects what restores a value and all that it contains, each object once."""
+
+    def __init__(self) -> None:
+        self.restores: list[Restore] = []
+        # The values too, since an id belongs to another object once its own is gone.
+        self._seen: dict[int, Any] = {}
+
+    def add(self, value: Any) -> None:
+        if id(value) in self._seen:
+            return
+        self._seen[id(value)] = value
+        if isinstance(value, Tensor):
+            self._add_tensor(value)
+        elif isinstance(value, Module):
+            for module in value.modules():
+                self._add_module(module)
+        elif isinstance(value, Optimizer):
+            # Also that it has made a step, which torch's schedulers ask for.
+            self.add(vars(value))
+        elif isinstance(value, dict):
+            items = dict(value)
+            self.restores.append(partial(_refill, value, items))
+            for each in items.values():
+                self.add(each)
+        elif isinstance(value, list):
+            elements = list(value)
+            self.restores.append(partial(value.__setitem__, slice(None), elements))
+            for each in elements:
+                self.add(each)
+        elif isinstance(value, tuple):
+            for each in value:
+                self.add(each)
+
+    def _add_module(self, module: Module) -> None:
+        training, tensors = module.training, _own(module)
+
+        def restore() -> None:
+            module.training = training
+            there = _own(module)
+            for name in there.keys() - tensors.keys():
+                setattr(module, name, None)  # Before, it was registered without a tensor.
+            for name, tensor in tensors.items():
+                if there.get(name) is not tensor:
+                    setattr(module, name, tensor)
+
+        self.restores.append(restore)
+        for tensor in tensors.values():
+            self.add(tensor)
+        if type(module).get_extra_state is not Module.get_extra_state:
+            extra = deepcopy(module.get_extra_state())
+            self.restores.append(lambda: module.set_extra_state(deepcopy(extra)))
+
+    def _add_tensor(self, tensor: Tensor) -> None:
+        there = tensor.detach()  # The same memory, in case another is put in its place.
+        place = _without_repeats(there)
+        copy = place.clone()
+        # For any other tensor torch has no gradient, and warns when asked for it.
+        has_grad = tensor.is_leaf or tensor.retains_grad
+        grad = tensor.grad if has_grad else None
+
+        def restore() -> None:
+            with torch.no_grad():
+                if not _same_memory(tensor, there):
+                    tensor.data = there
+                place.copy_(copy)
+                if has_grad and tensor.grad is not grad:
+                    tensor.grad = grad
+
+        self.restores.append(restore)
+        if grad is not None:
+            self.add(grad)
 
 
-def _tensor(tensor: Tensor) -> Opened:
-    there = tensor.detach()  # The same memory, should another be put in its place.
-    place = _written_to(there)
-    copy = place.clone()
-    # Of any other tensor torch has no gradient, and warns who asks.
-    has_grad = tensor.is_leaf or tensor.retains_grad
-    grad = tensor.grad if has_grad else None
-
-    def restore() -> None:
-        with torch.no_grad():
-            if not _same_memory(tensor, there):
-                tensor.data = there
-            place.copy_(copy)
-            if has_grad and tensor.grad is not grad:
-                tensor.grad = grad
-
-    return restore, [grad]
+def _own(module: Module) -> dict[str, Tensor]:
+    """The parameters and buffers of the module itself."""
+    parameters = module.named_parameters(recurse=False, remove_duplicate=False)
+    buffers = module.named_buffers(recurse=False, remove_duplicate=False)
+    return dict([*parameters, *buffers])
 
 
-def _written_to(tensor: Tensor) -> Tensor:
+def _refill(there: dict[Any, Any], items: dict[Any, Any]) -> None:
+    there.clear()
+    there.update(items)
+
+
+def _without_repeats(tensor: Tensor) -> Tensor:
     """The part of a tensor that has memory of its own: an expanded one repeats it."""
     if tensor.layout != torch.strided or 0 not in tensor.stride():
         return tensor

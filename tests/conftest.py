@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -46,6 +47,14 @@ def np(request):
     if not request.config.option.with_numpy:
         return pytest.importorskip("numpy")
     return importlib.import_module("numpy")
+
+
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C interrupts, also in tests that run in the background, where it would be ignored."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)
 
 
 def pytest_report_header(config):

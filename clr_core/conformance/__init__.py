@@ -10,11 +10,13 @@ They are the API: changing one is a breaking change.
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
+from clr_core._float32 import float32 as float32
+from clr_core._float32 import same_bits
+from clr_core._float32 import ulps_apart as ulps_apart
 from clr_core.schedules import schedule_from_dict
 from clr_core.schedules.protocol import Schedule
 
@@ -97,33 +99,10 @@ def differences(expected: dict[int, float], given: Sequence[float]) -> list[str]
     lines = []
     for (step, wanted), number in zip(expected.items(), given, strict=True):
         got = float32(number)
-        if _bits(got) != _bits(wanted):
-            apart = abs(_ordinal(got) - _ordinal(wanted))
+        if not same_bits(got, wanted):
+            apart = ulps_apart(got, wanted)
             lines.append(
                 f"  step {step}: expected {wanted!r}, got {got!r} "
                 f"({apart} float32 ulp{'s' if apart > 1 else ''} apart)"
             )
     return lines
-
-
-def float32(number: float) -> float:
-    """`number` rounded to float32.
-
-    >>> float32(0.1)
-    0.10000000149011612
-    """
-    try:
-        (rounded,) = struct.unpack("<f", struct.pack("<f", number))
-    except OverflowError:
-        return float("inf") if number > 0 else float("-inf")
-    return float(rounded)
-
-
-def _bits(number: float) -> bytes:
-    return struct.pack("<f", number)
-
-
-def _ordinal(number: float) -> int:
-    """The float32 numbers counted from 0.0, so that neighbours differ by 1."""
-    (bits,) = struct.unpack("<I", _bits(number))
-    return int(bits) if bits < 1 << 31 else (1 << 31) - int(bits)

@@ -1,26 +1,101 @@
-"""A picture of a range test, for print. Needs the extra `plot`."""
+"""Draw a range test: as inline SVG for a notebook, and as a matplotlib figure."""
 
 from __future__ import annotations
 
-from os import PathLike
+from collections.abc import Mapping, Sequence
+from html import escape
+from math import ceil, floor, log10
 from textwrap import wrap
 from typing import Any
 
-from clr_core.range_finding._reading import Curve, clipped
-from clr_core.range_finding.result import RangeTestResult
+from clr_core._drawing import BLUE, GREEN, GREY, VERMILLION, figure_class, svg_frame, svg_text
+from clr_core.range_finding._smoothing import SmoothedLoss, clipped
 
-# Of the palette of Okabe and Ito, which colour-blind readers can tell apart.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+WIDTH, HEIGHT = 480, 240
+LEFT, RIGHT, TOP, BOTTOM = 56, 12, 26, 38  # Room for the labels.
+DOTS: dict[str, Any] = {"linestyle": "none", "color": VERMILLION, "alpha": 0.7, "markersize": 3.5}
 
-DOTS: dict[str, Any] = {"linestyle": "none", "color": ORANGE, "alpha": 0.7, "markersize": 3.5}
+
+def svg(
+    lrs: Sequence[float],
+    losses: Sequence[float],
+    *,
+    max_lr: float | None,
+    base_lr: float | None,
+    title: str,
+    sentences: Sequence[str],
+) -> str:
+    """An SVG for a notebook: the loss over the rate with both boundaries, above the sentences."""
+    rates = f"max_lr={max_lr!r}, base_lr={base_lr!r}"
+    text = f"<pre>{escape(chr(10).join([rates, *sentences]))}</pre>"
+    if len(lrs) < 3:
+        return text
+    shown = clipped(losses)
+    curve = SmoothedLoss.of(lrs, shown)
+    first, last = log10(lrs[0]), log10(lrs[-1])
+    low, high = min(*shown, *curve.values), max(*shown, *curve.values)
+
+    def x(lr: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * (log10(lr) - first) / (last - first)
+
+    def y(loss: float) -> float:
+        part = (high - loss) / (high - low) if high > low else 0.5
+        return TOP + (HEIGHT - TOP - BOTTOM) * part
+
+    bottom = HEIGHT - BOTTOM
+    decades = range(ceil(first - 1e-9), floor(last + 1e-9) + 1)
+    ticks = "".join(
+        f'<line x1="{x(10.0**k):.1f}" x2="{x(10.0**k):.1f}" y1="{bottom}" y2="{bottom + 4}" '
+        f'stroke="currentColor"/>{svg_text(x(10.0**k), bottom + 16, f"{10.0**k:g}")}'
+        for k in decades
+    )
+    levels = "".join(
+        svg_text(LEFT - 6, y(loss) + 4, f"{loss:.3g}", "end")
+        for loss in dict.fromkeys((low, (low + high) / 2, high))
+    )
+    boundaries = "".join(
+        f'<line x1="{x(lr):.1f}" x2="{x(lr):.1f}" y1="{TOP}" y2="{bottom}" '
+        f'stroke="currentColor" stroke-width="1.3" stroke-dasharray="{dash}"/>'
+        + svg_text(x(lr) + shift, TOP - 8, f"{name} {lr:.2g}", anchor)
+        for name, lr, dash, anchor, shift in (
+            ("base_lr", base_lr, "2 3", "end", 2),
+            ("max_lr", max_lr, "6 3", "start", -2),
+        )
+        if lr is not None and lrs[0] <= lr <= lrs[-1]
+    )
+    # Losses above the picture are drawn hollow, at its top.
+    dots = "".join(
+        f'<circle cx="{x(lr):.1f}" cy="{y(loss):.1f}" r="1.7" '
+        f'fill="{VERMILLION if loss == told else "none"}"/>'
+        for lr, loss, told in zip(lrs, shown, losses, strict=True)
+    )
+    line = " ".join(
+        f"{x(lr):.1f},{y(loss):.1f}" for lr, loss in zip(curve.lrs, curve.values, strict=True)
+    )
+    body = (
+        f'<polyline points="{LEFT},{TOP} {LEFT},{bottom} {WIDTH - RIGHT},{bottom}" fill="none" '
+        f'stroke="currentColor" stroke-opacity="0.5"/>{ticks}{levels}'
+        f"{svg_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, 'learning rate (logarithmic)')}"
+        f"{svg_text(12, (bottom + TOP) / 2, 'loss of each batch', upright=False)}"
+        f'<g stroke="{VERMILLION}" stroke-width="0.8">{dots}</g>'
+        f'<polyline points="{line}" fill="none" stroke="{BLUE}" stroke-width="1.8"/>'
+        f"{boundaries}"
+    )
+    return svg_frame(title, WIDTH, HEIGHT, body) + text
 
 
-def picture(result: RangeTestResult, path: str | PathLike[str] | None) -> Any:
-    """The loss over the rate, smooth and as told, with the suggestions and both boundaries.
-
-    Args:
-        result: What to draw.
-        path: Where the picture goes; None: nowhere.
+def figure(
+    lrs: Sequence[float],
+    losses: Sequence[float],
+    *,
+    scores: Sequence[float] | None,
+    ramp: str,
+    suggestions: Mapping[str, float | None],
+    max_lr: float | None,
+    base_lr: float | None,
+    sentences: Sequence[str],
+) -> Any:
+    """The loss over the rate, raw and smooth, with the suggestions and both boundaries.
 
     Returns:
         A `matplotlib.figure.Figure`, which leaves pyplot alone.
@@ -28,50 +103,45 @@ def picture(result: RangeTestResult, path: str | PathLike[str] | None) -> Any:
     Raises:
         ImportError: matplotlib isn't installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("a picture needs matplotlib: pip install 'cyclical-lr[plot]'") from error
-
-    figure = Figure(figsize=(9.0, 5.0), layout="constrained")
-    FigureCanvasAgg(figure)  # Draws without a display.
-    axes = figure.subplots()
-    axes.plot(result.lrs, result.losses, marker="o", label="single batches", **DOTS)
-    if len(result.lrs) > 2:
-        _draw_curve(axes, result)
-    if result.scores is not None:
+    drawn = figure_class()(figsize=(9.0, 5.0), layout="constrained")
+    axes = drawn.subplots()
+    axes.plot(lrs, losses, marker="o", label="single batches", **DOTS)
+    if len(lrs) > 2:
+        _draw_smoothed(axes, lrs, losses, suggestions)
+    if scores is not None:
         right = axes.twinx()
-        right.plot(result.lrs, result.scores, color=GREEN, linewidth=1.2, linestyle=(0, (1, 1)))
+        right.plot(lrs, scores, color=GREEN, linewidth=1.2, linestyle=(0, (1, 1)))
         right.set_ylabel("score of each batch (dotted)", color=GREEN)
         right.spines["top"].set_visible(False)
-    if result.base_lr is not None and result.max_lr is not None:
-        axes.axvspan(result.base_lr, result.max_lr, color=GREY, alpha=0.12, linewidth=0)
-    for name, lr, line in (("base_lr", result.base_lr, ":"), ("max_lr", result.max_lr, "--")):
+    if base_lr is not None and max_lr is not None:
+        axes.axvspan(base_lr, max_lr, color=GREY, alpha=0.12, linewidth=0)
+    for name, lr, line in (("base_lr", base_lr, ":"), ("max_lr", max_lr, "--")):
         if lr is not None:
             axes.axvline(lr, color="black", linewidth=1.6, linestyle=line, label=f"{name} {lr:.2g}")
     axes.set_xscale("log")
-    axes.set_xlabel(f"learning rate (logarithmic scale; {result.ramp} ramp)")
+    axes.set_xlabel(f"learning rate (logarithmic scale; {ramp} ramp)")
     axes.set_ylabel("loss of each batch")
     axes.margins(x=0.01)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, frameon=False, fontsize=9)
-    said = [each for each in (result.stop_reason, *result.warnings) if each is not None]
-    lines = [line for each in said for line in wrap(each, 110)]
-    figure.suptitle("\n".join(lines), fontsize=9, x=0.01, ha="left")
-    if path is not None:
-        figure.savefig(path, dpi=150, facecolor="white")
-    return figure
+    lines = [line for each in sentences for line in wrap(each, 110)]
+    drawn.suptitle("\n".join(lines), fontsize=9, x=0.01, ha="left")
+    return drawn
 
 
-def _draw_curve(axes: Any, result: RangeTestResult) -> None:
-    losses = clipped(result.losses)
-    curve = Curve.of(result.lrs, losses)
-    highest = max(losses)
-    higher = [lr for lr, loss in zip(result.lrs, result.losses, strict=True) if loss > highest]
+def _draw_smoothed(
+    axes: Any,
+    lrs: Sequence[float],
+    losses: Sequence[float],
+    suggestions: Mapping[str, float | None],
+) -> None:
+    shown = clipped(losses)
+    curve = SmoothedLoss.of(lrs, shown)
+    lowest, highest = min(shown), max(shown)
+    higher = [lr for lr, loss in zip(lrs, losses, strict=True) if loss > highest]
     axes.plot(curve.lrs, curve.values, color=BLUE, linewidth=2.2, label="smoothed", zorder=3)
-    bottom = min(losses) - 0.05 * (highest - min(losses))
-    top = highest + 0.08 * (highest - min(losses))
+    bottom = lowest - 0.05 * (highest - lowest)
+    top = highest + 0.08 * (highest - lowest)
     if higher:
         axes.plot(
             higher, [top] * len(higher), marker="^", label="off the picture", clip_on=False, **DOTS
@@ -81,7 +151,7 @@ def _draw_curve(axes: Any, result: RangeTestResult) -> None:
     shapes = {"steepest": "v", "valley": "s", "minimum": "D", "minimum/10": "P"}
     shapes |= {"score rises": "<", "score stalls": ">"}
     for name, shape in shapes.items():
-        lr = result.suggestions.get(name)
+        lr = suggestions.get(name)
         if lr is not None:
             near = min(range(len(curve.lrs)), key=lambda i: abs(curve.lrs[i] / lr - 1))
             axes.plot(

@@ -1,22 +1,25 @@
-"""The learning rate range test, asked and told: let the rate rise, and watch the loss."""
+"""The learning rate range test as an object: ask it for a rate, tell it the loss."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any, TypedDict
+
 from clr_core._arguments import integer, number, received
+from clr_core.range_finding._smoothing import FIRST, IN_A_ROW, RAMPS, ROUNDING
+from clr_core.range_finding.result import RangeTestResult
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from clr_core.range_finding.result import RangeTestResult
-
-RAMPS = ("exponential", "linear")
 FEWEST_STEPS = 10
-# The first losses together say where the curve starts, a few in a row that it has diverged: one bad
-# batch says neither.
-FIRST, IN_A_ROW = 5, 3
-# What float32 rounds off a loss, in sums too, is no fall of it.
-ROUNDING = 2.0**-20
+
+
+class RangeTestOptions(TypedDict, total=False):
+    """The arguments of `RangeTest`, as the runners of the frameworks take them."""
+
+    start_lr: float
+    end_lr: float
+    num_steps: int
+    ramp: str
+    divergence: float | None
 
 
 class RangeTest:
@@ -27,9 +30,9 @@ class RangeTest:
         exponential: lr = start_lr ** (1 - i / n) * end_lr ** (i / n)
         linear:      lr = start_lr + (end_lr - start_lr) * i / n      (the paper's)
 
-    It knows no framework. Any loop asks it for a rate, makes one update with that, and tells it the
-    loss of that batch, computed before the update. The model is another one afterwards: keep a copy
-    of it, or let `clr_torch.range_test`, `clr_keras.range_test` or `clr_jax.range_test` do that.
+    It knows no framework. Any loop asks it for a rate, makes one update with that rate, and tells
+    it the loss of the batch, computed before the update. Training changes the model: keep a copy of
+    it, or let `clr_torch.range_test`, `clr_keras.range_test` or `clr_jax.range_test` do that.
 
         >>> weight, test = 1.0, RangeTest(start_lr=1e-4, end_lr=100)
         >>> while not test.done:
@@ -42,17 +45,17 @@ class RangeTest:
         >>> result.stop_reason
         'The loss diverged: above 4 from lr=8.1 to 11.'
 
-    It ends before `end_lr` where a loss is NaN or infinite, and where the loss has diverged: three
-    in a row are above where they started by `divergence` times the deepest fall below that. This is
-    the same for a loss that is zero or negative, and for one with a constant added.
+    It ends before `end_lr` if a loss is NaN or infinite, or if the loss has diverged: three in a
+    row are above the start by more than `divergence` times the deepest fall below it. A constant
+    added to the loss changes nothing, and the loss may be zero or negative.
 
     Args:
-        start_lr: The first rate, above 0; so small that nothing is learned with it.
-        end_lr: The last rate, at least 1.1 times `start_lr`; so large that training breaks.
-        num_steps: How many updates, at least 10.
+        start_lr: The first rate, above 0 and so small that nothing is learned with it.
+        end_lr: The last rate, at least 1.1 times `start_lr` and so large that training breaks.
+        num_steps: Number of updates, at least 10.
         ramp: "exponential" or "linear".
-        divergence: How far the loss may rise above its start, in units of its fall; None: however
-            far.
+        divergence: How far the loss may rise above its start, in units of its fall; None: without
+            limit.
 
     Raises:
         TypeError: An argument of the wrong kind.
@@ -73,10 +76,10 @@ class RangeTest:
         factor = None if divergence is None else number("divergence", divergence)
         if start <= 0.0:
             raise ValueError(f"`start_lr` must be positive. {received('start_lr', start_lr)}")
-        # Nearer, there is nothing to see between them; and then each rate is above the last.
+        # Closer ends show nothing, and each rate must be above the previous one.
         if end < 1.1 * start:
             raise ValueError(
-                "`end_lr` must be above `start_lr` by a tenth at least. "
+                "`end_lr` must be at least 1.1 times `start_lr`. "
                 f"{received('end_lr', end_lr)}, start_lr={start_lr!r}"
             )
         if steps < FEWEST_STEPS:
@@ -103,11 +106,11 @@ class RangeTest:
 
     @property
     def done(self) -> bool:
-        """Whether the test is over: there is no further rate to ask for."""
+        """True once the test is over, with no further rate to ask for."""
         return self._stop_reason is not None or len(self._losses) == self.num_steps
 
     def ask(self) -> float:
-        """The rate for the next update; the same one until its loss was told.
+        """The rate for the next update; the same until its loss has been told.
 
         Raises:
             RuntimeError: The test is over.
@@ -118,17 +121,17 @@ class RangeTest:
         return self._asked
 
     def tell(self, loss: Any, score: Any = None) -> None:
-        """Takes the loss of the batch that the rate last asked for was used on.
+        """Records the loss of the batch that the last rate was used on.
 
         Args:
             loss: A number, or a scalar of any array library. NaN and infinity end the test.
-            score: A number of which more is better, such as the accuracy, if the paper's own
-                reading of the curve is wanted; with each loss or with none.
+            score: A number of which more is better, such as the accuracy, for the paper's own
+                reading of the curve. Give it with each loss or with none.
 
         Raises:
-            TypeError: Not a number.
+            TypeError: The loss or the score isn't a single number.
             ValueError: A score that isn't finite.
-            RuntimeError: No rate was asked for since the last call, or the test is over.
+            RuntimeError: No rate has been asked for since the last call, or the test is over.
         """
         if self._asked is None:
             raise RuntimeError(
@@ -158,11 +161,7 @@ class RangeTest:
         self._watch()
 
     def result(self) -> RangeTestResult:
-        """What the curve says so far: the rates, the losses, and the boundaries read from them."""
-        from dataclasses import replace
-
-        from clr_core.range_finding.result import RangeTestResult
-
+        """The rates and losses so far, and the boundaries read from them."""
         result = RangeTestResult.from_curve(
             self._lrs,
             self._losses,
@@ -172,7 +171,7 @@ class RangeTest:
         )
         if self.done:
             return result
-        ended = f"The test was broken off after {len(self._losses)} of {self.num_steps} steps."
+        ended = f"The test was stopped early, after {len(self._losses)} of {self.num_steps} steps."
         return replace(result, warnings=(ended, *result.warnings))
 
     def _lr(self, i: int) -> float:
@@ -181,11 +180,11 @@ class RangeTest:
             return self.end_lr if i else self.start_lr
         if self.ramp == "linear":
             return self.start_lr + (self.end_lr - self.start_lr) * (i / n)
-        # As two powers, since the quotient of the ends may be too large for a float.
+        # Two powers, since the quotient of the ends may overflow.
         return float(self.start_lr ** (1.0 - i / n) * self.end_lr ** (i / n))
 
     def _watch(self) -> None:
-        """Ends the test where the loss has diverged."""
+        """Ends the test if the loss has diverged."""
         losses = self._losses
         if self.divergence is None or len(losses) < FIRST + IN_A_ROW:
             return
@@ -206,13 +205,13 @@ class RangeTest:
 
 
 def scalar(name: str, value: Any) -> float:
-    """`value` as a float, finite or not; a scalar of an array library is one too.
+    """`value` as a float, finite or not; it may be a scalar of any array library.
 
     >>> scalar("loss", 2)
     2.0
     """
     complaint = f"`{name}` must be a single number. {received(name, value)}"
-    # What float() would take though it's no number, or one only by chance.
+    # float() would accept these, though they aren't numbers, or only happen to have one element.
     if isinstance(value, str | bytes | bytearray | bool) or getattr(value, "shape", ()) != ():
         raise TypeError(complaint)
     try:

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 from clr_core._arguments import integer, received
-from clr_core.range_finding._progress import check_progress, progress_line
-from clr_core.range_finding.ask_tell import RangeTest
+from clr_core.range_finding.ask_tell import RangeTest, RangeTestOptions
 from clr_core.range_finding.result import RangeTestResult
 
 
 class Batches:
-    """The batches of an iterable one by one, from its start again where they run out.
+    """The batches of an iterable one by one, starting over when they run out.
 
     >>> batches = Batches("loader", [1, 2])
     >>> [batches.take() for _ in range(5)], batches.restarts
     ([1, 2, 1, 2, 1], 2)
+
+    Args:
+        name: The argument that `source` was passed as, for error messages.
+        source: An iterable that starts over with each `iter()`.
+
+    Raises:
+        TypeError: `source` is an iterator, or can't be iterated over.
     """
 
     def __init__(self, name: str, source: Iterable[Any]) -> None:
         if isinstance(source, Iterator):
             raise TypeError(
-                f"`{name}` must start anew with each `iter()`. {received(name, source)}. "
+                f"`{name}` must start over with each `iter()`. {received(name, source)}. "
                 "What is taken from an iterator can't be put back: pass what it iterates over."
             )
         # `__getitem__` with 0, 1, 2, … is enough for `iter()`.
@@ -43,11 +49,11 @@ class Batches:
         """
         if self._iterator is None:
             self._iterator = iter(self._source)
-        for anew in (False, True):
-            if anew:
+        for again in (False, True):
+            if again:
                 self._iterator = iter(self._source)
             for batch in self._iterator:
-                self.restarts += anew
+                self.restarts += again
                 self._taken += 1
                 return batch
             if not self._taken:
@@ -58,66 +64,71 @@ class Batches:
         )
 
     def warnings(self) -> list[str]:
-        """What is to be said of the batches that were used."""
+        """A sentence if batches were used more than once."""
         if not self.restarts:
             return []
         return [
-            f"`{self._name}` ran out and was started anew, {self.restarts} "
+            f"`{self._name}` ran out and started over {self.restarts} "
             f"{'time' if self.restarts == 1 else 'times'} in {self._taken} batches. Batches seen "
             "before make the loss fall sooner: give it more data, or take fewer `num_steps`."
         ]
 
 
-def check_run(repeats: object, progress: object) -> int:
-    """`repeats` as an int; raises unless both are as they should be."""
-    times = integer("repeats", repeats)
-    if times < 1:
-        raise ValueError(f"`repeats` must be at least 1. {received('repeats', repeats)}")
-    check_progress(progress)
-    return times
+def positive(name: str, value: object) -> int:
+    """`value` as an int of at least 1, or an error that names the argument.
+
+    >>> positive("repeats", 3)
+    3
+    """
+    number = integer(name, value)
+    if number < 1:
+        raise ValueError(f"`{name}` must be at least 1. {received(name, value)}")
+    return number
+
+
+def check_callable(name: str, value: object) -> None:
+    """Raises a TypeError unless `value` is callable."""
+    if not callable(value):
+        raise TypeError(f"`{name}` must be callable. {received(name, value)}")
+
+
+def repeated(repeats: object, **options: Unpack[RangeTestOptions]) -> list[RangeTest]:
+    """A test with these options for each of `repeats`, which must be a positive integer."""
+    return [RangeTest(**options) for _ in range(positive("repeats", repeats))]
 
 
 def run(
     tests: list[RangeTest],
+    start: Callable[[], object],
     update: Callable[[float], Any],
     batches: Batches,
-    anew: Callable[[], object],
-    progress: bool | None = None,
 ) -> RangeTestResult:
-    """Drives each test to its end, and joins what they found.
+    """Drive each test to its end, and join what they found.
 
         >>> weight = [1.0]
+        >>> def start():
+        ...     weight[0] = 1.0
         >>> def update(lr):
         ...     loss, _ = weight[0] ** 2, batches.take()
         ...     weight[0] -= lr * 2 * weight[0]
         ...     return loss
         >>> batches = Batches("batches", range(1000))
-        >>> result = run([RangeTest(1e-4, 100)], update, batches, anew=lambda: None)
+        >>> result = run([RangeTest(1e-4, 100)], start, update, batches)
         >>> result.stop_reason is None
         False
 
     Args:
         tests: One for each repeat.
-        update: One update with that rate; gives the loss.
-        batches: Where it takes its batches from.
-        anew: Puts the model back before each test but the first.
-        progress: See `progress_line`.
+        start: Puts the model at its beginning; called before each test.
+        update: Makes one update with the given rate, and returns the loss before it.
+        batches: The batches that `update` takes.
     """
     results: list[RangeTestResult] = []
-    with progress_line("range test", sum(test.num_steps for test in tests), progress) as show:
-        before = 0
-        for test in tests:
-            if results:
-                anew()
-            step = 0
-            while not test.done:
-                lr = test.ask()
-                loss = update(lr)
-                test.tell(loss)
-                step += 1
-                show(before + step, f"lr={lr:.2g}")
-            before += test.num_steps
-            results.append(test.result())
+    for test in tests:
+        start()
+        while not test.done:
+            test.tell(update(test.ask()))
+        results.append(test.result())
     result = results[0] if len(results) == 1 else RangeTestResult.of(results)
     added = batches.warnings()
     return replace(result, warnings=(*result.warnings, *added)) if added else result

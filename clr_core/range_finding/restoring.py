@@ -1,137 +1,117 @@
-"""What objects hold now, and the way back to that: containers, generators, and what one adds."""
+"""Put back what a range test changes: random states, a loader's position, and what a runner names.
+
+To restore means to call a list of functions without arguments, each of which puts one thing back.
+"""
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
-from clr_core.range_finding._interrupts import uninterrupted
-from clr_core.range_finding._random_states import Restore, restore_of
-
-Opened = tuple[Restore | None, Iterable[Any]]
-"""What puts a value back, and what is in it to be copied as well."""
-
-
-class Snapshot:
-    """What the given objects hold now, for `restore` to put back as often as one likes.
-
-    Dicts, lists and sets are filled again, in place and however nested, and so the very objects
-    that were there are there again; what wasn't is gone.
-
-        >>> state = {"losses": [1, 2]}
-        >>> snapshot = Snapshot([state], lambda value: None)
-        >>> state["losses"].append(3)
-        >>> state["best"] = 1
-        >>> snapshot.restore()
-        >>> state
-        {'losses': [1, 2]}
-
-    Args:
-        objects: What is to be put back.
-        opened: Says of a value of a framework how it is put back and what is in it; None of any
-            other, which stays as it is.
-    """
-
-    def __init__(self, objects: Iterable[Any], opened: Callable[[Any], Opened | None]) -> None:
-        self._opened = opened
-        self._restores: list[Restore] = []
-        # Kept as values too, since an id belongs to another object once its own is gone.
-        self._seen: dict[int, Any] = {}
-        for each in objects:
-            self._take(each)
-
-    def restore(self) -> None:
-        """Puts everything back; a Ctrl-C waits until that is done."""
-        with uninterrupted():
-            for restore in self._restores:
-                restore()
-
-    def _take(self, value: Any) -> None:
-        if isinstance(value, str | bytes | int | float | None) or id(value) in self._seen:
-            return
-        self._seen[id(value)] = value
-        restore, inside = self._opened(value) or _opened(value)
-        if restore is not None:
-            self._restores.append(restore)
-        for each in inside:
-            self._take(each)
+Restore = Callable[[], object]
 
 
 @contextmanager
-def restored_loader(loader: Any, aside: tuple[str, ...] = ()) -> Iterator[None]:
-    """A loader is afterwards where it was: its generators, its sampler, and its position.
+def uninterrupted() -> Iterator[None]:
+    """Defer Ctrl-C until the block has finished, however often it is pressed."""
+    # Only the main thread is interrupted. None: the handler wasn't installed by Python.
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is None
+    ):
+        yield
+        return
+    pressed = False
 
-    Its position is its `state_dict`, where it has that and `load_state_dict`. Of its dataset, the
-    attributes and generators are put back, but not what they hold in turn, which may be large.
+    def note(*_: Any) -> None:
+        nonlocal pressed
+        pressed = True
 
-    Args:
-        loader: Batches of any kind.
-        aside: Attributes that are None meanwhile, where its position is in one of them.
-    """
-    position = None
-    if not aside and hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict"):
-        position = deepcopy(loader.state_dict())
-    sampler = getattr(loader, "batch_sampler", None)
-    parts = [loader, getattr(loader, "sampler", None), sampler, getattr(sampler, "sampler", None)]
-    restores: list[Restore] = []
-    for part in [*parts, getattr(loader, "dataset", None)]:
-        if hasattr(part, "__dict__") and not isinstance(part, type):
-            attributes = vars(part)
-            restores.append(_opened(attributes)[0])  # type: ignore[arg-type]
-            restores += filter(None, map(restore_of, attributes.values()))
-    for name in aside:
-        setattr(loader, name, None)
+    handler = signal.signal(signal.SIGINT, note)
     try:
         yield
     finally:
-        with uninterrupted():
-            for restore in restores:
-                restore()
-            if position is not None:
-                loader.load_state_dict(position)
+        signal.signal(signal.SIGINT, handler)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
 
 
-def _opened(value: Any) -> Opened:
-    # By its own class, since a proxy such as TensorFlow's says that it is a dict and isn't one. And
-    # with the methods of Python's classes: those of a subclass may do more than fill it.
-    kind = type(value)
-    if issubclass(kind, dict):
-        items = dict(value)
-        return lambda: _refill_dict(value, items), items.values()
-    if issubclass(kind, list | deque):
-        elements = list(value)
-        return lambda: _refill_list(value, elements), elements
-    if issubclass(kind, set):
-        members = set(value)
-        return lambda: _refill_set(value, members), ()
-    if issubclass(kind, tuple):
-        return None, value
-    return restore_of(value), ()
+def restore(restores: Sequence[Restore]) -> None:
+    """Call each of them in order, even if one raises; a Ctrl-C waits for the last."""
+    with uninterrupted(), ExitStack() as stack:
+        for each in reversed(restores):
+            stack.callback(each)
 
 
-# Containers that are as they were stay untouched.
+@contextmanager
+def restored(restores: Sequence[Restore]) -> Iterator[None]:
+    """Restore after the block, also if it fails or is interrupted.
+
+    >>> with restored(random_states()):
+    ...     first = random.random()
+    >>> random.random() == first
+    True
+    """
+    try:
+        yield
+    finally:
+        restore(restores)
 
 
-def _refill_dict(there: dict[Any, Any], items: dict[Any, Any]) -> None:
-    if [*map(id, there)] == [*map(id, items)] and all(there[key] is items[key] for key in items):
-        return
-    kind = OrderedDict if isinstance(there, OrderedDict) else dict
-    kind.clear(there)
-    for key, each in items.items():
-        kind.__setitem__(there, key, each)
+def random_states() -> list[Restore]:
+    """Restores the global random generators of Python, NumPy and torch.
+
+    Those of NumPy and torch only if they have been imported: a torch loader draws from torch's
+    generator, whatever framework the model belongs to.
+    """
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    restores: list[Restore] = [partial(random.setstate, random.getstate())]
+    if numpy is not None:
+        restores.append(partial(numpy.random.set_state, numpy.random.get_state()))
+    if torch is not None:
+        restores.append(partial(torch.set_rng_state, torch.get_rng_state()))
+    return restores
 
 
-def _refill_list(there: Any, elements: list[Any]) -> None:
-    if [*map(id, there)] != [*map(id, elements)]:
-        kind = list if isinstance(there, list) else deque
-        kind.clear(there)
-        kind.extend(there, elements)
+def loader_position(loader: Any) -> list[Restore]:
+    """Restores the position of a loader of any kind.
+
+    Its position is its `state_dict()`, if it has that and `load_state_dict`, and the `generator` of
+    the loader and of its samplers. The data set isn't touched.
+
+        >>> class Loader:
+        ...     generator = random.Random(7)
+        >>> with restored(loader_position(Loader())):
+        ...     first = Loader.generator.random()
+        >>> Loader.generator.random() == first
+        True
+    """
+    restores: list[Restore] = []
+    if hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict"):
+        restores.append(partial(loader.load_state_dict, deepcopy(loader.state_dict())))
+    batch_sampler = getattr(loader, "batch_sampler", None)
+    samplers = getattr(loader, "sampler", None), getattr(batch_sampler, "sampler", None)
+    for each in (loader, batch_sampler, *samplers):
+        restores += _generator(getattr(each, "generator", None))
+    return restores
 
 
-def _refill_set(there: set[Any], members: set[Any]) -> None:
-    if there != members:
-        set.clear(there)
-        set.update(there, members)
+def _generator(generator: Any) -> list[Restore]:
+    if isinstance(generator, random.Random):
+        return [partial(generator.setstate, generator.getstate())]
+    # Whoever has a generator of NumPy has imported NumPy.
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(generator, numpy.random.Generator):
+        bits = generator.bit_generator
+        return [partial(setattr, bits, "state", bits.state)]
+    # NumPy's `RandomState` and torch's `Generator`.
+    if hasattr(generator, "get_state") and hasattr(generator, "set_state"):
+        return [partial(generator.set_state, generator.get_state())]
+    return []

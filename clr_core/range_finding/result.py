@@ -1,20 +1,32 @@
-"""What a range test has found: plain data, and the schedule that follows from it."""
+"""The result of a range test: plain data, and the schedule that follows from it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from os import PathLike
 from statistics import median
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 
 from clr_core._arguments import number, received
+from clr_core.range_finding._draw import figure, svg
 from clr_core.range_finding._reading import read
-from clr_core.range_finding.ask_tell import RAMPS
+from clr_core.range_finding._smoothing import RAMPS
 from clr_core.schedules.cyclic import CyclicSchedule
 
 BASE_PART = 4  # The paper: `base_lr` is a third or a quarter of `max_lr`.
-CONTRADICTION = 10.0  # Between the `max_lr` of one seed and that of another.
+CONTRADICTION = 10.0  # The largest factor between the `max_lr` of one seed and that of another.
+
+
+class ScheduleOptions(TypedDict, total=False):
+    """The arguments of a `CyclicSchedule` that don't depend on a range test or on the data set."""
+
+    mode: str
+    gamma: float
+    scale_fn: str | Callable[[Any], Any] | None
+    scale_mode: str
+    base_momentum: float | None
+    max_momentum: float | None
 
 
 @dataclass(frozen=True)
@@ -32,12 +44,13 @@ class RangeTestResult:
     Args:
         lrs: The rates, rising.
         losses: The loss of the batch at each.
-        scores: The score at each, such as the accuracy; None: none were told.
+        scores: The score at each, such as the accuracy; None: none were given.
         ramp: "exponential" or "linear".
         stop_reason: Why the test stopped before the end of its ramp, as a sentence; None: it
-            didn't, or was only broken off.
-        suggestions: For each name a rate, or None where the curve gives none. See
-            `clr_core.range_finding._reading.read`.
+            reached the end, or the caller stopped it.
+        suggestions: For each name a rate, or None if the curve gives none: "edge" (the default),
+            "valley", "steepest", "minimum", "minimum/10", and with scores "score rises" and
+            "score stalls". docs/find-the-boundaries.md defines them.
         max_lr: The suggested upper boundary; None: there is none, and `warnings` says what to
             change.
         base_lr: The suggested lower boundary, a quarter of `max_lr`.
@@ -45,8 +58,8 @@ class RangeTestResult:
 
     Raises:
         TypeError: An argument of the wrong kind.
-        ValueError: Rates that don't rise, numbers that aren't finite, or more of one than of
-            the other.
+        ValueError: Rates that don't rise, numbers that aren't finite, or sequences of different
+            lengths.
     """
 
     lrs: Sequence[float]
@@ -60,45 +73,13 @@ class RangeTestResult:
     warnings: Sequence[str]
 
     def __post_init__(self) -> None:
-        lrs, losses = _numbers("lrs", self.lrs), _numbers("losses", self.losses)
-        scores = None if self.scores is None else _numbers("scores", self.scores)
-        for name, others in (("losses", losses), ("scores", scores)):
-            if others is not None and len(others) != len(lrs):
-                raise ValueError(
-                    f"`lrs` and `{name}` must have the same length. "
-                    f"Received: {len(lrs)} lrs, {len(others)} {name}"
-                )
-        if any(a >= b for a, b in zip((0.0, *lrs), lrs, strict=False)):
-            raise ValueError(f"`lrs` must be positive and rise. {received('lrs', self.lrs)}")
-        if not isinstance(self.ramp, str) or self.ramp not in RAMPS:
-            raise ValueError(
-                f"`ramp` must be one of {', '.join(map(repr, RAMPS))}. "
-                f"{received('ramp', self.ramp)}"
-            )
-        if self.stop_reason is not None and not isinstance(self.stop_reason, str):
-            raise TypeError(
-                f"`stop_reason` must be a sentence or None. "
-                f"{received('stop_reason', self.stop_reason)}"
-            )
-        if not isinstance(self.suggestions, Mapping):
-            raise TypeError(
-                "`suggestions` must be a dict of names and rates. "
-                f"{received('suggestions', self.suggestions)}"
-            )
-        suggestions = {
-            str(name): _rate(f"suggestions[{name!r}]", rate)
-            for name, rate in self.suggestions.items()
-        }
-        sentences = isinstance(self.warnings, list | tuple)
-        if not sentences or not all(isinstance(each, str) for each in self.warnings):
-            raise TypeError(
-                f"`warnings` must be a list of sentences. {received('warnings', self.warnings)}"
-            )
+        _check_kinds(self)
         checked = {
-            "lrs": lrs,
-            "losses": losses,
-            "scores": scores,
-            "suggestions": suggestions,
+            **_checked_curve(self.lrs, self.losses, self.scores),
+            "suggestions": {
+                str(name): _rate(f"suggestions[{name!r}]", rate)
+                for name, rate in self.suggestions.items()
+            },
             "max_lr": _rate("max_lr", self.max_lr),
             "base_lr": _rate("base_lr", self.base_lr),
             "warnings": tuple(self.warnings),
@@ -120,15 +101,15 @@ class RangeTestResult:
 
         Args:
             lrs: The rates, rising.
-            losses: The loss of the batch at each, as it was told: not smoothed.
+            losses: The loss of the batch at each, not smoothed.
             scores: The score at each, of which more is better.
             ramp: How the rates rise.
             stop_reason: Why the test stopped early: training broke at the last rate or after it.
 
         Raises:
             TypeError: An argument of the wrong kind.
-            ValueError: Rates that don't rise, numbers that aren't finite, or more of one than of
-                the other.
+            ValueError: Rates that don't rise, numbers that aren't finite, or sequences of different
+                lengths.
         """
         plain = cls(lrs, losses, scores, ramp, stop_reason, {}, None, None, ())
         reading = read(plain.lrs, plain.losses, plain.scores, stopped=stop_reason is not None)
@@ -143,82 +124,65 @@ class RangeTestResult:
 
     @classmethod
     def of(cls, results: Sequence[RangeTestResult]) -> Self:
-        """Several runs of one test, with other seeds, read as one.
+        """Joins several runs of one test, with different seeds, and reads them as one.
 
-        Its losses are the medians over the runs. A run that has stopped counts as infinitely high
-        from there on; so the joined curve ends where half of them have stopped.
+        The losses are the medians over the runs. A run that has stopped counts as infinitely high
+        from there on, so the joined curve ends once half of the runs have stopped.
 
         Raises:
-            TypeError: Not results.
-            ValueError: No results, or of tests with other rates.
+            TypeError: An element isn't a result.
+            ValueError: There are no results, or they have different rates.
         """
-        runs = list(results)
-        for run in runs:
-            if not isinstance(run, RangeTestResult):
-                raise TypeError(
-                    f"`results` must be results of range tests. {received('result', run)}"
-                )
-        if not runs:
-            raise ValueError("`results` must have a result at least. Received: none")
-        longest = max(runs, key=lambda run: len(run.lrs))
-        for run in runs:
-            if run.ramp != longest.ramp or run.lrs != longest.lrs[: len(run.lrs)]:
-                raise ValueError(
-                    "`results` must be of tests with the same `start_lr`, `end_lr`, `num_steps` "
-                    "and `ramp`. Received: other rates"
-                )
-        joined = [
-            median([run.losses[i] if i < len(run.losses) else float("inf") for run in runs])
-            for i in range(len(longest.losses))
-        ]
-        losses = [loss for loss in joined if loss < float("inf")]
-        scored = [run.scores for run in runs if run.scores is not None]
-        scores = None
-        if len(scored) == len(runs):
-            scores = [
-                median([each[i] for each in scored if i < len(each)]) for i in range(len(losses))
-            ]
+        runs = _checked_runs(results)
+        losses, scores = _median_losses(runs), None
+        if all(run.scores is not None for run in runs):
+            scores = _medians([run.scores or () for run in runs], len(losses))
         stops = [run.stop_reason for run in runs if run.stop_reason is not None]
-        halted = f"{len(stops)} of {len(runs)} runs stopped. {stops[0]}" if stops else None
+        stopped = f"{len(stops)} of {len(runs)} runs stopped. {stops[0]}" if stops else None
+        longest = max(runs, key=lambda run: len(run.lrs))
         result = cls.from_curve(
             longest.lrs[: len(losses)],
             losses,
             scores,
             ramp=longest.ramp,
-            stop_reason=halted if 2 * len(stops) >= len(runs) else None,
+            stop_reason=stopped if 2 * len(stops) >= len(runs) else None,
         )
-        found = [run.max_lr for run in runs if run.max_lr is not None]
-        warnings = [*result.warnings]
-        if len(found) < len(runs):
-            warnings.append(f"{len(runs) - len(found)} of {len(runs)} runs alone give no `max_lr`.")
-        if found and max(found) / min(found) > CONTRADICTION:
-            warnings.append(
-                f"The seeds contradict each other: `max_lr` is from {min(found):.2g} to "
-                f"{max(found):.2g}. Take larger batches or more steps."
-            )
-        return replace(result, warnings=warnings)
+        return replace(result, warnings=(*result.warnings, *_disagreements(runs)))
 
-    def schedule(self, step_size_up: float, **parameters: Any) -> CyclicSchedule:
+    def schedule(
+        self,
+        step_size_up: float,
+        *,
+        max_lr: float | None = None,
+        base_lr: float | None = None,
+        step_size_down: float | None = None,
+        **options: Unpack[ScheduleOptions],
+    ) -> CyclicSchedule:
         """The schedule between `base_lr` and `max_lr`.
 
         Args:
             step_size_up: Steps in the rising half; the paper suggests 2 to 10 epochs.
-            parameters: What else a `CyclicSchedule` takes; also a `max_lr` of one's own, of which
-                `base_lr` then is a quarter unless it is given too.
+            max_lr: Overrides the suggestion; `base_lr` then defaults to a quarter of it.
+            base_lr: Overrides the suggestion.
+            step_size_down: Steps in the falling half; None: as many as in the rising half.
+            **options: `mode`, `gamma`, `scale_fn`, `scale_mode`, `base_momentum` and
+                `max_momentum`, as in `CyclicSchedule`.
 
         Raises:
             TypeError: An argument of the wrong kind, or an unknown one.
-            ValueError: There is no `max_lr`, and none is given; or an argument outside its range.
+            ValueError: The test suggests no `max_lr` and none is given, or an argument is outside
+                its range.
         """
-        if "max_lr" in parameters:
-            own = number("max_lr", parameters["max_lr"])
-            if own <= 0.0:
-                raise ValueError(f"`max_lr` must be positive. {received('max_lr', own)}")
-            parameters.setdefault("base_lr", own / BASE_PART)
-        elif self.max_lr is None:
-            raise ValueError(f"The range test gives no `max_lr`. {' '.join(self.warnings)}")
-        boundaries = {"base_lr": self.base_lr, "max_lr": self.max_lr}
-        return CyclicSchedule(step_size_up=step_size_up, **(boundaries | parameters))
+        if max_lr is None:
+            if self.max_lr is None:
+                raise ValueError(f"The range test gives no `max_lr`. {' '.join(self.warnings)}")
+            max_lr, base_lr = self.max_lr, self.base_lr if base_lr is None else base_lr
+        return CyclicSchedule(
+            step_size_up=step_size_up,
+            step_size_down=step_size_down,
+            **boundaries(max_lr, base_lr),
+            **options,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain data, for JSON."""
@@ -230,11 +194,11 @@ class RangeTestResult:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
-        """The result that `to_dict` wrote.
+        """Builds a result from the output of `to_dict`.
 
         Raises:
-            TypeError: Not a mapping, or a value of the wrong kind.
-            ValueError: Unknown or missing keys, or values out of range.
+            TypeError: `document` isn't a mapping, or a value is of the wrong kind.
+            ValueError: Keys are unknown or missing, or a value is out of range.
         """
         if not isinstance(document, Mapping):
             raise TypeError(f"A result must be a mapping. {received('document', document)}")
@@ -251,8 +215,8 @@ class RangeTestResult:
         """Draws the curve, the suggestions and both boundaries. Needs the extra `plot`.
 
         Args:
-            path: Where the picture goes; its ending says in what format, such as `.png`. None: it
-                is only returned.
+            path: A file to write, in the format that its suffix names, such as `.png`. None: the
+                figure is only returned.
 
         Returns:
             A `matplotlib.figure.Figure`.
@@ -260,15 +224,33 @@ class RangeTestResult:
         Raises:
             ImportError: matplotlib isn't installed.
         """
-        from clr_core.range_finding._draw import picture
+        drawn = figure(
+            self.lrs,
+            self.losses,
+            scores=self.scores,
+            ramp=self.ramp,
+            suggestions=self.suggestions,
+            max_lr=self.max_lr,
+            base_lr=self.base_lr,
+            sentences=self._sentences(),
+        )
+        if path is not None:
+            drawn.savefig(path, dpi=150, facecolor="white")
+        return drawn
 
-        return picture(self, path)
+    def _sentences(self) -> list[str]:
+        return [each for each in (self.stop_reason, *self.warnings) if each is not None]
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the curve as a picture, and what there is to say."""
-        from clr_core.range_finding._svg import picture
-
-        return picture(self)
+        """The curve as a picture and the sentences below it, for notebooks."""
+        return svg(
+            self.lrs,
+            self.losses,
+            max_lr=self.max_lr,
+            base_lr=self.base_lr,
+            title=repr(self),
+            sentences=self._sentences(),
+        )
 
     def __repr__(self) -> str:
         said = {
@@ -280,6 +262,59 @@ class RangeTestResult:
         }
         shown = ", ".join(f"{name}={value!r}" for name, value in said.items() if value)
         return f"<RangeTestResult: {shown}>"
+
+
+def boundaries(max_lr: object, base_lr: float | None) -> dict[str, float]:
+    """Both boundaries by name; without a `base_lr`, a quarter of `max_lr`.
+
+    >>> boundaries(0.4, None)
+    {'base_lr': 0.1, 'max_lr': 0.4}
+    """
+    upper = number("max_lr", max_lr)
+    # Otherwise the error would be about the quarter, which the caller never gave.
+    if upper <= 0.0:
+        raise ValueError(f"`max_lr` must be positive. {received('max_lr', upper)}")
+    return {"base_lr": upper / BASE_PART if base_lr is None else base_lr, "max_lr": upper}
+
+
+def _check_kinds(result: RangeTestResult) -> None:
+    ramp, reason = result.ramp, result.stop_reason
+    if not isinstance(ramp, str) or ramp not in RAMPS:
+        raise ValueError(
+            f"`ramp` must be one of {', '.join(map(repr, RAMPS))}. {received('ramp', ramp)}"
+        )
+    if reason is not None and not isinstance(reason, str):
+        raise TypeError(
+            f"`stop_reason` must be a sentence or None. {received('stop_reason', reason)}"
+        )
+    if not isinstance(result.suggestions, Mapping):
+        raise TypeError(
+            "`suggestions` must be a dict of names and rates. "
+            f"{received('suggestions', result.suggestions)}"
+        )
+    sentences = isinstance(result.warnings, list | tuple)
+    if not sentences or not all(isinstance(each, str) for each in result.warnings):
+        raise TypeError(
+            f"`warnings` must be a list of sentences. {received('warnings', result.warnings)}"
+        )
+
+
+def _checked_curve(lrs: object, losses: object, scores: object) -> dict[str, Any]:
+    rates = _numbers("lrs", lrs)
+    curve = {
+        "lrs": rates,
+        "losses": _numbers("losses", losses),
+        "scores": None if scores is None else _numbers("scores", scores),
+    }
+    for name, values in curve.items():
+        if values is not None and len(values) != len(rates):
+            raise ValueError(
+                f"`lrs` and `{name}` must have the same length. "
+                f"Received: {len(rates)} lrs, {len(values)} {name}"
+            )
+    if any(a >= b for a, b in zip((0.0, *rates), rates, strict=False)):
+        raise ValueError(f"`lrs` must be positive and rise. {received('lrs', lrs)}")
+    return curve
 
 
 def _numbers(name: str, values: object) -> tuple[float, ...]:
@@ -295,3 +330,44 @@ def _rate(name: str, value: object) -> float | None:
     if rate <= 0.0:
         raise ValueError(f"`{name}` must be positive or None. {received(name, value)}")
     return rate
+
+
+def _checked_runs(results: Sequence[RangeTestResult]) -> list[RangeTestResult]:
+    runs = list(results)
+    for run in runs:
+        if not isinstance(run, RangeTestResult):
+            raise TypeError(f"`results` must be results of range tests. {received('result', run)}")
+    if not runs:
+        raise ValueError("`results` must contain at least one result. Received: none")
+    longest = max(runs, key=lambda run: len(run.lrs))
+    for run in runs:
+        if run.ramp != longest.ramp or run.lrs != longest.lrs[: len(run.lrs)]:
+            raise ValueError(
+                "`results` must be of tests with the same `start_lr`, `end_lr`, `num_steps` "
+                "and `ramp`. Received: other rates"
+            )
+    return runs
+
+
+def _median_losses(runs: Sequence[RangeTestResult]) -> list[float]:
+    longest = max(len(run.losses) for run in runs)
+    ended = [(*run.losses, *[float("inf")] * (longest - len(run.losses))) for run in runs]
+    return [loss for loss in _medians(ended, longest) if loss < float("inf")]
+
+
+def _medians(curves: Sequence[Sequence[float]], length: int) -> list[float]:
+    """The medians at the first places, each over the curves that reach it."""
+    return [median([curve[i] for curve in curves if i < len(curve)]) for i in range(length)]
+
+
+def _disagreements(runs: Sequence[RangeTestResult]) -> list[str]:
+    found = [run.max_lr for run in runs if run.max_lr is not None]
+    said = []
+    if len(found) < len(runs):
+        said.append(f"{len(runs) - len(found)} of {len(runs)} runs alone give no `max_lr`.")
+    if found and max(found) / min(found) > CONTRADICTION:
+        said.append(
+            f"The seeds contradict each other: `max_lr` ranges from {min(found):.2g} to "
+            f"{max(found):.2g}. Take larger batches or more steps."
+        )
+    return said

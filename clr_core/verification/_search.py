@@ -20,7 +20,7 @@ from clr_core.schedules.protocol import Schedule
 # curve crosses a line's rate, which takes about twice as many rates.
 FEW = 24
 # A turn takes as long as some rates, since it is found exactly.
-TURN = 3
+TURN = 5
 
 
 class LoggedRate(NamedTuple):
@@ -222,6 +222,8 @@ def simplest(low: float, high: float) -> float:
     >>> simplest(0.0029988, 0.0030004)
     0.003
     """
+    if low <= 0.0 <= high:
+        return 0.0
     middle = low + (high - low) / 2
     for digits in range(17):
         number = float(f"{middle:.{digits}e}")

@@ -20,7 +20,7 @@ class Run:
         self.model.compile(self.optimizer, loss)
 
     def update(self, images, labels):
-        momentum = getattr(self.optimizer, self.optimizer._scheduled)
+        momentum = getattr(self.optimizer, self.optimizer.scheduled)
         used = float(self.optimizer.learning_rate), momentum
         self.model.train_on_batch(images, labels)
         return used

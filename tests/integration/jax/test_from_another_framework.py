@@ -56,7 +56,7 @@ def begun(request, tmp_path):
     return request.param, tmp_path, images[BATCHES // 2 :], labels[BATCHES // 2 :]
 
 
-def go_on(begun, with_moments):
+def resume(begun, with_moments):
     name, folder, images, labels = begun
     weights = jax.tree.map(jnp.asarray, stored(folder / "half.npz"))
     record = Record.read(folder / "run.json")
@@ -87,6 +87,6 @@ def go_on(begun, with_moments):
 
 
 def test_the_weights_are_those_of_the_run_that_stayed(begun):
-    assert go_on(begun, with_moments=True) < CLOSE[begun[0]]
+    assert resume(begun, with_moments=True) < CLOSE[begun[0]]
     # Without its momentum it is another run.
-    assert go_on(begun, with_moments=False) > 10 * CLOSE[begun[0]]
+    assert resume(begun, with_moments=False) > 10 * CLOSE[begun[0]]

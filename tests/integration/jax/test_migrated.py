@@ -71,7 +71,7 @@ def test_the_optimizer_is_the_one_of_the_file(optimizer, expected):
 
 
 @pytest.mark.parametrize("last_epoch", ["4", "epoch"])
-def test_a_run_goes_on_at_its_step(last_epoch):
+def test_a_run_resumes_at_its_step(last_epoch):
     call = f"optimizer, 0.001, 0.006, 3, cycle_momentum=False, last_epoch={last_epoch}"
     _, names = _run(cases.torch_source(call), params=jnp.ones(3), epoch=4)
     schedule = CyclicSchedule(**cases.BAND, step_size_up=3)

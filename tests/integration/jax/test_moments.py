@@ -96,7 +96,7 @@ def started(name, dtype):
     return from_record(Record(SCHEDULE), factory, network(dtype), **options)
 
 
-def assert_goes_on(tmp_path, name, at, dtype=np.float32):
+def assert_resumes(tmp_path, name, at, dtype=np.float32):
     factory, options = FACTORIES[name]
     weights = network(dtype)
     optimizer, state = started(name, dtype)
@@ -116,14 +116,14 @@ def assert_goes_on(tmp_path, name, at, dtype=np.float32):
 @pytest.mark.parametrize(
     ("name", "at"), [("sgd", 0), *((name, at) for name in FACTORIES for at in (1, HALF))]
 )
-def test_goes_on_bit_for_bit(tmp_path, name, at):
-    assert_goes_on(tmp_path, name, at)
+def test_resumes_bit_for_bit(tmp_path, name, at):
+    assert_resumes(tmp_path, name, at)
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16], ids=["bfloat16", "float16"])
 @pytest.mark.parametrize("name", ["Nesterov", "adamw"])
-def test_goes_on_in_each_float(tmp_path, name, dtype):
-    assert_goes_on(tmp_path, name, HALF, dtype)
+def test_resumes_in_each_float(tmp_path, name, dtype):
+    assert_resumes(tmp_path, name, HALF, dtype)
 
 
 WRAPPED = {
@@ -279,10 +279,6 @@ def adams(count=1, **changed):
             r"kind 'adam' for optax's ScaleByAdamState. Received: kind='sgd-keras'$",
         ),
         (
-            adams(first=[np.ones(2)], second=[np.ones(2)]),
-            "an array for each of the 2 parameters. Received: 1 in 'first'",
-        ),
-        (
             adams(first=[np.ones((2, 3)), np.ones(2)], second=[np.ones((2, 3)), np.ones(2)]),
             r"shape \(3, 2\) in array 0. Received: \(2, 3\) in 'first'. `moments.rearranged`",
         ),
@@ -292,20 +288,16 @@ def adams(count=1, **changed):
             "that the state's float32 can hold. Received: larger ones in array 1 of 'second'",
         ),
     ],
-    ids=["kind", "number", "shape", "count", "size"],
+    ids=["kind", "shape", "count", "size"],
 )
 def test_moments_that_do_not_fit(moments, message):
     with pytest.raises(ValueError, match=message):
         from_moments(moments, optax.adam(0.1).init(WEIGHTS))
 
 
-def test_kerass_velocity_has_the_rate_in_it():
-    moments = Moments("sgd-keras", 1, {"velocity": list(WEIGHTS.values())})
-    state = optax.sgd(0.1, momentum=0.9).init(WEIGHTS)
-    with pytest.raises(ValueError, match=r"contains the rate of each update.*torch_velocity=True"):
-        from_moments(moments, state)
-    with pytest.raises(TypeError, match=r"must be a clr_core\.Moments\. Received: mome"):
-        from_moments({"velocity": []}, state)
+def test_what_is_no_moments():
+    with pytest.raises(TypeError, match=r"must be a clr_core\.Moments\. Received: moments={"):
+        from_moments({"velocity": []}, optax.sgd(0.1, momentum=0.9).init(WEIGHTS))
 
 
 def test_the_largest_count():

@@ -223,14 +223,14 @@ def test_a_stacked_or_traced_state_is_refused():
 
 
 @pytest.mark.parametrize("step", [0, 1, 7, 2**24 + 1, 2**31 - 1])
-def test_a_run_goes_on_at_the_step(step):
+def test_a_run_resumes_at_the_step(step):
     optimizer, state = from_record(Record(SCHEDULE, step), optax.adam, WEIGHTS, b2=0.9)
     assert to_record(SCHEDULE, state) == Record(SCHEDULE, step)
     _, state = optimizer.update(WEIGHTS, state, WEIGHTS)
     assert float(current_lr(state)) == oracle.to_float32(oracle.lr(SCHEDULE.to_dict(), step))
 
 
-def test_what_optax_cannot_go_on_with():
+def test_what_optax_cannot_resume():
     with pytest.raises(ValueError, match=r"at most 2\*\*31 - 1, .*step=2147483648"):
         from_record(Record(SCHEDULE, 2**31), optax.adam, WEIGHTS)
     with pytest.raises(ValueError, match=r"one schedule.*Received: 2\..*optax.partition.*set_step"):

@@ -21,7 +21,7 @@ from clr_jax import (
     schedule_counts,
     set_step,
 )
-from integration.jax.go_on import (
+from integration.jax.resume import (
     CALLS,
     LABELS,
     LIBRARIES,
@@ -167,7 +167,7 @@ def test_another_process(library, name, number, tmp_path):
     save(tmp_path, library, SCHEDULE, straight(name)[number])
     done = subprocess.run(
         [
-            *(sys.executable, "-P", Path(__file__).with_name("go_on.py")),
+            *(sys.executable, "-P", Path(__file__).with_name("resume.py")),
             *(tmp_path, library, name, str(number)),
         ],
         capture_output=True,

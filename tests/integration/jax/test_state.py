@@ -427,7 +427,7 @@ def through_pickle(state, fresh, folder):
 @pytest.mark.parametrize(
     "through", [through_flax, through_orbax, through_pickle], ids=lambda each: each.__name__
 )
-def test_a_checkpoint_goes_on(through, name, tmp_path):
+def test_a_checkpoint_resumes(through, name, tmp_path):
     optimizer = COMPOSITIONS[name][0]()
     params, state = run(optimizer, *initial(optimizer), 0, 4)
     restored = through(state, optimizer.init(params), tmp_path)

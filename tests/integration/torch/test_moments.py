@@ -68,7 +68,7 @@ def begun(name, steps=HALF, dtype=torch.float32, **more):
     return model, scheduler
 
 
-def assert_goes_on(tmp_path, name, at, dtype=torch.float32, **more):
+def assert_resumes(tmp_path, name, at, dtype=torch.float32, **more):
     straight, scheduler = begun(name, at, dtype, **more)
     # All that is kept is on disk, and no pickle.
     to_record(scheduler).write(tmp_path / "run.json")
@@ -90,17 +90,17 @@ def assert_goes_on(tmp_path, name, at, dtype=torch.float32, **more):
 
 @pytest.mark.parametrize("at", [0, 1, HALF])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_goes_on_bit_for_bit(tmp_path, name, at):
-    assert_goes_on(tmp_path, name, at)
+def test_resumes_bit_for_bit(tmp_path, name, at):
+    assert_resumes(tmp_path, name, at)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
 @pytest.mark.parametrize("name", ["Nesterov", "AdamW"])
-def test_goes_on_in_each_float(tmp_path, name, dtype):
-    assert_goes_on(tmp_path, name, HALF, dtype)
+def test_resumes_in_each_float(tmp_path, name, dtype):
+    assert_resumes(tmp_path, name, HALF, dtype)
 
 
-def test_without_its_moments_it_would_go_on_otherwise(tmp_path):
+def test_without_its_moments_it_would_differ(tmp_path):
     straight, scheduler = begun("SGD")
     again, _ = begun("SGD")
     train(straight, scheduler, range(HALF, STEPS))
@@ -298,15 +298,6 @@ def test_an_optimizer_with_another_definition_is_refused(name, untouched):
     refused(given, optimizer, error, message, untouched)
 
 
-def test_kerass_velocity_is_refused_and_why(untouched):
-    message = (
-        r"^`moments` must be of the kind 'sgd' for a torch SGD\. Received: kind='sgd-keras'\. "
-        r"Keras's own velocity contains the rate of each update, .*'sgd' with torch_velocity=True "
-    )
-    optimizer = stepped(torch.optim.SGD, momentum=0.9)
-    refused(moments_of("sgd-keras"), optimizer, ValueError, message, untouched)
-
-
 def test_another_kind_is_refused(untouched):
     sgd, adam = stepped(torch.optim.SGD, momentum=0.9), stepped(torch.optim.AdamW)
     message = r"must be of the kind '{}' for a torch {}\. Received: kind='{}'$"
@@ -323,12 +314,6 @@ def test_what_is_no_moments(untouched):
 def test_other_parameters_are_refused(untouched):
     weights = [torch.nn.Parameter(torch.ones(2, 3)), torch.nn.Parameter(torch.ones(3))]
     optimizer = torch.optim.Adam(weights)
-    message = r"for each of the 2 parameters\. Received: 1 in 'first'$"
-    refused(moments_of("adam", [(2, 3)]), optimizer, ValueError, message, untouched)
-    message = (
-        r"the shape \(2, 3\) in array 0\. Received: \(3, 2\) in 'first'\. `moments\.rearranged`"
-    )
-    refused(moments_of("adam", [(3, 2), (3,)]), optimizer, ValueError, message, untouched)
     message = r"the shape \(3,\) in array 1\. Received: \(1, 3\)"
     refused(moments_of("adam", [(2, 3), (1, 3)]), optimizer, ValueError, message, untouched)
 

@@ -129,9 +129,9 @@ def test_batches_and_updates(samples, processes, accumulation, drop_last, batche
 def test_batches_that_are_left_over():
     (warning,) = suggest(accumulation_steps=3).warnings
     assert warning == (
-        "An epoch has 500 batches, and 2 of them are left over after the last 3. Counted as an "
-        "update of their own, as Lightning and Accelerate have it. A loop that makes none of them "
-        "has 166 updates in an epoch; Keras and optax.MultiSteps take them into the next epoch, "
+        "An epoch has 500 batches, and 2 of them are left over after the last 3. They are "
+        "counted as one more update, as in Lightning and Accelerate. A loop that drops them makes "
+        "166 updates in an epoch; Keras and optax.MultiSteps carry them over into the next epoch, "
         "and make 4,000 in all."
     )
     assert suggest(accumulation_steps=5).warnings == ()
@@ -144,8 +144,8 @@ def test_drop_last_of_the_loader_alone():
         suggest(samples=9, batch_size=5, drop_last=True, processes=2)
     (warning,) = suggest(samples=19, batch_size=5, epochs=4, drop_last=True, processes=2).warnings
     assert warning == (
-        "`drop_last` is taken for the DistributedSampler's too. With that of the DataLoader alone, "
-        "an epoch has 2 batches, and not 1."
+        "`drop_last` is assumed for the DistributedSampler too. With `drop_last` in the DataLoader "
+        "alone, an epoch has 2 batches, not 1."
     )
 
 
@@ -155,7 +155,7 @@ def test_what_is_often_done_wrong():
         "would take 4,000 epochs.",
     )
     _, micro, several = suggest(accumulation_steps=5, processes=4).notes
-    assert "Of 5 micro-batches" in micro
+    assert "one update for 5 micro-batches" in micro
     assert "`gradient_accumulation_steps=5`" in micro
     assert "Each of the 4 processes" in several
     assert "2,000 samples in all" in several
@@ -232,7 +232,7 @@ def test_its_text():
         (
             {"epochs": 2**52},
             ValueError,
-            "`epochs` must leave it at 2**53 updates at most. Received: epochs=4503599627370496",
+            "`epochs` must result in at most 2**53 updates. Received: epochs=4503599627370496",
         ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

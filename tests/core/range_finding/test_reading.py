@@ -145,7 +145,7 @@ def test_a_flat_curve(loss):
     result, sentence = nothing([loss] * STEPS)
     assert sentence == (
         "The loss is flat: it doesn't change by more than its noise. Raise `end_lr`, which is 10, "
-        "and see that the rate arrives in the optimizer."
+        "and check that the rate reaches the optimizer."
     )
     assert result.suggestions == dict.fromkeys(NAMES)
 
@@ -179,7 +179,7 @@ def test_it_had_not_quite_broken():
     result = RangeTestResult.from_curve(LRS, losses)
     assert result.max_lr is not None
     assert result.warnings == (
-        "Training hadn't broken by the last rate, 10: with a larger `end_lr` `max_lr` may come "
+        "Training hadn't broken by the last rate, 10: with a larger `end_lr`, `max_lr` may come "
         "out higher.",
     )
 
@@ -190,7 +190,7 @@ def test_a_loss_that_only_rises():
     assert sentence == (
         "The loss rises, but it doesn't fall before that by more than its noise. Take larger "
         "batches, or several runs with `repeats`; or lower `start_lr`, which is 1e-06, if it rises "
-        "from there on."
+        "right from the start."
     )
 
 

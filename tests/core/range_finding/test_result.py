@@ -118,7 +118,7 @@ def test_the_schedule():
         result.schedule(500, gama=0.9)
 
 
-def test_a_boundary_of_ones_own_where_there_is_none():
+def test_a_given_max_lr_overrides():
     result = RESULTS["flat"]
     with pytest.raises(ValueError, match=r"^The range test gives no `max_lr`\. The loss is flat: "):
         result.schedule(500)
@@ -164,7 +164,7 @@ def test_seeds_that_contradict_each_other():
     runs = [RangeTestResult.from_curve(LRS, bowl(low=low)) for low in (-3.5, -2.0, -2.0)]
     low, high = runs[0].max_lr, runs[1].max_lr
     assert RangeTestResult.of(runs).warnings == (
-        f"The seeds contradict each other: `max_lr` is from {low:.2g} to {high:.2g}. "
+        f"The seeds contradict each other: `max_lr` ranges from {low:.2g} to {high:.2g}. "
         "Take larger batches or more steps.",
     )
 
@@ -183,7 +183,7 @@ def test_runs_that_do_not_belong_together():
     ):
         with pytest.raises(ValueError, match="`results` must be of tests with the same `start_lr`"):
             RangeTestResult.of([RESULTS["a number"], other])
-    with pytest.raises(ValueError, match=r"^`results` must have a result at least"):
+    with pytest.raises(ValueError, match=r"^`results` must contain at least one result"):
         RangeTestResult.of([])
     with pytest.raises(TypeError, match=r"^`results` must be results of range tests"):
         RangeTestResult.of([RESULTS["a number"], RangeTest()])

@@ -100,14 +100,12 @@ def test_nothing_after_the_end():
         (
             {"start_lr": 0.1, "end_lr": 0.1},
             ValueError,
-            "`end_lr` must be above `start_lr` by a tenth at least. "
-            "Received: end_lr=0.1, start_lr=0.1",
+            "`end_lr` must be at least 1.1 times `start_lr`. Received: end_lr=0.1, start_lr=0.1",
         ),
         (
             {"start_lr": 0.1, "end_lr": 0.01},
             ValueError,
-            "`end_lr` must be above `start_lr` by a tenth at least. "
-            "Received: end_lr=0.01, start_lr=0.1",
+            "`end_lr` must be at least 1.1 times `start_lr`. Received: end_lr=0.01, start_lr=0.1",
         ),
         ({"num_steps": 9}, ValueError, "`num_steps` must be at least 10. Received: num_steps=9"),
         ({"num_steps": 0}, ValueError, "`num_steps` must be at least 10. Received: num_steps=0"),
@@ -262,12 +260,12 @@ def test_scores_with_each_loss_or_with_none():
         without.tell(2.0, 0.3)
 
 
-def test_broken_off():
+def test_stopped_early():
     rng = random.Random(0)
     result = told([2.3 + rng.gauss(0, 0.01) for _ in range(40)]).result()
     assert result.stop_reason is None
     assert result.max_lr is None
-    assert result.warnings[0] == "The test was broken off after 40 of 100 steps."
+    assert result.warnings[0] == "The test was stopped early, after 40 of 100 steps."
 
 
 def test_it_says_what_it_is():

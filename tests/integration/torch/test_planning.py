@@ -91,5 +91,5 @@ def test_updates_of_a_loop_that_drops_what_is_left_over():
     ).warnings
     batches = loader(100, 10, 1, False, False)
     updates = sum(i % 4 == 0 for i, _ in enumerate(batches, start=1))
-    assert f"A loop that makes none of them has {updates} updates in an epoch" in warning
+    assert f"A loop that drops them makes {updates} updates in an epoch" in warning
     assert f"make {EPOCHS * len(batches) // 4} in all" in warning
