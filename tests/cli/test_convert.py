@@ -251,11 +251,11 @@ def test_jax(folder, in_one_process):
         assert (done[name].code, done[name].err) == (0, ""), name
         assert Record.from_json(done[name].out) == Record(PLAIN, step=23), name
     for name, reason in {
-        "two": "'two.msgpack' must hold an optax state: `opt_state` must have one step, or --key m",
-        "cut": "'cut.msgpack' must hold an optax state: it isn't a whole file of msgpack",
-        "foreign": "'models' must hold an optax state: there is no pytree of orbax in it",
+        "two": "'two.msgpack' must hold an optax state: `opt_state` must be at one step, or --key ",
+        "cut": "'cut.msgpack' must hold an optax state: it isn't a complete msgpack file",
+        "foreign": "'models' must hold an optax state: it contains no pytree of orbax",
         "step": "'saved' has its own step. Received: --step 3",
-        "groups": "'saved' must hold an optax state: --schedule must be one, or one for each label",
+        "groups": "'saved' must hold an optax state: --schedule must be one schedule, or one for ",
     }.items():
         assert (done[name].code, done[name].out) == (2, ""), name
         assert done[name].err.startswith(f"clr convert: {reason}"), done[name].err
