@@ -10,6 +10,7 @@ import optax
 
 from clr_core import Record, Schedule
 from clr_core.adapter import one_line, path_name, received
+from clr_core.record import check_record
 from clr_jax import checkpoint
 from clr_jax.optimizer import cyclic_optimizer
 from clr_jax.state import (
@@ -140,8 +141,7 @@ def from_record(
         ValueError: The record has several schedules or a step beyond optax's int32, or
             `cyclic_optimizer` refuses an argument.
     """
-    if not isinstance(record, Record):
-        raise TypeError(f"`record` must be a clr_core.Record. {received('record', record)}")
+    check_record(record)
     if isinstance(record.schedule, tuple):
         raise ValueError(
             "`record` must have one schedule for an optimizer. "

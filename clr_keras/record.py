@@ -19,7 +19,7 @@ from clr_core.adapter import (
     received,
     schedule_from_document,
 )
-from clr_core.record import Record
+from clr_core.record import Record, check_record
 from clr_keras import _keras_internals as internals
 from clr_keras import checkpoint
 from clr_keras.foreign import is_addons, schedule_from_addons
@@ -153,8 +153,7 @@ def from_record(record: Record, factory: type[Optimizer], **options: Any) -> Opt
             it, a step beyond what Keras can count, or a moving average, which would begin with
             zeros.
     """
-    if not isinstance(record, Record):
-        raise TypeError(f"`record` must be a clr_core.record.Record. {received('record', record)}")
+    check_record(record)
     if not (isinstance(factory, type) and issubclass(factory, keras.Optimizer)):
         raise TypeError(f"`factory` must be a class of optimizers. {received('factory', factory)}")
     schedule = record.schedule

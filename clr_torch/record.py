@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from clr_core import Schedule
 from clr_core.adapter import integer, one_line, path_name, received
-from clr_core.record import Record
+from clr_core.record import Record, check_record
 from clr_torch import checkpoint, foreign, state
 from clr_torch.schedule import CyclicLR
 
@@ -106,7 +106,7 @@ def from_record(record: Record, optimizer: Optimizer) -> CyclicLR:
         TypeError, ValueError: Not a record, not one schedule per parameter group, or a momentum for
             an optimizer that has none. In that case nothing in the optimizer has changed.
     """
-    _check_record(record)
+    check_record(record)
     scheduler = CyclicLR.from_schedule(optimizer, record.schedule, last_epoch=record.step - 1)
     # As if it had taken these steps itself: torch counts calls to detect a wrong order.
     scheduler._step_count = record.step + 1
@@ -137,7 +137,7 @@ def to_state_dict(
         ValueError: Another number of groups; for torch's own class also groups that differ in a
             parameter that it has only once.
     """
-    _check_record(record)
+    check_record(record)
     if of not in ("clr_torch", "torch"):
         raise ValueError(f"`of` must be 'clr_torch' or 'torch'. {received('of', of)}")
     if isinstance(record.schedule, tuple):
@@ -158,11 +158,6 @@ def to_state_dict(
         "_last_lr": [schedule.lr(record.step) for schedule in schedules],
         "applied": True,
     }
-
-
-def _check_record(record: object) -> None:
-    if not isinstance(record, Record):
-        raise TypeError(f"`record` must be a clr_core.record.Record. {received('record', record)}")
 
 
 def _tree(source: LRScheduler | Mapping[str, Any]) -> Mapping[str, Any]:

@@ -170,6 +170,12 @@ class Record:
         _files.write(name, text.encode())
 
 
+def check_record(record: object) -> None:
+    """Raise a TypeError unless `record` is a record."""
+    if not isinstance(record, Record):
+        raise TypeError(f"`record` must be a clr_core.Record. {received('record', record)}")
+
+
 def schedule_id(schedule: Schedule | Sequence[Schedule]) -> str:
     """A short name of a schedule, or of one per group, to log with an experiment.
 

@@ -186,7 +186,7 @@ def test_what_has_no_record(source, error, message):
 @pytest.mark.parametrize(
     ("record", "factory", "options", "error", "message"),
     [
-        (SCHEDULE, clr_keras.SGD, {}, TypeError, "`record` must be a clr_core.record.Record. Rec"),
+        (SCHEDULE, clr_keras.SGD, {}, TypeError, "`record` must be a clr_core.Record. Received"),
         (Record(ALONE), "adam", {}, TypeError, "`factory` must be a class of optimizers. .*'adam'"),
         (Record(ALONE), CyclicLR, {}, TypeError, "`factory` must be a class of optimizers. Rec"),
         (
