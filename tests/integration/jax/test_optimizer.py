@@ -469,8 +469,8 @@ import sys
 import clr_jax
 from clr_jax import evaluate, ops, schedule
 print("optax" in sys.modules)
-from clr_jax import set_step
-print("optax" in sys.modules, clr_jax.set_step is set_step)
+from clr_jax import cyclic_optimizer
+print("optax" in sys.modules, clr_jax.cyclic_optimizer is cyclic_optimizer)
 """
     )
     assert output.split() == ["False", "True", "True"]
