@@ -283,7 +283,7 @@ def boundaries(wave: Callable[[int], float], lines: Sequence[LoggedRate]) -> lis
 
         >>> lines = [LoggedRate(0, 1.0, 1.5), LoggedRate(1, 2.0, 2.5)]
         >>> sorted(boundaries(lambda step: step / 2, lines))
-        [(1.0, 2.5), (1.0, 4.0), (1.5, 2.5), (1.5, 3.5)]
+        [(1.0, 3.0), (1.0, 4.0), (1.5, 2.5), (1.5, 3.5)]
 
     Args:
         wave: The wave at a step.
