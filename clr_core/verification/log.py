@@ -14,12 +14,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clr_core._arguments import received
+from clr_core._arguments import LARGEST_STEP, received
+from clr_core._float32 import float32
 
 MAX_BYTES = 2**28  # 256 MiB: some ten million lines.
 STEP_NAMES = ("step", "global_step", "_step", "iteration", "iterations", "update", "updates")
 RATE_NAMES = ("lr", "learning_rate")
-# What Lightning's monitor logs beside the rate, under names that begin as the rate's does.
+# Lightning's monitor logs these beside the rate, under names that start like the rate's.
 NOT_RATES = ("-momentum", "-weight_decay")
 EVENT_FILE = "tfevents"
 
@@ -113,16 +114,12 @@ FLOAT64 = Resolution(digits=MOST_DIGITS, decimals=MOST_DECIMALS, float32=False)
 
 
 def is_float32(rate: float) -> bool:
-    """True if float32 has this number.
+    """True if this is a float32 number.
 
     >>> is_float32(0.5), is_float32(0.1)
     (True, False)
     """
-    try:
-        (rounded,) = struct.unpack("<f", struct.pack("<f", rate))
-    except OverflowError:
-        return False
-    return bool(rounded == rate)
+    return float32(rate) == rate
 
 
 def _half_ulp32(rate: float) -> float:
@@ -156,24 +153,24 @@ class RunLog(NamedTuple):
 def read_rates(
     path: str | PathLike[str], *, lr: str | None = None, step: str | None = None
 ) -> RunLog:
-    """The steps and rates that a run logged, to pass on: `verify(schedule, *read_rates(path))`.
+    """Read the steps and rates of a log, for `verify(schedule, *read_rates(path))`.
 
-    Reads
+    Formats:
 
-    - CSV with a header (`,`, `;` or tabs), such as Lightning's `metrics.csv`;
-    - JSON: a list of objects, an object with the list in `log_history` (`trainer_state.json` of
-      Hugging Face's Trainer), or one with a list for each column;
-    - JSON lines, an object in each;
-    - TensorBoard's event files, or a folder with some, through the extra `tensorboard`.
+    - CSV with a header, separated by `,`, `;` or tabs, such as Lightning's `metrics.csv`;
+    - JSON: a list of objects; an object with such a list in `log_history`, such as
+      `trainer_state.json` of Hugging Face's Trainer; or an object with a list per column;
+    - JSON lines, one object per line;
+    - TensorBoard's event files, or a folder that contains some (extra `tensorboard`).
 
-    The column of the steps is `step` or `global_step`; that of the rates `lr`, `learning_rate`, or
-    `lr-…` as Lightning names it, also after a slash, as in `train/learning_rate`. Lines without a
-    rate are left out, since loggers write other metrics in lines of their own.
+    The column of the steps is `step` or `global_step`. The column of the rates is `lr`,
+    `learning_rate`, or Lightning's `lr-…`, optionally after a slash, as in `train/learning_rate`.
+    Lines without a rate are skipped, since loggers write other metrics in separate lines.
 
     Args:
-        path: The file, 256 MiB at most; for TensorBoard a folder too, 256 MiB in all.
-        lr: The name of the column with the rates, or of TensorBoard's tag, where it is another, or
-            where there are several.
+        path: The file, at most 256 MiB; for TensorBoard also a folder, at most 256 MiB in total.
+        lr: The column of the rates, or TensorBoard's tag, if it has another name or if there are
+            several.
         step: The same for the steps.
 
     Returns:
@@ -181,9 +178,9 @@ def read_rates(
 
     Raises:
         OSError: The file can't be read.
-        ValueError: It is too large; no such column, or several; a line that can't be read, with its
-            number.
-        ImportError: An event file, and TensorBoard isn't installed.
+        ValueError: It is too large; a column is missing or ambiguous; or a line can't be read, in
+            which case the message gives its number.
+        ImportError: It is an event file, and TensorBoard isn't installed.
     """
     path = Path(path)
     if path.is_dir() or EVENT_FILE in path.name:
@@ -200,23 +197,25 @@ def read_rates(
     elif first:
         rows = _of_csv(text, path)
     else:
-        raise ValueError(f"{path} must have a line at least; it is empty")
+        raise ValueError(f"{path} must contain at least one line; it is empty")
     return _chosen(list(rows), lr, step, path)
 
 
-Row = tuple[str, Mapping[str, Any]]  # Where it stands, for errors; and what it says.
+Row = tuple[str, Mapping[str, Any]]  # Its place in the file, for errors; and its content.
 
 
 def _of_csv(text: str, path: Path) -> Iterator[Row]:
     header = text.lstrip().split("\n", 1)[0]
     delimiter = max(",;\t", key=header.count)
-    # Strict: else an open quote would swallow the rest of the file.
+    # Strict: otherwise an open quote would swallow the rest of the file.
     reader = csv.DictReader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         names = reader.fieldnames or []
         twice = sorted({name for name in names if names.count(name) > 1 and _is_rate(name)})
         if twice:
-            raise ValueError(f"{path} must have each column once. Received: {twice[0]!r} twice")
+            raise ValueError(
+                f"{path} must not have duplicated columns. Received: {twice[0]!r} twice"
+            )
         for row in reader:
             yield f"{path}:{reader.line_num}", row
     except csv.Error as error:
@@ -225,7 +224,7 @@ def _of_csv(text: str, path: Path) -> Iterator[Row]:
 
 def _of_json(text: str, path: Path) -> Iterator[Row]:
     try:
-        # As text, so that the digits that were logged can be counted.
+        # As text, to count the digits that were logged.
         document = json.loads(text, parse_float=str)
     except (ValueError, RecursionError):
         yield from _of_json_lines(text, path)
@@ -277,7 +276,9 @@ def _chosen(rows: list[Row], lr: str | None, step: str | None, path: Path) -> Ru
         steps.append(_step(row.get(step_name), step_name, where))
         texts.append(_rate(text, rate_name, where))
     if not steps:
-        raise ValueError(f"{path} must have a rate at least; its column {rate_name!r} has none")
+        raise ValueError(
+            f"{path} must contain at least one rate; its column {rate_name!r} is empty"
+        )
     return RunLog(steps, list(map(float, texts)), Resolution.of_texts(texts))
 
 
@@ -288,7 +289,7 @@ def _the_one(
     fits: Callable[[str], bool],
     path: Path,
 ) -> str:
-    """The column to read: the one that was named, or the only one that has such a name."""
+    """The column to read: the given one, or the only one with such a name."""
     names = list(names)
     listed = ", ".join(map(repr, names[:20])) + (" …" if len(names) > 20 else "")
     if given is not None:
@@ -305,7 +306,7 @@ def _the_one(
             f"Name the one with `{argument}=`."
         )
     raise ValueError(
-        f"{path} has several columns that may be meant: {', '.join(map(repr, found))}. "
+        f"{path} has several columns that could be meant: {', '.join(map(repr, found))}. "
         f"Name the one with `{argument}=`."
     )
 
@@ -325,8 +326,8 @@ def _step(value: object, name: str, where: str) -> int:
         if type(value) is int:
             return value
         number = float(value) if isinstance(value, str) else -0.5
-        # "1200.0" is what a table with gaps makes of 1200.
-        if number.is_integer() and abs(number) <= 2**53:
+        # Tables with gaps write 1200 as "1200.0".
+        if number.is_integer() and abs(number) <= LARGEST_STEP:
             return int(number)
     except ValueError:
         pass
@@ -350,7 +351,7 @@ def _of_events(path: Path, tag: str | None) -> RunLog:
         else [path]
     )
     if not files:
-        raise ValueError(f"{path} must have an event file of TensorBoard; it has none")
+        raise ValueError(f"{path} must contain an event file of TensorBoard; it has none")
     if sum(file.stat().st_size for file in files) > MAX_BYTES:
         raise _too_large(path)
     rates: dict[str, list[tuple[float, int, float]]] = {}
@@ -361,14 +362,14 @@ def _of_events(path: Path, tag: str | None) -> RunLog:
                 if scalar is not None:
                     rates.setdefault(value.tag, []).append((event.wall_time, event.step, scalar))
     name = _the_one("lr", tag, rates, _is_rate, path)
-    # Of several files, one may have been begun before another had ended.
+    # Files may overlap: one may have been started before another was finished.
     logged = sorted(rates[name], key=itemgetter(0))
     return RunLog([step for _, step, _ in logged], [rate for _, _, rate in logged], FLOAT32)
 
 
 def _events(file: Path) -> Iterator[Any]:
-    # Not TensorBoard's EventAccumulator: it imports TensorFlow where that is installed, which takes
-    # seconds, and crashes in a process that has torch.
+    # Not TensorBoard's EventAccumulator: it imports TensorFlow if installed, which takes seconds and
+    # crashes in a process that has imported torch.
     try:
         from google.protobuf.message import DecodeError
         from tensorboard.compat.proto.event_pb2 import Event
@@ -388,7 +389,7 @@ def _events(file: Path) -> Iterator[Any]:
             return
         except errors.DataLossError as error:
             if "has truncated record in" in str(error):
-                return  # A run that was killed while it wrote, or that still does.
+                return  # A run that was killed while writing, or is still writing.
             raise ValueError(f"{file}, event {number}: {error}") from None
         try:
             event = Event.FromString(reader.record())
@@ -411,4 +412,4 @@ def _scalar(value: Any) -> float | None:
 
 
 def _too_large(path: Path) -> ValueError:
-    return ValueError(f"{path} must have 256 MiB at most. Log fewer lines, or cut it.")
+    return ValueError(f"{path} must have at most 256 MiB. Log fewer lines, or cut it.")

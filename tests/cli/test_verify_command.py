@@ -97,7 +97,7 @@ def test_picture(folder, clr, name, start):
         (["run.json", "log.csv", "--plot", "run.pdf"], "`path` must end in .png or .svg. Receive"),
         (["run.json", "/dev/zero"], "'/dev/zero' must be a file or a folder"),
         (["run.json", "run.json"], "run.json must have a column with the rates. It has: "),
-        (["run.json", "models"], "models must have an event file of TensorBoard; it has none"),
+        (["run.json", "models"], "models must contain an event file of TensorBoard; it has none"),
     ],
 )
 def test_refusals(folder, refused, arguments, reason):

@@ -113,18 +113,21 @@ MISTAKES = {
     ),
     "two groups": (
         "step,lr-SGD/pg1,lr-SGD/pg2\n0,0.1,0.2\n",
-        "has several columns that may be meant: 'lr-SGD/pg1', 'lr-SGD/pg2'. "
+        "has several columns that could be meant: 'lr-SGD/pg1', 'lr-SGD/pg2'. "
         "Name the one with `lr=`.",
     ),
-    "a column twice": ("step,lr,lr\n0,0.1,0.2\n", "must have each column once. Received: 'lr' "),
+    "a column twice": (
+        "step,lr,lr\n0,0.1,0.2\n",
+        "must not have duplicated columns. Received: 'lr' ",
+    ),
     "no header": ("0,0.1\n1,0.2\n", "must have a column with the rates. It has: '0', '0.1'. "),
     "only a header": ("step,lr\n", "must have a column with the rates. It has: none. "),
-    "no rates in it": ("step,lr\n0,\n", "must have a rate at least; its column 'lr' has none"),
+    "no rates in it": ("step,lr\n0,\n", "must contain at least one rate; its column 'lr' is empty"),
     "a word": ("step,lr\n0,0.1\n1,fast\n", ":3: 'lr' must be a number. Received: lr='fast'"),
     "half a step": ("step,lr\n0.5,0.1\n", ":2: 'step' must be an integer. Received: step='0.5'"),
     "a gap": ("step,lr\n,0.1\n", ":2: 'step' must be an integer. Received: step=''"),
     "an open quote": ('step,lr\n0,"0.1\n1,0.2\n', "not CSV: "),
-    "nothing": ("", "must have a line at least; it is empty"),
+    "nothing": ("", "must contain at least one line; it is empty"),
     "a cut line": ('{"step": 0, "lr": 0.1}\n{"step": 1, "l', ":2: not JSON: "),
     "no object": ('{"step": 0, "lr": 0.1}\n[1, 2]\n', ":2: must be an object with a step"),
     "a list of numbers": ("[1, 2]", "entry 1: must be an object with a step and a rate"),
@@ -158,9 +161,9 @@ def test_files_that_cannot_be_read(tmp_path):
     huge = tmp_path / "huge.csv"
     with huge.open("wb") as file:
         file.truncate(2**40)  # A terabyte with nothing in it: it would be felt if it were read.
-    with pytest.raises(ValueError, match="must have 256 MiB at most"):
+    with pytest.raises(ValueError, match="must have at most 256 MiB"):
         read_rates(huge)
-    with pytest.raises(ValueError, match="must have an event file of TensorBoard; it has none"):
+    with pytest.raises(ValueError, match="must contain an event file of TensorBoard; it has none"):
         read_rates(tmp_path / "..")
 
 
