@@ -368,8 +368,8 @@ def _of_events(path: Path, tag: str | None) -> RunLog:
 
 
 def _events(file: Path) -> Iterator[Any]:
-    # Not TensorBoard's EventAccumulator: it imports TensorFlow if installed, which takes seconds and
-    # crashes in a process that has imported torch.
+    # Not TensorBoard's EventAccumulator: it imports TensorFlow if installed, which takes
+    # seconds, and crashes in a process that has imported torch.
     try:
         from google.protobuf.message import DecodeError
         from tensorboard.compat.proto.event_pb2 import Event
