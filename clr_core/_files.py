@@ -9,8 +9,6 @@ from contextlib import suppress
 
 from clr_core._arguments import received
 
-_BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends.
-
 
 def file_name(path: object, suffixes: tuple[str, ...]) -> str:
     """Return `path` as text, or raise an error that lists the suffixes it may have.
@@ -55,22 +53,12 @@ def read_text(name: str, limit: int) -> str:
         OSError: There is no such file, it can't be read, or it isn't a regular one.
         ValueError: It is larger, or isn't UTF-8.
     """
-    try:
-        # Without O_NONBLOCK a named pipe would wait for its writer.
-        descriptor = os.open(name, os.O_RDONLY | _BINARY | getattr(os, "O_NONBLOCK", 0))
-        try:
-            status = os.fstat(descriptor)
-            _check_regular(status)
-            if status.st_size > limit:
-                raise ValueError(f"it has {status.st_size} bytes, and may have at most {limit}")
-            data = b""
-            # A file's stated size need not be true: in /proc it is 0.
-            while len(data) <= limit and (more := os.read(descriptor, limit + 1 - len(data))):
-                data += more
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise _of_file(error, name) from None
+    status = os.stat(name)
+    _check_regular(status, name)  # A named pipe would wait for its writer.
+    if status.st_size > limit:
+        raise ValueError(f"it has {status.st_size} bytes, and may have at most {limit}")
+    with open(name, "rb") as file:
+        data = file.read(limit + 1)
     if len(data) > limit:
         raise ValueError(f"it has more than {limit} bytes")
     try:
@@ -88,68 +76,32 @@ def write(name: str, data: bytes) -> None:
     Raises:
         OSError: It can't be written. An existing file is unchanged.
     """
+    target = os.path.realpath(name)
+    old = os.stat(target) if os.path.lexists(target) else None
+    if old is not None:
+        _check_regular(old, name)
+        # Replacing needs write access to the folder only, so a read-only file must be checked for.
+        if not os.access(target, os.W_OK):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), name)
+    temporary = os.path.join(os.path.dirname(target), f".clr-{os.urandom(8).hex()}.tmp")
     try:
-        _replace(os.path.realpath(name) if os.path.islink(name) else name, data)
-    except OSError as error:
-        raise _of_file(error, name) from None
-
-
-def _replace(name: str, data: bytes) -> None:
-    old = _replaceable(name)
-    folder = os.path.dirname(name)
-    temporary = os.path.join(folder, f".clr-{os.urandom(8).hex()}.tmp")
-    # A replacement must not be readable by others before it has the old file's permissions.
-    mode = 0o666 if old is None else 0o600
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(data)
             file.flush()
-            # Otherwise a system crash may leave an empty file under the new name.
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # Otherwise a system crash may leave an empty file.
         if old is not None:
-            if hasattr(os, "chown"):
-                with suppress(PermissionError):  # Only root gives files away.
-                    os.chown(temporary, old.st_uid, old.st_gid)
             os.chmod(temporary, stat.S_IMODE(old.st_mode))
-        os.replace(temporary, name)
-    except BaseException:
+        os.replace(temporary, target)
+    except BaseException as error:
         with suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError):  # About the file that the caller named.
+            raise OSError(error.errno, error.strerror, name) from None
         raise
-    _sync_folder(folder or os.curdir)
 
 
-def _replaceable(name: str) -> os.stat_result | None:
-    """The status of the file to be replaced, None if there is none; raises if it is protected."""
-    try:
-        status = os.stat(name)
-    except FileNotFoundError:
-        return None
-    _check_regular(status)
-    # Replacing needs write access to the folder only, so a read-only file must be checked for.
-    if not os.access(name, os.W_OK):
-        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
-    return status
-
-
-def _check_regular(status: os.stat_result) -> None:
+def _check_regular(status: os.stat_result, name: str) -> None:
     if stat.S_ISDIR(status.st_mode):
-        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), name)
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "Not a regular file")
-
-
-def _sync_folder(folder: str) -> None:
-    """Make the new name survive a system crash, if the system can."""
-    with suppress(OSError):  # The file itself is complete by now.
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _of_file(error: OSError, name: str) -> OSError:
-    """The same error about the file that the caller named."""
-    return OSError(error.errno, error.strerror, name)
+        raise OSError(errno.EINVAL, "Not a regular file", name)
