@@ -1,0 +1,70 @@
+"""What adapters share: one-line errors and schedules that can be carried."""
+
+import pytest
+
+from clr_core import CyclicSchedule, adapter
+from clr_core.adapter import one_line, portable, rate_only, schedule_from_document
+
+EXPRESSION = CyclicSchedule(base_lr=0.1, max_lr=0.5, scale_fn="1 / x")
+
+
+def reciprocal(x):
+    return 1 / x
+
+
+CALLABLE = CyclicSchedule(base_lr=0.1, max_lr=0.5, scale_fn=reciprocal)
+
+
+def test_its_names_exist():
+    assert sorted(adapter.__all__, key=str.lower) == sorted(set(adapter.__all__), key=str.lower)
+    assert all(hasattr(adapter, name) for name in adapter.__all__)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("  one\n\ttwo  ", "one two"),
+        ("a" * 1000, "a" * 1000),
+        ("a" * 1001, "a" * 1000 + "…"),
+        ("", "ValueError"),
+    ],
+    ids=["lines", "long", "too long", "empty"],
+)
+def test_one_line(text, expected):
+    assert one_line(ValueError(text)) == expected
+
+
+def test_an_expression_takes_the_place_of_a_callable():
+    assert portable(CALLABLE, "1 / x") == EXPRESSION
+    assert portable(EXPRESSION) is EXPRESSION
+
+
+def test_a_callable_without_an_expression():
+    with pytest.raises(TypeError, match=r"can't be carried .* this is one: reciprocal\. Give the"):
+        portable(CALLABLE)
+    with pytest.raises(TypeError, match="this is one: reciprocal"):
+        portable(CALLABLE, reciprocal)
+
+
+def test_an_expression_without_a_callable():
+    message = r"^`scale_fn` must be left out unless .* callable\. Received: scale_fn='x'$"
+    with pytest.raises(ValueError, match=message):
+        portable(EXPRESSION, "x")
+
+
+def test_what_a_file_noted_in_place_of_a_callable():
+    document = CALLABLE.to_dict(strict=False) | {"scale_fn": {"callable": "module.name"}}
+
+    def name_of(value):
+        return value["callable"] if isinstance(value, dict) and "callable" in value else None
+
+    assert schedule_from_document(document, "1 / x", name_of) == EXPRESSION
+    with pytest.raises(TypeError, match=r"this is one: module\.name"):
+        schedule_from_document(document, None, name_of)
+
+
+def test_rate_only():
+    momenta = {"base_momentum": 0.8, "max_momentum": 0.9}
+    both = CyclicSchedule(base_lr=0.1, max_lr=0.5, scale_fn=reciprocal, **momenta)
+    assert rate_only(both) == CALLABLE
+    assert rate_only(CALLABLE) is CALLABLE

@@ -1,0 +1,103 @@
+"""Argument checks: what they return, and the one form of their messages."""
+
+import fractions
+
+import pytest
+
+from clr_core import CyclicSchedule
+from clr_core._arguments import (
+    LARGEST_STEP,
+    check_schedule,
+    count,
+    integer,
+    number,
+    received,
+)
+
+
+class Broken:
+    def __repr__(self):
+        raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "Received: step=0"),
+        ("a" * 118, f"Received: step='{'a' * 118}'"),
+        ("a" * 119, f"Received: step='{'a' * 99}… (121 characters)"),
+        (10**5000, "Received: step=<int>"),
+        (Broken(), "Received: step=<Broken>"),
+    ],
+    ids=["short", "120", "121", "no repr", "broken repr"],
+)
+def test_received(value, text):
+    assert received("step", value) == text
+
+
+@pytest.mark.parametrize("value", [2, 2.0, fractions.Fraction(2)], ids=repr)
+def test_a_number_is_a_float(value):
+    assert (number("gamma", value), type(number("gamma", value))) == (2.0, float)
+
+
+def test_zero_has_one_sign():
+    assert str(number("base_lr", -0.0)) == "0.0"
+
+
+@pytest.mark.parametrize("value", [True, "1", None, 1j], ids=repr)
+def test_what_is_no_number(value):
+    with pytest.raises(TypeError, match=r"^`gamma` must be a number\. Received: gamma="):
+        number("gamma", value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 10**400], ids=repr)
+def test_a_number_is_finite(value):
+    with pytest.raises(ValueError, match=r"^`gamma` must be finite\. Received: gamma="):
+        number("gamma", value)
+
+
+class Index:
+    def __index__(self):
+        return 7
+
+
+def test_an_integer_is_an_int():
+    assert integer("step", Index()) == 7
+
+
+@pytest.mark.parametrize("value", [True, 1.0, "1", None], ids=repr)
+def test_what_is_no_integer(value):
+    with pytest.raises(TypeError, match=r"^`step` must be an integer\. Received: step="):
+        integer("step", value)
+
+
+def test_a_count_ends_where_float64_skips_integers():
+    assert LARGEST_STEP == 9007199254740992
+    assert float(LARGEST_STEP) == float(LARGEST_STEP + 1)
+    assert [count("step", value) for value in (0, LARGEST_STEP, Index())] == [0, LARGEST_STEP, 7]
+    for value in (-1, LARGEST_STEP + 1):
+        with pytest.raises(ValueError, match=r"^`step` must lie between 0 and 2\*\*53\. Received"):
+            count("step", value)
+    with pytest.raises(TypeError, match=r"^`step` must be an integer\. Received: step=0\.5$"):
+        count("step", 0.5)
+
+
+class Half:
+    def lr(self, step):
+        return 0.5
+
+    to_dict = momentum = lr
+
+
+@pytest.mark.parametrize("missing", ["lr", "momentum", "to_dict"])
+def test_a_schedule_has_three_methods(missing):
+    check_schedule(Half())
+    check_schedule(CyclicSchedule(base_lr=0.1, max_lr=0.5))
+    broken = type("Broken", (Half,), {missing: None})()
+    with pytest.raises(TypeError, match=r"^`schedule` must be a schedule such as CyclicSchedule\."):
+        check_schedule(broken)
+
+
+def test_a_class_is_no_schedule():
+    with pytest.raises(TypeError, match=r"^`schedule` must be a schedule such as CyclicSchedule\."):
+        check_schedule(CyclicSchedule)
