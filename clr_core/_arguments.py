@@ -82,3 +82,13 @@ def check_schedule(schedule: object) -> None:
             "`schedule` must be a schedule such as CyclicSchedule. "
             f"{received('schedule', schedule)}"
         )
+
+
+def one_line(error: BaseException, limit: int = 1000) -> str:
+    r"""The message of an error in one line of at most `limit` characters.
+
+    >>> one_line(ValueError("a file\n  that is broken"))
+    'a file that is broken'
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else f"{text[:limit]}…"

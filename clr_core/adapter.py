@@ -18,6 +18,7 @@ from clr_core._arguments import (
     count,
     integer,
     number,
+    one_line,
     received,
 )
 from clr_core._files import check_regular_file, file_name, path_name, read_text, suffix, write
@@ -47,16 +48,6 @@ __all__ = [
 ]
 
 HINT = "Give the decay as an expression, such as scale_fn='1 / 2 ** (x - 1)'."
-
-
-def one_line(error: BaseException, limit: int = 1000) -> str:
-    r"""The message of an error in one line of at most `limit` characters.
-
-    >>> one_line(ValueError("a file\n  that is broken"))
-    'a file that is broken'
-    """
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def portable(schedule: Schedule, scale_fn: str | None = None) -> Schedule:

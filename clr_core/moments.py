@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clr_core import _files
-from clr_core._arguments import integer, received
+from clr_core._arguments import integer, one_line, received
 
 SLOTS = {"sgd": ("velocity",), "sgd-keras": ("velocity",), "adam": ("first", "second")}
 """The slots of each kind. With the gradient `g`, the momentum `m` and the rate `lr`:
@@ -144,8 +144,7 @@ class Moments:
                 }
                 return cls(kind, count, slots)
         except (BadZipFile, EOFError, KeyError, ValueError, TypeError, AttributeError) as error:
-            why = " ".join(str(error).split())
-            raise ValueError(f"{name!r} must hold moments as an .npz: {why}") from None
+            raise ValueError(f"{name!r} must hold moments as an .npz: {one_line(error)}") from None
 
 
 def check_moments(

@@ -37,7 +37,6 @@ ALSO = {
     "clr_keras/ops.py": {"tensorflow"},
     "clr_jax/checkpoint.py": {"numpy", "msgpack", "orbax"},
     "clr_jax/moments.py": {"numpy"},
-    "clr_jax/record.py": {"numpy"},
     "clr_jax/state.py": {"numpy"},
 }
 # An array library and nothing else, so that another adapter can use it alone.
