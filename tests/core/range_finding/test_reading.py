@@ -81,6 +81,22 @@ def test_the_named_places():
     assert result.warnings == ()
 
 
+def test_the_steepest_place_and_the_valley():
+    losses = [2 - math.tanh(2 * (x + 3)) + 10 * max(0.0, x + 0.5) for x in map(math.log10, LRS)]
+    found = RangeTestResult.from_curve(LRS, losses).suggestions
+    assert found["steepest"] == pytest.approx(1e-3, rel=0.18)  # A step of the ramp.
+    # A tenth of the fall from 3 to 1 is done where the loss is 2.8.
+    begun = 10 ** (-3 - math.atanh(0.8) / 2)
+    assert found["valley"] == pytest.approx(math.sqrt(begun * found["minimum"]), rel=0.18)
+
+
+def test_a_loss_that_is_steepest_right_at_the_start():
+    lrs = [10.0 ** (k / 2 - 4) for k in range(10)]
+    losses = [float((8 - k) ** 2) for k in range(9)] + [30.0]
+    # A slope needs a neighbour on either side, so the second rate is the first that has one.
+    assert RangeTestResult.from_curve(lrs, losses).suggestions["steepest"] == 0.00032
+
+
 @pytest.mark.parametrize("scale", [2.0**-20, 0.5, 2.0**20])
 def test_the_unit_of_the_loss_does_not_matter(scale):
     losses = bowl(noise=0.1)
@@ -168,7 +184,8 @@ def test_it_broke_right_after_its_lowest_point():
     result = RangeTestResult.from_curve(
         LRS[:57], bowl()[:57], stop_reason="The loss was nan at lr=0.011."
     )
-    assert result.max_lr == pytest.approx(0.0091 / 10, rel=0.2)  # A step of the ramp.
+    # The lowest point and the last one are the same, 0.0091: a tenth of it, in two digits.
+    assert result.max_lr == 0.00091
 
 
 def test_it_had_not_quite_broken():
