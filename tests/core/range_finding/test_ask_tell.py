@@ -62,7 +62,7 @@ def test_the_exponential_ramp_multiplies():
 
 def test_the_ends_may_be_close_but_not_closer_than_a_tenth():
     assert RangeTest(1.0, 1.1).end_lr == 1.1
-    with pytest.raises(ValueError, match="`end_lr` must be at least 1.1 times `start_lr`"):
+    with pytest.raises(ValueError, match=r"`end_lr` must be at least 1\.1 times `start_lr`"):
         RangeTest(1.0, 1.09)
 
 
