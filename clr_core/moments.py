@@ -189,12 +189,12 @@ def check_moments(
                 f"`moments` must have an array for each of the {len(shapes)} {what}. "
                 f"Received: {len(arrays)} in {slot!r}"
             )
-        for index, (array, shape) in enumerate(zip(arrays, map(tuple, shapes), strict=True)):
-            if array.shape != shape:
+        for index, shape in enumerate(map(tuple, shapes)):
+            if arrays[index].shape != shape:
                 raise ValueError(
                     f"`moments` must have the shape {shape} in array {index}. "
-                    f"Received: {array.shape} in {slot!r}. `moments.rearranged` converts arrays of "
-                    "another framework"
+                    f"Received: {arrays[index].shape} in {slot!r}. `moments.rearranged` converts "
+                    "arrays of another framework"
                 )
 
 

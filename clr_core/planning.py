@@ -83,7 +83,7 @@ class Suggestion:
         ]
         for kind, sentences in (("warning", self.warnings), ("note", self.notes)):
             for sentence in sentences:
-                lines += wrap(f"{kind}: {sentence}", 90, break_on_hyphens=False)
+                lines += wrap(f"{kind}: {sentence}", 90)
         return "\n".join(lines)
 
 

@@ -42,6 +42,20 @@ def test_a_file_gives_back_what_was_written(np, moments, tmp_path):
     assert os.listdir(tmp_path) == ["moments.npz"]
 
 
+def test_what_was_read_fits(moments, tmp_path):
+    from clr_core.moments import check_moments
+
+    moments.write(tmp_path / "moments.npz")
+    check_moments(type(moments).read(tmp_path / "moments.npz"), **FITTING)
+
+
+def test_comparing_compares_no_arrays(moments):
+    """The truth of whole arrays is ambiguous, and NumPy refuses it."""
+    assert moments == moments
+    assert moments != replace(moments)
+    assert len({moments, replace(moments)}) == 2
+
+
 def test_rearranged_turns_every_slot(np, moments):
     turned = moments.rearranged(lambda arrays: [arrays[1], arrays[0].T, arrays[2]])
     assert [array.shape for array in turned.slots["second"]] == [(3,), (3, 2), ()]

@@ -176,6 +176,11 @@ def test_what_is_often_done_wrong():
         "A step is an update: step the schedule 500 times in an epoch. Once per epoch, a cycle "
         "would take 4,000 epochs.",
     )
+    # 1,234,500 samples in batches of 100, and three cycles in 24 epochs.
+    assert suggest(samples=1_234_500).notes == (
+        "A step is an update: step the schedule 12,345 times in an epoch. Once per epoch, a cycle "
+        "would take 98,760 epochs.",
+    )
     _, micro, several = suggest(accumulation_steps=5, processes=4).notes
     assert "one update for 5 micro-batches" in micro
     assert "`gradient_accumulation_steps=5`" in micro
