@@ -90,3 +90,9 @@ def test_losses_are_clipped_as_far_above_the_start_as_the_lowest_is_below_it():
     # But never below one of the first five.
     assert clipped([3.0] * 4 + [7.0] * 2 + [8.0, 1.0]) == [3.0] * 4 + [7.0] * 3 + [1.0]
     assert clipped([3.0] * 5 + [7.0, 1.0]) == [3.0] * 5 + [5.0, 1.0]
+
+
+def test_if_one_point_has_all_the_weight_its_value_counts():
+    # The others lie within a millionth of the ends of the window; a line through all is rounding.
+    (value,) = smoothed([-1 + 1e-6, 0.5, 1 - 1e-6], [0.0, 5.0, 0.0], [0.0], 1)
+    assert value == pytest.approx(5.0, rel=1e-9)
