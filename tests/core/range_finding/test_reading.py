@@ -296,6 +296,10 @@ def test_the_papers_reading_of_the_score():
     assert list(found) == [*NAMES, "score rises", "score stalls"]
     assert found["score rises"] == pytest.approx(10**-3.8, rel=0.5)  # The window rounds the bend.
     assert found["score stalls"] == pytest.approx(10**-2.2, rel=0.5)
+    # It is no suggestion: that it lies far from these contradicts nothing.
+    early = RangeTestResult.from_curve(LRS, bowl(), [min(lr, 1e-5) for lr in LRS])
+    assert early.suggestions["score rises"] < early.suggestions["minimum"] / 1000
+    assert (early.max_lr, early.warnings) == (RangeTestResult.from_curve(LRS, bowl()).max_lr, ())
     for score in (0.0, 0.1):
         flat = RangeTestResult.from_curve(LRS, bowl(), [score] * STEPS).suggestions
         assert (flat["score rises"], flat["score stalls"]) == (None, None)
