@@ -137,6 +137,11 @@ def test_nothing_after_the_end():
             "`divergence` must be positive or None. Received: divergence=0",
         ),
         (
+            {"divergence": -1},
+            ValueError,
+            "`divergence` must be positive or None. Received: divergence=-1",
+        ),
+        (
             {"divergence": math.nan},
             ValueError,
             "`divergence` must be finite. Received: divergence=nan",
