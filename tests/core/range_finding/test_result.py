@@ -258,7 +258,9 @@ def test_the_picture_of_a_notebook(result):
 def test_the_picture_for_print(result, tmp_path):
     pytest.importorskip("matplotlib")
     figure = result.plot(tmp_path / "range.png")
-    assert (tmp_path / "range.png").read_bytes().startswith(b"\x89PNG")
+    png = (tmp_path / "range.png").read_bytes()
+    assert png.startswith(b"\x89PNG")
+    assert int.from_bytes(png[16:20]) == round(150 * figure.get_figwidth())  # Dots per inch.
     axes = figure.axes[0]
     assert axes.get_xlabel() == f"learning rate (logarithmic scale; {result.ramp} ramp)"
     assert axes.get_ylabel() == "loss of each batch"
