@@ -8,7 +8,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from clr_core._arguments import LARGEST_STEP, integer, received
-from clr_core._drawing import BLUE, GREY, PALETTE, STYLE, figure_class, svg_frame, svg_text
+from clr_core._drawing import BLUE, GREY, PALETTE, figure_class, svg_frame, svg_text
 from clr_core.schedules.samples import Samples, sampled_steps, samples, usual_end
 
 if TYPE_CHECKING:
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 # They say the same as the colours in black and white.
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1)), (0, (5, 2, 1, 2)))
+# Matplotlib's settings for these figures.
+STYLE: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.formatter.limits": (-4, 6),
+}
 
 SVG_CYCLES, SVG_POINTS = 2, 400
 WIDTH, HEIGHT = 480, 160
