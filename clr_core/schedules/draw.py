@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from itertools import cycle
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from clr_core._arguments import LARGEST_STEP, integer, received
@@ -37,7 +38,7 @@ def svg(schedule: Schedule) -> str:
     end = usual_end(schedule, SVG_CYCLES)
     steps = sampled_steps(schedule, end, SVG_POINTS)
     # What isn't finite can't be drawn.
-    rates = {step: lr for step in steps if (lr := schedule.lr(step)) - lr == 0.0}
+    rates = {step: lr for step in steps if isfinite(lr := schedule.lr(step))}
     levels = dict.fromkeys(schedule.levels().values())
     low, high = min([*levels, *rates.values()]), max([*levels, *rates.values()])
 

@@ -380,10 +380,10 @@ def test_the_legend_lies_above_the_panel(matplotlib):
 
 
 def test_sentences_above_all_in_lines_that_fit(matplotlib):
-    words = " ".join(["word"] * 40)  # 199 characters.
+    words = "x" * 54 + " " + "y" * 55 + " " + "z" * 20  # The first 110 characters fit.
     figure = result(LRS, LOSSES, stop_reason="It stopped.", warnings=[words, "Last."]).plot()
     assert figure.get_suptitle() == "\n".join(
-        ["It stopped.", " ".join(["word"] * 22), " ".join(["word"] * 18), "Last."]
+        ["It stopped.", "x" * 54 + " " + "y" * 55, "z" * 20, "Last."]
     )
     figure.draw_without_rendering()
     (title,) = [text for text in figure.texts if text.get_text()]

@@ -1,6 +1,7 @@
 """Pictures of a schedule: the rate at its steps, with its boundaries, names and units."""
 
 import re
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from itertools import product
@@ -147,6 +148,15 @@ def test_a_name_is_text():
     html = svg(Named(1.0, 2.0))
     assert "<title>&lt;b&gt;&amp;</title>" in html
     assert html.endswith("<pre>&lt;b&gt;&amp;</pre>")
+
+
+def test_a_notebook_needs_no_matplotlib():
+    code = (
+        "import sys; sys.modules['matplotlib'] = None; from clr_core import CyclicSchedule; "
+        "print(CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)._repr_html_())"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (TINY_SVG + "\n", "")
 
 
 # The figure.
@@ -325,6 +335,7 @@ def test_each_group_has_a_colour_and_a_dash(matplotlib, tmp_path):
     paths = ET.parse(tmp_path / "groups.svg").findall(".//{*}path")
     drawn = [style for path in paths if "stroke-width: 1.8" in (style := path.get("style", ""))]
     dashes = [re.search(r"stroke-dasharray: ([^;]*)|$", style)[1] for style in drawn]
+    assert {re.search(r"stroke-dashoffset: (\d*)|$", style)[1] for style in drawn} == {None, "0"}
     whole, dashed, dotted, both = None, "9,3.6", "1.8,1.8", "9,3.6,1.8,3.6"
     each = [whole, dashed, dotted, both, whole, dashed, dotted]
     assert dashes == each + each  # The curves, and the legend.

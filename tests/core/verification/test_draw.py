@@ -1,5 +1,7 @@
 """The picture of a log: what was logged over the schedule, and below how far they are apart."""
 
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -180,7 +182,7 @@ def test_the_axes():
 
 
 def test_where_all_lies():
-    words = " ".join(["word"] * 40)  # 199 characters.
+    words = "x" * 54 + " " + "y" * 55 + " " + "z" * 20  # The first 110 characters fit.
     figure = draw(SCHEDULE, STEPS, LRS, title=words, mark=15)
     assert tuple(figure.get_size_inches()) == (9.0, 5.2)
     figure.draw_without_rendering()
@@ -195,7 +197,7 @@ def test_where_all_lies():
     assert legend.get_window_extent().y0 > above.y1
     assert legend.get_window_extent().x1 == pytest.approx(above.x1, abs=10)  # Its padding.
     (title,) = [text for text in figure.texts if text.get_text()]
-    assert title.get_text() == "\n".join([" ".join(["word"] * 22), " ".join(["word"] * 18)])
+    assert title.get_text() == "x" * 54 + " " + "y" * 55 + "\n" + "z" * 20
     assert (title.get_fontsize(), title.get_horizontalalignment()) == (10, "left")
     assert title.get_position()[0] == 0.01
     box = title.get_window_extent()
@@ -228,3 +230,16 @@ def test_the_file_of_a_verdict(matplotlib, tmp_path):
     text = " ".join(ET.parse(tmp_path / "run.svg").getroot().itertext())
     assert f"first difference: step {verdict.first_difference}" in text
     assert verdict.sentence[:60] in text
+
+
+def test_without_the_extra():
+    code = """
+import sys
+sys.modules["matplotlib"] = None
+from clr_core import CyclicSchedule, verify
+from clr_core.verification import picture
+schedule = CyclicSchedule(base_lr=0.1, max_lr=0.1)
+picture(schedule, [0], [0.1], verify(schedule, [0], [0.1]), "never.png")
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
+    assert done.stderr.endswith("matplotlib: pip install 'cyclical-lr[plot]'\n")
