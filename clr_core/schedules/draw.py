@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from itertools import cycle
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -129,16 +128,15 @@ def picture(
 
 def _panel(axes: Axes, curves: Sequence[Samples], name: str, step: int) -> None:
     marked: dict[float, str] = {}
-    styles = zip(cycle(PALETTE), cycle(DASHES), strict=False)
-    for group, (curve, (colour, dash)) in enumerate(zip(curves, styles, strict=False)):
+    for group, curve in enumerate(curves):
         values = curve.lrs if name == "lr" else curve.momenta
         if values is None:
             continue
         axes.plot(
             curve.steps,
             values,
-            color=colour,
-            linestyle=dash,
+            color=PALETTE[group % len(PALETTE)],
+            linestyle=DASHES[group % len(DASHES)],
             linewidth=1.8,
             label=f"group {group}",
         )
