@@ -50,4 +50,5 @@ def test_matplotlib_is_asked_for_by_the_name_of_the_extra(monkeypatch):
 
 
 def test_the_figure_of_matplotlib():
-    assert figure_class() is pytest.importorskip("matplotlib.figure").Figure
+    matplotlib = pytest.importorskip("matplotlib.figure")
+    assert figure_class() is matplotlib.Figure
