@@ -367,8 +367,11 @@ def test_a_level_that_groups_share_is_named_once(matplotlib):
 
 
 def test_only_some_groups_have_a_momentum(matplotlib):
-    upper, lower = picture(samples([SCHEDULE, WITH_MOMENTUM, SCHEDULE, WITH_MOMENTUM])).axes
-    assert [line.get_label() for line in curves(upper)] == [f"group {k}" for k in range(4)]
+    figure = picture(samples([SCHEDULE, WITH_MOMENTUM, SCHEDULE, WITH_MOMENTUM]))
+    upper, lower = figure.axes
+    every = [f"group {k}" for k in range(4)]
+    assert [line.get_label() for line in curves(upper)] == every
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == every
     lines = curves(lower)
     assert [line.get_label() for line in lines] == ["group 1", "group 3"]
     assert [line.get_color() for line in lines] == [PALETTE[1], PALETTE[3]]
