@@ -220,7 +220,8 @@ def picture(
     """
     from clr_core.verification._draw import draw
 
-    draw(schedule, steps, lrs, path, title=verdict.sentence, mark=verdict.first_difference)
+    figure = draw(schedule, steps, lrs, title=verdict.sentence, mark=verdict.first_difference)
+    figure.savefig(path, dpi=150, facecolor="white")
 
 
 def _faults(target: Target, log: Deviation) -> Iterator[Fault]:
