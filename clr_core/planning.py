@@ -83,7 +83,7 @@ class Suggestion:
         ]
         for kind, sentences in (("warning", self.warnings), ("note", self.notes)):
             for sentence in sentences:
-                lines += wrap(f"{kind}: {sentence}", 90, break_on_hyphens=False)
+                lines += wrap(f"{kind}: {sentence}", 90)
         return "\n".join(lines)
 
 
@@ -267,7 +267,7 @@ def _about_the_cycles(
     said = []
     half = schedule.step_size_up / per_epoch
     if ending is not None:
-        cycle = cycle_of(steps - 1, schedule.cycle_size)
+        cycle = cycle_of(steps, schedule.cycle_size)
         top = schedule.lr(round(cycle * schedule.cycle_size + schedule.step_size_up))
         part = (schedule.lr(steps) - schedule.base_lr) / ((top - schedule.base_lr) or 1.0)
         said.append(

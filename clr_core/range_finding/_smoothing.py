@@ -43,7 +43,7 @@ class SmoothedLoss:
         width = max(min(WIDTH, span / 5), 3 * spacing)
         grid = (x[0] + span * k / (MOST_PLACES - 1) for k in range(MOST_PLACES))
         # The tolerance absorbs the rounding of the grid, so that each point is its own place.
-        places = sorted({min(bisect_left(x, at - 1e-9), len(x) - 1) for at in grid})
+        places = sorted({bisect_left(x, at - 1e-9) for at in grid})
         bends = [
             abs(b - (a + c) / 2) for a, b, c in zip(values, values[1:], values[2:], strict=False)
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isfinite
 from typing import Any, TypedDict
 
 from clr_core._arguments import integer, number, received
@@ -139,7 +140,7 @@ class RangeTest:
                 + ("The test is done." if self.done else "Call `ask` first, once for each loss.")
             )
         value = scalar("loss", loss)
-        if value - value != 0.0:
+        if not isfinite(value):
             self._stop_reason = f"The loss was {value!r} at lr={self._asked:.2g}."
             self._asked = None
             return
@@ -150,7 +151,7 @@ class RangeTest:
             )
         if score is not None:
             finite = scalar("score", score)
-            if finite - finite != 0.0:
+            if not isfinite(finite):
                 raise ValueError(f"`score` must be finite. {received('score', score)}")
             self._scores.append(finite)
         self._with_scores = score is not None
@@ -176,8 +177,8 @@ class RangeTest:
 
     def _lr(self, i: int) -> float:
         n = self.num_steps - 1
-        if i == 0 or i == n:
-            return self.end_lr if i else self.start_lr
+        if i == n:  # The line might miss it by a rounding.
+            return self.end_lr
         if self.ramp == "linear":
             return self.start_lr + (self.end_lr - self.start_lr) * (i / n)
         # Two powers, since the quotient of the ends may overflow.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import zip_longest
 from os import PathLike
 from statistics import median
 from typing import Any, Self, TypedDict, Unpack
@@ -136,7 +137,9 @@ class RangeTestResult:
         runs = _checked_runs(results)
         losses, scores = _median_losses(runs), None
         if all(run.scores is not None for run in runs):
-            scores = _medians([run.scores or () for run in runs], len(losses))
+            reached = zip_longest(*(run.scores or () for run in runs))
+            medians = [median(each for each in at if each is not None) for at in reached]
+            scores = medians[: len(losses)]
         stops = [run.stop_reason for run in runs if run.stop_reason is not None]
         stopped = f"{len(stops)} of {len(runs)} runs stopped. {stops[0]}" if stops else None
         longest = max(runs, key=lambda run: len(run.lrs))
@@ -350,14 +353,8 @@ def _checked_runs(results: Sequence[RangeTestResult]) -> list[RangeTestResult]:
 
 
 def _median_losses(runs: Sequence[RangeTestResult]) -> list[float]:
-    longest = max(len(run.losses) for run in runs)
-    ended = [(*run.losses, *[float("inf")] * (longest - len(run.losses))) for run in runs]
-    return [loss for loss in _medians(ended, longest) if loss < float("inf")]
-
-
-def _medians(curves: Sequence[Sequence[float]], length: int) -> list[float]:
-    """The medians at the first places, each over the curves that reach it."""
-    return [median([curve[i] for curve in curves if i < len(curve)]) for i in range(length)]
+    ended = zip_longest(*(run.losses for run in runs), fillvalue=float("inf"))
+    return [middle for middle in map(median, ended) if middle < float("inf")]
 
 
 def _disagreements(runs: Sequence[RangeTestResult]) -> list[str]:

@@ -1,5 +1,6 @@
 """Moments as plain arrays: refusals, files, and the checks that adapters share."""
 
+import math
 import os
 import pickle
 import re
@@ -42,6 +43,20 @@ def test_a_file_gives_back_what_was_written(np, moments, tmp_path):
     assert os.listdir(tmp_path) == ["moments.npz"]
 
 
+def test_what_was_read_fits(moments, tmp_path):
+    from clr_core.moments import check_moments
+
+    moments.write(tmp_path / "moments.npz")
+    check_moments(type(moments).read(tmp_path / "moments.npz"), **FITTING)
+
+
+def test_comparing_compares_no_arrays(moments):
+    """The truth of whole arrays is ambiguous, and NumPy refuses it."""
+    assert moments == moments
+    assert moments != replace(moments)
+    assert len({moments, replace(moments)}) == 2
+
+
 def test_rearranged_turns_every_slot(np, moments):
     turned = moments.rearranged(lambda arrays: [arrays[1], arrays[0].T, arrays[2]])
     assert [array.shape for array in turned.slots["second"]] == [(3,), (3, 2), ()]
@@ -56,12 +71,23 @@ def test_rearranged_turns_every_slot(np, moments):
         ({"kind": "adagrad"}, "`kind` must be one of 'sgd', 'sgd-keras', 'adam'. Received: kind="),
         ({"count": -1}, "`count` must be at least 0. Received: count=-1"),
         ({"slots": {"first": []}}, "`slots` must have first and second. Received: first"),
-        ({"slots": {"first": [1.0], "second": []}}, "`slots` must have the same shapes"),
+        (
+            {"slots": {"first": [], "second": [], 3: []}},
+            "`slots` must have first and second. Received: first, second, 3",
+        ),
+        (
+            {"slots": {"first": [1.0], "second": []}},
+            "`slots` must have the same shapes in each. Received: {'first': [()], 'second': []}",
+        ),
     ],
 )
 def test_refusals(moments, arguments, complaint):
-    with pytest.raises(ValueError, match=re.escape(complaint)):
+    with pytest.raises(ValueError, match=f"^{re.escape(complaint)}"):
         replace(moments, **arguments)
+
+
+def test_no_update_yet(moments):
+    assert replace(moments, count=0).count == 0
 
 
 def test_a_count_is_an_integer(moments):
@@ -70,8 +96,12 @@ def test_a_count_is_an_integer(moments):
 
 
 def test_other_arrays_than_floats(np, moments):
-    with pytest.raises(TypeError, match="must have arrays of float16, float32, float64"):
-        type(moments)("sgd", 1, {"velocity": [np.array([1, 2])]})
+    arrays = [np.ones(2), np.array([1, 2]), np.array([True])]
+    with pytest.raises(TypeError) as caught:
+        type(moments)("sgd", 1, {"velocity": arrays})
+    assert str(caught.value) == (
+        "`slots` must have arrays of float16, float32, float64. Received: bool, int64"
+    )
 
 
 class Hostile:
@@ -97,6 +127,49 @@ def test_a_file_cut_short_is_refused(moments, tmp_path):
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError, match="must hold moments as an"):
             type(moments).read(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "adagrad"},
+        {"count": [1, 2]},
+        {"count": math.inf},
+        {"count": None},
+        {"velocity/0": [1, 2]},
+        {"velocity/0": None, "velocity/1": [1.0]},
+    ],
+    ids=str,
+)
+def test_another_files_arrays_are_refused(np, moments, tmp_path, change):
+    arrays = {"kind": "sgd", "count": 1, "velocity/0": [1.0], **change}
+    path = tmp_path / "moments.npz"
+    np.savez(path, **{name: value for name, value in arrays.items() if value is not None})
+    with pytest.raises(ValueError, match="must hold moments as an"):
+        type(moments).read(path)
+
+
+def test_a_damaged_file_has_one_kind_of_error(np, moments, tmp_path):
+    """Some changes do no harm, such as one of a time stamp; zipfile and zlib complain of others."""
+    path = tmp_path / "moments.npz"
+    np.savez_compressed(path, kind="sgd", count=1, **{"velocity/0": np.arange(100.0)})
+    whole, errors = path.read_bytes(), []
+    for place in range(0, len(whole), 3):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            type(moments).read(path)
+        except (ValueError, OSError) as error:  # An OSError: an entry would lie before the file.
+            errors.append(error)
+    assert len(errors) > len(whole) / 3 / 4
+    for error in errors:
+        assert isinstance(error, OSError) or "must hold moments as an .npz: " in str(error)
+
+
+def test_an_array_alone_is_refused(np, moments, tmp_path):
+    with (tmp_path / "moments.npz").open("wb") as file:
+        np.save(file, np.ones(2))
+    with pytest.raises(ValueError, match="must hold moments as an"):
+        type(moments).read(tmp_path / "moments.npz")
 
 
 def test_what_cannot_be_read(moments, tmp_path):

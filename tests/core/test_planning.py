@@ -97,6 +97,28 @@ def test_it_says_where_training_would_end():
     assert suggest(epochs=24, epochs_per_half_cycle=4).warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"mode": "triangular2"}, "cycle 3, 50%"),  # Of the peak of that cycle, a quarter as high.
+        ({"base_lr": 0.006}, "cycle 3, 0%"),  # There is no way to go.
+        ({"epochs": 10, "epochs_per_half_cycle": 8}, "cycle 1, 75%"),
+        ({"samples": 100, "epochs": 5, "epochs_per_half_cycle": 2}, "cycle 2, 50%"),
+        # Cycle 2 begins at 7.3 and is highest at step 11: (8 - 7.3) / (2 * 10.95 - 11 - 7.3).
+        ({"samples": 100, "epochs": 8, "epochs_per_half_cycle": 3.65}, "cycle 2, 19%"),
+    ],
+    ids=str,
+)
+def test_how_far_into_which_cycle(changes, place):
+    warning, *_ = suggest(**{"epochs": 22, "epochs_per_half_cycle": 4, **changes}).warnings
+    assert warning.startswith(f"Training would end within {place} of the way from base_lr to its ")
+
+
+def test_less_than_half_a_cycle_is_offered_a_whole_one():
+    found = suggest(epochs=10, epochs_per_half_cycle=12)
+    assert (found.cycles, found.ending_step_size) == (0, 2500)
+
+
 @pytest.mark.parametrize("half", [1.5, 12])
 def test_halves_that_the_paper_advises_against(half):
     found = suggest(epochs=int(2 * half), epochs_per_half_cycle=half)
@@ -154,6 +176,11 @@ def test_what_is_often_done_wrong():
         "A step is an update: step the schedule 500 times in an epoch. Once per epoch, a cycle "
         "would take 4,000 epochs.",
     )
+    # 1,234,500 samples in batches of 100, and three cycles in 24 epochs.
+    assert suggest(samples=1_234_500).notes == (
+        "A step is an update: step the schedule 12,345 times in an epoch. Once per epoch, a cycle "
+        "would take 98,760 epochs.",
+    )
     _, micro, several = suggest(accumulation_steps=5, processes=4).notes
     assert "one update for 5 micro-batches" in micro
     assert "`gradient_accumulation_steps=5`" in micro
@@ -204,9 +231,61 @@ def test_its_text():
     assert all(len(line) <= 90 for line in str(suggest(accumulation_steps=3)).splitlines())
 
 
+def test_its_text_with_all_notes():
+    assert str(suggest(accumulation_steps=3, processes=2)) == (
+        """\
+CyclicSchedule(base_lr=0.0015, max_lr=0.006, step_size_up=336.0)
+84 updates in an epoch, 2,016 in 24 epochs
+a cycle has 8 epochs; training ends at base_lr, after 3 cycles
+warning: An epoch has 250 batches, and 1 of them are left over after the last 3. They are
+counted as one more update, as in Lightning and Accelerate. A loop that drops them makes
+83 updates in an epoch; Keras and optax.MultiSteps carry them over into the next epoch,
+and make 2,000 in all.
+note: A step is an update: step the schedule 84 times in an epoch. Once per epoch, a cycle
+would take 672 epochs.
+note: The optimizer makes one update for 3 micro-batches: step the schedule after each
+update, not after each micro-batch. Keras counts batches: give
+`gradient_accumulation_steps=3` to `clr_keras.CyclicLR`, too. Let the range test
+accumulate as well.
+note: Each of the 2 processes steps its own schedule once per update, of 600 samples in
+all. Accelerate steps a scheduler that it has prepared 2 times as often: don't prepare it.
+`batch_size` is counted per process; if yours is the total over all processes, leave
+`processes` at 1."""
+    )
+
+
+def test_its_text_of_one_epoch():
+    assert str(suggest(samples=90, epochs=1)) == (
+        """\
+CyclicSchedule(base_lr=0.0015, max_lr=0.006, step_size_up=0.5)
+1 update in an epoch, 1 in 1 epoch
+a cycle has 1 epoch; training ends at base_lr, after 1 cycle
+warning: Half a cycle has 0.5 epochs: the paper suggests 2 to 10.
+note: A step is an update: step the schedule 1 time in an epoch. Once per epoch, a cycle
+would take 1 epoch."""
+    )
+
+
+@pytest.mark.parametrize("half", [2, 10])
+def test_halves_that_the_paper_just_still_advises(half):
+    assert suggest(epochs=2 * half, epochs_per_half_cycle=half).warnings == ()
+
+
+def test_training_has_at_most_2_to_the_53_updates():
+    found = suggest(samples=2**52, batch_size=2**52, epochs=2**53)
+    assert (found.steps, found.ends_at_base_lr) == (2**53, True)
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "text"),
     [
+        ({"samples": 2**53 + 1}, ValueError, "`samples` must be from 1 to 2**53. Received: sam"),
+        ({"max_lr": 0}, ValueError, "`max_lr` must be positive. Received: max_lr=0"),
+        (
+            {"step_size_down": 500},
+            TypeError,
+            "`step_size_down` follows from the epochs. Received: step_size_down=500. Give ",
+        ),
         ({"samples": 0}, ValueError, "`samples` must be from 1 to 2**53. Received: samples=0"),
         ({"batch_size": -1}, ValueError, "`batch_size` must be from 1 to 2**53. Received: batch"),
         ({"epochs": 2.5}, TypeError, "`epochs` must be an integer. Received: epochs=2.5"),

@@ -2,6 +2,7 @@
 
 import math
 import random
+from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 
@@ -57,6 +58,12 @@ def test_the_exponential_ramp_multiplies():
         left = (Fraction(lr) / Fraction(1e-6)) ** 49
         right = (Fraction(10.0) / Fraction(1e-6)) ** i
         assert abs(left / right - 1) < 49 * 20 * Fraction(2) ** -53
+
+
+def test_the_ends_may_be_close_but_not_closer_than_a_tenth():
+    assert RangeTest(1.0, 1.1).end_lr == 1.1
+    with pytest.raises(ValueError, match=r"`end_lr` must be at least 1\.1 times `start_lr`"):
+        RangeTest(1.0, 1.09)
 
 
 def test_the_same_rate_until_its_loss_is_told():
@@ -143,7 +150,9 @@ def test_bad_input(change, error, text):
     assert str(caught.value) == text
 
 
-@pytest.mark.parametrize("loss", ["1.0", b"1.0", True, None, 1j, [1.0], {}, object], ids=repr)
+@pytest.mark.parametrize(
+    "loss", ["1.0", b"1.0", True, None, 1j, [1.0], {}, object, Decimal("sNaN")], ids=repr
+)
 def test_a_loss_that_is_no_number_changes_nothing(loss):
     test = told([2.0] * 3)
     lr = test.ask()
@@ -217,6 +226,26 @@ def test_a_loss_that_has_diverged_ends_the_test():
     assert test.result().stop_reason == "The loss diverged: above 5 from lr=0.021 to 0.028."
 
 
+def test_a_loss_at_the_limit_is_not_above_it():
+    losses = [2.0] * 50 + [1.0] * 10 + [5.0] * 40  # 2 + 3 * (2 - 1)
+    assert told(losses).result().stop_reason is None
+
+
+def test_the_first_five_losses_say_where_it_starts_and_three_more_that_it_diverged():
+    test = told([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], divergence=0.5)
+    assert len(test.result().losses) == 8
+    # The median of the five is 3, and the lowest lies 2 below it: 3 + 0.5 * 2.
+    assert test.result().stop_reason == "The loss diverged: above 4 from lr=2.3e-06 to 3.1e-06."
+
+
+def test_a_fall_is_at_least_eight_roundings_of_float32():
+    def stops(rise):
+        return told([1.0] * 20 + [1.0 + rise] * 80, divergence=2.0).result().stop_reason is not None
+
+    assert not stops(2.0 * 2**-20)
+    assert stops(2.1 * 2**-20)
+
+
 def test_one_bad_batch_ends_nothing():
     losses = [2.0] * 100
     losses[40], losses[60:62] = 1e30, [1e9, 1e9]
@@ -269,6 +298,9 @@ def test_stopped_early():
 
 
 def test_it_says_what_it_is():
+    assert repr(RangeTest()) == (
+        "RangeTest(start_lr=1e-06, end_lr=10.0, num_steps=100, ramp='exponential', divergence=3.0)"
+    )
     test = RangeTest(1e-4, 0.02, 400, ramp="linear")
     assert (test.start_lr, test.end_lr, test.num_steps, test.ramp) == (1e-4, 0.02, 400, "linear")
     assert repr(test) == (

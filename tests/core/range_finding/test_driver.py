@@ -6,7 +6,7 @@ import pytest
 
 from clr_core import RangeTest, RangeTestResult
 from clr_core.range_finding.ask_tell import RangeTestOptions
-from clr_core.range_finding.driver import Batches, repeated, run
+from clr_core.range_finding.driver import Batches, check_callable, positive, repeated, run
 
 
 def test_batches_come_in_order_and_from_the_start_again():
@@ -14,7 +14,14 @@ def test_batches_come_in_order_and_from_the_start_again():
     assert "".join(batches.take() for _ in range(8)) == "abcabcab"
     assert batches.restarts == 2
     (warning,) = batches.warnings()
-    assert "started over 2 times in 8 batches" in warning
+    assert warning == (
+        "`loader` ran out and started over 2 times in 8 batches. Batches seen before make the loss "
+        "fall sooner: give it more data, or take fewer `num_steps`."
+    )
+    batches = Batches("data", "abc")
+    for _ in range(4):
+        batches.take()
+    assert batches.warnings()[0].startswith("`data` ran out and started over 1 time in 4 batches. ")
 
 
 def test_batches_that_are_just_enough_do_not_start_over():
@@ -35,8 +42,38 @@ def test_batches_that_do_not_start_over_are_an_error():
     batches = Batches("loader", Once())
     batches.take()
     batches.take()
-    with pytest.raises(ValueError, match=r"`loader` must have batches. Received: none after the f"):
+    with pytest.raises(ValueError, match=r"^`loader` must have batches") as caught:
         batches.take()
+    assert str(caught.value) == ("`loader` must have batches. Received: none after the first 2.")
+
+
+def test_no_batches():
+    starts = []
+
+    class Empty:
+        def __iter__(self):
+            starts.append(1)
+            return iter(())
+
+    with pytest.raises(ValueError, match=r"^`loader` must have batches\. Received: none\.$"):
+        Batches("loader", Empty()).take()
+    assert len(starts) == 1  # To start over may be expensive, and is of no use here.
+
+
+@pytest.mark.parametrize("source", [iter([1, 2]), (i for i in range(3))], ids=["iter", "generator"])
+def test_an_iterator_is_refused(source):
+    with pytest.raises(TypeError) as caught:
+        Batches("loader", source)
+    assert str(caught.value) == (
+        f"`loader` must start over with each `iter()`. Received: loader={source!r}. What is taken "
+        "from an iterator can't be put back: pass what it iterates over."
+    )
+
+
+def test_what_is_not_iterable():
+    with pytest.raises(TypeError) as caught:
+        Batches("loader", 3)
+    assert str(caught.value) == "`loader` must be an iterable of batches. Received: loader=3"
 
 
 def test_an_iterable_with_nothing_but_items():
@@ -78,6 +115,13 @@ def test_one_test_is_its_own_result():
     assert len(starts) == 1
 
 
+def test_batches_that_ran_out_are_a_warning_of_the_result():
+    batches = Batches("loader", range(30))
+    result = run([RangeTest(divergence=None)], lambda: None, lambda lr: batches.take(), batches)
+    assert result.warnings[-1] == batches.warnings()[0]
+    assert "started over 3 times in 100 batches" in result.warnings[-1]
+
+
 def test_each_further_test_starts_from_the_beginning():
     one, _ = drive([RangeTest(1e-3, 10.0)])
     three, starts = drive([RangeTest(1e-3, 10.0) for _ in range(3)])
@@ -87,6 +131,13 @@ def test_each_further_test_starts_from_the_beginning():
 
 def test_the_runners_take_all_options_of_a_test():
     assert list(RangeTestOptions.__annotations__) == list(inspect.signature(RangeTest).parameters)
+
+
+def test_what_is_not_callable():
+    check_callable("loss_fn", print)
+    with pytest.raises(TypeError) as caught:
+        check_callable("loss_fn", 3)
+    assert str(caught.value) == "`loss_fn` must be callable. Received: loss_fn=3"
 
 
 @pytest.mark.parametrize(
@@ -102,3 +153,10 @@ def test_repeats_that_are_refused(repeats, error, text):
         repeated(repeats)
     assert str(caught.value) == text
     assert [test.num_steps for test in repeated(2, num_steps=20)] == [20, 20]
+    assert len(repeated(1)) == 1
+
+
+def test_a_size_that_is_refused():
+    assert positive("batch_size", 1) == 1
+    with pytest.raises(ValueError, match=r"^`batch_size` must be at least 1\. Received: batch_s"):
+        positive("batch_size", 0)

@@ -81,6 +81,29 @@ def test_the_named_places():
     assert result.warnings == ()
 
 
+def test_the_steepest_place_and_the_valley():
+    losses = [2 - math.tanh(2 * (x + 3)) + 10 * max(0.0, x + 0.5) for x in map(math.log10, LRS)]
+    found = RangeTestResult.from_curve(LRS, losses).suggestions
+    assert found["steepest"] == pytest.approx(1e-3, rel=0.18)  # A step of the ramp.
+    # A tenth of the fall from 3 to 1 is done where the loss is 2.8.
+    begun = 10 ** (-3 - math.atanh(0.8) / 2)
+    assert found["valley"] == pytest.approx(math.sqrt(begun * found["minimum"]), rel=0.18)
+
+
+def test_two_rates_close_to_each_other_are_no_steep_place():
+    exponents = sorted([-6 + 7 * i / 29 for i in range(30)] + [-3.54])  # The nearest: -3.586.
+    losses = [2 - math.tanh(2 * (x + 3)) + 10 * max(0.0, x + 0.5) for x in exponents]
+    found = RangeTestResult.from_curve([10.0**x for x in exponents], losses).suggestions
+    assert found["steepest"] == pytest.approx(1e-3, rel=0.75)  # A step of the ramp.
+
+
+def test_a_loss_that_is_steepest_right_at_the_start():
+    lrs = [10.0 ** (k / 2 - 4) for k in range(10)]
+    losses = [float((8 - k) ** 2) for k in range(9)] + [30.0]
+    # A slope needs a neighbour on either side, so the second rate is the first that has one.
+    assert RangeTestResult.from_curve(lrs, losses).suggestions["steepest"] == 0.00032
+
+
 @pytest.mark.parametrize("scale", [2.0**-20, 0.5, 2.0**20])
 def test_the_unit_of_the_loss_does_not_matter(scale):
     losses = bowl(noise=0.1)
@@ -168,7 +191,8 @@ def test_it_broke_right_after_its_lowest_point():
     result = RangeTestResult.from_curve(
         LRS[:57], bowl()[:57], stop_reason="The loss was nan at lr=0.011."
     )
-    assert result.max_lr == pytest.approx(0.0091 / 10, rel=0.2)  # A step of the ramp.
+    # The lowest point and the last one are the same, 0.0091: a tenth of it, in two digits.
+    assert result.max_lr == 0.00091
 
 
 def test_it_had_not_quite_broken():
@@ -197,18 +221,68 @@ def test_a_start_that_is_too_high():
     assert sentence.endswith(f", is below the first rate, {LRS[50]:.2g}. Lower `start_lr`.")
 
 
-def test_suggestions_that_contradict_each_other():
-    # Half of the fall within a decade at the very start, the other half over the next five.
+def test_a_loss_that_rises_from_the_first_rate_on():
+    result, sentence = nothing([math.log10(lr) + 7 for lr in LRS])
+    # The start is the median of the first ten, 4.5 steps above the first and lowest; three quarters
+    # of that are regained at the fifth.
+    edge = math.sqrt(LRS[0] * LRS[4]) / 10
+    assert sentence == (
+        f"The loss breaks so early that the suggestion, {edge:.2g}, is below the first rate, 1e-06."
+        " Lower `start_lr`."
+    )
+    assert result.suggestions == {
+        "steepest": 1e-6,
+        "valley": 1e-6,
+        "minimum": 1e-6,
+        "minimum/10": 1e-7,
+        "edge": float(f"{edge:.2g}"),
+    }
+
+
+def test_a_flat_curve_that_ends_in_nan():
+    _, sentence = nothing([2.3] * 50, LRS[:50], stop_reason="The loss was nan at lr=0.0034.")
+    assert sentence.startswith("The loss rises, but it doesn't fall before that")
+
+
+@pytest.mark.parametrize(("errors", "is_read"), [(3.8, False), (4.2, True)])
+def test_a_fall_of_four_standard_errors_is_not_noise(errors, is_read):
+    # Each loss is 0.02 away from the middle of its neighbours; 0.6 decades have 8.5 steps.
+    error = 0.02 / 0.6745 / math.sqrt(1.5) / math.sqrt(0.6 / (7 / 99))
     losses = [
-        2.3 - min(1.0, max(0.0, x + 5.2) * 2) - min(1.0, max(0.0, x + 4.7) / 4.7) + 5 * max(0.0, x)
+        1 - errors * error * min(1.0, max(0.0, x + 4)) + 5 * max(0.0, x) + 0.01 * (-1) ** i
+        for i, x in enumerate(map(math.log10, LRS))
+    ]
+    assert (RangeTestResult.from_curve(LRS, losses).max_lr is not None) == is_read
+
+
+def two_falls(end):
+    """Half of the fall within half a decade at the start, the other half from there to `end`."""
+    return [
+        2.3
+        - min(1.0, max(0.0, x + 5.2) * 2)
+        - min(1.0, max(0.0, x + 4.7) / (end + 4.7))
+        + 5 * max(0.0, x - end)
         for x in map(math.log10, LRS)
     ]
-    result, sentence = nothing(losses)
-    least = min(filter(None, result.suggestions.values()))
-    largest = max(filter(None, result.suggestions.values()))
-    assert largest > 1000 * least
-    assert sentence.startswith(f"The suggestions contradict each other, from {least:.2g} (")
-    assert sentence.endswith("Take larger batches, more steps, or several runs with `repeats`.")
+
+
+def test_suggestions_that_contradict_each_other():
+    result, sentence = nothing(two_falls(-1.5))
+    # The steepest place is in the first fall, the lowest at the end of the second.
+    least, largest = result.suggestions["steepest"], result.suggestions["minimum"]
+    assert 10**3.0 < largest / least < 10**3.3
+    assert sentence == (
+        f"The suggestions contradict each other, from {least:.2g} (steepest) to {largest:.2g} "
+        "(minimum): the loss is too noisy. Take larger batches, more steps, or several runs with "
+        "`repeats`."
+    )
+
+
+def test_suggestions_that_do_not_contradict_each_other():
+    result = RangeTestResult.from_curve(LRS, two_falls(-2))
+    largest, least = result.suggestions["minimum"], result.suggestions["steepest"]
+    assert 10**2.5 < largest / least < 10**3.0
+    assert (result.max_lr, result.warnings) == (result.suggestions["edge"], ())
 
 
 def test_the_papers_reading_of_the_score():
@@ -222,8 +296,9 @@ def test_the_papers_reading_of_the_score():
     assert list(found) == [*NAMES, "score rises", "score stalls"]
     assert found["score rises"] == pytest.approx(10**-3.8, rel=0.5)  # The window rounds the bend.
     assert found["score stalls"] == pytest.approx(10**-2.2, rel=0.5)
-    flat = RangeTestResult.from_curve(LRS, bowl(), [0.1] * STEPS).suggestions
-    assert (flat["score rises"], flat["score stalls"]) == (None, None)
+    for score in (0.0, 0.1):
+        flat = RangeTestResult.from_curve(LRS, bowl(), [score] * STEPS).suggestions
+        assert (flat["score rises"], flat["score stalls"]) == (None, None)
 
 
 def test_a_long_test_is_read_from_some_of_its_places():

@@ -53,6 +53,17 @@ def test_a_thread_needs_no_protection():
     assert done == [True]
 
 
+def test_a_handler_that_python_did_not_install_stays(monkeypatch):
+    monkeypatch.setattr(signal, "getsignal", lambda number: None)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with uninterrupted():
+            during = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert during is signal.SIG_IGN
+
+
 def test_everything_is_restored_though_something_fails():
     done = []
 
@@ -140,6 +151,21 @@ def test_a_loader_is_put_back_where_it_was():
     assert (loader.at, loader.generator.getstate()) == ({"batch": 3}, state)
 
 
-@pytest.mark.parametrize("loader", [[1, 2], "ab", range(3), {"x": 1}], ids=repr)
+class Halves:
+    """What can tell its position and not take it, and a generator that is likewise."""
+
+    def state_dict(self):
+        raise AssertionError
+
+    @property
+    def generator(self):
+        class Told:
+            def get_state(self):
+                raise AssertionError
+
+        return Told()
+
+
+@pytest.mark.parametrize("loader", [[1, 2], "ab", range(3), {"x": 1}, Halves()], ids=repr)
 def test_what_has_no_position(loader):
     assert loader_position(loader) == []

@@ -38,6 +38,7 @@ def test_there_and_back_as_json(result):
     text = json.dumps(result.to_dict(), allow_nan=False)
     back = RangeTestResult.from_dict(json.loads(text))
     assert back == result
+    assert json.loads(text) == result.to_dict()
     assert back.to_dict() == result.to_dict()
     assert type(back.lrs) is tuple
 
@@ -82,6 +83,7 @@ def test_unknown_and_missing_keys():
             "`lrs` and `scores` must have the same length. Received: 1",
         ),
         ({"lrs": LRS[::-1]}, ValueError, "`lrs` must be positive and rise. Received: lrs=["),
+        ({"lrs": [*LRS[:-1], LRS[-2]]}, ValueError, "`lrs` must be positive and rise. Received: "),
         ({"lrs": [0.0, *LRS[1:]]}, ValueError, "`lrs` must be positive and rise. Received: lrs=["),
         ({"lrs": "1"}, TypeError, "`lrs` must be a list of numbers. Received: lrs='1'"),
         ({"losses": None}, TypeError, "`losses` must be a list of numbers. Received: losses=None"),
@@ -134,6 +136,8 @@ def test_a_given_max_lr_overrides():
         result.schedule(500)
     with pytest.raises(ValueError, match=r"^`max_lr` must be positive. Received: max_lr=-1.0$"):
         result.schedule(500, max_lr=-1)
+    with pytest.raises(ValueError, match=r"^`max_lr` must be positive. Received: max_lr=0.0$"):
+        result.schedule(500, max_lr=0)
     assert result.schedule(500, max_lr=0.4) == CyclicSchedule(
         base_lr=0.1, max_lr=0.4, step_size_up=500
     )
@@ -158,7 +162,13 @@ def stopped_after(steps, **parameters):
 
 @pytest.mark.parametrize(
     ("steps", "joined", "count"),
-    [((70, 80, 90), 80, 3), ((70, 75, 100), 75, 2), ((70, 100, 100), 100, 0), ((70, 100), 70, 1)],
+    [
+        ((70, 80, 90), 80, 3),
+        ((70, 75, 100), 75, 2),
+        ((70, 100, 100), 100, 0),
+        ((70, 100), 70, 1),
+        ((70,) * 3 + (100,) * 4, 100, 0),
+    ],
 )
 def test_runs_that_stopped(steps, joined, count):
     result = RangeTestResult.of([stopped_after(each) for each in steps])
@@ -205,6 +215,24 @@ def test_scores_of_several_runs():
     ]
     assert RangeTestResult.of(runs).scores == tuple(1 + lr for lr in LRS)
     assert RangeTestResult.of([*runs, RESULTS["a number"]]).scores is None
+
+
+def test_scores_of_runs_that_stopped():
+    scores = [[shift + lr for lr in LRS] for shift in (0, 1, 7)]
+    runs = [
+        stopped_after(steps, scores=each[:steps])
+        for steps, each in zip((70, 80, 90), scores, strict=True)
+    ]
+    # The middle one of three, and from 70 on, where two are left, the mean of these.
+    assert RangeTestResult.of(runs).scores == tuple(
+        1 + lr if i < 70 else median([1 + lr, 7 + lr]) for i, lr in enumerate(LRS[:80])
+    )
+
+
+@pytest.mark.parametrize(("highest", "count"), [(10.0, 0), (10.1, 1)])
+def test_a_factor_above_ten_contradicts(highest, count):
+    runs = [replace(RESULTS["a number"], max_lr=max_lr) for max_lr in (1.0, highest)]
+    assert len(RangeTestResult.of(runs).warnings) == count
 
 
 @each_result
