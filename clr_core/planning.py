@@ -269,7 +269,8 @@ def _about_the_cycles(
     if ending is not None:
         cycle = cycle_of(steps, schedule.cycle_size)
         top = schedule.lr(round(cycle * schedule.cycle_size + schedule.step_size_up))
-        part = (schedule.lr(steps) - schedule.base_lr) / ((top - schedule.base_lr) or 1.0)
+        height = top - schedule.base_lr
+        part = (schedule.lr(steps) - schedule.base_lr) / height if height else 0.0
         said.append(
             f"Training would end within cycle {cycle + 1}, {part:.0%} of the way from base_lr to "
             f"its peak. Halves of {_many(ending / per_epoch, 'epoch')}, which is "

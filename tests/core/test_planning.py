@@ -181,6 +181,7 @@ def test_what_is_often_done_wrong():
         "A step is an update: step the schedule 12,345 times in an epoch. Once per epoch, a cycle "
         "would take 98,760 epochs.",
     )
+    assert len(suggest(accumulation_steps=2).notes) == 2
     _, micro, several = suggest(accumulation_steps=5, processes=4).notes
     assert "one update for 5 micro-batches" in micro
     assert "`gradient_accumulation_steps=5`" in micro

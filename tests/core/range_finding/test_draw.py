@@ -380,11 +380,10 @@ def test_the_legend_lies_above_the_panel(matplotlib):
 
 
 def test_sentences_above_all_in_lines_that_fit(matplotlib):
-    words = "x" * 54 + " " + "y" * 55 + " " + "z" * 20  # The first 110 characters fit.
+    fits = "x" * 54 + " " + "y" * 55  # 110 characters; one more doesn't fit.
+    words = f"{fits} {fits}y"
     figure = result(LRS, LOSSES, stop_reason="It stopped.", warnings=[words, "Last."]).plot()
-    assert figure.get_suptitle() == "\n".join(
-        ["It stopped.", "x" * 54 + " " + "y" * 55, "z" * 20, "Last."]
-    )
+    assert figure.get_suptitle() == "\n".join(["It stopped.", fits, "x" * 54, "y" * 56, "Last."])
     figure.draw_without_rendering()
     (title,) = [text for text in figure.texts if text.get_text()]
     assert title.get_fontsize() == 9

@@ -131,6 +131,7 @@ def test_each_further_test_starts_from_the_beginning():
 
 def test_the_runners_take_all_options_of_a_test():
     assert list(RangeTestOptions.__annotations__) == list(inspect.signature(RangeTest).parameters)
+    assert not RangeTestOptions.__required_keys__
 
 
 def test_what_is_not_callable():

@@ -126,6 +126,7 @@ def test_the_options_of_a_schedule_are_its_parameters():
     """All of them, but for the boundaries and the step sizes, which have their own arguments."""
     own = {"base_lr", "max_lr", "step_size_up", "step_size_down"}
     assert {*ScheduleOptions.__annotations__} == {*signature(CyclicSchedule).parameters} - own
+    assert not ScheduleOptions.__required_keys__
     result = RESULTS["a number"]
     assert result.schedule(500, step_size_down=100).step_size_down == 100
 

@@ -63,7 +63,7 @@ def test_the_step_at_which_a_picture_ends(schedule, cycles, end):
 
 def test_a_picture_of_cycles_shorter_than_a_step_has_a_step():
     schedule = Given()
-    schedule.cycle_size = 0.25
+    schedule.cycle_size = 0.1
     assert usual_end(schedule) == 1
 
 

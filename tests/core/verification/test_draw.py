@@ -182,7 +182,8 @@ def test_the_axes():
 
 
 def test_where_all_lies():
-    words = "x" * 54 + " " + "y" * 55 + " " + "z" * 20  # The first 110 characters fit.
+    fits = "x" * 54 + " " + "y" * 55  # 110 characters; one more doesn't fit.
+    words = f"{fits} {fits}y"
     figure = draw(SCHEDULE, STEPS, LRS, title=words, mark=15)
     assert tuple(figure.get_size_inches()) == (9.0, 5.2)
     figure.draw_without_rendering()
@@ -197,7 +198,7 @@ def test_where_all_lies():
     assert legend.get_window_extent().y0 > above.y1
     assert legend.get_window_extent().x1 == pytest.approx(above.x1, abs=10)  # Its padding.
     (title,) = [text for text in figure.texts if text.get_text()]
-    assert title.get_text() == "x" * 54 + " " + "y" * 55 + "\n" + "z" * 20
+    assert title.get_text() == "\n".join([fits, "x" * 54, "y" * 56])
     assert (title.get_fontsize(), title.get_horizontalalignment()) == (10, "left")
     assert title.get_position()[0] == 0.01
     box = title.get_window_extent()
