@@ -19,7 +19,7 @@ from clr_core.schedules.protocol import Schedule
 # Up to so many integers are tried one by one. For more, it is faster to find by bisection where the
 # curve crosses a line's rate, which takes about twice as many rates.
 FEW = 24
-# A turn takes as long as some rates, since it is found exactly; and so does a rate with a `scale_fn`.
+# A turn takes as long as some rates, since it is found exactly. So does a rate with a `scale_fn`.
 TURN, CUSTOM = 5, 3
 
 
