@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,13 +18,6 @@ BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = PALETTE = (
     "#56B4E9",
 )
 GREY = "#666666"
-# Matplotlib's settings for all figures.
-STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.formatter.limits": (-4, 6),
-}
 
 
 def figure_class() -> type[Figure]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -73,8 +74,8 @@ def turning_steps(
     yield first
     step = first
     while step < last:
-        start = step // size * size
-        point = next(start + part for part in parts if start + part > step)
+        position = step % size
+        point = step - position + parts[bisect_right(parts, position)]
         for neighbour in (floor(point), ceil(point)):
             if step < neighbour < last:
                 yield neighbour

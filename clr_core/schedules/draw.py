@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from itertools import cycle
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from clr_core._arguments import LARGEST_STEP, integer, received
-from clr_core._drawing import BLUE, GREY, PALETTE, STYLE, figure_class, svg_frame, svg_text
+from clr_core._drawing import BLUE, GREY, PALETTE, figure_class, svg_frame, svg_text
 from clr_core.schedules.samples import Samples, sampled_steps, samples, usual_end
 
 if TYPE_CHECKING:
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 # They say the same as the colours in black and white.
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1)), (0, (5, 2, 1, 2)))
+# Matplotlib's settings for these figures.
+STYLE: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.formatter.limits": (-4, 6),
+}
 
 SVG_CYCLES, SVG_POINTS = 2, 400
 WIDTH, HEIGHT = 480, 160
@@ -30,7 +37,7 @@ def svg(schedule: Schedule) -> str:
     end = usual_end(schedule, SVG_CYCLES)
     steps = sampled_steps(schedule, end, SVG_POINTS)
     # What isn't finite can't be drawn.
-    rates = {step: lr for step in steps if (lr := schedule.lr(step)) - lr == 0.0}
+    rates = {step: lr for step in steps if isfinite(lr := schedule.lr(step))}
     levels = dict.fromkeys(schedule.levels().values())
     low, high = min([*levels, *rates.values()]), max([*levels, *rates.values()])
 
@@ -121,16 +128,15 @@ def picture(
 
 def _panel(axes: Axes, curves: Sequence[Samples], name: str, step: int) -> None:
     marked: dict[float, str] = {}
-    styles = zip(cycle(PALETTE), cycle(DASHES), strict=False)
-    for group, (curve, (colour, dash)) in enumerate(zip(curves, styles, strict=False)):
+    for group, curve in enumerate(curves):
         values = curve.lrs if name == "lr" else curve.momenta
         if values is None:
             continue
         axes.plot(
             curve.steps,
             values,
-            color=colour,
-            linestyle=dash,
+            color=PALETTE[group % len(PALETTE)],
+            linestyle=DASHES[group % len(DASHES)],
             linewidth=1.8,
             label=f"group {group}",
         )

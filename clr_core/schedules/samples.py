@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from clr_core._arguments import LARGEST_STEP
@@ -71,7 +72,7 @@ def _samples(schedule: Schedule, end: int) -> Samples:
     at = sampled_steps(schedule, end)
     lrs = [schedule.lr(step) for step in at]
     for lr in lrs:
-        if LARGEST < abs(lr) < float("inf"):
+        if abs(lr) > LARGEST and isfinite(lr):
             raise ValueError(f"A rate must be at most {LARGEST} to be drawn. Received: {lr}")
     momenta = [momentum for step in at if (momentum := schedule.momentum(step)) is not None]
     return Samples(schedule, at, lrs, momenta or None)

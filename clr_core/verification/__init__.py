@@ -32,7 +32,7 @@ FEWEST_DIGITS = 3
 FLOAT64_ERRORS = 1e-12
 # How many rates the search for a fault may compute: about half a second's worth, and some more for
 # a long log, all of whose lines have to be looked at.
-MOST_RATES, MOST_RATES_PER_LINE = 600_000, 100
+MOST_RATES, MOST_RATES_PER_LINE = 350_000, 100
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,8 @@ def picture(
     """
     from clr_core.verification._draw import draw
 
-    draw(schedule, steps, lrs, path, title=verdict.sentence, mark=verdict.first_difference)
+    figure = draw(schedule, steps, lrs, title=verdict.sentence, mark=verdict.first_difference)
+    figure.savefig(path, dpi=150, facecolor="white")
 
 
 def _faults(target: Target, log: Deviation) -> Iterator[Fault]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from itertools import islice
-from os import PathLike
+from typing import TYPE_CHECKING
 
 from clr_core._drawing import BLUE, GREY, VERMILLION, figure_class
 from clr_core.schedules.protocol import Schedule
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST_POINTS = 4000
 DOTS = 300  # With more lines than these, dots would hide each other and the curve.
@@ -18,12 +21,15 @@ def draw(
     schedule: Schedule,
     steps: Sequence[int],
     lrs: Sequence[float],
-    path: str | PathLike[str],
     *,
     title: str,
     mark: int | None,
-) -> None:
-    """Draw a log and the schedule, and below the difference of both; mark a step by a line."""
+) -> Figure:
+    """Draw a log and the schedule, and below the difference of both; mark a step by a line.
+
+    Raises:
+        ImportError: matplotlib isn't installed.
+    """
     places = _places(list(steps), mark)
     logged_steps = [steps[i] for i in places]
     logged = [float(lrs[i]) for i in places]
@@ -37,7 +43,6 @@ def draw(
         grid, [schedule.lr(step) for step in grid], color=BLUE, linewidth=2.0, label="schedule"
     )
     few = len(places) <= DOTS
-    style = {"linestyle": (0, (4, 2)), "linewidth": 1.5} if not few else {"linestyle": "none"}
     upper.plot(
         logged_steps,
         logged,
@@ -45,7 +50,8 @@ def draw(
         label="logged",
         marker="o" if few else "",
         markersize=3,
-        **style,
+        linestyle="none" if few else (0, (4, 2)),
+        linewidth=1.5,
     )
     lower.axhline(0.0, color=BLUE, linewidth=1.0)
     lower.plot(
@@ -74,7 +80,7 @@ def draw(
     lower.xaxis.set_major_formatter("{x:,.0f}")
     upper.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, frameon=False)
     figure.suptitle("\n".join(textwrap.wrap(title, 110)), fontsize=10, x=0.01, ha="left")
-    figure.savefig(path, dpi=150, facecolor="white")
+    return figure
 
 
 def _places(steps: Sequence[int], mark: int | None) -> list[int]:

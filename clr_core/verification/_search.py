@@ -19,8 +19,8 @@ from clr_core.schedules.protocol import Schedule
 # Up to so many integers are tried one by one. For more, it is faster to find by bisection where the
 # curve crosses a line's rate, which takes about twice as many rates.
 FEW = 24
-# A turn takes as long as some rates, since it is found exactly.
-TURN = 5
+# A turn takes as long as some rates, since it is found exactly. So does a rate with a `scale_fn`.
+TURN, CUSTOM = 5, 3
 
 
 class LoggedRate(NamedTuple):
@@ -61,15 +61,13 @@ class Target:
         once = float(min(turns[-1], max(last, 1)))
         self.size: float = getattr(schedule, "cycle_size", once)
         self.cyclic = schedule if isinstance(schedule, CyclicSchedule) else None
-        self.repeats = (
-            self.cyclic is not None
-            and self.cyclic.scale_fn is None
-            and self.cyclic.mode == "triangular"
-        )
+        custom = self.cyclic is not None and self.cyclic.scale_fn is not None
+        self._work = CUSTOM if custom else 1
+        self.repeats = self.cyclic is not None and self.cyclic.mode == "triangular" and not custom
 
     def lr(self, count: int) -> float:
         """The rate at a count from 0 to 2**53."""
-        self.spend(1)
+        self.spend(self._work)
         return float(self._schedule.lr(count))
 
     def spend(self, rates: int) -> None:

@@ -6,7 +6,13 @@ import pytest
 
 from clr_core import CyclicSchedule
 from clr_core.verification import faults
-from clr_core.verification._faults import Deviation, float32_formula, simple_faults
+from clr_core.verification._faults import (
+    Deviation,
+    common,
+    constant_rate,
+    float32_formula,
+    simple_faults,
+)
 from clr_core.verification._search import LoggedRate, Target
 
 SCHEDULE = CyclicSchedule(base_lr=0.25, max_lr=0.5, step_size_up=8)
@@ -55,6 +61,28 @@ def test_scale():
     assert list(simple_faults(target, deviation)) == []
 
 
+def test_a_scale_from_some_step_on():
+    target, deviation = log(lambda step: step, 20)
+    lines = [
+        LoggedRate(step, low / 2, high / 2) if step >= 20 else LoggedRate(step, low, high)
+        for step, low, high in deviation.lines
+    ]
+    found = list(simple_faults(target, Deviation(lines, 20)))
+    assert found == [faults.Scale(0.5, since=20)]
+
+
+FROM_ZERO = CyclicSchedule(base_lr=0, max_lr=0.5, step_size_up=8)
+
+
+def test_a_multiple_of_0_is_0():
+    target, deviation = log(lambda step: step, 1, schedule=FROM_ZERO, rate=lambda rate: rate * 3)
+    assert faults.Scale(3.0) in list(simple_faults(target, deviation))
+    target, deviation = log(lambda step: step, 0, schedule=FROM_ZERO, rate=lambda rate: rate + 1)
+    assert list(simple_faults(target, deviation)) == []
+    target, deviation = log(lambda step: step, 1, [0, 8], rate=lambda rate: 0.0)
+    assert list(simple_faults(target, deviation)) == [faults.Constant(0.0)]
+
+
 def test_a_long_shift_to_the_start_of_the_schedule_is_a_restart():
     decaying = CyclicSchedule(base_lr=0.25, max_lr=0.5, step_size_up=8, mode="triangular2")
     target, deviation = log(lambda step: step if step < 30 else step - 30, 30, range(60), decaying)
@@ -74,6 +102,104 @@ def test_a_restart_lies_between_the_lines_that_agree_and_those_that_differ():
 def test_a_rate_that_stands_still_is_neither_late_nor_slow():
     target, deviation = log(lambda step: 0, 1)
     assert [fault.name for fault in simple_faults(target, deviation)] == ["constant"]
+
+
+def at(*steps):
+    return [LoggedRate(step, 0.0, 1.0) for step in steps]
+
+
+def test_where_a_deviation_can_have_begun():
+    lines = at(100, 110, 120, 130, 140)
+    deviation = Deviation(lines, 2)
+    assert (list(deviation.rest), deviation.spacing) == (lines[2:], 10)
+    assert deviation.window() == (101, 120)
+    assert list(deviation.backwards()) == [lines[1], lines[0]]
+    # Before the first line there is a gap like the others.
+    assert Deviation(lines, 0).window() == (91, 100)
+    assert Deviation(at(4, 14), 0).window() == (1, 4)
+    assert Deviation(at(0, 7), 1).window() == (1, 7)
+    assert Deviation(at(7), 0).spacing == 1
+    assert Deviation(at(*range(100)), 80).window() == (31, 80)
+
+
+def test_a_deviation_is_followed_back_to_a_resume():
+    lines = at(0, 10, 20, 5, 15, 25)
+    assert [line.step for line in Deviation(lines, 5).backwards()] == [15, 5]
+    assert [line.step for line in Deviation(at(0, 10, 10, 20), 3).backwards()] == [10]
+
+
+def test_the_rate_that_lines_have_in_common():
+    lines = [LoggedRate(0, 0.1, 0.4), LoggedRate(1, 0.2, 0.6), LoggedRate(2, 0.1, 0.3)]
+    assert common(lines) == (0.2, 0.3)
+    target = Target(SCHEDULE, 2, 100)
+    assert constant_rate(target, 0.2, 0.3) == (0.25, "base_lr")
+    assert constant_rate(target, 0.5, 0.5) == (0.5, "max_lr")
+    assert constant_rate(target, 0.29, 0.31) == (0.3, None)
+
+
+def off_by(error, step, schedule=SCHEDULE):
+    """What is said of a log that is off at one step."""
+    rate = schedule.lr(step) + error
+    target = Target(schedule, step, 10**6)
+    deviation = Deviation([LoggedRate(step, rate, rate)], 0)
+    return [fault.name for fault in float32_formula(target, schedule, deviation)]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "step", "error"),
+    [
+        # Eight roundings, of max_lr and of the band's part for each half that was counted.
+        (SCHEDULE, 0, 0.5 + 0.25),
+        (SCHEDULE, 16, 0.5 + 0.25 * 5),
+        (SCHEDULE, 2_000_000, 0.5 + 0.25 * (1 + 500_000)),
+        (
+            CyclicSchedule(base_lr=0.25, max_lr=0.5, step_size_up=8, step_size_down=2),
+            10,
+            0.5 + 0.25 * (1 + 10 / 8 + 5),
+        ),
+        # In a decay by the step, also those of the exponent.
+        (
+            CyclicSchedule(
+                base_lr=0, max_lr=0.5, step_size_up=8, mode="exp_range", gamma=0.5**0.125
+            ),
+            24,
+            0.5 + 0.5 / 8 * 7 + 0.5 / 8 * 24,
+        ),
+        (
+            CyclicSchedule(
+                base_lr=0, max_lr=0.5, step_size_up=8, scale_fn="0.5", scale_mode="iterations"
+            ),
+            8,
+            0.5 + 0.5 * 3 + 0.25 * 8,
+        ),
+        (
+            CyclicSchedule(base_lr=0, max_lr=0.5, step_size_up=8, scale_fn="0.5"),
+            8,
+            0.5 + 0.5 * 3,
+        ),
+    ],
+)
+def test_the_errors_of_float32(schedule, step, error):
+    for sign in (1, -1):
+        limit = sign * error * 2.0**-21
+        assert off_by(0.99 * limit, step, schedule) == ["float32 formula"]
+        assert off_by(1.01 * limit, step, schedule) == []
+
+
+def test_where_float32_gives_anything_it_explains_nothing():
+    # There the errors are larger than a quarter of the band.
+    assert off_by(2.0**-20, 2_050_000) == ["float32 formula"]
+    assert off_by(2.0**-20, 2_150_000) == []
+    assert off_by(0.0, 2_150_000) == ["float32 formula"]
+
+
+def test_the_largest_error_of_float32_is_told():
+    lines = [LoggedRate(0, 2.0**-25, 2.0**-25), LoggedRate(8, 0.5 - 2.0**-23, 0.5 - 2.0**-23)]
+    target = Target(FROM_ZERO, 8, 100)
+    (fault,) = float32_formula(target, FROM_ZERO, Deviation(lines, 0))
+    assert fault == faults.Float32Formula(2.0**-23, 2.0**-22, 8)
+    (fault,) = float32_formula(target, FROM_ZERO, Deviation(lines[:1], 0))
+    assert fault == faults.Float32Formula(2.0**-25, 2.0**-24, 0)  # A part of max_lr.
 
 
 @pytest.mark.parametrize(("ulps", "named"), [(4, True), (100, False)])
@@ -104,6 +230,26 @@ def test_float32_formula(ulps, named):
             "times, as if each of 2 processes stepped the schedule (the log names its steps late "
             "by one)",
         ),
+        (faults.Constant(0.25, "max_lr", since=9), "kept the rate 0.25 (max_lr) from step 9 on"),
+        (faults.Scale(1 / 3), "used the schedule's rates times 0.333333 from the start"),
+        (faults.Shift(1, (1, 1)), "was 1 step ahead of the schedule from the start"),
+        (
+            faults.Shift(-2, (-2, -2), (3, 4, 5, 6, 7)),
+            "was 2 steps behind the schedule (3, 4, 5, 6, 7 … would look the same) from the start",
+        ),
+        (faults.Restart(500, (500, 500)), "started the schedule over at step 500"),
+        (
+            # What is eight times as many is far-fetched.
+            faults.Speed(3, "slow", (3, 4), (23, 24), offset=1, since=8),
+            "ran 3 times too slowly from step 8 on (3 to 4 or 23 would look the same): it advanced "
+            "by one step in 3, as if it was stepped once per epoch, or once for several logged "
+            "micro-batches (the log names its steps early by one)",
+        ),
+        (
+            faults.Float32Formula(1e-5, 0.0123, 999),
+            "computed the rate with a formula in float32, whose errors grow with the step "
+            "(here up to 0.012 of the rate, at step 999)",
+        ),
         (
             faults.OtherParameters({"max_lr": 0.5, "mode": "triangular2"}),
             "followed a schedule with max_lr=0.5, mode='triangular2'",
@@ -117,3 +263,9 @@ def test_faults_in_words_and_as_data(fault, text):
     assert json.loads(json.dumps(data)) == data
     assert fault == type(fault)(**vars(fault))
     hash(fault)
+
+
+def test_the_factor_of_a_speed():
+    fast, slow = (faults.Speed(4, direction, (4, 4)) for direction in ("fast", "slow"))
+    assert (fast.factor, slow.factor) == (4, 0.25)
+    assert (fast.to_dict()["factor"], slow.to_dict()["factor"]) == (4, 0.25)

@@ -90,21 +90,85 @@ def test_what_a_target_knows(schedule, size, repeats, constant):
     assert target.cyclic is schedule
 
 
+class Zigzag:
+    """Another kind: it rises for 4 steps, falls for 6, and so on."""
+
+    def lr(self, step):
+        return min(step % 10 / 4, (10 - step % 10) / 6)
+
+    def turns(self, first, last):
+        yield first
+        yield from (turn for turn in range(first + 1, last) if turn % 10 in (0, 4))
+        yield last
+
+    def levels(self):
+        return {"peak": 1.0}
+
+
+@pytest.mark.parametrize(("last", "size"), [(0, 1), (1, 1), (9, 9), (10, 10), (500, 10)])
+def test_the_size_of_another_kind_is_that_of_its_first_cycle(last, size):
+    target = Target(Zigzag(), last, 10)
+    assert (target.size, target.repeats, target.constant) == (size, False, False)
+    assert target.cyclic is None
+    assert target.levels == {"peak": 1.0}
+
+
+def test_what_a_search_computes_is_counted():
+    target = Target(SCHEDULE, 100, 3)
+    assert [target.lr(0), target.lr(1024), target.lr(2048)] == [0.25, 0.5, 0.25]
+    with pytest.raises(GivenUp):
+        target.lr(0)
+    # A turn takes as long as 5 rates, and a rate with a `scale_fn` as long as 3 without.
+    turns = Target(SCHEDULE, 100, 14).turns(0, 2**53)
+    assert [next(turns), next(turns)] == [0, 1024]
+    with pytest.raises(GivenUp):
+        next(turns)
+    target = Target(CyclicSchedule(base_lr=0.25, max_lr=0.5, scale_fn="1 / x"), 100, 8)
+    assert [target.lr(0), target.lr(2000)] == [0.25, 0.5]
+    with pytest.raises(GivenUp):
+        target.lr(0)
+
+
+def test_a_count_agrees_if_its_rate_does():
+    target = Target(SCHEDULE, 100, 10)
+    assert target.agrees(0, LoggedRate(7, 0.25, 0.25))
+    assert target.agrees(-5, LoggedRate(7, 0.25, 0.25))
+    assert not target.agrees(1, LoggedRate(7, 0.25, 0.25))
+    assert target.agrees(2**53, LoggedRate(7, 0.25, 0.5))
+    assert not target.agrees(2**53 + 1, LoggedRate(7, 0.25, 0.5))
+
+
+def test_neighbours_are_one_range():
+    # At the foot and at the peak of a coarse log, the rates of some steps look the same.
+    line = LoggedRate(0, 0.25, 0.25 + 2.0**-11)
+    target = Target(SCHEDULE, 0, 10**6)
+    assert narrowed(target, line, shifted, [(0, 4096)]) == [(0, 2), (2046, 2050), (4094, 4096)]
+    assert narrowed(target, line, shifted, [(0, 9), (2040, 2049)]) == [(0, 2), (2046, 2049)]
+    assert explaining(target, [line], shifted, 3, 2) == []
+
+
 def test_spread_begins_with_the_last_and_the_first():
     lines = [LoggedRate(step, 0.0, 1.0) for step in range(101)]
-    chosen = [line.step for line in spread(lines, 5)]
-    assert chosen[0] == 100
-    assert sorted(chosen) == [0, 25, 50, 75, 100]
-    assert spread(lines, 200) == lines
+    assert [line.step for line in spread(lines, 5)] == [100, 0, 50, 75, 25]
+    assert spread(lines, 101) == spread(lines, 200) == lines
+    assert len(set(spread(lines, 100))) == 100
 
 
 def test_the_simplest_numbers():
     assert simplest_integer(95, 1250) == 1000
     assert simplest_integer(95, 105) == 100
     assert simplest_integer(101, 109) == 101
+    assert [simplest_integer(n, n) for n in (1, 9, 10, 99, 100)] == [1, 9, 10, 99, 100]
+    assert simplest_integer(9, 10) == 10
+    assert simplest_integer(11, 99) == 20
+    assert simplest_integer(1, 9) == 1
     assert simplest(0.29, 0.31) == 0.3
     assert simplest(0.31411, 0.31419) == 0.31415
     assert simplest(0.0, 0.3) == simplest(-0.1, 0.3) == 0.0
+    assert simplest(-0.31, -0.29) == -0.3
+    assert simplest(-0.3, 0.0) == 0.0
+    assert simplest(0.1 + 0.2, 0.1 + 0.2) == 0.30000000000000004
+    assert simplest(5.2, 5.8) == 5.5
     assert simplest_ratio(1.99, 2.01) == 2.0
     assert simplest_ratio(0.0999, 0.1001) == 0.1
     assert simplest_ratio(0.1428, 0.1429) == 1 / 7
