@@ -86,6 +86,23 @@ def test_one_line_that_is_off_is_no_other_schedule():
     assert list(other_parameters(Target(SCHEDULE, 500, 10**6), SCHEDULE, lines, None)) == []
 
 
+@pytest.mark.parametrize(
+    ("changes", "most"),
+    [
+        ({"max_lr": 0.75}, 50_000),
+        ({"step_size_up": 50}, 50_000),
+        ({"mode": "exp_range", "gamma": 0.995}, 160_000),
+    ],
+    ids=["max_lr", "step_size_up", "gamma"],
+)
+def test_a_fit_takes_no_longer_than_it_must(changes, most):
+    # About a fifth more rates than it needs: with more, a verdict would give up sooner.
+    other = CyclicSchedule(**{"base_lr": 0.25, "max_lr": 0.5, "step_size_up": 64} | changes)
+    target = Target(SCHEDULE, 500, most)
+    lines = lines_of(other, range(500))
+    assert list(other_parameters(target, SCHEDULE, lines, None)) == [OtherParameters(changes)]
+
+
 def test_two_changes_that_explain_as_much_are_both_told():
     # Within the first rise, half the size is twice the slope; so is a higher boundary.
     schedule = CyclicSchedule(base_lr=0.25, max_lr=0.5, step_size_up=64, step_size_down=1000)
