@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 
 
@@ -34,5 +35,5 @@ def ulps_apart(a: float, b: float) -> int:
 
 def _ordinal(number: float) -> int:
     """The index of a float32 number, counted from 0.0: neighbours differ by 1."""
-    (bits,) = struct.unpack("<I", struct.pack("<f", number))
-    return int(bits) if bits < 1 << 31 else (1 << 31) - int(bits)
+    (bits,) = struct.unpack("<I", struct.pack("<f", abs(number)))
+    return int(math.copysign(bits, number))

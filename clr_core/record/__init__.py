@@ -267,7 +267,7 @@ def _check_keys(
             from difflib import get_close_matches
 
             near = get_close_matches(str(key).lower(), known, 1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Its keys are {', '.join(known)}"
+            hint = f"Did you mean {near.pop()!r}?" if near else f"Its keys are {', '.join(known)}"
             raise ValueError(f"{what} has no such key. {received('key', key)}. {hint}")
     for key in needed:
         if key not in document:

@@ -223,7 +223,7 @@ class CyclicSchedule:
     def _turns_of_cycle(self) -> list[float]:
         """The turning points in a cycle, as steps from its start, without its end."""
         up, pieces = self.step_size_up, 32
-        if self.mode == "exp_range" and self.gamma < 1.0:
+        if self.gamma < 1.0:
             from math import log
 
             # In a rise, position * gamma**position has its maximum here.

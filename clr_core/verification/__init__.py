@@ -32,7 +32,7 @@ FEWEST_DIGITS = 3
 FLOAT64_ERRORS = 1e-12
 # How many rates the search for a fault may compute: about half a second's worth, and some more for
 # a long log, all of whose lines have to be looked at.
-MOST_RATES, MOST_RATES_PER_LINE = 350_000, 100
+MOST_RATES, MOST_RATES_PER_LINE = 600_000, 100
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from clr_core._arguments import LARGEST_STEP
 from clr_core.schedules.cyclic import CyclicSchedule
@@ -47,8 +46,7 @@ FLOAT32_ROUNDING = 2.0**-24
 FLOAT32_ERRORS = 8.0 * FLOAT32_ROUNDING  # Eight roundings; the usual formulas take five to seven.
 
 
-@dataclass(frozen=True)
-class Deviation:
+class Deviation(NamedTuple):
     """A log that differs from the schedule.
 
     Args:

@@ -19,8 +19,9 @@ from clr_core.schedules.protocol import Schedule
 # Up to so many integers are tried one by one. For more, it is faster to find by bisection where the
 # curve crosses a line's rate, which takes about twice as many rates.
 FEW = 24
-# A turn takes as long as some rates, since it is found exactly. So does a rate with a `scale_fn`.
-TURN, CUSTOM = 5, 3
+# What takes as long as some rates of a wave: a turn, since it is found exactly; and a rate with a
+# decay, a `scale_fn` above all.
+TURN, DECAYING, CUSTOM = 5, 2, 4
 
 
 class LoggedRate(NamedTuple):
@@ -62,8 +63,8 @@ class Target:
         self.size: float = getattr(schedule, "cycle_size", once)
         self.cyclic = schedule if isinstance(schedule, CyclicSchedule) else None
         custom = self.cyclic is not None and self.cyclic.scale_fn is not None
-        self._work = CUSTOM if custom else 1
         self.repeats = self.cyclic is not None and self.cyclic.mode == "triangular" and not custom
+        self._work = 1 if self.repeats else CUSTOM if custom else DECAYING
 
     def lr(self, count: int) -> float:
         """The rate at a count from 0 to 2**53."""

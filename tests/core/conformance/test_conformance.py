@@ -50,6 +50,11 @@ def test_sees_an_error(host, what):
         check(host)
 
 
+def test_a_golden_curve_is_a_value():
+    one, other = (golden_curves()[0] for _ in range(2))
+    assert (one, hash(one)) == (other, hash(other))
+
+
 def test_sees_a_wrong_momentum():
     with pytest.raises(AssertionError, match="momentum of triangular"):
         check(lrs, lrs)

@@ -1,5 +1,6 @@
 """Where steps lie in cycles, and between which steps the rate only rises or only falls."""
 
+import math
 import random
 from fractions import Fraction
 from itertools import islice, pairwise
@@ -64,6 +65,29 @@ def test_between_two_turns_the_rate_only_rises_or_only_falls():
 def test_a_peak_between_two_steps_is_both():
     schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2.4, step_size_down=100)
     assert list(schedule.turns(0, 50)) == [0, 2, 3, 50]
+
+
+def test_a_fast_decay_has_its_peak_before_the_rise_ends():
+    # position * gamma**position is largest at -1 / log(gamma): 10 steps into the rise.
+    def turns(**decay):
+        schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=25, **decay)
+        return list(schedule.turns(0, 60))
+
+    assert turns(mode="exp_range", gamma=math.exp(-1 / 10.5)) == [0, 10, 11, 25, 50, 60]
+    assert turns(mode="exp_range", gamma=math.exp(-1 / 30.5)) == [0, 25, 50, 60]
+    with pytest.warns(UserWarning, match="is 'triangular'"):
+        assert turns(mode="exp_range", gamma=1) == [0, 25, 50, 60]
+
+
+def test_a_decay_by_the_step_is_cut_into_pieces():
+    decay = {"scale_fn": "1 / (x + 1)", "scale_mode": "iterations"}
+    schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=32, step_size_down=64, **decay)
+    assert list(schedule.turns(0, 100)) == [*range(33), *range(34, 97, 2), 97, 98, 99, 100]
+
+
+def test_a_cycle_is_a_value():
+    one, other = (next(cycles(2.5, 5.0)) for _ in range(2))
+    assert (one, hash(one)) == (other, hash(other))
 
 
 def test_no_step_is_a_turn_twice_where_a_step_has_many_cycles():

@@ -49,6 +49,15 @@ def test_grammar(text, value):
     assert function(5.0, python_ops) == value
 
 
+def test_how_long_and_how_deep_an_expression_may_be():
+    parsed("-" * 40 + "x", 0)
+    parsed("x" + " " * 499, 0)
+    with pytest.raises(ValueError, match=r"^`scale_fn` must be nested at most 40 deep\. Received"):
+        parsed("-" * 41 + "x", 0)
+    with pytest.raises(ValueError, match=r"^`scale_fn` must be an expression of at most 500 char"):
+        parsed("x" + " " * 500, 0)
+
+
 def test_everything_in_the_grammar_is_listed_in_its_error():
     with pytest.raises(ValueError, match="must be an expression of") as caught:
         parsed("y", 0)

@@ -161,6 +161,15 @@ def test_scale_fn_of_another_kind(value):
     )
 
 
+def test_an_expression_is_finite_where_its_count_begins():
+    text = message(ValueError, scale_fn="1 / x", scale_mode="iterations")
+    assert text == "`scale_fn` must be finite, but it is inf at x=0. Received: scale_fn='1 / x'"
+    text = message(ValueError, scale_fn="1 / (x - 1)")
+    assert text.startswith("`scale_fn` must be finite, but it is inf at x=1. ")
+    CyclicSchedule(**GOOD, scale_fn="1 / x")
+    CyclicSchedule(**GOOD, scale_fn="1 / (x + 1)", scale_mode="iterations")
+
+
 def test_unknown_and_missing_arguments():
     with pytest.raises(TypeError, match="step_size"):
         CyclicSchedule(**GOOD, step_size=3)

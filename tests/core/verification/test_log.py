@@ -301,6 +301,14 @@ def test_numbers_that_are_0_as_floats(text):
     assert verify(SCHEDULE, [0, 1, 2], [0.0] * 3, resolution).status != "followed"
 
 
+def test_a_resolution_stays_as_it_is():
+    one, other = (Resolution.of_texts(["0.10"]) for _ in range(2))
+    assert (one, hash(one)) == (other, hash(other))
+    assert one == Resolution(digits=2, decimals=2, float32=False, padded=True)
+    with pytest.raises(AttributeError):
+        one.digits = 9
+
+
 def test_numbers_have_no_digits():
     # Only a text shows how its number was rounded.
     assert str(Resolution.of_rates([0.001, 0.25])) == "float64"

@@ -1,5 +1,7 @@
 """The search for the counts that a log admits, on schedules whose rates are exact."""
 
+import math
+
 import pytest
 
 from clr_core import CyclicSchedule
@@ -69,6 +71,14 @@ def test_a_coarse_line_admits_a_range_on_each_side_of_the_peak():
     assert found == [(510, 514), (1534, 1538)]
 
 
+def test_every_line_counts_though_few_are_looked_at_first():
+    lines = [LoggedRate(step, 0.0, 1.0) for step in range(600, 700)]
+    at = next(i for i, line in enumerate(lines) if line not in spread(lines, 24))
+    lines[at] = exact(SCHEDULE, lambda step: step + 7, [lines[at].step])[0]
+    target = Target(SCHEDULE, 700, 10**6)
+    assert explaining(target, lines, shifted, -200, 200) == [(7, 7)]
+
+
 def test_a_search_ends_with_its_rates():
     lines = exact(DECAYING, lambda step: step + 9, range(6000, 9000, 100))
     with pytest.raises(GivenUp):
@@ -118,15 +128,18 @@ def test_what_a_search_computes_is_counted():
     assert [target.lr(0), target.lr(1024), target.lr(2048)] == [0.25, 0.5, 0.25]
     with pytest.raises(GivenUp):
         target.lr(0)
-    # A turn takes as long as 5 rates, and a rate with a `scale_fn` as long as 3 without.
+    # A turn takes as long as 5 rates; a rate with a decay as long as 2, with a `scale_fn` as 4.
     turns = Target(SCHEDULE, 100, 14).turns(0, 2**53)
     assert [next(turns), next(turns)] == [0, 1024]
     with pytest.raises(GivenUp):
         next(turns)
-    target = Target(CyclicSchedule(base_lr=0.25, max_lr=0.5, scale_fn="1 / x"), 100, 8)
-    assert [target.lr(0), target.lr(2000)] == [0.25, 0.5]
-    with pytest.raises(GivenUp):
+    custom = CyclicSchedule(base_lr=0.25, max_lr=0.5, scale_fn="1 / x")
+    for schedule, cost in ((DECAYING, 2), (Zigzag(), 2), (custom, 4)):
+        target = Target(schedule, 100, 3 * cost - 1)
         target.lr(0)
+        target.lr(1)
+        with pytest.raises(GivenUp):
+            target.lr(2)
 
 
 def test_a_count_agrees_if_its_rate_does():
@@ -172,3 +185,6 @@ def test_the_simplest_numbers():
     assert simplest_ratio(1.99, 2.01) == 2.0
     assert simplest_ratio(0.0999, 0.1001) == 0.1
     assert simplest_ratio(0.1428, 0.1429) == 1 / 7
+    # 9 lies between the inverses of these two numbers, but 1 / 9, once rounded, below both.
+    low = math.nextafter(1 / 9, 1)
+    assert low <= simplest_ratio(low, math.nextafter(low, 1))
