@@ -47,7 +47,7 @@ def test_a_window_that_holds_fewer_than_three_points_grows():
 
 
 def test_a_single_point_is_its_own_curve():
-    assert smoothed([2.0], [5.0], [2.0], 1.0) == [5.0]
+    assert smoothed([2.0], [5.5], [2.0], 1.0) == [5.5]
 
 
 @pytest.mark.parametrize(
@@ -94,5 +94,5 @@ def test_losses_are_clipped_as_far_above_the_start_as_the_lowest_is_below_it():
 
 def test_if_one_point_has_all_the_weight_its_value_counts():
     # The others lie within a millionth of the ends of the window; a line through all is rounding.
-    (value,) = smoothed([-1 + 1e-6, 0.5, 1 - 1e-6], [0.0, 5.0, 0.0], [0.0], 1)
-    assert value == pytest.approx(5.0, rel=1e-9)
+    (value,) = smoothed([-1 + 1e-6, 0.5, 1 - 1e-6], [0.0, 5.5, 0.0], [0.0], 1)
+    assert value == pytest.approx(5.5, rel=1e-9)
