@@ -180,6 +180,12 @@ def test_turns_that_are_more_than_rounding():
     ]
 
 
+@pytest.mark.parametrize(("dip", "turns"), [(98.5, [1, 2]), (99.5, [])])
+def test_a_turn_is_more_than_a_fiftieth_of_the_range(dip, turns):
+    rates = [1.0, 101.0, dip, 101.0]
+    assert _turns([LoggedRate(step, rate, rate) for step, rate in enumerate(rates)]) == turns
+
+
 SQUARE = [(1.04, 2.04), (1.04, 3.06), (2.06, 3.06), (2.06, 2.04)]
 
 
