@@ -174,6 +174,8 @@ def test_turns_that_are_more_than_rounding():
     # A fall by four widths of a line may be rounding.
     coarse = [LoggedRate(10 * i, rate - 0.6, rate + 0.6) for i, rate in enumerate(rates)]
     assert _turns(coarse) == []
+    coarse = [LoggedRate(10 * i, rate - 0.4, rate + 0.4) for i, rate in enumerate(rates)]
+    assert _turns(coarse) == [40, 60]
     assert _turns(lines[2:3]) == []
     assert _turns([LoggedRate(0, 5.0, 5.0), LoggedRate(1, 4.0, 4.0), LoggedRate(2, 5.0, 5.0)]) == [
         1
