@@ -334,3 +334,15 @@ def test_many_writers_at_once(tmp_path):
     assert [writer.wait() for writer in writers] == [0, 0, 0]
     assert Record.read(path) == NEW
     assert only(tmp_path) == ["run.json"]
+
+
+def test_a_record_as_large_as_may_be_read(tmp_path, monkeypatch):
+    size = len(NEW.to_json())
+    monkeypatch.setattr("clr_core.record.MAX_BYTES", size)
+    NEW.write(tmp_path / "run.json")
+    assert Record.read(tmp_path / "run.json") == NEW
+    monkeypatch.setattr("clr_core.record.MAX_BYTES", size - 1)
+    message = f"^A record must have at most {size - 1} bytes as JSON. This one has {size}.$"
+    with pytest.raises(ValueError, match=message):
+        NEW.write(tmp_path / "large.json")
+    assert only(tmp_path) == ["run.json"]

@@ -174,10 +174,18 @@ def test_turns_that_are_more_than_rounding():
     # A fall by four widths of a line may be rounding.
     coarse = [LoggedRate(10 * i, rate - 0.6, rate + 0.6) for i, rate in enumerate(rates)]
     assert _turns(coarse) == []
+    coarse = [LoggedRate(10 * i, rate - 0.4, rate + 0.4) for i, rate in enumerate(rates)]
+    assert _turns(coarse) == [40, 60]
     assert _turns(lines[2:3]) == []
     assert _turns([LoggedRate(0, 5.0, 5.0), LoggedRate(1, 4.0, 4.0), LoggedRate(2, 5.0, 5.0)]) == [
         1
     ]
+
+
+@pytest.mark.parametrize(("dip", "turns"), [(98.5, [1, 2]), (99.5, [])])
+def test_a_turn_is_more_than_a_fiftieth_of_the_range(dip, turns):
+    rates = [1.0, 101.0, dip, 101.0]
+    assert _turns([LoggedRate(step, rate, rate) for step, rate in enumerate(rates)]) == turns
 
 
 SQUARE = [(1.04, 2.04), (1.04, 3.06), (2.06, 3.06), (2.06, 2.04)]

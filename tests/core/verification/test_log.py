@@ -309,6 +309,12 @@ def test_a_resolution_stays_as_it_is():
         one.digits = 9
 
 
+@pytest.mark.parametrize("texts", [["0"], ["nan"], []], ids=str)
+def test_a_log_without_a_digit_has_one(texts):
+    resolution = Resolution.of_texts(texts)
+    assert (resolution.digits, str(resolution)) == (1, "1 digit")
+
+
 def test_numbers_have_no_digits():
     # Only a text shows how its number was rounded.
     assert str(Resolution.of_rates([0.001, 0.25])) == "float64"
