@@ -37,9 +37,8 @@ def evaluate(value: Callable[[Any, Any], Any], step: torch.Tensor) -> torch.Tens
     result = value(float(max(number, 0)), _OPS)
     try:
         return torch.scalar_tensor(result, dtype=torch.float32, device="cpu")
-    except (
-        RuntimeError
-    ):  # Beyond float32: torch refuses such a number, but converts a tensor of it.
+    except RuntimeError:
+        # Beyond float32: torch refuses such a number, but converts a tensor of it.
         return torch.scalar_tensor(result, dtype=torch.float64, device="cpu").to(torch.float32)
 
 
