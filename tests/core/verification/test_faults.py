@@ -99,6 +99,18 @@ def test_a_restart_lies_between_the_lines_that_agree_and_those_that_differ():
     assert restart == faults.Restart(33, (33, 33))
 
 
+def test_a_restart_names_the_latest_step_and_the_whole_range():
+    # Of the run after the restart there is one line, of a coarse rate in the rise or in the fall: it
+    # had taken 3 to 5 steps by then, or 11 to 13.
+    decaying = CyclicSchedule(base_lr=0.25, max_lr=0.5, step_size_up=8, mode="triangular2")
+    steps = [*range(25), 40]
+    target, deviation = log(lambda step: step, 25, steps, decaying)
+    coarse = LoggedRate(40, decaying.lr(3), decaying.lr(5))
+    found = simple_faults(target, Deviation([*deviation.lines[:-1], coarse], 25))
+    (restart,) = (each for each in found if each.name == "restart")
+    assert restart == faults.Restart(37, (27, 37))
+
+
 def test_a_rate_that_stands_still_is_neither_late_nor_slow():
     target, deviation = log(lambda step: 0, 1)
     assert [fault.name for fault in simple_faults(target, deviation)] == ["constant"]
