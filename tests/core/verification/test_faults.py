@@ -100,8 +100,8 @@ def test_a_restart_lies_between_the_lines_that_agree_and_those_that_differ():
 
 
 def test_a_restart_names_the_latest_step_and_the_whole_range():
-    # Of the run after the restart there is one line, of a coarse rate in the rise or in the fall: it
-    # had taken 3 to 5 steps by then, or 11 to 13.
+    # After the restart there is one line, with a coarse rate of the rise or the fall: 3 to 5 steps
+    # had been done by then, or 11 to 13.
     decaying = CyclicSchedule(base_lr=0.25, max_lr=0.5, step_size_up=8, mode="triangular2")
     steps = [*range(25), 40]
     target, deviation = log(lambda step: step, 25, steps, decaying)
