@@ -16,6 +16,8 @@ import pytest
 from clr_core import CyclicSchedule
 from clr_core.record import MAX_BYTES, Record
 
+pytestmark = pytest.mark.usefixtures("ends")
+
 SCHEDULE = CyclicSchedule(base_lr=0.001, max_lr=0.006)
 OLD = Record(SCHEDULE, step=1)
 NEW = Record([CyclicSchedule(base_lr=0.01, max_lr=0.5, scale_fn="1 / x")] * 9, step=2)
@@ -38,20 +40,6 @@ except Exception as error:
 else:
     print("no error")
 """
-
-
-def hangs(*_):
-    raise AssertionError("it hangs")
-
-
-@pytest.fixture(autouse=True)
-def ends():
-    """What hangs fails, such as opening a pipe."""
-    before = signal.signal(signal.SIGALRM, hangs)
-    signal.alarm(60)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 def run(code, *command, **options):

@@ -5,7 +5,6 @@ import json
 import os
 import pickle
 import re
-import signal
 import sys
 import tracemalloc
 from contextlib import contextmanager
@@ -16,6 +15,8 @@ from hypothesis import strategies as st
 
 from clr_core import CyclicSchedule
 from clr_core.record import MAX_BYTES, Record
+
+pytestmark = pytest.mark.usefixtures("ends")
 
 RECORD = Record(CyclicSchedule(base_lr=0.001, max_lr=0.006, scale_fn="1 / x"), step=12)
 TEXT = RECORD.to_json()
@@ -74,20 +75,6 @@ def suffix(request):
     if request.param == ".yaml":
         pyyaml(request)
     return request.param
-
-
-def hangs(*_):
-    raise AssertionError("it hangs")
-
-
-@pytest.fixture(autouse=True)
-def ends():
-    """What hangs fails, such as reading a terabyte of keys."""
-    before = signal.signal(signal.SIGALRM, hangs)
-    signal.alarm(60)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="module")
