@@ -21,6 +21,7 @@ log = np.log
 sqrt = np.sqrt
 abs = np.abs
 floor = np.floor
+where = np.where
 
 
 def clip(x: Any, low: float, high: float) -> Any:

@@ -17,14 +17,20 @@ try:
 except ImportError:  # torch runs without NumPy. Then each point is computed at its step.
     _ops: Any = None
 else:
+
+    def _power(a: Any, b: Any) -> Any:
+        exact = isinstance(a, float) and a == 0.5
+        return np.power(a, b) if exact else np.vectorize(python_ops.power, [np.float64])(a, b)
+
     # NumPy's versions of these functions may differ from Python's in the last bit of a float64, and
     # the table must hold exactly `schedule.lr(step)`.
     _ops = SimpleNamespace(
         **vars(numpy_ops)
         | {
             name: np.vectorize(getattr(python_ops, name), otypes=[np.float64])
-            for name in ("power", "sin", "cos", "tanh", "exp", "log")
+            for name in ("sin", "cos", "tanh", "exp", "log")
         }
+        | {"power": _power}
     )
 
 Point = tuple[tuple[float, ...], tuple[float | None, ...]]

@@ -30,6 +30,11 @@ class Decay:
         """The factor at a step, `position` steps into its cycle."""
         raise NotImplementedError
 
+    @staticmethod
+    def guard(product: Any, ops: Ops) -> Any:
+        """A product of the factor, for a sum that may follow."""
+        return ops.rounded(product)
+
 
 class Halving(Decay):
     """`0.5 ** cycle`, the decay of "triangular2"; exact until it is 0."""
@@ -42,10 +47,12 @@ class Exponential(Decay):
     """`gamma ** step`, the decay of "exp_range"."""
 
     def __init__(self, gamma: float) -> None:
-        self.gamma = gamma
+        from clr_core.kernels import Power  # Imported here to keep `import clr_core` light.
+
+        self._power = Power(gamma)
 
     def __call__(self, step: Any, position: Any, cycle_size: float, ops: Ops) -> Any:
-        return ops.power(self.gamma, step)
+        return self._power(step, ops)
 
 
 class Custom(Decay):
@@ -54,12 +61,16 @@ class Custom(Decay):
     keeps_band = False  # As in torch, a custom decay may take the rate beyond its boundaries.
 
     def __init__(self, function: Callable[[Any, Ops], Any], scale_mode: str) -> None:
+        from clr_core.kernels import bounded
+
         self.function, self.of_cycle = function, scale_mode == "cycle"
+        self.guard = bounded  # type: ignore[method-assign]  # It may have any sign and size.
 
     def __call__(self, step: Any, position: Any, cycle_size: float, ops: Ops) -> Any:
         if not self.of_cycle:
             return self.function(step, ops)
-        return self.function(_cycle(step, position, cycle_size, ops) + 1.0, ops)
+        number = _cycle(step, position, cycle_size, ops) + 1.0
+        return self.function(self.guard(number, ops), ops)  # Another constant may be added to it.
 
 
 def _cycle(step: Any, position: Any, cycle_size: float, ops: Ops) -> Any:
@@ -151,7 +162,7 @@ def _decay(given: dict[str, Any]) -> tuple[float, str | Callable[..., Any] | Non
             stacklevel=5,  # _decay, normalized, __post_init__, __init__, the caller.
         )
     if mode == "exp_range":
-        return gamma, None, Exponential(gamma)
+        return gamma, None, Exponential(gamma) if gamma < 1.0 else None
     return gamma, None, Halving() if mode == "triangular2" else None
 
 

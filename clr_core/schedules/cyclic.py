@@ -186,13 +186,15 @@ class CyclicSchedule:
         )
         if self._decay is None:
             return height
-        return ops.rounded(height * self._decay(step, position, self.cycle_size, ops))
+        scale = self._decay(step, position, self.cycle_size, ops)
+        return self._decay.guard(height * scale, ops)
 
     def _between(self, start: float, peak: float, wave: Any, ops: Ops) -> Any:
         """From `start` at wave 0 to `peak` at wave 1, exact to the bit at both."""
-        value = ops.rounded(start * (1.0 - wave)) + ops.rounded(peak * wave)
         if self._decay is not None and not self._decay.keeps_band:
-            return value
+            guard = self._decay.guard
+            return guard(start * (1.0 - wave), ops) + guard(peak * wave, ops)
+        value = ops.rounded(start * (1.0 - wave)) + ops.rounded(peak * wave)
         # Rounding may leave the band by the last bit if its boundaries are close.
         return ops.clip(value, start, peak) if start < peak else ops.clip(value, peak, start)
 

@@ -15,7 +15,7 @@ import ast
 import math
 from collections.abc import Callable
 
-from clr_core import python_ops
+from clr_core import kernels, python_ops
 from clr_core._arguments import received
 
 TYPE_CHECKING = False
@@ -113,32 +113,48 @@ def _closure(node: ast.expr) -> Callable[[Any, Ops], Any] | float:
         case ast.Name(name):
             return CONSTANTS[name]
         case ast.Constant(float() as value):
-            return value
+            return float(kernels.bounded(value, python_ops))
         case ast.UnaryOp(_, operand):
-            return _applied(lambda ops, a: -a, operand)
+            return _applied(lambda a, ops: -a, operand)
         case ast.Call(ast.Name(name), arguments):
-            return _applied(
-                lambda ops, *args: getattr(ops, _METHOD.get(name, name))(*args), *arguments
-            )
+            return _applied(_FUNCTIONS[name], *arguments)
+        case ast.BinOp(ast.expr() as left, ast.Pow(), right):
+            return _power(left, right)
         case ast.BinOp(left, op, right):
             return _applied(_BINARY[type(op)], left, right)
     raise AssertionError(node)  # `_checked` lets nothing else through.
 
 
-_METHOD = {"min": "minimum", "max": "maximum"}
-_BINARY: dict[type[ast.operator], Callable[..., Any]] = {
-    ast.Add: lambda ops, a, b: a + b,
-    ast.Sub: lambda ops, a, b: a - b,
-    ast.Mult: lambda ops, a, b: ops.rounded(a * b),
-    ast.Div: lambda ops, a, b: ops.divide(a, b),
-    ast.Pow: lambda ops, a, b: ops.power(a, b),
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{name: getattr(kernels, name) for name in ("sin", "cos", "tanh", "exp", "log")},
+    "sqrt": lambda x, ops: ops.sqrt(x),
+    "abs": lambda x, ops: ops.abs(x),
+    "floor": lambda x, ops: ops.floor(x),
+    "min": lambda a, b, ops: ops.minimum(a, b),
+    "max": lambda a, b, ops: ops.maximum(a, b),
 }
+_BINARY: dict[type[ast.operator], Callable[..., Any]] = {
+    ast.Add: lambda a, b, ops: a + b,
+    ast.Sub: lambda a, b, ops: a - b,
+    ast.Mult: lambda a, b, ops: a * b,
+    ast.Div: lambda a, b, ops: ops.divide(a, b),
+}
+
+
+def _power(base: ast.expr, exponent: ast.expr) -> Callable[[Any, Ops], Any] | float:
+    a, b = _closure(base), _closure(exponent)
+    if not callable(b):
+        return _applied(kernels.power_to(b), base)
+    return _applied(kernels.power, base, exponent) if callable(a) else _applied(kernels.power_of(a), exponent)
 
 
 def _applied(function: Callable[..., Any], *nodes: ast.expr) -> Callable[[Any, Ops], Any] | float:
     arguments = [_closure(node) for node in nodes]
     if not any(callable(argument) for argument in arguments):
-        return float(function(python_ops, *arguments))
-    return lambda x, ops: function(
-        ops, *(argument(x, ops) if callable(argument) else argument for argument in arguments)
-    )
+        return float(kernels.bounded(function(*arguments, python_ops), python_ops))
+
+    def value(x: Any, ops: Ops) -> Any:
+        given = (argument(x, ops) if callable(argument) else argument for argument in arguments)
+        return kernels.bounded(function(*given, ops), ops)
+
+    return value

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 
 import clr_jax
-import clr_jax.ops
+from clr_jax.evaluate import evaluate
 
 MAX_STEP = 2**31 - 1
 
@@ -43,9 +43,20 @@ def momenta(schedule, steps):
     return _used(schedule, steps)[0]["momentum"].tolist()
 
 
-def _float64(schedule, steps):
-    with jax.enable_x64(True):
-        return jax.jit(lambda step: schedule.lr(step, clr_jax.ops))(steps.astype("float64"))
+def _float64(how):
+    """Rates as a program computes them for which `jax_enable_x64` is set."""
+
+    def float64(schedule, steps):
+        with jax.enable_x64(True):
+            return how(lambda count: evaluate(schedule.lr, count, "float64"))(
+                jnp.asarray(steps, jnp.int32)
+            )
+
+    return float64
+
+
+def _scanned(rate):
+    return jax.jit(lambda counts: jax.lax.map(rate, counts))
 
 
 def _eager(schedule, steps):
@@ -59,4 +70,4 @@ CURVES = {
     "vmap": lambda schedule, steps: jax.jit(jax.vmap(clr_jax.cyclic_lr(schedule)))(steps),
     "operation by operation": _eager,
 }
-FLOAT64 = {"jit": _float64}
+FLOAT64 = {"jit": _float64(jax.jit), "scan": _float64(_scanned)}
