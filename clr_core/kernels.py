@@ -27,10 +27,12 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from clr_core import python_ops
+from clr_core.ops import unguarded
 
 if TYPE_CHECKING:
     from clr_core.ops import Ops
 
+UNGUARDED = (float, unguarded)
 LARGEST, SMALLEST = sys.float_info.max, sys.float_info.min
 LARGEST_ANGLE = 2.0**50
 """`sin` and `cos` of a larger number are NaN."""
@@ -44,7 +46,9 @@ def _floats(text: str) -> tuple[float, ...]:
 LOG2_E = _floats("0x1.71547652b82fep+0 0x1.777d0ffda0d24p-56")
 TWO_THIRDS = _floats("0x1.5555555555555p-1 0x1.5555555555555p-55")
 HALF_PI = _floats("0x1.921fb54442d18p+0 0x1.1a62633145c07p-54 -0x1.f1976b7ed8fbcp-110")
-LN_2 = _floats("0x1.62e42fefa4000p-1 -0x1.8432a1b0e2634p-43")  # The first is short: n * LN_2[0] is exact.
+LN_2 = _floats(
+    "0x1.62e42fefa4000p-1 -0x1.8432a1b0e2634p-43"
+)  # The first is short: n * LN_2[0] is exact.
 
 # Chebyshev interpolations, highest power first, each with its largest relative error.
 # 2**r = 1 + r * P(r), |r| <= 1/2: 2**-54.2.
@@ -132,16 +136,18 @@ def cosine(x: Any, y: Any, ops: Ops) -> tuple[Any, Any]:
 
 def exp(x: Any, ops: Ops) -> Any:
     """E to the power of x."""
+    guard = _guard(ops)
     x = ops.clip(x, -800.0, 800.0)
     high, low = _product(x, LOG2_E[0], ops)
-    return _exp2(high, low + _guarded(x * LOG2_E[1], ops), ops)
+    return _exp2(high, low + guard(x * LOG2_E[1]), ops)
 
 
 def log(x: Any, ops: Ops) -> Any:
     """The natural logarithm; NaN below 0, minus infinity at 0."""
+    guard = _guard(ops)
     whole, high, low = _log(x, ops)
     total, rest = _sum(whole * LN_2[0], high, ops)  # The product is exact.
-    rest = _guarded(rest + _guarded(low + _guarded(whole * LN_2[1], ops), ops), ops)
+    rest = guard(rest + guard(low + guard(whole * LN_2[1])))
     result = total + rest
     result = ops.where(x > LARGEST, math.inf, result)
     result = ops.where(x < SMALLEST, ops.where(x <= -SMALLEST, math.nan, -math.inf), result)
@@ -161,21 +167,25 @@ def power_of(base: float) -> Callable[[Any, Ops], Any]:
 
 def power_to(exponent: float) -> Callable[[Any, Ops], Any]:
     """The function `x ** exponent` of (x, ops): products and roots for small halves of integers."""
-    if not (0.0 < abs(exponent) <= 3.0 and (2.0 * exponent).is_integer()):
+    if exponent == 0.0:
+        return lambda x, ops: ops.where(x == x, 1.0, 1.0)
+    if abs(exponent) > 3.0 or not (2.0 * exponent).is_integer():
         return lambda x, ops: power(x, ops.where(x == x, exponent, math.nan), ops)
 
     def small(x: Any, ops: Ops) -> Any:
+        guard = _guard(ops)
         factors = [x] * int(abs(exponent)) + [ops.sqrt(x)] * (not exponent.is_integer())
-        result = reduce(lambda a, b: _guarded(a * b, ops), factors)
+        result = reduce(lambda a, b: guard(a * b), factors)
         return ops.divide(1.0, result) if exponent < 0.0 else result
 
     return small
 
 
 def _power(x: Any, y: Any, log2: tuple[Any, Any], ops: Ops) -> Any:
+    guard = _guard(ops)
     exponent = ops.clip(y, -(2.0**64), 2.0**64)  # Beyond, the result is 0, 1 or infinite.
     product, error = _product(exponent, log2[0], ops)
-    error = ops.clip(error + _guarded(exponent * log2[1], ops), -1.0, 1.0)
+    error = ops.clip(error + guard(exponent * log2[1]), -1.0, 1.0)
     result = _exp2(ops.clip(product, -1200.0, 1200.0), error, ops)
     half = 0.5 * y
     negative = ops.where(ops.floor(half) == half, result, -result)  # Even or odd.
@@ -198,12 +208,13 @@ def cos(x: Any, ops: Ops) -> Any:
 
 def tanh(x: Any, ops: Ops) -> Any:
     """The hyperbolic tangent: `-e / (2 + e)` with `e = exp(-2 * abs(x)) - 1`, and the sign of x."""
+    guard = _guard(ops)
     magnitude = ops.minimum(abs(x), 25.0)  # 1 from there on.
     high, low = _product(-2.0 * magnitude, LOG2_E[0], ops)
-    whole, fraction = _exp2_parts(high, low + _guarded(-2.0 * magnitude * LOG2_E[1], ops), ops)
+    whole, fraction = _exp2_parts(high, low + guard(-2.0 * magnitude * LOG2_E[1]), ops)
     scale = ops.power(0.5, -whole)
-    e = (scale - 1.0) + _guarded(scale * fraction, ops)
-    result = ops.divide(-e, 2.0 + _guarded(e, ops))
+    e = (scale - 1.0) + guard(scale * fraction)
+    result = ops.divide(-e, 2.0 + guard(e))
     return ops.where(x < 0.0, -result, result)
 
 
@@ -217,49 +228,47 @@ def bounded(x: Any, ops: Ops) -> Any:
     return ops.where(abs(x) < SMALLEST, 0.0, x)
 
 
-def _guarded(x: Any, ops: Ops) -> Any:
-    """`ops.rounded` on both sides: a compiler drops one bound if it knows the sign, but not both."""
-    return -ops.rounded(-ops.rounded(x))
-
-
 def _guard(ops: Ops) -> Callable[[Any], Any]:
-    """`ops.rounded` on both sides: a compiler drops one bound if it knows the sign, but not both."""
-    return lambda x: -ops.rounded(-ops.rounded(x))
+    """`ops.rounded` from both sides: if a compiler knows the sign, it drops one bound, not both."""
+    rounded = ops.rounded
+    return rounded if rounded in UNGUARDED else lambda x: ops.maximum(rounded(x), -LARGEST)
 
 
 def _horner(coefficients: tuple[float, ...], x: Any, guard: Callable[[Any], Any]) -> Any:
-    result: Any = 0.0
+    result: Any = coefficients[0]
     if guard is float:  # In plain Python there is nothing to guard, which takes half the time.
-        for c in coefficients:
+        for c in coefficients[1:]:
             result = c + result * x
     else:
-        for c in coefficients:
+        for c in coefficients[1:]:
             result = c + guard(result * x)
     return result
 
 
 def _sum(a: Any, b: Any, ops: Ops) -> tuple[Any, Any]:
     """`a + b` and its rounding error."""
-    total = _guarded(a + b, ops)
-    other = _guarded(total - a, ops)
-    error = _guarded(a - _guarded(total - other, ops), ops) + _guarded(b - other, ops)
-    return total, _guarded(error, ops)
+    guard = _guard(ops)
+    total = guard(a + b)
+    other = guard(total - a)
+    error = guard(a - guard(total - other)) + guard(b - other)
+    return total, guard(error)
 
 
 def _product(a: Any, b: Any, ops: Ops) -> tuple[Any, Any]:
     """`a * b` and its rounding error."""
-    product = _guarded(a * b, ops)
+    guard = _guard(ops)
+    product = guard(a * b)
     (a_high, a_low), (b_high, b_low) = _halves(a, ops), _halves(b, ops)
     # Each product and each sum from here on is exact.
-    error = _guarded(_guarded(a_high * b_high, ops) - product, ops)
-    error = _guarded(error + a_high * b_low, ops)
-    error = _guarded(error + a_low * b_high, ops)
-    return product, _guarded(error + a_low * b_low, ops)
+    error = guard(guard(a_high * b_high) - product)
+    error = guard(error + a_high * b_low)
+    error = guard(error + a_low * b_high)
+    return product, guard(error + a_low * b_low)
 
 
 def _halves(x: Any, ops: Ops) -> tuple[Any, Any]:
     """Two numbers of 26 bits with the sum x."""
-    guard = float if isinstance(x, float) else lambda value: _guarded(value, ops)
+    guard = float if isinstance(x, float) else _guard(ops)
     scaled = guard(134217729.0 * x)  # 2**27 + 1
     high = scaled - guard(scaled - x)
     return high, x - high
@@ -267,8 +276,8 @@ def _halves(x: Any, ops: Ops) -> tuple[Any, Any]:
 
 def _exp2_parts(high: Any, low: Any, ops: Ops) -> tuple[Any, Any]:
     """A whole n and `2 ** (high + low - n) - 1`, with n the nearest to `high`."""
-    whole = ops.rint(high)
     guard = _guard(ops)
+    whole = ops.rint(high)
     rest = guard(guard(high - whole) + low)
     return whole, guard(rest * _horner(EXP2, rest, guard))
 
@@ -328,9 +337,9 @@ def _log2(x: Any, ops: Ops) -> tuple[Any, Any]:
 
 def _circular(x: Any, quarters: float, ops: Ops) -> Any:
     """`sin(x + quarters * pi / 2)`."""
+    guard = _guard(ops)
     inside = abs(x) <= LARGEST_ANGLE
     x = ops.where(inside, x, 0.0)
-    guard = _guard(ops)
     turns = ops.rint(guard(x * 0.6366197723675814))  # 2 / pi
     # x - turns * pi / 2, in two floats: the first difference is exact.
     product, error = _product(turns, HALF_PI[0], ops)

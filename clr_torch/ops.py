@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from clr_core.ops import unguarded
+
 
 def _of_tensors(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     # Some of torch's functions take a Python float in place of a tensor and some don't.
@@ -30,6 +32,8 @@ exp = torch.exp
 log = torch.log
 abs = torch.abs
 floor = torch.floor
+# Eager torch stores each result, and torch.compile turns contraction off (-ffp-contract=off).
+rounded = unguarded
 
 
 def where(condition: Any, a: Any, b: Any) -> torch.Tensor:
@@ -39,7 +43,7 @@ def where(condition: Any, a: Any, b: Any) -> torch.Tensor:
 
 def sqrt(x: torch.Tensor) -> torch.Tensor:
     # Torch's own is off by one float at times. Here `near - root**2` is exact (Dekker 1971), and is
-    # compared with the middle between `root` and its neighbours. Scaled, no square leaves the range.
+    # compared with the middle between `root` and its neighbours. Scaling keeps squares in range.
     scale = where(x >= 1.0, 2.0**256, 2.0**-256)
     near = x / scale / scale
     root = torch.sqrt(near)
@@ -51,11 +55,6 @@ def sqrt(x: torch.Tensor) -> torch.Tensor:
     rounded = torch.where(rest > root * (above - root), above, root)
     rounded = torch.where(rest <= root * (below - root), below, rounded)
     return torch.where(root > 0.0, rounded, root) * scale
-
-
-def rounded(x: Any) -> Any:
-    # Eager torch stores each result, and torch.compile turns contraction off (-ffp-contract=off).
-    return x
 
 
 def call(fn: Callable[[Any], Any], x: Any) -> Any:

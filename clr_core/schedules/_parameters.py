@@ -30,8 +30,7 @@ class Decay:
         """The factor at a step, `position` steps into its cycle."""
         raise NotImplementedError
 
-    @staticmethod
-    def guard(product: Any, ops: Ops) -> Any:
+    def guard(self, product: Any, ops: Ops) -> Any:
         """A product of the factor, for a sum that may follow."""
         return ops.rounded(product)
 
@@ -64,13 +63,16 @@ class Custom(Decay):
         from clr_core.kernels import bounded
 
         self.function, self.of_cycle = function, scale_mode == "cycle"
-        self.guard = bounded  # type: ignore[method-assign]  # It may have any sign and size.
+        self._bounded = bounded
 
     def __call__(self, step: Any, position: Any, cycle_size: float, ops: Ops) -> Any:
         if not self.of_cycle:
             return self.function(step, ops)
         number = _cycle(step, position, cycle_size, ops) + 1.0
         return self.function(self.guard(number, ops), ops)  # Another constant may be added to it.
+
+    def guard(self, product: Any, ops: Ops) -> Any:
+        return self._bounded(product, ops)  # It may have any sign and size.
 
 
 def _cycle(step: Any, position: Any, cycle_size: float, ops: Ops) -> Any:

@@ -145,7 +145,11 @@ def _power(base: ast.expr, exponent: ast.expr) -> Callable[[Any, Ops], Any] | fl
     a, b = _closure(base), _closure(exponent)
     if not callable(b):
         return _applied(kernels.power_to(b), base)
-    return _applied(kernels.power, base, exponent) if callable(a) else _applied(kernels.power_of(a), exponent)
+    return (
+        _applied(kernels.power, base, exponent)
+        if callable(a)
+        else _applied(kernels.power_of(a), exponent)
+    )
 
 
 def _applied(function: Callable[..., Any], *nodes: ast.expr) -> Callable[[Any, Ops], Any] | float:
