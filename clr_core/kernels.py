@@ -139,7 +139,7 @@ def exp(x: Any, ops: Ops) -> Any:
     guard = _guard(ops)
     x = ops.clip(x, -800.0, 800.0)
     high, low = _product(x, LOG2_E[0], ops)
-    return _exp2(high, low + guard(x * LOG2_E[1]), ops)
+    return _exp2(high, guard(low + guard(x * LOG2_E[1])), ops)
 
 
 def log(x: Any, ops: Ops) -> Any:
@@ -185,7 +185,7 @@ def _power(x: Any, y: Any, log2: tuple[Any, Any], ops: Ops) -> Any:
     guard = _guard(ops)
     exponent = ops.clip(y, -(2.0**64), 2.0**64)  # Beyond, the result is 0, 1 or infinite.
     product, error = _product(exponent, log2[0], ops)
-    error = ops.clip(error + guard(exponent * log2[1]), -1.0, 1.0)
+    error = ops.clip(guard(error + guard(exponent * log2[1])), -1.0, 1.0)
     result = _exp2(ops.clip(product, -1200.0, 1200.0), error, ops)
     half = 0.5 * y
     negative = ops.where(ops.floor(half) == half, result, -result)  # Even or odd.
@@ -209,12 +209,12 @@ def cos(x: Any, ops: Ops) -> Any:
 def tanh(x: Any, ops: Ops) -> Any:
     """The hyperbolic tangent: `-e / (2 + e)` with `e = exp(-2 * abs(x)) - 1`, and the sign of x."""
     guard = _guard(ops)
-    magnitude = ops.minimum(abs(x), 25.0)  # 1 from there on.
-    high, low = _product(-2.0 * magnitude, LOG2_E[0], ops)
-    whole, fraction = _exp2_parts(high, low + guard(-2.0 * magnitude * LOG2_E[1]), ops)
+    doubled = guard(-2.0 * ops.minimum(abs(x), 25.0))  # 1 from there on.
+    high, low = _product(doubled, LOG2_E[0], ops)
+    whole, fraction = _exp2_parts(high, guard(low + guard(doubled * LOG2_E[1])), ops)
     scale = ops.power(0.5, -whole)
-    e = (scale - 1.0) + guard(scale * fraction)
-    result = ops.divide(-e, 2.0 + guard(e))
+    e = guard(guard(scale - 1.0) + guard(scale * fraction))
+    result = ops.divide(-e, 2.0 + e)
     return ops.where(x < 0.0, -result, result)
 
 
@@ -309,10 +309,10 @@ def _log(x: Any, ops: Ops) -> tuple[Any, Any, Any]:
     lower, lower_rest = _sum(near, 1.0, ops)
     s = ops.divide(upper, lower)
     product, error = _product(s, lower, ops)
-    left = guard(guard(upper - product) - error) - guard(s * lower_rest)
+    left = guard(guard(guard(upper - product) - error) - guard(s * lower_rest))
     s_rest = ops.divide(left, lower)
     square, square_rest = _product(s, s, ops)
-    square_rest = guard(square_rest + guard(2.0 * s * s_rest))
+    square_rest = guard(square_rest + guard(guard(2.0 * s) * s_rest))
     cube, cube_rest = _product(square, TWO_THIRDS[0], ops)
     cube_rest = guard(cube_rest + guard(square * TWO_THIRDS[1]))
     cube_rest = guard(cube_rest + guard(square_rest * TWO_THIRDS[0]))
