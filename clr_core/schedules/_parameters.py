@@ -60,10 +60,10 @@ class Custom(Decay):
     keeps_band = False  # As in torch, a custom decay may take the rate beyond its boundaries.
 
     def __init__(self, function: Callable[[Any, Ops], Any], scale_mode: str) -> None:
-        from clr_core.kernels import bounded
+        from clr_core.kernels import flushed
 
         self.function, self.of_cycle = function, scale_mode == "cycle"
-        self._bounded = bounded
+        self._flushed = flushed
 
     def __call__(self, step: Any, position: Any, cycle_size: float, ops: Ops) -> Any:
         if not self.of_cycle:
@@ -72,7 +72,7 @@ class Custom(Decay):
         return self.function(self.guard(number, ops), ops)  # Another constant may be added to it.
 
     def guard(self, product: Any, ops: Ops) -> Any:
-        return self._bounded(product, ops)  # It may have any sign and size.
+        return self._flushed(product, ops)  # It may have any sign and size.
 
 
 def _cycle(step: Any, position: Any, cycle_size: float, ops: Ops) -> Any:

@@ -113,7 +113,7 @@ def _closure(node: ast.expr) -> Callable[[Any, Ops], Any] | float:
         case ast.Name(name):
             return CONSTANTS[name]
         case ast.Constant(float() as value):
-            return float(kernels.bounded(value, python_ops))
+            return float(kernels.flushed(value, python_ops))
         case ast.UnaryOp(_, operand):
             return _applied(lambda a, ops: -a, operand)
         case ast.Call(ast.Name(name), arguments):
@@ -155,10 +155,10 @@ def _power(base: ast.expr, exponent: ast.expr) -> Callable[[Any, Ops], Any] | fl
 def _applied(function: Callable[..., Any], *nodes: ast.expr) -> Callable[[Any, Ops], Any] | float:
     arguments = [_closure(node) for node in nodes]
     if not any(callable(argument) for argument in arguments):
-        return float(kernels.bounded(function(*arguments, python_ops), python_ops))
+        return float(kernels.flushed(function(*arguments, python_ops), python_ops))
 
     def value(x: Any, ops: Ops) -> Any:
         given = (argument(x, ops) if callable(argument) else argument for argument in arguments)
-        return kernels.bounded(function(*given, ops), ops)
+        return kernels.flushed(function(*given, ops), ops)
 
     return value

@@ -126,12 +126,13 @@ def test_cosine_meets_in_the_middle():
 
 
 SPECIAL = (0.0, 1.0, -1.0, 0.5, -2.5, 3.0, 7.0, -7.0, 1e300, -1e300, 1e-300, math.nan)
+SPECIAL += (math.inf, -math.inf)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_special_values(np, name):
     """What IEEE 754 and every array library give, but for angles that are too large."""
-    for x in (*SPECIAL, math.inf, -math.inf):
+    for x in SPECIAL:
         given = FUNCTIONS[name][0](x, python_ops)
         with np.errstate(all="ignore"):
             expected = float(getattr(np, name)(x))
@@ -145,6 +146,8 @@ def test_special_powers(np):
         for y in SPECIAL:
             with np.errstate(all="ignore"):
                 expected = float(np.power(x, y))
+            if x == -math.inf and y != np.floor(y):
+                expected = math.nan  # As its square root; IEEE 754 gives 0 or infinity.
             for given in (
                 kernels.power(x, y, python_ops),
                 kernels.power_of(x)(y, python_ops),
@@ -159,12 +162,11 @@ def test_results_below_the_normal_range_are_zero():
     assert kernels.power(0.5, 1023.0, python_ops) == 0.0
 
 
-def test_bounded():
-    given = [math.inf, -math.inf, 5e-324, -1e-310, 2.0**-1022, 0.1]
-    largest = kernels.LARGEST
-    expected = [largest, -largest, 0.0, 0.0, 2.0**-1022, 0.1]
-    assert [kernels.bounded(each, python_ops) for each in given] == expected
-    assert math.isnan(kernels.bounded(math.nan, python_ops))
+def test_flushed():
+    given = [math.inf, -math.inf, 5e-324, -1e-310, 2.0**-1022, -0.1]
+    expected = [math.inf, -math.inf, 0.0, 0.0, 2.0**-1022, -0.1]
+    assert [kernels.flushed(each, python_ops) for each in given] == expected
+    assert math.isnan(kernels.flushed(math.nan, python_ops))
 
 
 @pytest.mark.parametrize("name", [*FUNCTIONS, "power", "cosine", *GAMMAS])
