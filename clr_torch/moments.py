@@ -125,7 +125,7 @@ def _checked(optimizer: Optimizer) -> tuple[str, list[Tensor]]:
                     f"`{name}` must be off: it changes what {type(optimizer).__name__} remembers. "
                     f"Received: {name}={group[name]!r} in group {index}"
                 )
-        if kind == "sgd" and not has_momentum(group):
+        if kind == "sgd" and not has_momentum(optimizer, group):
             raise ValueError(
                 "`optimizer` must have a momentum, since plain SGD keeps no state. "
                 f"Received: momentum={group['momentum']!r} in group {index}"

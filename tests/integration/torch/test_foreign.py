@@ -78,11 +78,15 @@ def test_is_taken_from_a_file(case):
 
 OTHERS = [
     ({}, {"max_lr": 0.6}, "max_lr=0.5 in place of 0.6"),
-    ({}, {"step_size_up": 3}, "total_size=4.0 in place of 6.0"),
+    (
+        {},
+        {"step_size_up": 3},
+        "step_size_down=2.0 in place of 3.0, step_size_up=2.0 in place of 3.0",
+    ),
     (
         {"step_size_up": 1, "step_size_down": 3},
         {"step_size_up": 3, "step_size_down": 1},
-        "step_ratio=0.25 in place of 0.75",
+        "step_size_down=3.0 in place of 1.0, step_size_up=1.0 in place of 3.0",
     ),
     ({}, {"mode": "triangular2"}, "mode='triangular' in place of 'triangular2'"),
     (
@@ -127,7 +131,7 @@ class Decay:
 
 def test_of_a_callable_object_is_refused_where_there_is_none():
     state = Torchs(make(), 0.1, 0.5, 2, scale_fn=Decay()).state_dict()
-    with pytest.raises(ValueError, match=r"'factor': 0\.5} in place of None"):
+    with pytest.raises(ValueError, match=r"'factor': 0\.5}\"} in place of None"):
         CyclicLR(make(), 0.1, 0.5, 2).load_state_dict(state)
 
 

@@ -108,18 +108,3 @@ def test_sgd_without_momentum_makes_no_buffer():
     optimizer.step()
     scheduler.step()
     assert optimizer.state[weight].get("momentum_buffer") is None
-
-
-class Fancy(torch.optim.SGD):
-    """An optimizer whose groups have both, and which uses betas."""
-
-    def __init__(self, weights):
-        super().__init__(weights, lr=0.3, momentum=0.0)
-        self.param_groups[0]["betas"] = (0.5, 0.99)
-
-
-def test_betas_have_the_say_over_momentum():
-    optimizer = Fancy([torch.nn.Parameter(torch.ones(3))])
-    CyclicLR.from_schedule(optimizer, SCHEDULE)
-    assert optimizer.param_groups[0]["betas"] == (0.875, 0.99)
-    assert optimizer.param_groups[0]["momentum"] == 0.0

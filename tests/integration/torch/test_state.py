@@ -161,7 +161,10 @@ def test_another_schedule_is_refused(changes, differing, unchanged):
         "`state_dict` must come from a scheduler with the same parameters. Received for group 1: "
     )
     assert differing in message
-    assert message.endswith(". Make the scheduler with these parameters, then load.")
+    assert message.endswith(
+        ". Make the scheduler with these parameters, then load. To go on with others, make it with "
+        "last_epoch=2 instead of loading."
+    )
 
 
 def test_another_number_of_groups_is_refused(unchanged):
