@@ -128,6 +128,11 @@ def has_value(group: Mapping[str, Any], key: str) -> bool:
     return bool(_first(group[key]) != 0.0)
 
 
+def any_value(groups: Sequence[dict[str, Any]], keys: Mapping[int, str]) -> bool:
+    """True if one of the momenta, given by group and key, isn't 0."""
+    return any(has_value(groups[index], key) for index, key in keys.items())
+
+
 def has_momentum(optimizer: Optimizer, group: Mapping[str, Any]) -> bool:
     """True if the group has a momentum, or the optimizer was made with one."""
     key = momentum_key(optimizer, group)
@@ -164,26 +169,25 @@ def separate(groups: Sequence[dict[str, Any]], keys: Sequence[str | None]) -> No
         group.update({name: own(group[name]) for name in ("lr", key) if name is not None})
 
 
-def write_rates(groups: Sequence[dict[str, Any]], rates: Sequence[Any]) -> None:
-    """Set the rate of each group.
+def write(
+    groups: Sequence[dict[str, Any]],
+    keys: Sequence[str | None],
+    rates: Sequence[Any] | None,
+    momenta: Sequence[Any],
+) -> None:
+    """Set the rate of each group, unless there are none, and the momentum of each that has a key.
 
     A tensor is filled in place, since a compiled step may hold on to it.
     """
     # This runs at every step. The value is almost always a float, and testing for that takes a
     # third of the time of testing for a tensor.
     for index, group in enumerate(groups):
-        lr = rates[index]
-        group["lr"] = lr if type(group["lr"]) is float else _written(group["lr"], lr)
-
-
-def write_momenta(
-    groups: Sequence[dict[str, Any]], keys: Sequence[str | None], momenta: Sequence[Any]
-) -> None:
-    """Set the momentum of each group that has a key, in the same way."""
-    for index, key in enumerate(keys):
+        if rates is not None:
+            lr = rates[index]
+            group["lr"] = lr if type(group["lr"]) is float else _written(group["lr"], lr)
+        key = keys[index]
         if key is not None:
-            group, momentum = groups[index], momenta[index]
-            value = group[key]
+            value, momentum = group[key], momenta[index]
             if type(value) is float:
                 group[key] = momentum
             elif type(value) is tuple and type(value[0]) is float:

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
-from operator import is_
 from typing import Any, Self
 
 import torch
@@ -17,18 +16,17 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from clr_core import CyclicSchedule, Schedule
-from clr_core.adapter import LARGEST_STEP, check_schedule, count, integer, number, received
+from clr_core.adapter import check_schedule, count, integer, number, received
 from clr_torch import foreign, state
 from clr_torch._lookahead import Table
 from clr_torch.param_groups import (
+    any_value,
     check_optimizer,
-    has_value,
     is_cycled,
     lrs,
     momentum_keys,
     separate,
-    write_momenta,
-    write_rates,
+    write,
 )
 
 BOUNDARIES = ("base_lr", "max_lr", "base_momentum", "max_momentum")
@@ -137,10 +135,6 @@ class CyclicLR(LRScheduler):
     References:
         https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.CyclicLR.html
     """
-
-    _lists: dict[str, Any] | None = None
-    _groups: tuple[dict[str, Any], ...] = ()
-    _keys: Sequence[str | None] = ()
 
     def __init__(
         self,
@@ -260,6 +254,11 @@ class CyclicLR(LRScheduler):
                 stacklevel=3,
             )
         self._momentum_key = momentum_key
+        self._lists: dict[str, Any] | None = None
+        self._keys: Sequence[str | None] = [None] * len(schedules)
+        self._last_momentum: Sequence[float | None] = [None] * len(schedules)
+        self._zeros: Mapping[int, str] = {}
+        self._set_at: int | None = None
         for group, lr in zip(optimizer.param_groups, first, strict=True):
             # Torch's base class asks for it, and SequentialLR returns to it.
             group.setdefault("initial_lr", lr)
@@ -270,7 +269,7 @@ class CyclicLR(LRScheduler):
         # Groups with equal schedules share one, which is evaluated once per step.
         self._schedules = tuple(schedules[schedules.index(schedule)] for schedule in schedules)
         self._table = Table(self._schedules)
-        self._groups = ()
+        self._groups: list[dict[str, Any]] | None = None
 
     @property
     def schedules(self) -> tuple[Schedule, ...]:
@@ -338,23 +337,29 @@ class CyclicLR(LRScheduler):
 
         Within a step, it sets the momentum, as torch's class does; otherwise it changes nothing.
         """
-        if self._lists:
-            self._take_over()
-        rates, momenta = self._table.at(max(self.last_epoch, 0))
+        self._take_over()
+        step = max(self.last_epoch, 0)
+        rates, momenta = self._table.at(step)
         if self._get_lr_called_within_step:
-            groups = self.optimizer.param_groups
-            known = self._groups
-            if (
-                len(groups) != len(known)
-                or not all(map(is_, groups, known))
-                or (self._zeros and any(has_value(groups[i], k) for i, k in self._zeros.items()))
-            ):
-                self._look_at(groups)
-            write_momenta(groups, self._keys, momenta)
+            groups = self._groups_at(step)
+            write(groups, self._keys, None, momenta)
             self._last_momentum = momenta
         return [*rates]
 
-    def _look_at(self, groups: list[dict[str, Any]]) -> None:
+    def _groups_at(self, step: int) -> list[dict[str, Any]]:
+        """The parameter groups, in which everything can be written."""
+        groups = self.optimizer.param_groups
+        try:
+            # Lists that hold the same objects are equal at once. Only an optimizer that makes a
+            # list at each call is looked at in each step.
+            seen = groups is self._groups and groups == self._seen
+        except RuntimeError:  # Other objects, with tensors that can't be compared.
+            seen = False
+        if not seen or (self._zeros and any_value(groups, self._zeros)):
+            self._look_at(groups, step)
+        return groups
+
+    def _look_at(self, groups: list[dict[str, Any]], step: int) -> None:
         """Find out what to write where: a state that the optimizer loads brings other dicts."""
         if len(groups) != len(self._schedules):
             more = len(groups) > len(self._schedules)
@@ -362,11 +367,11 @@ class CyclicLR(LRScheduler):
                 "The optimizer must have as many parameter groups as the scheduler was made for "
                 f"({len(self._schedules)}). Received: {len(groups)} groups. "
                 f"Make a new scheduler {'after `add_param_group`' if more else 'for those left'}, "
-                f"with one boundary per group and last_epoch={self.last_epoch - 1}."
+                f"with one boundary per group and last_epoch={step - 1}."
             )
         check_optimizer(self.optimizer)
         keys = momentum_keys(self.optimizer, self._schedules, self._momentum_key)
-        zeros = _zeros(self.optimizer, keys, self._schedules, self.last_epoch)
+        zeros = _zeros(self.optimizer, keys, self._schedules, step)
         if self._keys and any(self._keys[index] for index in zeros):
             warnings.warn(
                 "The momentum (or beta1) isn't cycled any more in group "
@@ -375,7 +380,7 @@ class CyclicLR(LRScheduler):
                 stacklevel=_outside(),
             )
         separate(groups, keys)
-        self._groups, self._zeros = tuple(groups), zeros
+        self._groups, self._seen, self._zeros = groups, [*groups], zeros
         self._keys = [None if index in zeros else key for index, key in enumerate(keys)]
 
     def get_last_lr(self) -> list[float | Tensor]:
@@ -387,10 +392,8 @@ class CyclicLR(LRScheduler):
 
     def get_last_momentum(self) -> list[float | None]:
         """The momentum (or beta1) last set for each group; None if it doesn't cycle."""
-        return [
-            None if key is None else momentum
-            for key, momentum in zip(self._keys, self._last_momentum, strict=False)
-        ]
+        pairs = zip(self._keys, self._last_momentum, strict=True)
+        return [None if key is None else momentum for key, momentum in pairs]
 
     def _update_lr(self, epoch: int | None = None) -> None:
         # Torch's `step()` and SequentialLR call this. A compiled function calls it uncompiled, as
@@ -401,33 +404,37 @@ class CyclicLR(LRScheduler):
         else:
             self._go_to(epoch)
 
-    def _go_to(self, epoch: int | None, saved: Sequence[float] | None = None) -> None:
-        """Go to a step, and set its rates: those of `get_lr`, or those that are saved."""
-        before = self.last_epoch
-        step = before + 1 if epoch is None else integer("epoch", epoch)
-        if not 0 <= step <= LARGEST_STEP:
-            count("step", step)
-        # Torch's method changes these too, but doesn't take them back if `get_lr` fails.
+    def _go_to(self, epoch: int | None) -> None:
+        step = self.last_epoch + 1 if epoch is None else integer("epoch", epoch)
+        # Has a derived class, or an attribute, taken the place of the method?
+        if getattr(self.get_lr, "__func__", None) is _GET_LR:
+            if self._lists:
+                self._take_over()
+            rates, momenta = self._table.at(step)
+            groups = self._groups_at(step)
+            self.last_epoch = self._set_at = step
+            self._last_momentum = momenta
+            self._last_lr = [*rates]
+            write(groups, self._keys, rates, momenta)
+            return
+        before, _ = self.last_epoch, count("step", step)
         self.last_epoch, self._get_lr_called_within_step = step, True
         try:
-            if saved is None:
-                rates = self.get_lr()
-            else:
-                CyclicLR.get_lr(self)
-                rates = [*saved]
-            groups = self.optimizer.param_groups
+            rates, groups = self.get_lr(), self.optimizer.param_groups
             if len(rates) != len(groups):
                 raise ValueError(
                     "`get_lr` must return one rate per parameter group "
                     f"({len(groups)}). Received: {len(rates)}"
                 )
         except BaseException:
-            self.last_epoch = before
+            self.last_epoch = before  # Torch's method leaves it changed.
             raise
         finally:
             self._get_lr_called_within_step = False
-        self._last_lr, self._set_at = rates, step
-        write_rates(groups, rates)
+        keys = [None] * len(groups)  # As in torch's class, it is `get_lr` that sets the momentum.
+        separate(groups, keys)
+        write(groups, keys, rates, ())
+        self._last_lr, self._set_at = [*rates], step
 
     def state_dict(self) -> dict[str, Any]:
         """A snapshot as plain data, which JSON can hold and `torch.load(weights_only=True)` loads.
@@ -462,16 +469,21 @@ class CyclicLR(LRScheduler):
             )
         saved = foreign.read(state_dict, len(self.schedules), like=self._schedules)
         state.check_same(saved, self._schedules)
-        _, momenta = self._table.at(max(saved.last_epoch, 0))
-        # A derived class may give other rates than the schedules.
-        own = getattr(self.get_lr, "__func__", None) is CyclicLR.get_lr
-        if own:
+        own = getattr(self.get_lr, "__func__", None) is not _GET_LR
+        if not own:
             state.check_last_rates(saved, self._schedules)
-        if saved.last_epoch >= 0 and saved.applied:
-            self._go_to(saved.last_epoch, None if own else saved.last_lr)
-        else:
+        _, momenta = self._table.at(max(saved.last_epoch, 0))
+        if saved.last_epoch < 0 or not saved.applied:
             self.last_epoch, self._last_momentum, self._set_at = saved.last_epoch, momenta, None
-            self._last_lr = [*saved.last_lr] if saved.last_lr is not None else self._last_lr
+            self._last_lr = self._last_lr if saved.last_lr is None else [*saved.last_lr]
+        elif own and saved.last_lr is not None:
+            # The method isn't called again, since it may depend on the rate that it finds.
+            groups = self._groups_at(saved.last_epoch)
+            self.last_epoch = self._set_at = saved.last_epoch
+            self._last_lr, self._last_momentum = [*saved.last_lr], momenta
+            write(groups, self._keys, saved.last_lr, momenta)
+        else:
+            self._update_lr(saved.last_epoch)
         self._step_count = saved.step_count
 
     def __getstate__(self) -> dict[str, Any]:
@@ -483,6 +495,9 @@ class CyclicLR(LRScheduler):
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._follow(self._schedules)
+
+
+_GET_LR = CyclicLR.get_lr
 
 
 def _check_optimizer(optimizer: Any) -> None:
