@@ -41,7 +41,7 @@ def _inner(wrapper: Any) -> str | None:
 
 def lrs(optimizer: Optimizer) -> list[Any]:
     """The rate of each group; a tensor is copied."""
-    values = (group["lr"] for group in optimizer.param_groups)
+    values = (group.get("lr") for group in optimizer.param_groups)
     return [value.clone() if isinstance(value, Tensor) else value for value in values]
 
 

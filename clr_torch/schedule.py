@@ -262,6 +262,11 @@ class CyclicLR(LRScheduler):
         for group, lr in zip(optimizer.param_groups, first, strict=True):
             # Torch's base class asks for it, and SequentialLR returns to it.
             group.setdefault("initial_lr", lr)
+        if last_epoch == -1 and self._has_own_get_lr():
+            # It may go by the rate before, or leave the momentum alone, which torch's class sets.
+            separate(optimizer.param_groups, keys)
+            used = [None if index in zeros else key for index, key in enumerate(keys)]
+            write(optimizer.param_groups, used, first, [each.momentum(0) for each in schedules])
         super().__init__(optimizer, last_epoch)
         self._lists = self._lists or {}
 
@@ -386,7 +391,7 @@ class CyclicLR(LRScheduler):
     def get_last_lr(self) -> list[float | Tensor]:
         """The rate last set for each group; a new tensor if the group's rate is a tensor."""
         return [
-            torch.full_like(group["lr"], float(lr)) if isinstance(group["lr"], Tensor) else lr
+            torch.full_like(group["lr"], float(lr)) if isinstance(group.get("lr"), Tensor) else lr
             for group, lr in zip(self.optimizer.param_groups, self._last_lr, strict=False)
         ]
 
@@ -404,10 +409,13 @@ class CyclicLR(LRScheduler):
         else:
             self._go_to(epoch)
 
+    def _has_own_get_lr(self) -> bool:
+        """True if a derived class, or an attribute, has taken the place of the method."""
+        return getattr(self.get_lr, "__func__", None) is not _GET_LR
+
     def _go_to(self, epoch: int | None) -> None:
         step = self.last_epoch + 1 if epoch is None else integer("epoch", epoch)
-        # Has a derived class, or an attribute, taken the place of the method?
-        if getattr(self.get_lr, "__func__", None) is _GET_LR:
+        if not self._has_own_get_lr():
             if self._lists:
                 self._take_over()
             rates, momenta = self._table.at(step)
@@ -469,7 +477,7 @@ class CyclicLR(LRScheduler):
             )
         saved = foreign.read(state_dict, len(self.schedules), like=self._schedules)
         state.check_same(saved, self._schedules)
-        own = getattr(self.get_lr, "__func__", None) is not _GET_LR
+        own = self._has_own_get_lr()
         if not own:
             state.check_last_rates(saved, self._schedules)
         _, momenta = self._table.at(max(saved.last_epoch, 0))
@@ -478,9 +486,11 @@ class CyclicLR(LRScheduler):
             self._last_lr = self._last_lr if saved.last_lr is None else [*saved.last_lr]
         elif own and saved.last_lr is not None:
             # The method isn't called again, since it may depend on the rate that it finds.
-            groups = self._groups_at(saved.last_epoch)
+            groups = self.optimizer.param_groups
+            if any(each is not None for each in self._last_momentum):  # It asks this class's, too.
+                groups, self._last_momentum = self._groups_at(saved.last_epoch), momenta
             self.last_epoch = self._set_at = saved.last_epoch
-            self._last_lr, self._last_momentum = [*saved.last_lr], momenta
+            self._last_lr = [*saved.last_lr]
             write(groups, self._keys, saved.last_lr, momenta)
         else:
             self._update_lr(saved.last_epoch)
