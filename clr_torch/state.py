@@ -223,6 +223,8 @@ def count(state: Mapping[str, Any], name: str, least: int) -> int:
             f"`state_dict` must have an integer in {name!r}, at least {least}. "
             f"{received(name, value)}"
         )
+    if value >= 2**54:
+        raise ValueError(f"`state_dict` must have less than 2**54 in {name!r}.")
     return value
 
 
