@@ -20,6 +20,8 @@ def check_optimizer(optimizer: object) -> None:
         raise TypeError(
             f"`optimizer` must be a torch.optim.Optimizer. {received('optimizer', optimizer)}{hint}"
         )
+    if not optimizer.param_groups:
+        raise ValueError("`optimizer` must have a parameter group. Received: none")
     for index, group in enumerate(optimizer.param_groups):
         if "lr" not in group:
             keys = ", ".join(str(key) for key in [*group][:20])

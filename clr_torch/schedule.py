@@ -282,7 +282,7 @@ class CyclicLR(LRScheduler):
         self._take_over()
         return self._schedules
 
-    base_lrs = _boundaries("base_lr")  # type: ignore[assignment]
+    base_lrs = _boundaries("base_lr")
     max_lrs = _boundaries("max_lr")
     base_momentums = _boundaries("base_momentum")
     max_momentums = _boundaries("max_momentum")
@@ -320,7 +320,8 @@ class CyclicLR(LRScheduler):
                 f"`{changed[0]}s` must stay as it is unless each schedule is a CyclicSchedule. "
                 "Make a new scheduler from other schedules."
             )
-        groups, schedules = len(self.optimizer.param_groups), self._schedules
+        groups = len(self.optimizer.param_groups)
+        schedules: tuple[Any, ...] = self._schedules
         columns = {name: given.get(name, self._column(name)) for name in BOUNDARIES}
         for name, values in columns.items():
             if len(values) != groups and None not in values:
@@ -428,11 +429,11 @@ class CyclicLR(LRScheduler):
         before, _ = self.last_epoch, count("step", step)
         self.last_epoch, self._get_lr_called_within_step = step, True
         try:
-            rates, groups = self.get_lr(), self.optimizer.param_groups
-            if len(rates) != len(groups):
+            asked, groups = [_value(lr) for lr in self.get_lr()], self.optimizer.param_groups
+            if len(asked) != len(groups):
                 raise ValueError(
                     "`get_lr` must return one rate per parameter group "
-                    f"({len(groups)}). Received: {len(rates)}"
+                    f"({len(groups)}). Received: {len(asked)}"
                 )
         except BaseException:
             self.last_epoch = before  # Torch's method leaves it changed.
@@ -441,8 +442,8 @@ class CyclicLR(LRScheduler):
             self._get_lr_called_within_step = False
         keys = [None] * len(groups)  # As in torch's class, it is `get_lr` that sets the momentum.
         separate(groups, keys)
-        write(groups, keys, rates, ())
-        self._last_lr, self._set_at = [*rates], step
+        write(groups, keys, asked, ())
+        self._last_lr, self._set_at = asked, step
 
     def state_dict(self) -> dict[str, Any]:
         """A snapshot as plain data, which JSON can hold and `torch.load(weights_only=True)` loads.
