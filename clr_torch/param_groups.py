@@ -17,9 +17,8 @@ def check_optimizer(optimizer: object) -> None:
     if not isinstance(optimizer, Optimizer):
         inner = None if isinstance(optimizer, type) else _inner(optimizer)
         hint = "" if inner is None else f". Pass the optimizer inside of it, its `.{inner}`"
-        raise TypeError(
-            f"`optimizer` must be a torch.optim.Optimizer. {received('optimizer', optimizer)}{hint}"
-        )
+        got = " ".join(received("optimizer", optimizer).split())  # A module has several lines.
+        raise TypeError(f"`optimizer` must be a torch.optim.Optimizer. {got}{hint}")
     if not optimizer.param_groups:
         raise ValueError("`optimizer` must have a parameter group. Received: none")
     for index, group in enumerate(optimizer.param_groups):
@@ -78,8 +77,9 @@ def momentum_keys(
         if schedule.momentum(0) is None:
             keys.append(None)
             continue
-        key = named or momentum_key(optimizer, group)
-        if key is None or not isinstance(_first(group.get(key)), int | float | Tensor):
+        key = momentum_key(optimizer, group) if named is None else named
+        value = None if key is None else _first(group.get(key))
+        if isinstance(value, bool) or not isinstance(value, int | float | Tensor):
             raise _no_momentum(optimizer, index, key)
         keys.append(key)
     return keys

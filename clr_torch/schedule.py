@@ -47,7 +47,7 @@ def _boundaries(parameter: str) -> Any:
         return scheduler._lists[parameter]
 
     def put(scheduler: CyclicLR, values: Any) -> None:
-        if scheduler._lists is None:
+        if getattr(scheduler, "_lists", None) is None:
             return  # Torch's base class, in its constructor, with the `initial_lr`.
         if not isinstance(values, list | tuple):
             raise TypeError(f"`{name}` must be a list. {received(name, values)}")
@@ -378,10 +378,11 @@ class CyclicLR(LRScheduler):
         check_optimizer(self.optimizer)
         keys = momentum_keys(self.optimizer, self._schedules, self._momentum_key)
         zeros = _zeros(self.optimizer, keys, self._schedules, step)
-        if self._keys and any(self._keys[index] for index in zeros):
+        lost = [index for index, key in enumerate(self._keys) if key and index in zeros]
+        if lost:
             warnings.warn(
                 "The momentum (or beta1) isn't cycled any more in group "
-                f"{', '.join(map(str, zeros))}: it is 0 in the state that the optimizer has "
+                f"{', '.join(map(str, lost))}: it is 0 in the state that the optimizer has "
                 "loaded, and stays 0.",
                 stacklevel=_outside(),
             )
@@ -398,7 +399,7 @@ class CyclicLR(LRScheduler):
 
     def get_last_momentum(self) -> list[float | None]:
         """The momentum (or beta1) last set for each group; None if it doesn't cycle."""
-        pairs = zip(self._keys, self._last_momentum, strict=True)
+        pairs = zip(self._keys, self._last_momentum, strict=False)
         return [None if key is None else momentum for key, momentum in pairs]
 
     def _update_lr(self, epoch: int | None = None) -> None:
@@ -498,10 +499,8 @@ class CyclicLR(LRScheduler):
         self._step_count = saved.step_count
 
     def __getstate__(self) -> dict[str, Any]:
-        # Not what can be computed or found out again.
-        return {
-            name: each for name, each in vars(self).items() if name not in ("_table", "_groups")
-        }
+        left_out = ("_table", "_groups", "_seen")  # They are computed or found out again.
+        return {name: each for name, each in vars(self).items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -517,7 +516,7 @@ def _check_optimizer(optimizer: Any) -> None:
     if not any(hasattr(optimizer.step, name) for name in ("__func__", "_wrapped_by_lr_sched")):
         raise ValueError(
             "`optimizer.step` must be a method. "
-            f"Received: optimizer.step={optimizer.step!r}. "
+            f"{' '.join(received('optimizer.step', optimizer.step).split())}. "
             "Make the scheduler first, then compile or replace the step."
         )
 

@@ -115,6 +115,17 @@ def test_a_group_that_is_added_with_its_boundaries(by):
     same(act, "Adam", mode="exp_range", gamma=0.99)
 
 
+def test_a_group_without_momentum_that_is_added_stays_without():
+    scheduler = CyclicLR(make(), **ARGUMENTS)
+    group = {"params": [torch.nn.Parameter(torch.zeros(3))], "momentum": 0.0}
+    scheduler.optimizer.add_param_group(group)
+    for name in ("base_lrs", "max_lrs", "base_momentums", "max_momentums"):
+        getattr(scheduler, name).append(getattr(scheduler, name)[0])
+    used(scheduler, 3)
+    assert [group["momentum"] for group in scheduler.optimizer.param_groups] == [0.8, 0.0]
+    assert scheduler.get_last_momentum() == [0.8, None]
+
+
 def test_boundaries_for_another_number_of_groups_are_refused():
     scheduler = CyclicLR(make(), **ARGUMENTS)
     scheduler.max_lrs.append(0.7)

@@ -279,13 +279,16 @@ def test_a_wrapper_is_told_from_its_inner_optimizer(make, name):
     )
 
 
-@pytest.mark.parametrize("given", [torch.optim.SGD, [sgd()], None, "x" * 10**6], ids=type)
+@pytest.mark.parametrize(
+    "given", [torch.optim.SGD, [sgd()], None, "x" * 10**6, torch.nn.ReLU()], ids=type
+)
 def test_other_things_are_no_optimizer(given):
     with pytest.raises(
         TypeError, match=r"^`optimizer` must be a torch\.optim\.Optimizer"
     ) as caught:
         CyclicLR(given, 0.1, 0.5)
     assert len(str(caught.value)) < 300
+    assert "\n" not in str(caught.value)
 
 
 def test_an_optimizer_without_rates(unchanged):
