@@ -160,6 +160,8 @@ def _function(state: Mapping[str, Any]) -> Any:
 def _note(function: Any) -> dict[str, str]:
     if isinstance(function, Mapping):
         return {"callable": f"an object with the attributes {dict(function)}"[:200]}
+    if not callable(function) and isinstance(getattr(function, "name", None), str):
+        return {"callable": function.name[:200]}  # It stands for an object in a file.
     noted: dict[str, str] = own.noted(function if callable(function) else type(function))
     return noted
 
