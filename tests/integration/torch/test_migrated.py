@@ -104,10 +104,6 @@ OTHERS = {
         f"callback {key}": (cases.callback_source(call), m)
         for key, (call, m) in cases.CALLBACK.items()
     },
-    **{
-        f"braintools {key}": (cases.braintools_source(call), m)
-        for key, (call, m) in cases.BRAINTOOLS.items()
-    },
 }
 
 
@@ -122,26 +118,3 @@ def test_the_replacement_for_another_framework_runs(name):
     for step, ((lr, momentum),) in enumerate(_curve(namespace)):
         assert lr == schedule.lr(step)
         assert momentum == 0.5
-
-
-def test_a_run_of_braintools_goes_on_at_its_step():
-    source = cases.braintools_source("0.001, 0.006, 3, last_epoch=4")
-    namespace = _run(_replaced(source).replacement, {"model": torch.nn.Linear(3, 1)})
-    schedule = CyclicSchedule(**cases.BAND, step_size_up=3)
-    for step, ((lr, _),) in enumerate(_curve(namespace)):
-        assert lr == schedule.lr(4 + step)
-
-
-def test_a_triangle_by_hand_goes_to_an_optimizer_of_ones_own():
-    source = """
-import math
-def rate(t):
-    cycle = math.floor(1 + t / (2 * 3))
-    x = abs(t / 3 - 2 * cycle + 1)
-    return 0.001 + (0.006 - 0.001) * max(0, 1 - x)
-"""
-    theirs = _run(source, {})["rate"]
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
-    namespace = _run(_replaced(source).replacement, {"optimizer": optimizer})
-    for step, ((lr, _),) in enumerate(_curve(namespace)):
-        assert float32(lr) == float32(theirs(step))
