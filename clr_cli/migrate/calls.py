@@ -17,6 +17,7 @@ from clr_cli.migrate.replacement import replacement_for
 from clr_cli.migrate.rewriting import Use, plan
 from clr_cli.migrate.source import Source
 from clr_cli.migrate.usage import BATCHES, batches_per_epoch, usage_cautions, variable_of
+from clr_cli.migrate.values import literal
 
 
 def calls(source: Source, names: Names, to: str | None) -> list[Finding]:
@@ -162,6 +163,9 @@ def _kept(use: Use, given: Given, refused: str) -> str:
         return "`verbose` is given by its position."
     if given.unknown:
         return f"{use.origin.name} has no parameter for `{given.unknown[0]}`."
+    mode = given.named.get("scale_mode", literal("cycle"))
+    if use.origin.family == TORCH and mode.known and mode.value not in ("cycle", "iterations"):
+        return f"`scale_mode={mode.text}` means 'iterations' there and is refused here."
     about = {each.about: each.says for each in reading.cautions}
     if use.call is not None and ("missing" in about or "groups" in about):
         return about.get("missing") or about["groups"]

@@ -12,7 +12,10 @@ from clr_cli.migrate.source import decoded, read_bytes, suffix
 from clr_cli.migrate.unread import in_text
 from clr_core.adapter import write
 
-CONFIGURATIONS = {".cfg", ".ini", ".json", ".toml", ".yaml", ".yml"}
+CONFIGURATIONS = {
+    *(".cfg", ".conf", ".gin", ".ini", ".json", ".jsonnet"),
+    *(".sh", ".toml", ".yaml", ".yml"),
+}
 # Other people's code.
 FOREIGN = {"__pycache__", "node_modules", "site-packages"}
 

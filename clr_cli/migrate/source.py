@@ -12,7 +12,7 @@ import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TypeVar
+from typing import Any
 
 from clr_core.adapter import check_regular_file
 
@@ -21,8 +21,6 @@ MAX_BYTES = 2**20
 
 MOST = 20
 """The most uses of one name that are looked at; generated code may have thousands."""
-
-T = TypeVar("T")
 
 NOT_PYTHON_3 = f"must be Python 3 to be read, up to {sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -186,7 +184,7 @@ class Source:
         return f"line {line}" if cell is None else f"line {line} of cell {cell}"
 
 
-def _add(found: dict[str, list[T]], name: str | None, node: T) -> None:
+def _add(found: dict[str, list[Any]], name: str | None, node: ast.AST) -> None:
     if name is not None and len(found.setdefault(name, [])) < MOST:
         found[name].append(node)
 

@@ -110,8 +110,9 @@ def looks_cyclical(source: Source) -> list[Finding]:
                 found[node.lineno] = node
             case ast.keyword(str(name)) if name.startswith("use_clr"):
                 found[node.value.lineno] = node.value
+    rates = set(_rates(source))
     for unit in (source.tree, *(node for node in source.nodes if isinstance(node, FUNCTIONS))):
-        place = _fold(_Unit(unit, source))
+        place = _fold(_Unit(unit, source, rates))
         if place is not None:
             found.setdefault(place.lineno, place)
     return [finding_at(source, _head(node), LOOKS) for _, node in sorted(found.items())]
@@ -124,7 +125,7 @@ def _name_in(text: str, node: ast.Constant, source: Source) -> tuple[bool, str]:
     if found:
         around = source.around(node)[:3]
         return not any(isinstance(each, ast.Compare | ast.Set) for each in around), found[1]
-    if text in MODULES and isinstance(parent, ast.Call):
+    if text.rstrip(".") in MODULES and isinstance(parent, ast.Call | ast.JoinedStr | ast.BinOp):
         return True, "a scheduler"
     if CYCLIC.fullmatch(text) and _is_policy(node, parent):
         return True, "a cycle"
@@ -184,6 +185,19 @@ def _imported_roots(source: Source) -> Iterator[str]:
                 yield module.partition(".")[0]
 
 
+def _rates(source: Source) -> Iterator[str]:
+    """The functions that are given to `LambdaLR`, or as a `learning_rate`."""
+    for call in source.calls:
+        rate = RATE.search(_last(call.func))
+        given = [
+            *(call.args if rate else ()),
+            *(each.value for each in call.keywords if rate or RATE.search(each.arg or "")),
+        ]
+        yield from (
+            each.id for node in given for each in ast.walk(node) if isinstance(each, ast.Name)
+        )
+
+
 def _bound(node: ast.AST) -> str:
     match node:
         case ast.ClassDef(name) | ast.FunctionDef(name) | ast.Name(name, ast.Store()):
@@ -206,11 +220,13 @@ def _head(node: ast.expr | ast.stmt) -> ast.expr | ast.stmt:
 class _Unit:
     """A function or the module without the functions in it: its nodes, and what is periodic."""
 
-    def __init__(self, unit: ast.AST, source: Source) -> None:
+    def __init__(self, unit: ast.AST, source: Source, rates: set[str]) -> None:
         self.nodes = list(_inside(unit))
         self.words = [word for node in (unit, *self.nodes) for word in _words(node)]
         for outer in source.around(unit)[:4] if isinstance(unit, FUNCTIONS) else ():
             self.words += _words(outer)
+        if getattr(unit, "name", None) in rates:
+            self.words.append("lr")
         self.periodic: set[str] = set()
         self.whole: set[str] = set()
         assigned = [node for node in self.nodes if isinstance(node, ast.Assign | ast.AnnAssign)]
@@ -277,6 +293,8 @@ def _fold(unit: _Unit) -> ast.expr | ast.stmt | None:
                 if name in WAVES and (name == "sawtooth" or isinstance(argument, ast.Call)):
                     return node
                 if len([each for each in _all(given) if _is_call(each, "linspace")]) > 1:
+                    return node
+                if name == "cycle" and any(RATE.search(w) for n in _all(given) for w in _words(n)):
                     return node
             case ast.IfExp(ast.Compare(ops=[op, *_]) as test) | ast.If(
                 ast.Compare(ops=[op, *_]) as test

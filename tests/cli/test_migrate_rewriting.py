@@ -161,6 +161,10 @@ KEPT = {
         DIRECT + "CyclicLR(o, 1, 2, base_momentum=0.9, max_momentum=0.8)",
         "`base_momentum` must not be above `max_momentum`.",
     ),
+    "a scale_mode": (
+        DIRECT + "CyclicLR(o, 1, 2, scale_fn=f, scale_mode='steps')",
+        "`scale_mode='steps'` means 'iterations' there and is refused here.",
+    ),
     "another argument": (
         DIRECT + "CyclicLR(o, 1, 2, low=1)",
         "torch.optim.lr_scheduler.CyclicLR has no parameter for `low=1`.",

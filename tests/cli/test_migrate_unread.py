@@ -42,6 +42,7 @@ TRIANGLES = {
     "linspace": "lrs = np.concatenate([np.linspace(a, b, n), np.linspace(b, a, n)])",
     "a turning sign": "lr += delta\nif lr >= max_lr or lr <= min_lr:\n    delta = -delta",
     "a turning sign, multiplied": "lr += step\nif lr > max_lr:\n    lr = max_lr\n    step *= -1",
+    "a list of rates": "lrs = itertools.cycle([low_lr, high_lr])",
     "camel case": "x = abs((t / n) % 2 - 1)\nbaseLR = b - (b - a) * x",
 }
 
@@ -60,6 +61,8 @@ LAMBDAS = {
     "a list": "LambdaLR(optimizer, lr_lambda=[lambda t: min(t % 9, 9 - t % 9)] * 2)",
     "a name": "lr_lambda = lambda t: max(0, 1 - abs(t / n - 2 * math.floor(1 + t / (2 * n)) + 1))",
     "Keras": "LearningRateScheduler(lambda epoch: 0.1 * abs((epoch % 10) - 5))",
+    "a function of no name": "def f(t):\n    return 1 - abs(t % 20 / 10 - 1)\nLambdaLR(o, f)",
+    "optax": "def f(t):\n    return jnp.abs(t % 20 - 10)\noptax.sgd(learning_rate=f)",
     "a class": "class CyclicLearningRate(Callback):\n    pass",
     "a function": "def cyclical_lr(size, low, high):\n    return make(size, low, high)",
     "another package": "s = LinearCyclicalScheduler(optimizer, 'lr', 0.1, 0.5, 100)",
@@ -84,6 +87,7 @@ NAMES = {
     "import_module": "m = importlib.import_module('torch.optim.lr_scheduler')\ngetattr(m, name)",
     "hydra": "cfg = {'_target_': 'torch.optim.lr_scheduler.CyclicLR', 'base_lr': 1}",
     "hydra, a class": "class C:\n    _target_: str = 'torch.optim.lr_scheduler.CyclicLR'",
+    "a path in parts": "s = locate(f'torch.optim.lr_scheduler.{name}')(o)",
     "skorch": "callbacks = [LRScheduler(policy='CyclicLR', base_lr=1)]",
     "mmcv": "lr_config = dict(policy='cyclic', target_ratio=(10, 1e-4))",
     "Keras": "config = {'class_name': 'Addons>TriangularCyclicalLearningRate', 'config': {}}",

@@ -1,11 +1,13 @@
 """The output of `clr migrate` for torch, run beside the code that it replaces."""
 
+import warnings
+
 import pytest
 import torch
 
 import migrate_cases as cases
 import oracle
-from clr_cli.migrate import migrate
+from clr_cli.migrate import migrate, rewritten
 from clr_core import CyclicSchedule
 from clr_core.conformance import float32
 
@@ -84,6 +86,22 @@ def test_the_replacement_sets_what_torchs_class_sets(name):
             assert float32(lr) == oracle.to_float32(oracle.lr(schedule.to_dict(), step))
             if schedule.momentum(0) is not None:
                 assert momentum == schedule.momentum(step)
+
+
+@pytest.mark.parametrize("name", [each for each in SOURCES if "wrong" not in each])
+def test_the_rewritten_program_sets_what_it_set(name):
+    source = SOURCES[name]
+    program = rewritten(source, migrate(source, "train.py"))
+    assert "clr_torch.CyclicLR(" in program
+    model = torch.nn.Linear(3, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Of arguments that torch's class ignores.
+        ours = _curve(_run(program, {"model": model}))
+    theirs = _curve(_run(source, {"model": model}))
+    for mine, other in zip(ours, theirs, strict=True):
+        assert [tuple(map(float32, each)) for each in mine] == [
+            tuple(map(float32, each)) for each in other
+        ]
 
 
 @pytest.mark.parametrize("last_epoch", [0, 4])
