@@ -30,7 +30,8 @@ def calls(source: Source, names: Names, to: str | None) -> list[Finding]:
         if isinstance(parent, ast.Attribute) or _is_followed(parent):
             continue  # Part of a longer name; or an alias, which is looked up at its uses.
         call = parent if isinstance(parent, ast.Call) and parent.func is node else None
-        origin, path, others = best(names.paths(node), call)
+        paths = names.paths(node)
+        origin, path, others = best(paths, call)
         if origin is None or path is None or (origin.in_this_file and call is None):
             continue
         framework = to or FRAMEWORKS.get(origin.family, "torch")
@@ -43,17 +44,20 @@ def calls(source: Source, names: Names, to: str | None) -> list[Finding]:
         else:
             finding = _reference(use, source, framework)
         if framework == FRAMEWORKS.get(origin.family) and origin.family in (TORCH, ADDONS):
-            uses.append(use)
+            # The same class by several imports, such as in both branches: all of them change.
+            also = [each for each in paths if each != path and each.dotted == path.dotted]
+            use.twins = [replace(use, path=each, edits=[]) for each in also]
+            uses += [use, *use.twins]
         elif origin.family in (TORCH, ADDONS):
             use.kept = f"This is for {FRAMEWORKS[origin.family]}, and --to names {framework}."
         found.append((use, finding))
     plan(uses, source, names)
     return [
         *(
-            replace(finding, edits=tuple(use.edits), kept=use.kept or finding.kept)
+            replace(finding, edits=tuple(use.every_edit), kept=use.kept or finding.kept)
             for use, finding in found
         ),
-        *_imported(source, {id(use.path.statement) for use, _ in found}),
+        *_imported(source, {id(each.path.statement) for use, _ in found for each in use.all}),
     ]
 
 

@@ -38,6 +38,21 @@ class Use:
     kept: str = ""
     """Why it isn't rewritten, or empty."""
     edits: list[Edit] = field(default_factory=list)
+    twins: list[Use] = field(default_factory=list)
+    """The same place, for another import of the same class."""
+
+    @property
+    def all(self) -> list[Use]:
+        """This one and its twins."""
+        return [self, *self.twins]
+
+    @property
+    def every_edit(self) -> list[Edit]:
+        """The edits for all imports; none if one of them stays."""
+        if any(not use.edits for use in self.all):
+            self.kept = self.kept or next((use.kept for use in self.twins if use.kept), "")
+            return []
+        return [edit for use in self.all for edit in use.edits]
 
 
 def plan(uses: Sequence[Use], source: Source, names: Names) -> None:

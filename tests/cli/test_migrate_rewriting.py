@@ -67,6 +67,11 @@ REWRITTEN = {
         "try:\n    from clr_torch import CyclicLR\nexcept ImportError:\n    CyclicLR = None\n"
         + CALL,
     ),
+    "in both branches": (
+        f"if a:\n    {DIRECT}else:\n    {DIRECT}{CALL}",
+        "if a:\n    from clr_torch import CyclicLR\nelse:\n    from clr_torch import CyclicLR\n"
+        + CALL,
+    ),
     "in a function": (
         "def f(o):\n\tfrom torch.optim import lr_scheduler as l\n\treturn l.CyclicLR(o, 1, 2)\n",
         "def f(o):\n\tfrom torch.optim import lr_scheduler as l\n\timport clr_torch\n"
