@@ -4,7 +4,7 @@ r"""Find other cyclical learning rates in code, and rewrite them.
     >>> (finding,) = migrate(source, "train.py")
     >>> finding.line, finding.record["schedule"]["max_lr"]
     (2, 0.006)
-    >>> print(rewritten(source, [finding]))
+    >>> print(rewritten(source, [finding]), end="")
     from clr_torch import CyclicLR
     CyclicLR(opt, 1e-3, 6e-3)
 

@@ -68,8 +68,9 @@ class Names:
             found = wrapper.resolve_many([PositionProvider, ScopeProvider])
         except RecursionError:
             raise too_deep(source.name) from None
-        except libcst.ParserSyntaxError as error:
-            raise ValueError(f"`{source.name}` line {error.raw_line}: {error.message}") from None
+        except Exception as error:  # Whatever LibCST stumbles over, other files are read.
+            said = getattr(error, "message", error)
+            raise ValueError(f"`{source.name}` can't be read by LibCST: {said}") from None
         positions: Any = found[PositionProvider]
         scopes: set[Any] = {scope for scope in found[ScopeProvider].values() if scope}
         self._positions = positions

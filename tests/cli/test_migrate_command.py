@@ -149,7 +149,7 @@ def test_without_libcst(folder, refused, clr, monkeypatch):
 
 HEAVY = {
     "branches": "".join(f"if c: x = x.b{i}\n" for i in range(60)) + "x.CyclicLR(o, 1, 2)\n",
-    "a name bound 2,000 times": "def f():\n" + "    x = g(x)\n" * 2000,
+    "a name bound 1,000 times": "def f():\n" + "    x = g(x)\n" * 1000,
     "1,000 calls": "".join(f"s{i} = CyclicLR(o, {i}, 2000)\n" for i in range(1000)),
     "a long text": f"CyclicLR(o, 1, 2, mode='{'a' * 500_000}')\n",
 }
