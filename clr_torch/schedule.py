@@ -51,8 +51,8 @@ def _boundaries(parameter: str) -> Any:
             return  # Torch's base class, in its constructor, with the `initial_lr`.
         if not isinstance(values, list | tuple):
             raise TypeError(f"`{name}` must be a list. {received(name, values)}")
-        get(scheduler)
-        scheduler._lists[parameter] = values
+        get(scheduler)  # Raises an error if there is none.
+        scheduler._lists = {**(scheduler._lists or {}), parameter: values}
 
     return property(get, put, doc=f"The `{parameter}` of each group, as in torch's class.")
 
