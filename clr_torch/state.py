@@ -14,8 +14,8 @@ from clr_core.adapter import received, schedule_from_document
 COUNTS = {"last_epoch", "_step_count", "_last_lr"}
 KEYS = {"schedules", "applied", *COUNTS}
 
-MAX_DEPTH, MAX_VALUES = 20, 10_000
-"""How deeply the schedule in a state may be nested, and how many values it may have side by side.
+MAX_DEPTH, MAX_VALUES = 20, 100_000
+"""How deeply a state may be nested, and how many values it may have side by side.
 
 A list in a pickle may be repeated without taking space, or contain itself.
 """
@@ -34,15 +34,21 @@ def read(document: Mapping[str, Any], scale_fn: str | None = None) -> Schedule:
         TypeError: There was a callable, and `scale_fn` isn't an expression.
         ValueError: There was none, and `scale_fn` is given; or not a schedule.
     """
+    check_bounded(document, "A schedule")
+    return schedule_from_document(document, scale_fn, _noted_name)
+
+
+def check_bounded(document: object, what: str = "A state") -> None:
+    """Raise a ValueError for a nest of lists and mappings that isn't small."""
     level: list[Any] = [document]
     for _ in range(MAX_DEPTH):
         level = list(islice(_inner(level), MAX_VALUES + 1))
         if not level:
-            return schedule_from_document(document, scale_fn, _noted_name)
+            return
         if len(level) > MAX_VALUES:
             break
     raise ValueError(
-        f"A schedule must have at most {MAX_VALUES} values, nested at most {MAX_DEPTH} deep."
+        f"{what} must have at most {MAX_VALUES} values, nested at most {MAX_DEPTH} deep."
     )
 
 
