@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -43,6 +44,15 @@ NUMPY = {
     "u1": (torch.uint8, "B"),
 }
 """NumPy's types, and the letters of `struct` for them."""
+
+QUANTIZED = {
+    "QInt8": torch.qint8,
+    "QUInt8": torch.quint8,
+    "QInt32": torch.qint32,
+    "QUInt4x2": torch.quint4x2,
+    "QUInt2x4": torch.quint2x4,
+}
+"""The types of storages whose numbers aren't read, but passed over."""
 
 DTYPES = [*STORAGES.values(), *(each for each, _ in NUMPY.values())]
 DTYPES += [getattr(torch, name) for name in dir(torch) if name.startswith("float8_e")]
@@ -131,11 +141,12 @@ class _Array(Stored):
     """An array of NumPy, which its pickle builds in a second step."""
 
     def __init__(self, *_: Any) -> None:
-        super().__init__(Storage(bytearray, torch.uint8), 0, (1,), (1,))
+        super().__init__(Storage(_no_numbers, torch.uint8), 0, (1,), (1,))
 
     def build(self, state: Any) -> None:
-        _, shape, dtype, fortran, data = state
-        super().__init__(*_of_bytes(data, dtype, shape, fortran=bool(fortran)))
+        with suppress(Exception):  # One of text or objects, or not written by NumPy.
+            _, shape, dtype, fortran, data = state
+            super().__init__(*_of_bytes(data, dtype, shape, fortran=bool(fortran)))
 
 
 class _NumpyType:
@@ -150,8 +161,6 @@ def _of_bytes(data: Any, dtype: Any, shape: Any, *, fortran: bool) -> tuple[Any,
     """The arguments of `Stored` for the bytes of an array."""
     if isinstance(data, str):  # From Python 2.
         data = data.encode("latin-1")
-    if dtype.code not in NUMPY or not isinstance(data, bytes | bytearray):
-        raise Damaged("an array in it isn't one of numbers")
     of, _ = NUMPY[dtype.code]
     strides, step = [0] * len(shape), 1
     for axis in range(len(shape)) if fortran else reversed(range(len(shape))):
@@ -159,6 +168,10 @@ def _of_bytes(data: Any, dtype: Any, shape: Any, *, fortran: bool) -> tuple[Any,
         step *= max(shape[axis], 1)
     storage = Storage(lambda: bytearray(data), of, big_endian=dtype.order == ">")
     return storage, 0, shape, strides
+
+
+def _no_numbers() -> bytearray:
+    raise Damaged("an array in it isn't one of numbers")
 
 
 def _sizes(values: Any) -> tuple[int, ...]:
@@ -236,8 +249,8 @@ BUILDS: dict[str, Build] = {
 
 
 def storage_type(kind: object) -> torch.dtype | None:
-    """The type of a storage's numbers by its class; None: they aren't read."""
+    """The type of a storage's numbers by its class; None: it isn't one of torch."""
     name = kind.name if isinstance(kind, Name) else ""
     module, _, short = name.rpartition(".")
     known = module.partition(".")[0] == "torch"
-    return STORAGES.get(short.removesuffix("Storage")) if known else None
+    return (STORAGES | QUANTIZED).get(short.removesuffix("Storage")) if known else None

@@ -253,7 +253,9 @@ def within(
 def described(tree: object) -> str:
     """What a file holds in which nothing was found."""
     if isinstance(tree, Foreign):
-        return f"none, but {tree.name:.100}, which isn't plain data and wasn't run"
+        return (
+            f"none, but {tree.name:.100}, which isn't plain data and wasn't run: save state dicts"
+        )
     return "none"
 
 

@@ -43,6 +43,8 @@ NOT_SHOWN = {
 MANY = 20
 """How many values an error or a list shows."""
 
+NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
+
 MAX_MODULES, MAX_DEPTH = 20_000, 50
 """How many modules a model has that was saved whole; a hostile one contains itself."""
 
@@ -348,10 +350,8 @@ def _grouped(optimizer: Optimizer) -> Iterator[tuple[dict[str, Any], Tensor]]:
 def _array(tensor: Tensor) -> Any:
     tensor = tensor.detach().cpu()
     # NumPy has neither bfloat16 nor the smaller floats; each of their numbers is a float32.
-    exact = (
-        tensor if tensor.dtype in (torch.float16, torch.float32, torch.float64) else tensor.float()
-    )
-    return exact.numpy()
+    small = tensor.is_floating_point() and tensor.dtype not in NUMPY_FLOATS
+    return (tensor.float() if small else tensor).numpy()
 
 
 def _stored(states: list[Any]) -> int:
