@@ -117,13 +117,14 @@ def run(options: Namespace) -> int:
         raise ValueError(f"SOURCE must be a file with --from {kind}")
     arrays = _Arrays(options, kind)
     record: Record | None = None
+    notes: list[str] = []
     try:
         record = READERS[kind](options)
     except (TypeError, ValueError) as error:
         # Someone else's checkpoint has no schedule, but moments and weights.
         if not arrays.wanted or name is not None:
             raise ValueError(_with_flags(str(error))) from None
-        _say(f"no record: {_with_flags(str(error))}")
+        notes.append(f"no record: {_with_flags(str(error))}")
     document = arrays.read()
     if name is not None and record is not None:
         write(name, _written(record, options.to, options.groups))
@@ -134,8 +135,8 @@ def run(options: Namespace) -> int:
         return 0
     if name is None and record is not None:
         print(record.to_json(), end="")
-    for line in _lines(document):
-        _say(line)
+    for line in (*notes, *_lines(document)):
+        print(f"clr convert: {one_line(line)}", file=sys.stderr)
     return 0
 
 
@@ -155,6 +156,8 @@ class _Arrays:
                 raise ValueError(f"--{each}-key must be left out without --{each}")
             if path is not None and suffix(path) != ".npz":
                 raise ValueError(f"--{each} must end in .npz. Received: --{each} {path}")
+        if options.moments is not None and options.moments == options.weights:
+            raise ValueError(f"--moments and --weights must differ. Received: {options.moments}")
 
     def read(self) -> dict[str, Any]:
         """Read them; return what is said of them."""
@@ -238,10 +241,6 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield "the file doesn't say if the weight decay is Adam's or AdamW's"
     if "weights" in document:
         yield f"{document['weights']['arrays']} arrays of weights"
-
-
-def _say(line: str) -> None:
-    print(f"clr convert: {one_line(line)}", file=sys.stderr)
 
 
 def _with_flags(message: str, flags_of_it: Mapping[str, str] = FLAGS) -> str:

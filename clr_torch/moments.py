@@ -185,16 +185,21 @@ def read_moments(
         state, groups = _optimizer(tree, key)
         kind = _kind_of(state, groups)
         places = [place for group in groups for place in group["params"]]
-        states = [checkpoint.mapping(state.get(place)) or {} for place in places]
-        slots = NAMES[kind]
-        missing = [
-            index
-            for index, each in enumerate(states)
-            if any(each.get(theirs) is None for theirs in slots.values())
+        # Torch's tools for distributed checkpoints make text of each key.
+        states = [
+            checkpoint.mapping(state.get(place, state.get(str(place)))) or {} for place in places
         ]
-        kept = [each for index, each in enumerate(states) if index not in set(missing)]
+        slots = NAMES[kind]
+        kept = {
+            index: each
+            for index, each in enumerate(states)
+            if not any(each.get(theirs) is None for theirs in slots.values())
+        }
+        missing = [index for index in range(len(places)) if index not in kept]
+        if not kept:
+            raise ValueError("its optimizer has a state for none of its parameters")
         if kind == "adam":
-            stored = _agreed([_step_of(each, groups) for each in kept])
+            stored = _agreed([_step_of(each, groups) for each in kept.values()])
         else:
             stored = None if count is not None else _scheduler_step(tree)
             if count is None and stored is None:
@@ -203,7 +208,10 @@ def read_moments(
                     "them and there isn't one cyclical scheduler in the file"
                 )
         arrays = {
-            slot: _arrays({index: each[theirs] for index, each in enumerate(kept)}, name).values()
+            slot: _arrays(
+                {f"{theirs} of parameter {index}": each[theirs] for index, each in kept.items()},
+                name,
+            ).values()
             for slot, theirs in slots.items()
         }
         moments = Moments(
@@ -337,7 +345,7 @@ def _check_group(group: Mapping[str, Any], index: int, owner: str) -> None:
         if group.get(name):
             raise ValueError(
                 f"`{name}` must be off: it changes what {owner} remembers. "
-                f"Received: {name}={group[name]!r} in group {index}"
+                f"Received: {name}={_shown(group[name])!r} in group {index}"
             )
 
 
@@ -394,7 +402,11 @@ def _optimizer(tree: object, key: str | None) -> tuple[Mapping[Any, Any], list[M
         node = _unflattened(node)
     state = checkpoint.mapping(node["state"])
     groups = [checkpoint.mapping(each) for each in node["param_groups"]]
-    if state is None or not all(each and isinstance(each.get("params"), list) for each in groups):
+    if (
+        state is None
+        or not groups
+        or not all(each and isinstance(each.get("params"), list) for each in groups)
+    ):
         raise ValueError("its optimizer's state isn't one of torch")
     return state, groups  # type: ignore[return-value]
 
@@ -501,7 +513,10 @@ def _arrays(values: Mapping[Any, Any], name: str) -> dict[Any, NDArray[Any]]:
     """The numbers of tensors in a file."""
     for place, value in values.items():
         if not isinstance(value, Stored):
-            raise ValueError(f"{place!r:.100} must be a plain tensor. Received: {value!r:.100}")
+            raise ValueError(
+                f"{place!r:.100} must be a plain tensor. Received: {_named(value)}. Convert it "
+                "before saving, by `full_tensor()`, `to_dense()` or `dequantize()`"
+            )
     size = sum(each.size * max(each.dtype.itemsize, 4) for each in values.values())
     if size > LARGER * os.path.getsize(name) + 2**20:
         raise ValueError(f"its tensors repeat their numbers, and would take {size} bytes")
@@ -509,8 +524,19 @@ def _arrays(values: Mapping[Any, Any], name: str) -> dict[Any, NDArray[Any]]:
 
 
 def _shown(value: Any) -> Any:
-    if isinstance(value, Stored) and value.size == 1:
-        return value.tensor().item()
+    """A value of a group as plain data that isn't nested."""
     if isinstance(value, list | tuple):
-        return [_shown(each) for each in value[:MANY]]
-    return value if isinstance(value, bool | int | float | str | None) else repr(value)
+        return [_number(each) for each in value[:MANY]]
+    return _number(value)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, Tensor | Stored) and value.shape.count(1) == len(value.shape):
+        return (value.tensor() if isinstance(value, Stored) else value).item()
+    if isinstance(value, int) and abs(value) >= 2**63:  # It may have too many digits for Python.
+        return "int"
+    return value if isinstance(value, int | float | str | None) else _named(value)
+
+
+def _named(value: Any) -> str:
+    return value.name if isinstance(value, Foreign) else type(value).__name__
