@@ -122,7 +122,7 @@ def run(options: Namespace) -> int:
         record = READERS[kind](options)
     except (TypeError, ValueError) as error:
         # Someone else's checkpoint has no schedule, but moments and weights.
-        if not arrays.wanted or name is not None:
+        if not arrays.wanted or _asks_for_record(options):
             raise ValueError(_with_flags(str(error))) from None
         notes.append(f"no record: {_with_flags(str(error))}")
     document = arrays.read()
@@ -138,6 +138,11 @@ def run(options: Namespace) -> int:
     for line in (*notes, *_lines(document)):
         print(f"clr convert: {one_line(line)}", file=sys.stderr)
     return 0
+
+
+def _asks_for_record(options: Namespace) -> bool:
+    given = options.out, options.key, options.schedule
+    return any(each is not None for each in given) or bool(flags(options))
 
 
 class _Arrays:
@@ -156,6 +161,9 @@ class _Arrays:
                 raise ValueError(f"--{each}-key must be left out without --{each}")
             if path is not None and suffix(path) != ".npz":
                 raise ValueError(f"--{each} must end in .npz. Received: --{each} {path}")
+        # Of an SGD of torch, which doesn't count its updates, it is the count.
+        if kind != "record" and not (kind == "torch" and options.moments is not None):
+            _refuse_step(options)
         if options.moments is not None and options.moments == options.weights:
             raise ValueError(f"--moments and --weights must differ. Received: {options.moments}")
 
@@ -176,10 +184,7 @@ class _Arrays:
 
     def _read_moments(self) -> dict[str, Any]:
         options, said = self._options, dict[str, Any]()
-        # Only torch's SGD doesn't count its updates.
         count = {} if options.step is None else {"count": options.step}
-        if count and self._kind != "torch":
-            raise ValueError("--step must be left out: it is for the moments of torch's SGD")
         try:
             adapter = _adapter(self._kind)
             moments = adapter.read_moments(options.source, key=options.moments_key, **count)
@@ -336,13 +341,11 @@ def _scale_fn_alone(options: Namespace) -> str | None:
     given = flags(options)
     if list(given) != ["scale_fn"] or options.schedule is not None:
         return None
-    _refuse_step(options)
     return str(given["scale_fn"])
 
 
 def _schedule_given(options: Namespace) -> Any:
     """The schedule or schedules given for a source that has none."""
-    _refuse_step(options)
     given = flags(options)
     if options.schedule is None:
         return schedule_of(given) if given else None
@@ -355,8 +358,7 @@ def _schedule_given(options: Namespace) -> Any:
 
 
 def _refuse_step(options: Namespace) -> None:
-    # For moments it is the count of an SGD, which has none.
-    if options.step is not None and options.moments is None:
+    if options.step is not None:
         raise ValueError(f"{options.source!r} has its own step. Received: --step {options.step}")
 
 

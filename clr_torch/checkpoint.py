@@ -162,8 +162,9 @@ def _of_stream(
         if file.read(1):
             raise EOFError
         return first
-    _, system, root, keys = (following() for _ in range(4))
+    _, system = following(), following()
     storages.big_endian = system["little_endian"] is False
+    root, keys = following(), following()
     for key in keys:
         (count,) = struct.unpack(">q" if storages.big_endian else "<q", file.read(8))
         stop = file.tell() + count * storages.sizes[key]
@@ -253,9 +254,7 @@ def within(
 def described(tree: object) -> str:
     """What a file holds in which nothing was found."""
     if isinstance(tree, Foreign):
-        return (
-            f"none, but {tree.name:.100}, which isn't plain data and wasn't run: save state dicts"
-        )
+        return f"none, but an object of {tree.name:.100}, which isn't plain data and wasn't run"
     return "none"
 
 

@@ -7,10 +7,10 @@ import datetime
 import decimal
 import enum
 import functools
-import pathlib
 import pickle
 import random
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,7 +73,7 @@ SCALARS = {
     "a large integer": 10**100,
     "a date": datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC),
     "a decimal": decimal.Decimal("1.5"),
-    "a path": pathlib.Path("x/y"),
+    "a path": Path("x/y"),
     "a function": functools.reduce,
     "a partial": functools.partial(print, 1),
     "a class": dict,
@@ -198,3 +198,38 @@ def test_objects_saved_whole(tmp_path, save):
         moments.slots["velocity"], to_moments(optimizer, 5).slots["velocity"], strict=True
     ):
         np.testing.assert_array_equal(mine, theirs)
+
+
+WRITTEN = Path(__file__).with_name("checkpoints")
+EXPECTED = {
+    "accelerate/scheduler.bin": (read_record, (6, 0.1)),
+    "accelerate/optimizer.bin": (read_moments, ("sgd", 6, [(2, 2), (2,)])),
+    "accelerate/pytorch_model.bin": (read_weights, {"weight": (2, 2), "bias": (2,)}),
+    "accelerate/random_states_0.pkl": (read_record, None),
+    "transformers/scheduler.pt": (read_record, (5, 0.01)),
+    "transformers/optimizer.pt": (read_moments, ("adam", 5, [(2, 2), (2,)])),
+    "transformers/training_args.bin": (read_record, None),
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_files_of_hugging_face(name):
+    read, expected = EXPECTED[name]
+    path = WRITTEN / name
+    if expected is None:
+        with pytest.raises(ValueError, match="Received: none"):
+            read(path)
+    elif read is read_record:
+        record = read(path)
+        assert (record.step, record.schedule.base_lr) == expected
+    elif read is read_moments:
+        moments = read(path, count=expected[1])
+        first, *_ = moments.slots.values()
+        assert (moments.kind, moments.count, [each.shape for each in first]) == expected
+    else:
+        assert {key: array.shape for key, array in read(path).items()} == expected
+
+
+def test_every_file_is_read():
+    found = {str(path.relative_to(WRITTEN)) for path in WRITTEN.rglob("*.*")}
+    assert found == set(EXPECTED)
