@@ -162,6 +162,7 @@ def _of_bytes(data: Any, dtype: Any, shape: Any, *, fortran: bool) -> tuple[Any,
     if isinstance(data, str):  # From Python 2.
         data = data.encode("latin-1")
     of, _ = NUMPY[dtype.code]
+    shape = _sizes(shape)
     strides, step = [0] * len(shape), 1
     for axis in range(len(shape)) if fortran else reversed(range(len(shape))):
         strides[axis] = step
@@ -227,23 +228,20 @@ TENSORS: dict[str, Build] = {
     ),
     **{name: lambda *_, words=words: Unread(words) for name, words in WITHOUT_ARRAY.items()},
 }
+ARRAYS: dict[str, Build] = {
+    "multiarray.scalar": _scalar,
+    "multiarray._reconstruct": _Array,
+    "numeric._frombuffer": lambda data, dtype, shape, order, *_: Stored(
+        *_of_bytes(data, dtype, shape, fortran=order == "F")
+    ),
+}
 BUILDS: dict[str, Build] = {
     **{f"torch._utils.{name}": build for name, build in TENSORS.items()},
     "torch._utils._rebuild_wrapper_subclass": lambda kind, *_: Unread(kind.name.rpartition(".")[2]),
     "torch._tensor._rebuild_from_type_v2": _of_class,
     "torch.Size": lambda sizes: tuple(sizes),
     "numpy.dtype": _NumpyType,
-    **{
-        f"numpy.{core}.{name}": build
-        for core in ("core", "_core")
-        for name, build in {
-            "multiarray.scalar": _scalar,
-            "multiarray._reconstruct": _Array,
-            "numeric._frombuffer": lambda data, dtype, shape, order, *_: Stored(
-                *_of_bytes(data, dtype, shape, fortran=order == "F")
-            ),
-        }.items()
-    },
+    **{f"numpy.{core}.{name}": ARRAYS[name] for core in ("core", "_core") for name in ARRAYS},
 }
 """What is called in place of the functions that build tensors and arrays."""
 

@@ -73,7 +73,7 @@ def load(
         Damaged: The pickle needs too much, or contradicts itself.
         Exception: Any other one for a pickle that is damaged.
     """
-    return _Machine(PLAIN | builds, stored).run(_Bounded(file, size))
+    return _Machine({**PLAIN, **builds}, stored).run(_Bounded(file, size))
 
 
 class _Bounded:
@@ -170,8 +170,8 @@ class _Machine:
         self._stack.append(tuple(reversed(items)))
 
     def dict_(self, _: Any) -> None:
-        items, made = self._since_mark(), {}
-        _set(made, items)
+        made: dict[Any, Any] = {}
+        _set(made, self._since_mark())
         self._stack.append(made)
 
     def frozenset_(self, _: Any) -> None:

@@ -246,7 +246,7 @@ def within(
             if node is not None and wanted(node):
                 yield ".".join(map(str, path)), node
             elif node is not None or isinstance(each, list | tuple):
-                items = enumerate(each) if node is None else node.items()
+                items: Any = enumerate(each) if node is None else node.items()  # type: ignore[arg-type]
                 inner += [((*path, key), value) for key, value in items if _has_parts(value)]
         level = inner
 

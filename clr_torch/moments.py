@@ -198,6 +198,7 @@ def read_moments(
         missing = [index for index in range(len(places)) if index not in kept]
         if not kept:
             raise ValueError("its optimizer has a state for none of its parameters")
+        stored: int | None
         if kind == "adam":
             stored = _agreed([_step_of(each, groups) for each in kept.values()])
         else:
