@@ -68,7 +68,7 @@ def _of_archive(name: str, file: BinaryIO, size: int) -> Any:
         if member not in places:
             raise Damaged(f"it has no {member} in it")
         info, start = places[member]
-        if info.compress_type != ZIP_STORED:
+        if info.compress_type != ZIP_STORED or info.compress_size != info.file_size:
             raise Damaged("it is compressed, which torch.save never does")
         with open(name, "rb") as again:
             data = _bytes(again, start, info.file_size)
@@ -84,7 +84,7 @@ def _of_archive(name: str, file: BinaryIO, size: int) -> Any:
         raise Damaged(f"its {pickled} has more than {MAX_PICKLE} bytes")
     order = f"{root}byteorder"
     big_endian = order in places and content(order) == b"big"
-    storages = _Storages(lambda key, _: content(f"{root}data/{key}"), big_endian)
+    storages = _Storages(lambda key: content(f"{root}data/{key}"), big_endian)
     data = content(pickled)
     return load(BytesIO(data), len(data), BUILDS, storages.at)
 
@@ -94,6 +94,8 @@ def _places(members: list[ZipInfo], file: BinaryIO, size: int) -> dict[str, tupl
     found: dict[str, tuple[ZipInfo, int]] = {}
     ranges = []
     for info in members:
+        if not 0 <= info.header_offset < size:
+            raise Damaged("its directory points beyond it")
         file.seek(info.header_offset)
         name, extra = struct.unpack("<HH", file.read(30)[26:])
         start = info.header_offset + 30 + name + extra
@@ -119,11 +121,10 @@ def _bytes(file: BinaryIO, start: int, size: int) -> bytearray:
 class _Storages:
     """The storages that a pickle names, each made once."""
 
-    def __init__(self, read: Callable[[str, int], bytearray], big_endian: bool = False) -> None:
-        self.sizes: dict[str, int] = {}
+    def __init__(self, read: Callable[[str], bytearray], big_endian: bool = False) -> None:
         self.big_endian = big_endian
         self._read = read
-        self._made: dict[tuple[str, str], Storage] = {}
+        self._made: dict[str, Storage] = {}
 
     def at(self, number: Any) -> Storage | Foreign:
         """The storage for a persistent id, of whose parts one says how many numbers it has."""
@@ -131,13 +132,15 @@ class _Storages:
         dtype = storage_type(kind)
         if mark != "storage" or type(key) is not str or dtype is None:
             return Foreign("storage")
-        self.sizes[key] = dtype.itemsize
-        place = key, kind.name
-        if place not in self._made:
-            self._made[place] = Storage(
-                lambda: self._read(key, dtype.itemsize), dtype, big_endian=self.big_endian
-            )
-        return self._made[place]
+        if key not in self._made:
+            self._made[key] = Storage(lambda: self._read(key), dtype, big_endian=self.big_endian)
+        if self._made[key].dtype != dtype:
+            raise Damaged(f"its storage {key!r:.100} has two types")
+        return self._made[key]
+
+    def itemsize(self, key: str) -> int:
+        """The bytes of a number."""
+        return self._made[key].dtype.itemsize
 
 
 def _of_stream(
@@ -145,12 +148,11 @@ def _of_stream(
 ) -> Any:
     """The content of a file from before torch 1.6, or of a pickle alone. Neither has checksums."""
 
-    def data(key: str, itemsize: int) -> bytearray:
+    def data(key: str) -> bytearray:
         if key not in places:
             raise Damaged(f"it has no numbers for the storage {key!r:.100}")
-        start, count = places[key]
         with opened() as again:
-            return _bytes(again, start, count * itemsize)
+            return _bytes(again, *places[key])
 
     def following() -> Any:
         return load(file, size - file.tell(), builds, storages.at)
@@ -167,11 +169,11 @@ def _of_stream(
     root, keys = following(), following()
     for key in keys:
         (count,) = struct.unpack(">q" if storages.big_endian else "<q", file.read(8))
-        stop = file.tell() + count * storages.sizes[key]
-        if key in places or not file.tell() <= stop <= size:
+        start, length = file.tell(), count * storages.itemsize(key)
+        if key in places or not start <= start + length <= size:
             raise EOFError
-        places[key] = file.tell(), count
-        file.seek(stop)
+        places[key] = start, length
+        file.seek(start + length)
     return root
 
 

@@ -506,7 +506,7 @@ def _of_module(node: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
         children = (checkpoint.mapping(each.get("_modules")) or {}).items()
         for name, child in reversed(list(children)):
             if isinstance(child, Foreign) and path.count(".") < MAX_DEPTH:
-                left.append((f"{path}{name:.1000}.", child.contents))
+                left.append((f"{path}{str(name)[:1000]}.", child.contents))
     raise ValueError(f"its model must have at most {MAX_MODULES} modules")
 
 

@@ -389,6 +389,15 @@ def test_refusals(folder, refused, arguments, reason):
     assert sorted(folder.iterdir()) == before
 
 
+def test_a_folder_of_torch_is_told_from_jaxs(folder, refused):
+    (folder / "run").mkdir()
+    (folder / "run" / ".metadata").write_bytes(b"")
+    assert refused("convert", "run") == (
+        "'run' is a checkpoint of torch.distributed. Make one file of it: python -m "
+        "torch.distributed.checkpoint.format_utils dcp_to_torch run run.pt"
+    )
+
+
 def test_flags_become_a_record(folder, clr):
     done = clr("convert", "--base-lr", "0.1", "--max-lr", "0.5", "--step", "7", "--out", "new.json")
     assert (done.code, done.out, done.err) == (0, "", "")

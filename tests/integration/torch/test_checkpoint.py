@@ -201,6 +201,7 @@ BROKEN = {
     "deep": lambda: deep(),
     "a string that is said to be long": b"\x80\x02X\xff\xff\xff\x7fabc.",
     "a tensor": lambda: saved(torch.ones(3)),
+    "a tensor of 10**12 numbers": lambda: saved(torch.zeros(1).expand(10**12)),
     "a number": lambda: saved(3),
     "nothing of a scheduler": lambda: saved({"model": {"weight": torch.ones(3)}}),
     "a module": lambda: saved(torch.nn.Linear(2, 2)),

@@ -258,7 +258,11 @@ WEIGHTS = {
         lambda: tensors(tensor(0, [4], [1], key="../../../../etc/passwd")),
         "it has no archive/data/../",
     ),
-    "a folder of modules in itself": (
+    "one storage of two types": (
+        lambda: tensors(tensor(0, [4], [1]), tensor(0, [2], [1], kind="DoubleStorage")),
+        "its storage '0' has two types",
+    ),
+    "a module in itself": (
         lambda: zipped(
             b"\x80\x02"
             + name("torch.nn", "Module")
@@ -281,15 +285,18 @@ WEIGHTS = {
 
 def archives():
     good, end = zipped(beside(b"N"), {"data/0": bytes(16)}), bytes(10**7)
-    record = good.rindex(b"PK\x05\x06")
+    record, with_weights = good.rindex(b"PK\x05\x06"), tensors(tensor(0, [4], [1]))
     claims = bytearray(good)
     claims[record + 12 : record + 20] = b"\xff\xff\xff\x7f" * 2
     yield "a directory of 2 GB", bytes(claims)
-    for field, size in (("size", 4), ("place", 4)):
-        changed = bytearray(good)
-        at = good.rindex(b"PK\x01\x02") + {"size": 20, "place": 42}[field]
-        changed[at : at + size] = b"\xff\xff\xff\x7f"
+    for field, offset in (("size", 20), ("size, unpacked,", 24), ("place", 42)):
+        changed = bytearray(with_weights)
+        at = with_weights.rindex(b"PK\x01\x02") + offset
+        changed[at : at + 4] = b"\xff\xff\xff\x7f"
         yield f"a member whose {field} is 2 GB", bytes(changed)
+    before = bytearray(good)
+    before[record + 16 : record + 20] = struct.pack("<I", 10**6)
+    yield "a directory of members before the file", bytes(before)
     overlapping = bytearray(good)
     at = good.rindex(b"PK\x01\x02")
     overlapping[at + 42 : at + 46] = bytes(4)
@@ -314,8 +321,7 @@ def archives():
     yield "a legacy file without its numbers", legacy(4)
     yield "a legacy file with system", pickle.dumps(MAGIC, 2) + b"\x80\x02" + SYSTEM + b"."
     yield "a JSON file", json.dumps([[[]]] * 1000).encode()
-    with_tar = io.BytesIO()
-    yield "a tar file", b"sys_info".ljust(257, b"\0") + b"ustar" + bytes(1000) + with_tar.getvalue()
+    yield "a tar file", b"sys_info".ljust(257, b"\0") + b"ustar" + bytes(1000)
 
 
 MAGIC = 0x1950A86A20F9469CFC6C
