@@ -188,7 +188,7 @@ class _Arrays:
         try:
             adapter = _adapter(self._kind)
             moments = adapter.read_moments(options.source, key=options.moments_key, **count)
-            if self._kind == "torch":
+            if hasattr(adapter, "read_hyperparameters"):
                 said["optimizer"] = adapter.read_hyperparameters(
                     options.source, key=options.moments_key
                 )

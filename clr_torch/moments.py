@@ -40,6 +40,13 @@ NOT_SHOWN = {
 }
 """What is in a group and isn't a hyperparameter: how torch computes, and marks of schedulers."""
 
+TORCHS_OWN = NOT_SHOWN | {
+    *("lr", "momentum", "dampening", "nesterov", "weight_decay", "maximize"),
+    *("betas", "eps", "amsgrad", "decoupled_weight_decay"),
+    *("base_lr", "min_lr", "max_lr", "swa_lr", "lr_scale", "name", "step"),
+}
+"""What the groups of SGD, Adam, AdamW and RAdam have, and what schedulers and users add."""
+
 MANY = 20
 """How many values an error or a list shows."""
 
@@ -169,6 +176,7 @@ def read_moments(
     Returns:
         The moments in the order of the optimizer's parameters. A parameter without a state, such as
         a frozen one, is left out with a warning, since the file doesn't say what shape it has.
+        There is a warning too if the groups have keys that none of these optimizers has.
 
     Raises:
         TypeError: `path` isn't a path.
@@ -222,6 +230,13 @@ def read_moments(
         )
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name!r} must hold moments: {one_line(error)}") from None
+    others = {each for group in groups for each in group} - TORCHS_OWN
+    if others:
+        warnings.warn(
+            f"{name!r} may be of another optimizer, whose moments mean something else: its groups "
+            f"have {_listed(others)}",
+            stacklevel=2,
+        )
     if missing:
         warnings.warn(
             f"{name!r} has no state for {len(missing)} of {len(places)} parameters, which are left "

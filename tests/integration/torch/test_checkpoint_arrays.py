@@ -140,6 +140,20 @@ def test_frozen_parameters_are_left_out(tmp_path):
     np.testing.assert_array_equal(moments.slots["first"][0], expected)
 
 
+def test_another_optimizer_with_adams_names_is_told(tmp_path):
+    """LAMB keeps Adam's names, and so do many others."""
+    state = state_of(torch.optim.Adam)
+    state["param_groups"][0] |= {"name": "body", "lr_scale": 0.5, "initial_lr": 0.1}
+    torch.save(state, tmp_path / "run.pt")
+    expected = read_moments(tmp_path / "run.pt")
+    state["param_groups"][0] |= {"trust_clip": False, "always_adapt": False}
+    torch.save(state, tmp_path / "run.pt")
+    message = "may be of another optimizer, .* its groups have always_adapt, trust_clip$"
+    with pytest.warns(UserWarning, match=message) as caught:
+        same(read_moments(tmp_path / "run.pt"), expected)
+    assert caught[0].filename == __file__
+
+
 def state_of(kind, steps=3, **options):
     return trained(kind, network(), steps=steps, **options).state_dict()
 
