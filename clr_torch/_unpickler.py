@@ -14,6 +14,12 @@ from typing import Any, BinaryIO
 MAX_INSTRUCTIONS = 4_000_000
 """The largest number of instructions in a pickle: a list of a million numbers has a million."""
 
+COPIES = 4, 2**16
+"""How many times the bytes read so far may be copied, and how many bytes in any case.
+
+A pickle may hand one long text or list to many objects, of which each would copy it.
+"""
+
 LONGEST_LINE = 2**16
 """The longest line in bytes: only names, and numbers of the oldest protocol, are written as one."""
 
@@ -73,36 +79,40 @@ def load(
         Damaged: The pickle needs too much, or contradicts itself.
         Exception: Any other one for a pickle that is damaged.
     """
-    return _Machine({**PLAIN, **builds}, stored).run(_Bounded(file, size))
+    return _Machine(_Bounded(file, size), {**PLAIN, **builds}, stored).run()
 
 
 class _Bounded:
     """The rest of a file; a text that claims more bytes than there are is never allocated."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file, self._left = file, size
+        self.done = 0
+        self._file, self._size = file, size
 
     def read(self, size: int) -> bytes:
-        if size > self._left:
+        if size > self._size - self.done:
             raise EOFError
-        self._left -= size
+        self.done += size
         return self._file.read(size)
 
     def readline(self) -> bytes:
-        line = self._file.readline(min(LONGEST_LINE, self._left))
-        self._left -= len(line)
+        line = self._file.readline(min(LONGEST_LINE, self._size - self.done))
+        self.done += len(line)
         return line
 
 
 class _Machine:
-    def __init__(self, builds: Mapping[str, Build], stored: Callable[[Any], Any]) -> None:
-        self._builds, self._stored = builds, stored
+    def __init__(
+        self, file: _Bounded, builds: Mapping[str, Build], stored: Callable[[Any], Any]
+    ) -> None:
+        self._file, self._builds, self._stored = file, builds, stored
+        self._copied = 0
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
 
-    def run(self, file: _Bounded) -> Any:
-        instructions: Iterator[Any] = pickletools.genops(file)  # type: ignore[arg-type]
+    def run(self) -> Any:
+        instructions: Iterator[Any] = pickletools.genops(self._file)  # type: ignore[arg-type]
         stack = self._stack
         for index, (opcode, argument, _) in enumerate(instructions):
             if index == MAX_INSTRUCTIONS:
@@ -215,6 +225,7 @@ class _Machine:
 
     def new_with_keywords(self, _: Any) -> None:
         keywords, arguments, kind = self._pop(), self._pop(), self._pop()
+        self._copies(arguments, keywords)
         made = Foreign(_name_of(kind), dict(enumerate(arguments)))
         made.build(keywords)
         self._stack.append(made)
@@ -231,11 +242,19 @@ class _Machine:
         state, target = self._pop(), self._top()
         # A subclass of dict or list that is built as a plain one loses its attributes.
         if not isinstance(target, dict | list):
+            self._copies(state, *(state if type(state) is tuple and len(state) == 2 else ()))
             target.build(state)
+
+    def _copies(self, *values: Any) -> None:
+        self._copied += sum(len(each) for each in values if isinstance(each, SIZED))
+        times, least = COPIES
+        if self._copied > times * self._file.done + least:
+            raise Damaged("its pickle repeats the same values too often")
 
     def _made(self, function: Any, arguments: Any) -> Any:
         if type(arguments) is not tuple:
             raise TypeError
+        self._copies(arguments, *(arguments if len(arguments) < 20 else ()))
         name = _name_of(function)
         if name in RECONSTRUCTORS and arguments:  # The class is an argument.
             name, arguments = _name_of(arguments[0]), ()
@@ -310,6 +329,7 @@ PLAIN: dict[str, Build] = {
     "_codecs.encode": lambda text, _: text.encode("latin-1"),
 }
 """What is built of the standard library."""
+SIZED = (str, bytes, bytearray, list, tuple, dict)
 RECONSTRUCTORS = {"copyreg._reconstructor", "copyreg.__newobj__", "copyreg.__newobj_ex__"}
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 NEW: dict[str, Callable[[], Any]] = {

@@ -25,6 +25,9 @@ MAX_PICKLE = 2**28
 MAGIC = 0x1950A86A20F9469CFC6C
 """The first object in a file of `torch.save` from before torch 1.6."""
 
+MAX_KEYS, MAX_VALUES = 100, 1_000_000
+"""How many keys a scheduler's state may have, and values side by side: some for each group."""
+
 MANY = 20
 """How many places an error names."""
 
@@ -212,7 +215,9 @@ def find(tree: object, key: str | None = None) -> Mapping[str, Any]:
             "A scheduler inside another one can't be carried together with the other one's work. "
             f"To continue with it alone, pass key={place!r}."
         )
-    check_bounded(state)
+    if len(state) > MAX_KEYS:
+        raise ValueError(f"A state must have at most {MAX_KEYS} keys. Received: {len(state)}")
+    check_bounded(state, "A state", MAX_VALUES)
     return {name: _loaded(value) for name, value in state.items()}
 
 

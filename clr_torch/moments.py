@@ -52,8 +52,8 @@ MANY = 20
 
 NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
 
-MAX_MODULES, MAX_DEPTH = 20_000, 50
-"""How many modules a model has that was saved whole; a hostile one contains itself."""
+MAX_PARTS, LONGEST_NAME = 200_000, 500
+"""How many parameters, buffers and modules a model may have, and the characters of a name."""
 
 LARGER = 16
 """How many times as large as their file the arrays in it may be; a tensor may repeat numbers."""
@@ -206,16 +206,11 @@ def read_moments(
         missing = [index for index in range(len(places)) if index not in kept]
         if not kept:
             raise ValueError("its optimizer has a state for none of its parameters")
-        stored: int | None
+        stored = None
         if kind == "adam":
             stored = _agreed([_step_of(each, groups) for each in kept.values()])
-        else:
-            stored = None if count is not None else _scheduler_step(tree)
-            if count is None and stored is None:
-                raise ValueError(
-                    "`count`, the number of updates done, must be given, since SGD doesn't count "
-                    "them and there isn't one cyclical scheduler in the file"
-                )
+        elif count is None:
+            count = _scheduler_step(tree)
         arrays = {
             slot: _arrays(
                 {f"{theirs} of parameter {index}": each[theirs] for index, each in kept.items()},
@@ -424,6 +419,10 @@ def _optimizer(tree: object, key: str | None) -> tuple[Mapping[Any, Any], list[M
         or not all(each and isinstance(each.get("params"), list) for each in groups)
     ):
         raise ValueError("its optimizer's state isn't one of torch")
+    # A list in a pickle may have the same group a million times.
+    count = sum(len(group["params"]) for group in groups)  # type: ignore[index]
+    if max(count, len(groups)) > MAX_PARTS or len(set(map(id, groups))) < len(groups):
+        raise ValueError("its optimizer has a group twice, or too many parameters")
     return state, groups  # type: ignore[return-value]
 
 
@@ -466,7 +465,7 @@ def _kind_of(state: Mapping[Any, Any], groups: Sequence[Mapping[str, Any]]) -> s
 
 
 def _listed(names: Iterable[Any]) -> str:
-    return ", ".join(sorted(map(str, names))[:MANY])
+    return ", ".join(f"{each:.100}" for each in sorted(map(str, names))[:MANY])
 
 
 def _step_of(state: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> int:
@@ -479,13 +478,15 @@ def _step_of(state: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> i
     return int(step)
 
 
-def _scheduler_step(tree: object) -> int | None:
+def _scheduler_step(tree: object) -> int:
     """The updates done according to the one cyclical scheduler in a file."""
     try:
-        step = checkpoint.find(tree)["last_epoch"]
-    except ValueError:
-        return None
-    return max(step, 0) if type(step) is int else None
+        return max(int(checkpoint.find(tree)["last_epoch"]), 0)
+    except (TypeError, ValueError):
+        raise ValueError(
+            "`count`, the number of updates done, must be given, since SGD doesn't count them and "
+            "there isn't one cyclical scheduler in the file"
+        ) from None
 
 
 def _is_model(node: Mapping[Any, Any]) -> bool:
@@ -509,20 +510,21 @@ def _is_module(node: Mapping[Any, Any]) -> bool:
 
 def _of_module(node: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     """The state dict of a module that was saved whole."""
-    left = [("", node)]
-    for _ in range(MAX_MODULES):
-        if not left:
-            return
+    left, count = [("", node)], 0
+    while left:
         path, each = left.pop()
-        for part in ("_parameters", "_buffers"):
-            for name, value in (checkpoint.mapping(each.get(part)) or {}).items():
-                if value is not None:
-                    yield f"{path}{name}", value
-        children = (checkpoint.mapping(each.get("_modules")) or {}).items()
-        for name, child in reversed(list(children)):
-            if isinstance(child, Foreign) and path.count(".") < MAX_DEPTH:
-                left.append((f"{path}{str(name)[:1000]}.", child.contents))
-    raise ValueError(f"its model must have at most {MAX_MODULES} modules")
+        parts = (checkpoint.mapping(each.get(part)) or {} for part in ("_parameters", "_buffers"))
+        named = [(name, value) for part in parts for name, value in part.items()]
+        children = list((checkpoint.mapping(each.get("_modules")) or {}).items())
+        count += 1 + len(named) + len(children)
+        if count > MAX_PARTS or len(path) > LONGEST_NAME:
+            raise ValueError("its model contains itself, or has too many parts")
+        for name, value in named:
+            if value is not None:
+                yield f"{path}{str(name)[:LONGEST_NAME]}", value
+        for name, child in reversed(children):
+            if isinstance(child, Foreign):
+                left.append((f"{path}{str(name)[:LONGEST_NAME]}.", child.contents))
 
 
 def _arrays(values: Mapping[Any, Any], name: str) -> dict[Any, NDArray[Any]]:

@@ -207,7 +207,36 @@ HARMLESS = {
 }
 """Values beside a scheduler; it is read, and the value is left out."""
 
+LONG = b"(" + b"N" * 200_000 + b"tq\xf0"
+TEXT = text("x" * 200_000) + b"q\xf0"
 BOMBS = {
+    "arguments of many": lambda: beside(
+        LONG + name("a", "b") + b"q\xf1" + b"h\xf1h\xf0R" * 200_000
+    ),
+    "a state of many": lambda: beside(
+        b"}("
+        + b"".join(number(each) + b"N" for each in range(100_000))
+        + b"uq\xf0"
+        + (name("a", "b") + b")R" + b"h\xf0b") * 50_000
+    ),
+    "one list in many dicts": lambda: beside(
+        b"]("
+        + b"".join(number(each) + b"N\x86" for each in range(50_000))
+        + b"eq\xf0"
+        + (name("collections", "OrderedDict") + b"h\xf0\x85R") * 50_000
+    ),
+    "one text encoded": lambda: beside(
+        TEXT + (name("_codecs", "encode") + b"h\xf0h\xf0\x86R") * 50_000
+    ),
+    "one pickle in many": lambda: beside(
+        text("N" * 10)
+        + b"B"
+        + struct.pack("<I", 200_000)
+        + b"N" * 199_999
+        + b".q\xf0"
+        + (name("torch.storage", "_load_from_bytes") + b"h\xf0\x85R") * 50_000
+    ),
+    "keys of a state": lambda: zipped(pickle.dumps(state() | dict.fromkeys(range(300000)), 2)),
     "bytes of 4 GB": lambda: beside(b"B\xff\xff\xff\xff"),
     "text of 4 GB": lambda: beside(b"X\xff\xff\xff\xff"),
     "text of 2**63": lambda: beside(b"\x8d" + b"\xff" * 7 + b"\x7f"),
@@ -262,6 +291,24 @@ WEIGHTS = {
         lambda: tensors(tensor(0, [4], [1]), tensor(0, [2], [1], kind="DoubleStorage")),
         "its storage '0' has two types",
     ),
+    "a large module in itself": (
+        lambda: zipped(
+            b"\x80\x02"
+            + name("torch.nn", "Module")
+            + b")\x81q\x01}("
+            + text("_parameters")
+            + b"}("
+            + b"".join(number(each) + b"N" for each in range(100_000))
+            + b"u"
+            + text("_buffers")
+            + b"}"
+            + text("_modules")
+            + b"}"
+            + text("a")
+            + b"h\x01sub."
+        ),
+        "its model contains itself",
+    ),
     "a module in itself": (
         lambda: zipped(
             b"\x80\x02"
@@ -278,7 +325,20 @@ WEIGHTS = {
             + text("b")
             + b"h\x01uub."
         ),
-        "at most 20000 modules",
+        "its model contains itself",
+    ),
+}
+
+
+def groups(state_of, **more):
+    group = {"params": [0], "betas": [0.9, 0.9], "eps": 1.0} | more
+    return pickle.dumps({"state": {0: {}}, "param_groups": state_of(group)}, 2)
+
+
+MOMENTS = {
+    "a group many times": lambda: groups(lambda group: [group] * 300_000),
+    "parameters many times": lambda: groups(
+        lambda group: [dict(group) for _ in range(1000)], params=[0] * 10_000
     ),
 }
 
@@ -350,6 +410,7 @@ def outcomes(tmp_path_factory):
     files |= {f"{each}, zipped": zipped(content) for each, content in files.items()}
     files |= {f"bomb: {each}": content() for each, content in BOMBS.items()}
     files |= {f"weights: {each}": content() for each, (content, _) in WEIGHTS.items()}
+    files |= {f"moments: {each}": content() for each, content in MOMENTS.items()}
     files |= {f"archive: {each}": content for each, content in archives()}
     names = {each: f"{each.split(':')[0]}-{index}.pt" for index, each in enumerate(files)}
     for each, content in files.items():
@@ -398,6 +459,12 @@ def test_a_bomb_is_refused(outcomes, each):
 @pytest.mark.parametrize("each", WEIGHTS)
 def test_weights(outcomes, each):
     assert WEIGHTS[each][1] in outcomes[f"weights: {each}"]["done"]["weights"]
+
+
+@pytest.mark.parametrize("each", MOMENTS)
+def test_moments(outcomes, each):
+    message = "its optimizer has a group twice, or too many parameters"
+    assert message in outcomes[f"moments: {each}"]["done"]["moments"]
 
 
 @pytest.mark.parametrize("each", [each for each, _ in archives()])
