@@ -412,18 +412,14 @@ def _optimizer(tree: object, key: str | None) -> tuple[Mapping[Any, Any], list[M
     if "param_groups" not in node:
         node = _unflattened(node)
     state = checkpoint.mapping(node["state"])
-    groups = [checkpoint.mapping(each) for each in node["param_groups"]]
-    if (
-        state is None
-        or not groups
-        or not all(each and isinstance(each.get("params"), list) for each in groups)
-    ):
+    groups = [checkpoint.mapping(each) or {} for each in node["param_groups"]]
+    if state is None or not groups or not all(isinstance(g.get("params"), list) for g in groups):
         raise ValueError("its optimizer's state isn't one of torch")
     # A list in a pickle may have the same group a million times.
-    count = sum(len(group["params"]) for group in groups)  # type: ignore[index]
+    count = sum(len(group["params"]) for group in groups)
     if max(count, len(groups)) > MAX_PARTS or len(set(map(id, groups))) < len(groups):
         raise ValueError("its optimizer has a group twice, or too many parameters")
-    return state, groups  # type: ignore[return-value]
+    return state, groups
 
 
 def _is_optimizer(node: Mapping[Any, Any]) -> bool:
