@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ COUNTS = {"last_epoch", "_step_count", "_last_lr"}
 KEYS = {"schedules", "applied", *COUNTS}
 
 MAX_DEPTH, MAX_VALUES = 20, 10_000
-"""How deeply the schedule in a state may be nested, and how many values it may have side by side.
+"""How deeply a schedule in a state may be nested, and how many values it may have side by side.
 
 A list in a pickle may be repeated without taking space, or contain itself.
 """
@@ -57,6 +58,29 @@ def read(document: Mapping[str, Any], scale_fn: str | None = None) -> Schedule:
         ValueError: There was none, and `scale_fn` is given; or not a schedule.
     """
     return schedule_from_document(document, scale_fn, _noted_name)
+
+
+def check_bounded(document: object, what: str, most: int) -> None:
+    """Raise a ValueError unless lists and mappings are nested within bounds.
+
+    A list in a pickle may be repeated without taking space, or contain itself.
+    """
+    level: list[Any] = [document]
+    for _ in range(MAX_DEPTH):
+        level = list(islice(_inner(level), most + 1))
+        if not level:
+            return
+        if len(level) > most:
+            break
+    raise ValueError(f"{what} must have at most {most} values, nested at most {MAX_DEPTH} deep.")
+
+
+def _inner(level: list[Any]) -> Iterator[Any]:
+    for each in level:
+        if isinstance(each, Mapping):
+            yield from each.values()
+        elif isinstance(each, list | tuple):
+            yield from each
 
 
 def noted(value: Any) -> Any:
