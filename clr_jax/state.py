@@ -116,7 +116,8 @@ def current_lr(opt_state: Any) -> jax.Array:
 
     Args:
         opt_state: The state of a `cyclic_optimizer`, or a state that contains one: of a chain, a
-            mask, `MultiSteps` and so on. A rate of `optax.inject_hyperparams` is found too.
+            mask, `MultiSteps`, flax's `TrainState`, an `nnx.Optimizer` and so on. A rate of
+            `optax.inject_hyperparams` is found too.
 
     Returns:
         A float32 scalar. (torch's `get_last_lr()` after `scheduler.step()` is the rate of the next

@@ -521,7 +521,7 @@ FACTORIES = {
     and {"learning_rate"} <= set(inspect.signature(factory).parameters)
     # They take no schedule, or an update takes more than gradients.
     and name not in ("rprop", "scale_by_rprop", "sm3", "optimistic_adam", "lbfgs", "sophia")
-    and name not in ("dpsgd", "schedule_free", "momo", "momo_adam")
+    and name not in ("dpsgd", "_deprecated_dpsgd", "schedule_free", "momo", "momo_adam")
 }
 
 
