@@ -6,6 +6,7 @@ import optax
 
 import clr_jax
 import clr_jax.ops
+from clr_core.adapter import rate_only
 
 MAX_STEP = 2**31 - 1
 
@@ -48,15 +49,19 @@ def _float64(schedule, steps):
         return jax.jit(lambda step: schedule.lr(step, clr_jax.ops))(steps.astype("float64"))
 
 
+def _rate(schedule):
+    return clr_jax.cyclic_lr(rate_only(schedule))
+
+
 def _eager(schedule, steps):
     with jax.disable_jit():
-        return clr_jax.cyclic_lr(schedule)(steps)
+        return _rate(schedule)(steps)
 
 
 CURVES = {
-    "called": lambda schedule, steps: clr_jax.cyclic_lr(schedule)(steps),
-    "jit": lambda schedule, steps: jax.jit(clr_jax.cyclic_lr(schedule))(steps),
-    "vmap": lambda schedule, steps: jax.jit(jax.vmap(clr_jax.cyclic_lr(schedule)))(steps),
+    "called": lambda schedule, steps: _rate(schedule)(steps),
+    "jit": lambda schedule, steps: jax.jit(_rate(schedule))(steps),
+    "vmap": lambda schedule, steps: jax.jit(jax.vmap(_rate(schedule)))(steps),
     "operation by operation": _eager,
 }
 FLOAT64 = {"jit": _float64}
