@@ -176,6 +176,22 @@ class CyclicSchedule:
             step, ops = float(step), python_ops
         return self._between(self.max_momentum, self.base_momentum, self._wave(step, ops), ops)
 
+    def scale(self, x: float) -> float:
+        """The `scale` of the formula: the factor of the decay.
+
+            >>> CyclicSchedule(base_lr=0.001, max_lr=0.006, mode="triangular2").scale(3)
+            0.25
+
+        Args:
+            x: The number of the cycle, counted from 1. In mode "exp_range", and for a `scale_fn` of
+                "iterations": the step.
+        """
+        if self._decay is None:
+            return 1.0
+        of_step = self.mode == "exp_range" or self.scale_mode == "iterations"
+        factor: float = self._decay(x if of_step else x - 1.0, 0.0, 1.0, python_ops)
+        return factor
+
     def _wave(self, step: Any, ops: Ops) -> Any:
         """The place in the band: 0 at `base_lr`, 1 at `max_lr`."""
         position = ops.fmod(step, self.cycle_size)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import optax
 
 import clr_jax
+from clr_core.adapter import rate_only
 from clr_jax.evaluate import evaluate
 
 MAX_STEP = 2**31 - 1
@@ -59,15 +60,19 @@ def _scanned(rate):
     return jax.jit(lambda counts: jax.lax.map(rate, counts))
 
 
+def _rate(schedule):
+    return clr_jax.cyclic_lr(rate_only(schedule))
+
+
 def _eager(schedule, steps):
     with jax.disable_jit():
-        return clr_jax.cyclic_lr(schedule)(steps)
+        return _rate(schedule)(steps)
 
 
 CURVES = {
-    "called": lambda schedule, steps: clr_jax.cyclic_lr(schedule)(steps),
-    "jit": lambda schedule, steps: jax.jit(clr_jax.cyclic_lr(schedule))(steps),
-    "vmap": lambda schedule, steps: jax.jit(jax.vmap(clr_jax.cyclic_lr(schedule)))(steps),
+    "called": lambda schedule, steps: _rate(schedule)(steps),
+    "jit": lambda schedule, steps: jax.jit(_rate(schedule))(steps),
+    "vmap": lambda schedule, steps: jax.jit(jax.vmap(_rate(schedule)))(steps),
     "operation by operation": _eager,
 }
 FLOAT64 = {"jit": _float64(jax.jit), "scan": _float64(_scanned)}
