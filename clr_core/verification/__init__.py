@@ -120,8 +120,8 @@ def verify(
     agrees so, and nothing else explains it, the run followed the schedule.
 
     If lines differ, the simple faults are tried first: a constant rate, the schedule's rate times a
-    factor, a shift by n steps, a restart, a count that runs k times too fast or too slowly. For a
-    `CyclicSchedule`, then: the errors of a formula in float32, and other parameters. A fault is
+    factor, a shift by n steps, a restart, a count that runs k times too fast or too slowly, a rate
+    that was held for n steps, a warm-up. For a `CyclicSchedule`, then: the errors of a formula in float32, and other parameters. A fault is
     named if it explains every line, and no other one does.
 
     The search computes a limited number of rates, so that a verdict on 800 lines takes less than a

@@ -41,7 +41,7 @@ def read_events(path: Path, table: Table) -> None:
         for wall, step, tag, value in _scalars(file)
         if table.has_rates([tag])
     ]
-    folders = sorted({str(folder) for _, folder, *_ in scalars})
+    folders = sorted({os.path.relpath(folder, path) for _, folder, *_ in scalars})
     if len(folders) > 1:
         raise ValueError(
             f"{path} must be the folder of one run; there are rates in several: {listed(folders)}"

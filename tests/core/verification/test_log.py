@@ -5,11 +5,12 @@ import json
 import re
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 
 from clr_core import CyclicSchedule, read_rates, verify
-from clr_core.verification import picture
+from clr_core.verification import _table, picture
 from clr_core.verification.log import Resolution
 
 SCHEDULE = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=20)
@@ -298,6 +299,7 @@ def test_event_files_of_torch(needs, tmp_path, times, fault):
 
 TENSORFLOW_WRITER = """
 import sys
+import tracemalloc
 import tensorflow as tf
 with tf.summary.create_file_writer(sys.argv[1]).as_default():
     for step in range(60):
@@ -439,3 +441,37 @@ def test_a_picture(needs, tmp_path):
     text = (tmp_path / "run.svg").read_text()
     assert "<svg" in text
     assert "first difference" not in text
+
+
+@pytest.mark.parametrize("kind", ["csv", "json lines", "text", "columns", "wide"])
+def test_the_work_of_reading_is_linear(tmp_path, monkeypatch, kind):
+    """Names are looked at once, and only what may be a step or a rate is kept."""
+    asked = 0
+    known = _table.kind_of
+
+    def counted(name):
+        nonlocal asked
+        asked += 1
+        return known(name)
+
+    monkeypatch.setattr(_table, "kind_of", counted)
+    steps = range(2000)
+    if kind == "csv":
+        text = "step,lr\n" + "".join(f"{step},0.001\n" for step in steps)
+    elif kind == "json lines":
+        text = "".join(f'{{"step": {step}, "lr": 0.001, "loss": 1}}\n' for step in steps)
+    elif kind == "text":
+        text = "go\n" + "".join(f"step {step} lr 0.001 {'-' * 200}\n" for step in steps)
+    else:
+        empty = {f"c{i}": [] for i in range(20_000 if kind == "wide" else 2)}
+        text = json.dumps({"step": list(steps), "lr": [0.001] * 2000, **empty})
+    path = write(tmp_path, text)
+    tracemalloc.start()
+    try:
+        rates = read_rates(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert rates.steps == list(steps)
+    assert asked <= 20_010
+    assert peak < 2**20 + 40 * len(text)
