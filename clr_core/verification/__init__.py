@@ -121,8 +121,9 @@ def verify(
 
     If lines differ, the simple faults are tried first: a constant rate, the schedule's rate times a
     factor, a shift by n steps, a restart, a count that runs k times too fast or too slowly, a rate
-    that was held for n steps, a warm-up. For a `CyclicSchedule`, then: the errors of a formula in float32, and other parameters. A fault is
-    named if it explains every line, and no other one does.
+    that was held for n steps, a warm-up. For a `CyclicSchedule`, then: the errors of a formula in
+    float32, and other parameters. A fault is named if it explains every line, and no other one
+    does.
 
     The search computes a limited number of rates, so that a verdict on 800 lines takes less than a
     second. If that isn't enough, the sentence says so, and no fault is named.
