@@ -81,7 +81,7 @@ class RangeTest:
         if end < 1.1 * start:
             raise ValueError(
                 "`end_lr` must be at least 1.1 times `start_lr`. "
-                f"{received('end_lr', end_lr)}, start_lr={start_lr!r}"
+                f"{received('end_lr', end_lr, start_lr=start_lr)}"
             )
         if steps < FEWEST_STEPS:
             raise ValueError(
