@@ -17,9 +17,11 @@ from clr_core._arguments import (
     check_schedule,
     count,
     integer,
+    listed,
     number,
     one_line,
     received,
+    visible,
 )
 from clr_core._files import check_regular_file, file_name, path_name, read_text, suffix, write
 from clr_core._parsing import from_json
@@ -35,6 +37,7 @@ __all__ = [
     "file_name",
     "from_json",
     "integer",
+    "listed",
     "number",
     "one_line",
     "path_name",
@@ -44,6 +47,7 @@ __all__ = [
     "received",
     "schedule_from_document",
     "suffix",
+    "visible",
     "write",
 ]
 
