@@ -10,7 +10,12 @@ from typing import Any
 
 from clr_core._arguments import visible
 from clr_core._drawing import BLUE, GREEN, GREY, VERMILLION, figure_class, svg_frame, svg_text
-from clr_core.range_finding._smoothing import SmoothedLoss, clipped
+from clr_core.range_finding._smoothing import (
+    SmoothedLoss,
+    can_be_smoothed,
+    clipped,
+    within_bounds,
+)
 
 WIDTH, HEIGHT = 480, 240
 LEFT, RIGHT, TOP, BOTTOM = 86, 18, 26, 38  # Room for the labels.
@@ -31,7 +36,7 @@ def svg(
     """An SVG for a notebook: the loss over the rate with both boundaries, above the sentences."""
     rates = f"max_lr={max_lr!r}, base_lr={base_lr!r}"
     text = f"<pre>{escape(chr(10).join([rates, *map(visible, sentences)]))}</pre>"
-    if len(lrs) < 3:
+    if not can_be_smoothed(lrs):
         return text
     shown = clipped(losses)
     curve = SmoothedLoss.of(lrs, shown)
@@ -120,12 +125,13 @@ def figure(
     """
     drawn = figure_class()(figsize=(9.0, 5.0), layout="constrained")
     axes = drawn.subplots()
+    losses = within_bounds(losses)
     axes.plot(lrs, losses, marker="o", label="single batches", **DOTS)
-    if len(lrs) > 2:
+    if can_be_smoothed(lrs):
         _draw_smoothed(axes, lrs, losses, suggestions)
     if scores is not None:
         right = axes.twinx()
-        right.plot(lrs, scores, color=GREEN, linewidth=1.2, linestyle=(0, (1, 1)))
+        right.plot(lrs, within_bounds(scores), color=GREEN, linewidth=1.2, linestyle=(0, (1, 1)))
         right.set_ylabel("score of each batch (dotted)", color=GREEN)
         right.spines["top"].set_visible(False)
     if base_lr is not None and max_lr is not None:
