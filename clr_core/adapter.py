@@ -61,6 +61,7 @@ def portable(schedule: Schedule, scale_fn: str | None = None) -> Schedule:
         TypeError: It has a callable, and `scale_fn` is None.
         ValueError: It has none, and `scale_fn` is given.
     """
+    check_schedule(schedule)
     document = schedule.to_dict(strict=False)
     if scale_fn is None and not any(map(callable, _values(document))):
         return schedule
@@ -118,6 +119,7 @@ def rate_only(schedule: Schedule) -> Schedule:
     >>> rate_only(CyclicSchedule(base_lr=0.001, max_lr=0.006, **momenta))
     CyclicSchedule(base_lr=0.001, max_lr=0.006)
     """
+    check_schedule(schedule)
     if schedule.momentum(0) is None:
         return schedule
     return schedule_from_dict(_without_momentum(schedule.to_dict(strict=False)))
@@ -133,7 +135,9 @@ def _without_momentum(value: Any) -> Any:
 
 
 def _name(value: Any) -> str | None:
-    return getattr(value, "__name__", repr(value)) if callable(value) else None
+    if not callable(value):
+        return None
+    return getattr(value, "__name__", None) or listed([value])
 
 
 def _values(value: Any) -> list[Any]:

@@ -219,5 +219,5 @@ def scalar(name: str, value: Any) -> float:
         return float(value)
     except OverflowError:
         return float("inf")
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # Array libraries raise what they like.
         raise TypeError(complaint) from error

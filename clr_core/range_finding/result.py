@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from itertools import zip_longest
 from os import PathLike
@@ -209,8 +210,8 @@ class RangeTestResult:
         if given != expected:
             raise ValueError(
                 f"A result must have the keys {', '.join(sorted(expected))}. "
-                f"Missing: {listed(sorted(expected - given)) or 'none'}. "
-                f"Unknown: {listed(sorted(map(str, given - expected))) or 'none'}"
+                f"Missing: [{listed(sorted(expected - given))}]. "
+                f"Unknown: [{listed(sorted(map(str, given - expected)))}]"
             )
         return cls(**document)
 
@@ -322,7 +323,10 @@ def _checked_curve(lrs: object, losses: object, scores: object) -> dict[str, Any
 
 
 def _numbers(name: str, values: object) -> tuple[float, ...]:
-    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+    if isinstance(values, Iterable) and not isinstance(values, str | bytes):
+        with suppress(TypeError):  # An array without dimensions has `__iter__`, too.
+            values = tuple(values)
+    if not isinstance(values, tuple):
         raise TypeError(f"`{name}` must be a list of numbers. {received(name, values)}")
     return tuple(number(name, value) for value in values)
 
@@ -337,7 +341,7 @@ def _rate(name: str, value: object) -> float | None:
 
 
 def _checked_runs(results: Sequence[RangeTestResult]) -> list[RangeTestResult]:
-    runs = list(results) if hasattr(results, "__iter__") else [results]
+    runs = list(results) if isinstance(results, Iterable) else [results]
     for run in runs:
         if not isinstance(run, RangeTestResult):
             raise TypeError(f"`results` must be results of range tests. {received('result', run)}")

@@ -279,7 +279,7 @@ def _check_format(document: Mapping[str, Any]) -> None:
         keys = f". Its keys are {listed(document)}. {PART}" if document else ""
         raise ValueError(f"{rule} It is missing{keys}")
     given = document["format"]
-    if given != FORMAT:
+    if not isinstance(given, str) or given != FORMAT:
         ours = isinstance(given, str) and given.startswith("cyclical-lr/")
         hint = ". Another version of cyclical-lr wrote this" if ours else ""
         raise ValueError(f"{rule} {received('format', given)}{hint}")

@@ -63,7 +63,7 @@ def check_keys(
         if key not in known:
             from difflib import get_close_matches
 
-            near = get_close_matches(str(key).lower(), known, 1)
+            near = get_close_matches(key.lower(), known, 1) if isinstance(key, str) else []
             hint = f"Did you mean {near.pop()!r}?" if near else f"Its keys are {', '.join(known)}"
             raise ValueError(f"{what} has no such key. {received('key', key)}. {hint}")
     for key in needed:
