@@ -44,6 +44,7 @@ FIRST, SECOND = "trainer.schedules.0", "trainer.schedules.1"
         (("plot", "config.yaml", "--key", FIRST), 0),
         (("export", "config.yaml", "--to", "torch", "--key", FIRST), 0),
         (("verify", "config.yaml", "log.csv", "--key", FIRST), 1),
+        (("convert", "config.yaml", "--key", FIRST), 0),
         (("compare", "config.yaml", "config.yaml", "--key", FIRST), 0),
         (("compare", "config.yaml", "config.yaml", "--key-a", FIRST, "--key-b", SECOND), 1),
         (("compare", "config.yaml", "schedule.json", "--key-a", FIRST), 0),
