@@ -6,7 +6,7 @@ import operator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 LARGEST_STEP = 2**53  # Beyond it not every integer is a float64.
 
@@ -124,6 +124,17 @@ def count(name: str, value: object) -> int:
     if not 0 <= whole <= LARGEST_STEP:
         raise ValueError(f"`{name}` must lie between 0 and 2**53. {received(name, value)}")
     return whole
+
+
+def one_of(name: str, value: object, allowed: Sequence[str]) -> str:
+    """Return `value` as a plain str, or raise an error that lists what is allowed.
+
+    >>> one_of("ramp", "linear", ("exponential", "linear"))
+    'linear'
+    """
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"`{name}` must be one of {listed(allowed)}. {received(name, value)}")
+    return allowed[allowed.index(value)]  # Where the caller gave a member of an enumeration.
 
 
 def check_schedule(schedule: object) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import isfinite
 from typing import Any, TypedDict
 
-from clr_core._arguments import integer, number, received
+from clr_core._arguments import integer, number, one_of, received
 from clr_core.range_finding._smoothing import FIRST, IN_A_ROW, RAMPS, ROUNDING
 from clr_core.range_finding.result import RangeTestResult
 
@@ -87,10 +87,7 @@ class RangeTest:
             raise ValueError(
                 f"`num_steps` must be at least {FEWEST_STEPS}. {received('num_steps', num_steps)}"
             )
-        if not isinstance(ramp, str) or ramp not in RAMPS:
-            raise ValueError(
-                f"`ramp` must be one of {', '.join(map(repr, RAMPS))}. {received('ramp', ramp)}"
-            )
+        ramp = one_of("ramp", ramp, RAMPS)
         if factor is not None and factor <= 0.0:
             raise ValueError(
                 f"`divergence` must be positive or None. {received('divergence', divergence)}"

@@ -10,7 +10,7 @@ from os import PathLike
 from statistics import median
 from typing import Any, Self, TypedDict, Unpack
 
-from clr_core._arguments import listed, number, received
+from clr_core._arguments import listed, number, one_of, received
 from clr_core.range_finding._draw import figure, svg
 from clr_core.range_finding._reading import read
 from clr_core.range_finding._smoothing import RAMPS, within_bounds
@@ -77,6 +77,7 @@ class RangeTestResult:
     def __post_init__(self) -> None:
         _check_kinds(self)
         checked = {
+            "ramp": one_of("ramp", self.ramp, RAMPS),
             **_checked_curve(self.lrs, self.losses, self.scores),
             "suggestions": {
                 name: _rate(f"suggestions[{listed([name])}]", rate)
@@ -282,11 +283,7 @@ def boundaries(max_lr: object, base_lr: float | None) -> dict[str, float]:
 
 
 def _check_kinds(result: RangeTestResult) -> None:
-    ramp, reason = result.ramp, result.stop_reason
-    if not isinstance(ramp, str) or ramp not in RAMPS:
-        raise ValueError(
-            f"`ramp` must be one of {', '.join(map(repr, RAMPS))}. {received('ramp', ramp)}"
-        )
+    reason = result.stop_reason
     if reason is not None and not isinstance(reason, str):
         raise TypeError(
             f"`stop_reason` must be a sentence or None. {received('stop_reason', reason)}"

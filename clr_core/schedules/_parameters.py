@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 
-from clr_core._arguments import number, received
+from clr_core._arguments import number, one_of, received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,14 +89,16 @@ def normalized(given: dict[str, Any]) -> tuple[dict[str, Any], Decay | None]:
             "`step_size_up` and `step_size_down` must have a finite sum in which neither is lost. "
             f"{received('step_size_up', given['step_size_up'], step_size_down=step_size_down)}"
         )
-    gamma, scale_fn, decay = _decay(given)
+    modes = {
+        "mode": one_of("mode", given["mode"], MODES),
+        "scale_mode": one_of("scale_mode", given["scale_mode"], SCALE_MODES),
+    }
+    gamma, scale_fn, decay = _decay(given | modes)
     base_momentum, max_momentum = _momenta(given)
     parameters = {
         "base_lr": base_lr,
         "max_lr": max_lr,
-        # A plain str, where the caller gave one of NumPy's, or a member of an enumeration.
-        "mode": MODES[MODES.index(given["mode"])],
-        "scale_mode": SCALE_MODES[SCALE_MODES.index(given["scale_mode"])],
+        **modes,
         "step_size_up": step_size_up,
         "step_size_down": step_size_down,
         "gamma": gamma,
@@ -119,13 +121,6 @@ def _step_size(name: str, value: object) -> float:
 def _decay(given: dict[str, Any]) -> tuple[float, str | Callable[..., Any] | None, Decay | None]:
     """The normal form of `gamma` and `scale_fn`, and the decay; None: the wave doesn't decay."""
     mode, scale_fn, scale_mode = given["mode"], given["scale_fn"], given["scale_mode"]
-    if not isinstance(mode, str) or mode not in MODES:
-        raise ValueError(f"`mode` must be one of {_listed(MODES)}. {received('mode', mode)}")
-    if not isinstance(scale_mode, str) or scale_mode not in SCALE_MODES:
-        raise ValueError(
-            f"`scale_mode` must be one of {_listed(SCALE_MODES)}. "
-            f"{received('scale_mode', scale_mode)}"
-        )
     gamma = number("gamma", given["gamma"])
     if not 0.0 < gamma <= 1.0:
         raise ValueError(
@@ -187,7 +182,3 @@ def _momenta(given: dict[str, Any]) -> tuple[float | None, float | None]:
     if base > peak:
         raise ValueError(f"`base_momentum` must not be above `max_momentum`. {both}")
     return base, peak
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(map(repr, names))
