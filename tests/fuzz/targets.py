@@ -303,7 +303,7 @@ def _keras_files(suffix: str) -> Iterable[bytes]:
 
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(clr_keras.CyclicLR(SCHEDULE)), "mse")
-    model.fit([[1.0, 2.0]], [[1.0]], verbose=0)
+    model.fit(keras.ops.ones((2, 2)), keras.ops.ones((2, 1)), verbose=0)
     path = FOLDER / f"model{suffix}"
     save = model.save_weights if suffix == ".weights.h5" else model.save
     save(path)
