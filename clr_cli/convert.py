@@ -15,6 +15,7 @@ from clr_cli.parser import count
 from clr_cli.record_arguments import (
     STDIN,
     add_flags,
+    add_key,
     flag,
     flags,
     one_record,
@@ -80,7 +81,9 @@ examples:
         "--out", metavar="FILE", help="write a file; needed for torch; default: standard output"
     )
     parser.add_argument(
-        "--key", metavar="KEY", help="which scheduler or count, if SOURCE has several"
+        "--key",
+        metavar="KEY",
+        help="which scheduler or count, if SOURCE has several; the place of a record in SOURCE",
     )
     for flag_of_it, what in (
         ("--moments", "the optimizer's moments"),
@@ -99,6 +102,7 @@ examples:
     parser.add_argument(
         "--schedule", metavar="FILE", help="a record with the schedule, for a SOURCE without one"
     )
+    add_key(parser, "--schedule-key", "the FILE of --schedule")
     parser.add_argument(
         "--json", action="store_true", help="print JSON: the record, and the name of the file"
     )
@@ -294,10 +298,9 @@ def _kind(source: str | None) -> str:
 
 
 def _of_record(options: Namespace) -> Record:
-    _refuse_key(options, "a record")
     if options.schedule is not None:
         raise ValueError("--schedule must be left out if SOURCE is a record")
-    return one_record(options.source, flags(options), options.step)
+    return one_record(options.source, flags(options), options.step, options.key)
 
 
 def _of_torch(options: Namespace) -> Record:
@@ -347,6 +350,8 @@ def _scale_fn_alone(options: Namespace) -> str | None:
 def _schedule_given(options: Namespace) -> Any:
     """The schedule or schedules given for a source that has none."""
     given = flags(options)
+    if options.schedule is None and options.schedule_key is not None:
+        raise ValueError("--schedule-key must be left out without --schedule")
     if options.schedule is None:
         return schedule_of(given) if given else None
     if given:
@@ -354,7 +359,7 @@ def _schedule_given(options: Namespace) -> Any:
             "The schedule must be given once. "
             f"Received: --schedule and {', '.join(map(flag, given))}"
         )
-    return read_record(options.schedule).schedule
+    return read_record(options.schedule, options.schedule_key).schedule
 
 
 def _refuse_step(options: Namespace) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 
 from clr_core import python_ops
 from clr_core._arguments import LARGEST_STEP, count, received
-from clr_core.schedules import schedule_from_dict
+from clr_core.schedules import schedule_from_dict, with_defaults
 from clr_core.schedules._parameters import MODES as MODES
 from clr_core.schedules._parameters import normalized
 
@@ -284,7 +284,12 @@ class CyclicSchedule:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
-        """Build a schedule from what `to_dict` returned.
+        """Build a schedule from what `to_dict` returned, or from a hand-written mapping.
+
+        `kind`, and parameters that have a default, may be left out.
+
+            >>> CyclicSchedule.from_dict({"base_lr": 0.001, "max_lr": 0.006})
+            CyclicSchedule(base_lr=0.001, max_lr=0.006)
 
         Raises:
             TypeError: Not a mapping, or a value has the wrong type.
@@ -292,16 +297,11 @@ class CyclicSchedule:
         """
         if not isinstance(document, Mapping):
             raise TypeError(f"A schedule must be a mapping. {received('document', document)}")
-        if document.get("kind") != KIND:
-            raise ValueError(f"`kind` must be {KIND!r}. {received('kind', document.get('kind'))}")
-        expected, given = {"kind", *_DEFAULTS}, set(document)
-        if given != expected:
-            raise ValueError(
-                f"A schedule must have the keys {', '.join(sorted(expected))}. "
-                f"Missing: {sorted(expected - given)}. "
-                f"Unknown: {sorted(map(str, given - expected))}"
-            )
-        return cls(**{name: value for name, value in document.items() if name != "kind"})
+        kind = document.get("kind", KIND)
+        if kind != KIND:
+            raise ValueError(f"`kind` must be {KIND!r}. {received('kind', kind)}")
+        parameters = with_defaults(cls, document)
+        return cls(**{name: value for name, value in parameters.items() if name != "kind"})
 
     def to_json(self) -> str:
         """`to_dict` as JSON in one line; the same text for equal schedules."""

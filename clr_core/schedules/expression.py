@@ -42,20 +42,27 @@ GRAMMAR = (
 def parsed(text: str, first: int) -> tuple[str, Callable[[Any, Ops], Any]]:
     """The normal form of an expression, and its value as a function of (x, ops).
 
-    Texts with the same tree have the same normal form.
+    Texts with the same tree have the same normal form, which is its own.
 
     Raises:
-        ValueError: The text isn't in the grammar, is too long or too deep, or its value isn't
-            finite at x = `first`, 2, 10 or 10**6.
+        ValueError: The text isn't in the grammar, it or its normal form is too long or too deep, or
+            its value isn't finite at x = `first`, 2, 10 or 10**6.
     """
     tree = _tree(text)
+    normal = ast.unparse(tree)
+    if len(normal) > MAX_LENGTH:  # It couldn't be read back.
+        raise _refusal(
+            text,
+            f"must be an expression of at most {MAX_LENGTH} characters, and this one has "
+            f"{len(normal)} in the form in which it is saved, with spaces and decimal points",
+        )
     value = _closure(tree)
     function = value if callable(value) else lambda x, ops: value
     for x in (first, 2, 10, 10**6):
         scale = function(float(x), python_ops)
         if scale - scale != 0.0:
             raise _refusal(text, f"must be finite, but it is {scale} at x={x}")
-    return ast.unparse(tree), function
+    return normal, function
 
 
 def _refusal(text: str, rule: str) -> ValueError:
