@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from clr_core.ops import Ops
 
+    Value = Callable[[Any, Ops], Any] | float
+
 MAX_LENGTH = 500
 MAX_DEPTH = 40
 
@@ -109,7 +111,7 @@ def _checked(node: ast.expr, text: str, depth: int) -> ast.expr:
     raise _refusal(text, f"must be an expression of {GRAMMAR}")
 
 
-def _closure(node: ast.expr) -> Callable[[Any, Ops], Any] | float:
+def _closure(node: ast.expr) -> Value:
     """A function of (x, ops), or a number if `x` doesn't occur.
 
     Constant parts are computed here, in plain Python: every host starts from the same bits.
@@ -122,13 +124,13 @@ def _closure(node: ast.expr) -> Callable[[Any, Ops], Any] | float:
         case ast.Constant(float() as value):
             return float(kernels.flushed(value, python_ops))
         case ast.UnaryOp(_, operand):
-            return _applied(lambda a, ops: -a, operand)
+            return _applied(lambda a, ops: -a, _closure(operand))
         case ast.Call(ast.Name(name), arguments):
-            return _applied(_FUNCTIONS[name], *arguments)
-        case ast.BinOp(ast.expr() as left, ast.Pow(), right):
-            return _power(left, right)
+            return _applied(_FUNCTIONS[name], *map(_closure, arguments))
+        case ast.BinOp(left, ast.Pow(), right):
+            return _power(_closure(left), _closure(right))
         case ast.BinOp(left, op, right):
-            return _applied(_BINARY[type(op)], left, right)
+            return _applied(_BINARY[type(op)], _closure(left), _closure(right))
     raise AssertionError(node)  # `_checked` lets nothing else through.
 
 
@@ -148,19 +150,15 @@ _BINARY: dict[type[ast.operator], Callable[..., Any]] = {
 }
 
 
-def _power(base: ast.expr, exponent: ast.expr) -> Callable[[Any, Ops], Any] | float:
-    a, b = _closure(base), _closure(exponent)
-    if not callable(b):
-        return _applied(kernels.power_to(b), base)
-    return (
-        _applied(kernels.power, base, exponent)
-        if callable(a)
-        else _applied(kernels.power_of(a), exponent)
-    )
+def _power(base: Value, exponent: Value) -> Value:
+    if not callable(exponent):
+        return _applied(kernels.power_to(exponent), base)
+    if not callable(base):
+        return _applied(kernels.power_of(base), exponent)
+    return _applied(kernels.power, base, exponent)
 
 
-def _applied(function: Callable[..., Any], *nodes: ast.expr) -> Callable[[Any, Ops], Any] | float:
-    arguments = [_closure(node) for node in nodes]
+def _applied(function: Callable[..., Any], *arguments: Value) -> Value:
     if not any(callable(argument) for argument in arguments):
         return float(kernels.flushed(function(*arguments, python_ops), python_ops))
 
