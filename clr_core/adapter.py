@@ -22,7 +22,7 @@ from clr_core._arguments import (
     received,
 )
 from clr_core._files import check_regular_file, file_name, path_name, read_text, suffix, write
-from clr_core._parsing import from_json
+from clr_core._parsing import from_json, mapping
 from clr_core.schedules import schedule_from_dict
 from clr_core.schedules.protocol import Schedule
 
@@ -35,6 +35,7 @@ __all__ = [
     "file_name",
     "from_json",
     "integer",
+    "mapping",
     "number",
     "one_line",
     "path_name",

@@ -239,6 +239,8 @@ class SGD(_WithMomentum, internals.SGD):
         torch_velocity: bool = False,
         **options: Unpack[_SGDOptions],
     ) -> None:
+        if torch_velocity and options.get("name") is None:
+            options["name"] = "sgd_torch_velocity"  # A file of weights has nothing else to tell it.
         super().__init__(learning_rate, **options)
         self.torch_velocity = torch_velocity
 
