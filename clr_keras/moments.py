@@ -24,6 +24,8 @@ SGDS = (internals.SGD, ours.SGD)
 ADAMS = (internals.Adam, ours.Adam, internals.AdamW, ours.AdamW)
 # Classes in files, also of tensorflow-addons, whose weight decay changes no moments.
 KINDS = {"SGD": "sgd-keras", "SGDW": "sgd-keras", "Adam": "adam", "AdamW": "adam"}
+# The names that optimizers have in Keras 3, unless they are given another.
+NAMES = {"sgd": "sgd-keras", "sgd_torch_velocity": "sgd", "adam": "adam", "adam_w": "adam"}
 
 
 def to_moments(optimizer: Any) -> Moments:
@@ -249,7 +251,7 @@ def _of_config(config: Mapping[str, Any], rest: list[Any]) -> tuple[str, int, li
     for option in ("amsgrad", "use_ema"):
         if options.get(option):
             raise ValueError(f"its `{option}` must be off, which isn't carried. Received: True")
-    if kind != "adam" and package != "clr_keras" and not options.get("momentum"):
+    if kind != "adam" and not options.get("momentum", 1.0):
         raise ValueError("its SGD has no momentum, and plain SGD keeps no state")
     if "wrapper" in config:
         raise ValueError(f"its {str(config['wrapper'])[:100]} remembers more than the {name} in it")
@@ -270,13 +272,7 @@ def _of_weights(
     """Kind and slots in a file of weights, by the optimizer's name and the weights' shapes."""
     if kind is None:
         name = slots.names[0] if len(slots.names) > 1 else ""
-        usual = re.sub(r"_[0-9]+$", "", name)
-        kind = {
-            "sgd": "sgd-keras",
-            "sgd_torch_velocity": "sgd",
-            "adam": "adam",
-            "adamw": "adam",
-        }.get(usual)
+        kind = NAMES.get(re.sub(r"_[0-9]+$", "", name))
         if kind is None:
             raise ValueError(
                 "it has weights and doesn't say what its optimizer is: pass `kind`, one of "
@@ -327,7 +323,7 @@ def _checked(given: Any) -> tuple[Any, str]:
     kind = "sgd" if getattr(optimizer, "torch_velocity", False) else "sgd-keras"
     if type(optimizer) in ADAMS:
         kind = "adam"
-    elif not optimizer.momentum and not isinstance(optimizer, ours.SGD):
+    elif not optimizer.momentums:
         raise ValueError(
             "`optimizer` must have a momentum, since plain SGD keeps no state. "
             f"{received('momentum', optimizer.momentum)}"
