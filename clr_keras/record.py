@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -25,7 +26,7 @@ from clr_keras import _keras_internals as internals
 from clr_keras import checkpoint
 from clr_keras.foreign import is_addons, schedule_from_addons
 from clr_keras.optimizer import CyclicOptimizer
-from clr_keras.schedule import CyclicLR, accumulation_steps
+from clr_keras.schedule import CyclicLR, accumulation_steps, compiled
 
 Optimizer = TypeVar("Optimizer", bound=keras.Optimizer)
 
@@ -113,7 +114,7 @@ def read_record(
     name = path_name(path)
     rate = schedule
     if rate is not None and not isinstance(rate, CyclicLR):
-        rate = CyclicLR(rate)
+        rate = CyclicLR.of(rate)
     if step is not None:
         count("step", step)
     try:
@@ -193,7 +194,7 @@ def from_record(record: Record, factory: type[Optimizer], **options: Any) -> Opt
             "the momentum: Record(clr_core.adapter.rate_only(record.schedule), record.step)"
         )
     steps = accumulation_steps(options.get("gradient_accumulation_steps"))
-    optimizer = factory(learning_rate=CyclicLR(schedule, steps), **options)
+    optimizer = factory(learning_rate=CyclicLR.of(schedule, steps), **options)
     _check_average(optimizer, record.step)
     iterations = internals.iterations(optimizer)
     largest = np.iinfo(iterations.dtype).max - 1  # One below, for the next update.
@@ -249,6 +250,13 @@ def _record(runs: list[_Run]) -> Record:
 
 def _live(optimizer: Any, scale_fn: str | None) -> _Run:
     rate = internals.rate(optimizer)
+    former = compiled.get(optimizer)
+    if former not in (None, rate):
+        warnings.warn(
+            f"The `learning_rate` of {optimizer.name!r} was replaced after its step was compiled, "
+            "which keeps the former one until model.compile is called again",
+            stacklevel=4,
+        )
     if not isinstance(rate, CyclicLR):
         raise TypeError(
             "`learning_rate` must be a clr_keras.CyclicLR. "

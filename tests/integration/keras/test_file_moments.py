@@ -15,7 +15,7 @@ SCHEDULE = CyclicSchedule(
 SUFFIXES = [".keras", ".h5", ".weights.h5"]
 OPTIMIZERS = {
     "sgd": lambda: keras.optimizers.SGD(0.01, momentum=0.9),
-    "adam": lambda: keras.optimizers.Adam(CyclicLR(SCHEDULE)),
+    "adam": lambda: keras.optimizers.Adam(CyclicLR.of(SCHEDULE)),
     "adamw": lambda: keras.optimizers.AdamW(0.01),
     "our sgd": lambda: clr_keras.SGD(SCHEDULE),
     "our sgd in torch's form": lambda: clr_keras.SGD(SCHEDULE, torch_velocity=True),
