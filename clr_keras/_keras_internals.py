@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
+import numpy as np
 
 BACKEND = keras.backend.backend()
 
@@ -115,9 +116,11 @@ def known(value: Any) -> Any:
     if BACKEND == "torch" and torch_compiles():
         return None
     try:
-        return keras.ops.convert_to_numpy(value)
+        # Keras's conversion makes NumPy warn on the other backends.
+        array = keras.ops.convert_to_numpy(value) if BACKEND == "torch" else np.asarray(value)
     except Exception:  # Each backend has its own.
         return None
+    return None if array.dtype == object else array
 
 
 def velocities(optimizer: Any, variables: Any) -> list[Any]:

@@ -77,6 +77,7 @@ def test_what_keras_has_made_variables_for_is_not_changed():
         optimizer.learning_rate = WITH_MOMENTUM
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
 @pytest.mark.skipif(not KEEPS, reason="there it takes effect")
 def test_a_record_of_keras_own_optimizer_says_what_its_step_keeps():
     optimizer = keras.optimizers.SGD(CyclicLR(FIRST))
