@@ -174,7 +174,9 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
                 return evaluate(value, step)
             if dtype not in WHOLE:
                 raise TypeError(f"`step` must be an integer. Received: dtype {dtype}")
-            known = internals.known(step)
+            # NumPy has no bfloat16; float32 holds each of its numbers.
+            wide = dtype in ("float32", "float64")
+            known = internals.known(step if wide else keras.ops.cast(step, "float32"))
             if known is not None:
                 _integers(known, WHOLE[dtype])
             # As wide as the float, if the backend has such integers.

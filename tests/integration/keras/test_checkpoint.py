@@ -39,7 +39,7 @@ def test_a_run_on_disk(name, tmp_path):
     fit(trained, GRADIENTS[:7])
     trained.save(tmp_path / "run.keras")
     trained.save_weights(tmp_path / "run.weights.h5")
-    given = CyclicLR(WANTED[name].schedule, 3 if name == "accumulated" else 1)
+    given = CyclicLR.of(WANTED[name].schedule, 3 if name == "accumulated" else 1)
     assert read_record(tmp_path / "run.keras") == WANTED[name]
     assert read_record(str(tmp_path / "run.weights.h5"), given) == WANTED[name]
     assert clr_keras.to_record(trained) == WANTED[name]

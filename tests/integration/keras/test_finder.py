@@ -261,7 +261,7 @@ RATED = {
     "a variable": lambda: keras.optimizers.SGD(0.5),
     "a schedule": lambda: keras.optimizers.SGD(clr_keras.CyclicLR.of(SCHEDULE)),
     "accumulated": lambda: keras.optimizers.SGD(
-        clr_keras.CyclicLR.of(SCHEDULE), gradient_accumulation_steps=2
+        clr_keras.CyclicLR.of(SCHEDULE, 2), gradient_accumulation_steps=2
     ),
 }
 
