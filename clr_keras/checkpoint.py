@@ -83,7 +83,7 @@ class File:
     def count(self, slots: Slots) -> int:
         """The `iterations` of an optimizer."""
         with _errors():
-            first = slots.variables[0] if slots.variables else None
+            first: Any = slots.variables[0] if slots.variables else None
             if getattr(first, "shape", None) != () or first.dtype.kind not in "iu":
                 raise _Fault("its optimizer doesn't begin with `iterations`, a whole number")
             return int(_array(first))

@@ -119,7 +119,9 @@ def read_record(
         count("step", step)
     try:
         with checkpoint.opened(name) as file:
-            found = [(config, file.count(slots)) for config, slots in file.optimizers()]
+            found: list[tuple[Any, int | None]] = [
+                (config, file.count(slots)) for config, slots in file.optimizers()
+            ]
             optimizer, has_model = file.optimizer, file.model is not None
         if optimizer is None and has_model and rate is None:
             raise ValueError(
