@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from io import BytesIO
 from typing import Any
 
-from clr_cli.output import as_json
+from clr_cli.output import as_json, one_line
 from clr_cli.parser import count
 from clr_cli.record_arguments import (
     STDIN,
@@ -34,6 +36,9 @@ FLAGS = {
     "pass key=": "pass --key=",
     "such as scale_fn=": "such as --scale-fn=",
 }
+MOMENTS_FLAGS = {"`key`": "--moments-key", "`count`": "--step"}
+WEIGHTS_FLAGS = {"`key`": "--weights-key"}
+MANY_GROUPS = 20
 WRITTEN = {"record": RECORD_FILES, "torch": TORCH_FILES, "torch-cyclic": TORCH_FILES}
 
 
@@ -49,6 +54,10 @@ the state of a torch scheduler. The name of SOURCE says what it is:
   .weights.h5              Keras: only the count; give the schedule by --schedule or by flags
   a folder, .msgpack       JAX: an orbax or flax checkpoint; only the count, likewise
 
+--moments and --weights write what else a run needs to continue: the optimizer's memory of past
+gradients, for clr_core.Moments.read, and the weights, for numpy.load. What torch's optimizer was
+made with, such as its weight decay, is printed to standard error, or is part of --json.
+
 Nothing in a checkpoint is ever executed. Keras and optax keep only a count with the optimizer:
 `clr export` prints the code that sets it."""
     parser.epilog = """\
@@ -57,6 +66,7 @@ examples:
   clr convert run.json --to torch --out scheduler.pt
   clr convert run.json --to torch-cyclic --out scheduler.pt
   clr convert checkpoint.pt | clr show -
+  clr convert checkpoint.pt --out run.json --moments moments.npz --weights weights.npz
 """
     parser.add_argument("source", metavar="SOURCE", nargs="?", help="a checkpoint or a record")
     parser.add_argument(
@@ -75,6 +85,14 @@ examples:
     parser.add_argument(
         "--key", metavar="KEY", help="which scheduler or count, if SOURCE has several"
     )
+    for flag_of_it, what in (
+        ("--moments", "the optimizer's moments"),
+        ("--weights", "the weights"),
+    ):
+        parser.add_argument(flag_of_it, metavar="FILE", help=f"write {what} to an .npz file")
+        parser.add_argument(
+            f"{flag_of_it}-key", metavar="KEY", help=f"where {what} are, if SOURCE has several"
+        )
     parser.add_argument(
         "--groups",
         type=count(1, 10_000),
@@ -100,22 +118,142 @@ def run(options: Namespace) -> int:
     kind = options.kind or _kind(options.source)
     if kind != "record" and options.source in (None, STDIN):
         raise ValueError(f"SOURCE must be a file with --from {kind}")
+    arrays = _Arrays(options, kind)
+    record: Record | None = None
+    notes: list[str] = []
     try:
         record = READERS[kind](options)
     except (TypeError, ValueError) as error:
-        raise ValueError(_with_flags(str(error))) from None
-    if name is not None:
+        # Someone else's checkpoint has no schedule, but moments and weights.
+        if not arrays.wanted or _asks_for_record(options):
+            raise ValueError(_with_flags(str(error))) from None
+        notes.append(f"no record: {_with_flags(str(error))}")
+    document = arrays.read()
+    if name is not None and record is not None:
         write(name, _written(record, options.to, options.groups))
+    arrays.write()
     if options.json:
-        print(as_json({"record": record.to_dict(), "to": options.to, "out": name}))
-    elif name is None:
+        found = None if record is None else record.to_dict()
+        print(as_json({"record": found, "to": options.to, "out": name} | document))
+        return 0
+    if name is None and record is not None:
         print(record.to_json(), end="")
+    for line in (*notes, *_lines(document)):
+        print(f"clr convert: {one_line(line)}", file=sys.stderr)
     return 0
 
 
-def _with_flags(message: str) -> str:
+def _asks_for_record(options: Namespace) -> bool:
+    given = options.out, options.key, options.schedule
+    return any(each is not None for each in given) or bool(flags(options))
+
+
+class _Arrays:
+    """The moments and the weights, read before anything is written."""
+
+    def __init__(self, options: Namespace, kind: str) -> None:
+        self._options, self._kind = options, kind
+        self._moments: Any = None
+        self._weights: Any = None
+        self.wanted = [each for each in ("moments", "weights") if getattr(options, each)]
+        for each in ("moments", "weights"):
+            path, key = getattr(options, each), getattr(options, f"{each}_key")
+            if path is not None and kind == "record":
+                raise ValueError(f"--{each} must be left out if SOURCE is a record")
+            if path is None and key is not None:
+                raise ValueError(f"--{each}-key must be left out without --{each}")
+            if path is not None and suffix(path) != ".npz":
+                raise ValueError(f"--{each} must end in .npz. Received: --{each} {path}")
+        # Of an SGD of torch, which doesn't count its updates, it is the count.
+        if kind != "record" and not (kind == "torch" and options.moments is not None):
+            _refuse_step(options)
+        if options.moments is not None and options.moments == options.weights:
+            raise ValueError(f"--moments and --weights must differ. Received: {options.moments}")
+
+    def read(self) -> dict[str, Any]:
+        """Read them; return what is said of them."""
+        options, said = self._options, dict[str, Any]()
+        if options.moments is not None:
+            said |= self._read_moments()
+        if options.weights is not None:
+            try:
+                self._weights = _adapter(self._kind).read_weights(
+                    options.source, key=options.weights_key
+                )
+            except (TypeError, ValueError) as error:
+                raise ValueError(_with_flags(str(error), WEIGHTS_FLAGS)) from None
+            said["weights"] = {"out": options.weights, "arrays": len(self._weights)}
+        return said
+
+    def _read_moments(self) -> dict[str, Any]:
+        options, said = self._options, dict[str, Any]()
+        count = {} if options.step is None else {"count": options.step}
+        try:
+            adapter = _adapter(self._kind)
+            moments = adapter.read_moments(options.source, key=options.moments_key, **count)
+            if hasattr(adapter, "read_hyperparameters"):
+                said["optimizer"] = adapter.read_hyperparameters(
+                    options.source, key=options.moments_key
+                )
+        except (TypeError, ValueError) as error:
+            raise ValueError(_with_flags(str(error), MOMENTS_FLAGS)) from None
+        self._moments = moments
+        first, *_ = moments.slots.values()
+        said["moments"] = {
+            "out": options.moments,
+            "kind": moments.kind,
+            "count": moments.count,
+            "parameters": len(first),
+        }
+        return said
+
+    def write(self) -> None:
+        """Write what was read."""
+        if self._moments is not None:
+            self._moments.write(self._options.moments)
+        if self._weights is not None:
+            from clr_core.moments import write_arrays
+
+            write_arrays(self._options.weights, self._weights)
+
+
+def _adapter(kind: str) -> Any:
+    # TensorFlow would fill standard error with remarks about the machine.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    return import_module(f"clr_{kind}")
+
+
+def _lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """What is said of moments and weights, for people."""
+    if "moments" in document:
+        said = document["moments"]
+        yield (
+            f"moments of the kind {said['kind']!r} after {said['count']} updates, of "
+            f"{said['parameters']} parameters"
+        )
+    groups = document.get("optimizer", ())
+    for index, group in enumerate(groups[:MANY_GROUPS]):
+        # Of each further group, what differs from the first.
+        told = {
+            name: value
+            for name, value in group.items()
+            if not index or value != groups[0].get(name)
+        }
+        name = f"group {index} of {len(groups)}" if len(groups) > 1 else "optimizer"
+        values = ", ".join(f"{each}={value!r}" for each, value in told.items())
+        yield f"{name}: {values or 'as group 0'}"
+    if len(groups) > MANY_GROUPS:
+        yield f"and {len(groups) - MANY_GROUPS} groups more: see --json"
+    decays = [group for group in groups if "betas" in group and group.get("weight_decay")]
+    if any("decoupled_weight_decay" not in group for group in decays):
+        yield "the file doesn't say if the weight decay is Adam's or AdamW's"
+    if "weights" in document:
+        yield f"{document['weights']['arrays']} arrays of weights"
+
+
+def _with_flags(message: str, flags_of_it: Mapping[str, str] = FLAGS) -> str:
     """An adapter's message, with the options of this command in place of arguments."""
-    for argument, flag_of_it in FLAGS.items():
+    for argument, flag_of_it in flags_of_it.items():
         message = message.replace(argument, flag_of_it)
     return message
 
@@ -143,6 +281,11 @@ def _kind(source: str | None) -> str:
     if source is None or source == STDIN:
         return "record"
     if os.path.isdir(source):
+        if os.path.isfile(os.path.join(source, ".metadata")):
+            raise ValueError(
+                f"{source!r} is a checkpoint of torch.distributed. Make one file of it: python -m "
+                f"torch.distributed.checkpoint.format_utils dcp_to_torch {source} run.pt"
+            )
         return "jax"
     kind = KINDS.get(suffix(source))
     if kind is None:
@@ -201,13 +344,11 @@ def _scale_fn_alone(options: Namespace) -> str | None:
     given = flags(options)
     if list(given) != ["scale_fn"] or options.schedule is not None:
         return None
-    _refuse_step(options)
     return str(given["scale_fn"])
 
 
 def _schedule_given(options: Namespace) -> Any:
     """The schedule or schedules given for a source that has none."""
-    _refuse_step(options)
     given = flags(options)
     if options.schedule is None:
         return schedule_of(given) if given else None

@@ -27,7 +27,7 @@ COMMANDS = {
     "compare": "where two schedules differ, and by how much",
     "export": "the curve as CSV, JSON or NPY; code for torch, Keras and optax",
     "convert": "a checkpoint to a record, and a record to a checkpoint",
-    "migrate": "other cyclical learning rates in Python files, and what replaces them",
+    "migrate": "other cyclical learning rates in code: find them, and rewrite them",
     "verify": "whether the rates that a run logged are those of its schedule",
     "schema": "the JSON Schema of a record",
 }

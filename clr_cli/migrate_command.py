@@ -1,4 +1,4 @@
-"""`clr migrate`: other cyclical learning rates in Python files, and what replaces them."""
+"""`clr migrate`: other cyclical learning rates in code, and what replaces them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
+from typing import Any
 
-from clr_cli.migrate import FRAMEWORKS, Finding, as_json, as_text, migrate, read_source
-from clr_cli.output import error_line, visible
+from clr_cli.optional import of_extra
+from clr_cli.output import error_line, one_line, visible
 from clr_cli.record_arguments import STDIN, read_stdin
 
 
@@ -16,54 +17,92 @@ def configure(parser: ArgumentParser) -> None:
     """Add the arguments of `clr migrate`."""
     parser.description = (
         "Find the cyclical learning rates of torch, TensorFlow Addons, bckenstler's callback and\n"
-        "others in Python files, and print what replaces them. The files are read and never run."
+        "others in Python files and notebooks, and print what replaces them; or rewrite torch's\n"
+        "class to clr_torch and TensorFlow Addons to clr_keras. The files are read and never run."
     )
     parser.epilog = """\
 examples:
   clr migrate train.py
-  clr migrate train.py models --to keras
+  clr migrate train.py models --diff
+  clr migrate train.py models --write
   clr migrate train.py --to jax --json
 """
     parser.add_argument(
         "files",
         metavar="FILE",
         nargs="+",
-        help="a Python file; a folder, for every .py file in it; - for standard input",
+        help="a Python file, a notebook or a configuration; a folder, for all of them in it; "
+        "- for standard input",
     )
     parser.add_argument(
         "--to",
-        choices=FRAMEWORKS,
-        default="torch",
-        help="framework of the code; default: torch",
+        choices=("torch", "keras", "jax"),
+        help="framework of the replacements that are printed; default: the code's own",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--diff", action="store_true", help="print the changes that --write makes")
+    how.add_argument("--write", action="store_true", help="rewrite the files in place")
+    how.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: Namespace) -> int:
-    """Print the findings; the exit code is 2 if a file couldn't be read."""
-    found: list[Finding] = []
+    """Print the findings or rewrite the files; the exit code is 2 if one couldn't be read."""
+    migrate = of_extra("clr_cli.migrate", "libcst", "migrate")
+    found: list[Any] = []
     code = 0
-    for name in _sources(options.files):
+    for name in _sources(options.files, migrate):
         try:
-            found += migrate(read_stdin() if name == STDIN else read_source(name), name, options.to)
+            document = migrate.Document(name, options.to, _given(name, options))
+            for cell in document.unread:
+                _say(f"`{name}` cell {cell} isn't Python: it isn't read")
+            if options.diff or options.write:
+                _rewrite(document, options.write)
+            found += document.findings
         except (OSError, ValueError) as error:
-            print(f"clr migrate: {error_line(error)}", file=sys.stderr)
+            _say(error_line(error))
             code = 2
-    # A file's name and its code may hold what would control a terminal.
-    print(as_json(found) if options.json else "\n".join(map(visible, as_text(found).split("\n"))))
+    if options.json:
+        print(migrate.as_json(found))
+    elif not (options.diff or options.write):
+        # A file's name and its code may hold what would control a terminal.
+        print("\n".join(map(visible, migrate.as_text(found).split("\n"))))
+    elif not found and not code:
+        print("Nothing found.", file=sys.stdout if options.write else sys.stderr)
     return code
 
 
-def _sources(names: list[str]) -> Iterator[str]:
-    """The named files, and the Python files in the named folders."""
+def _given(name: str, options: Namespace) -> bytes | None:
+    if name != STDIN:
+        return None
+    if options.write:
+        raise ValueError("--write needs a file, not standard input. Use --diff")
+    return read_stdin().encode()
+
+
+def _rewrite(document: Any, write: bool) -> None:
+    changes = any(each.edits for each in document.findings)
+    if changes and write:
+        document.write()
+    elif changes:
+        for line in document.diff():
+            print(visible(line.removesuffix("\r")) + ("\r" if line.endswith("\r") else ""))
+    for each in document.findings:
+        place = one_line(each.place)
+        if not each.edits:
+            what = f"not rewritten: {each.kept}" if each.kept else each.origin
+            print(f"{place}: {one_line(what)}", file=sys.stdout if write else sys.stderr)
+        elif write:
+            print(f"{place}: rewritten")
+
+
+def _say(message: str) -> None:
+    print(f"clr migrate: {one_line(message)}", file=sys.stderr)
+
+
+def _sources(names: list[str], migrate: Any) -> Iterator[str]:
+    """The named files, and those in the named folders."""
     for name in names:
         if name == STDIN or not os.path.isdir(name):
             yield name
-            continue
-        for folder, inner, files in os.walk(name):
-            inner[:] = sorted(each for each in inner if not each.startswith("."))
-            yield from (os.path.join(folder, file) for file in sorted(files) if _is_python(file))
-
-
-def _is_python(name: str) -> bool:
-    return name.endswith(".py") and not name.startswith(".")
+        else:
+            yield from migrate.in_folder(name)

@@ -1,4 +1,4 @@
-"""Modules that need the extra `plot`, imported on request."""
+"""Modules that need an extra, imported on request."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 PICTURES = (".png", ".svg")
 
 
-def of_extra(module: str, library: str) -> Any:
-    """Import a module that needs a library of the extra.
+def of_extra(module: str, library: str, extra: str = "plot") -> Any:
+    """Import a module that needs a library of an extra.
 
     Raises:
         ImportError: The library isn't installed; says how to install it.
@@ -20,5 +20,5 @@ def of_extra(module: str, library: str) -> Any:
         if error.name != library:
             raise
         raise ImportError(
-            f"This needs {library}. Install it with: pip install 'cyclical-lr[plot]'"
+            f"This needs {library}. Install it with: pip install 'cyclical-lr[{extra}]'"
         ) from None

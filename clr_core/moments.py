@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike
 from typing import Any, Self
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ FLOATS = ("float16", "float32", "float64")
 """The dtypes of the arrays. NumPy's files keep other ones, such as bfloat16, as untyped bytes."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Moments:
     """The moments of all parameters, in the order of the framework that they belong to.
 
@@ -84,6 +85,15 @@ class Moments:
             raise ValueError(f"`slots` must have the same shapes in each. Received: {shapes}")
         object.__setattr__(self, "slots", arrays)
 
+    def __repr__(self) -> str:
+        arrays = [array for each in self.slots.values() for array in each]
+        count, numbers = len(arrays) // len(self.slots), sum(array.size for array in arrays)
+        slots = " and ".join(self.slots)
+        return (
+            f"Moments({self.kind!r}, count={self.count}: {slots} of {count} parameters, "
+            f"{numbers} numbers, {sum(array.nbytes for array in arrays)} bytes)"
+        )
+
     def rearranged(
         self, function: Callable[[Sequence[NDArray[Any]]], Sequence[NDArray[Any]]]
     ) -> Self:
@@ -114,10 +124,8 @@ class Moments:
             for slot, each in self.slots.items()
             for index, array in enumerate(each)
         }
-        data = BytesIO()
         arrays |= {"kind": np.array(self.kind), "count": np.array(self.count)}
-        np.savez(data, **arrays)
-        _files.write(name, data.getvalue())
+        write_arrays(name, arrays)
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Self:
@@ -146,6 +154,29 @@ class Moments:
             raise
         except Exception as error:  # NumPy, zipfile and zlib have many kinds for a broken file.
             raise ValueError(f"{name!r} must hold moments as an .npz: {one_line(error)}") from None
+
+
+def write_arrays(path: str | PathLike[str], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write named arrays to a file of NumPy, completely or not at all.
+
+    In contrast to `numpy.savez`, an array may have any name, such as "file".
+
+    Args:
+        path: Ends in .npz. `numpy.load(path)` reads the arrays by their names, in this order.
+        arrays: The arrays, none of them of objects.
+
+    Raises:
+        TypeError: `path` isn't a path.
+        ValueError: `path` has another suffix, or an array is of objects.
+        OSError: The file can't be written. An existing file is unchanged.
+    """
+    name = _files.file_name(path, (".npz",))
+    data = BytesIO()
+    with ZipFile(data, "w") as archive:
+        for key, array in arrays.items():
+            with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+    _files.write(name, data.getvalue())
 
 
 def check_moments(

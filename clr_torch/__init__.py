@@ -16,7 +16,13 @@ except ImportError as error:
 
 from clr_core.schedules import schedule_from_dict as _schedule_from_dict
 from clr_torch.finder import range_test
-from clr_torch.moments import from_moments, to_moments
+from clr_torch.moments import (
+    from_moments,
+    read_hyperparameters,
+    read_moments,
+    read_weights,
+    to_moments,
+)
 from clr_torch.record import from_record, read_record, to_record, to_state_dict
 from clr_torch.schedule import CyclicLR
 
@@ -25,7 +31,10 @@ __all__ = [
     "from_moments",
     "from_record",
     "range_test",
+    "read_hyperparameters",
+    "read_moments",
     "read_record",
+    "read_weights",
     "to_moments",
     "to_record",
     "to_state_dict",

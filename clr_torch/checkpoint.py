@@ -2,67 +2,190 @@
 
 from __future__ import annotations
 
-import re
-import warnings
-from collections.abc import Iterator, Mapping
-from typing import Any
-from zipfile import ZIP_STORED, ZipFile
-
-import torch
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from io import BytesIO
+from typing import Any, BinaryIO, TypeVar
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from clr_core.adapter import check_regular_file, received
 from clr_torch import foreign
+from clr_torch._tensors import BUILDS, Storage, Stored, storage_type
+from clr_torch._unpickler import Build, Damaged, Foreign, load
+from clr_torch.state import check_bounded
 
 DEPTH = 8
 """How many keys may lead to a scheduler's state in a checkpoint."""
 
+MAX_PICKLE = 2**28
+"""The largest pickle in an archive that is read, in bytes."""
+
+MAGIC = 0x1950A86A20F9469CFC6C
+"""The first object in a file of `torch.save` from before torch 1.6."""
+
+MAX_KEYS, MAX_VALUES = 100, 1_000_000
+"""How many keys a scheduler's state may have, and values side by side: some for each group."""
+
+MANY = 20
+"""How many places an error names."""
+
 Path = tuple[object, ...]
 """Keys and indices that lead to a value in nested mappings and lists."""
+
+T = TypeVar("T")
 
 
 def read(name: str) -> Any:
     """The content of a file that `torch.save` wrote, with its tensors left on disk.
 
+    Nothing in the file is run, and no name in it is imported. `Foreign` stands in for an object of
+    an unknown class, and `Stored` for a tensor.
+
     Raises:
         OSError: There is no such file, or it can't be read.
-        ValueError: It isn't such a file, or it contains more than plain data.
+        ValueError: It isn't such a file, or it is damaged.
     """
     check_regular_file(name)
-    with open(name, "rb") as file:
-        zipped = file.read(4) == b"PK\3\4"
     try:
-        # Compressed data may be a thousand times as large in memory.
-        compressed = zipped and _is_compressed(name)
-        loaded = None if compressed else _plain_data(name, mmap=zipped)
-    except OSError:
+        with open(name, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if file.read(4) == b"PK\3\4":
+                return _of_archive(name, file, size)
+            file.seek(0)
+            return _of_stream(lambda: open(name, "rb"), file, size, BUILDS | NESTED)
+    except (OSError, Damaged):
         raise
-    except Exception as error:  # A broken file raises a dozen kinds, from KeyError to TypeError.
-        raise ValueError(_why(error)) from None
-    if compressed:
-        raise ValueError("it is compressed, which torch.save never does")
-    return loaded
+    except Exception:  # A broken file raises a dozen kinds, from KeyError to RecursionError.
+        raise ValueError("it isn't a whole file from `torch.save`") from None
 
 
-def _plain_data(name: str, *, mmap: bool) -> Any:
-    # Torch warns about pickle protocols other than its own, and reads them all the same.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch.load(name, map_location="cpu", weights_only=True, mmap=mmap)
+def _of_archive(name: str, file: BinaryIO, size: int) -> Any:
+    members = ZipFile(file).infolist()
+    places = _places(members, file, size)
+    # Torch can leave the checksums out.
+    checked = any(each.CRC for each in members)
+
+    def content(member: str) -> bytearray:
+        if member not in places:
+            raise Damaged(f"it has no {member} in it")
+        info, start = places[member]
+        if info.compress_type != ZIP_STORED or info.compress_size != info.file_size:
+            raise Damaged("it is compressed, which torch.save never does")
+        with open(name, "rb") as again:
+            data = _bytes(again, start, info.file_size)
+        if checked and zlib.crc32(data) != info.CRC:
+            raise Damaged(f"its {member} is damaged: it doesn't match its checksum")
+        return data
+
+    (pickled,) = (each for each in places if each.count("/") == 1 and each.endswith("/data.pkl"))
+    root = pickled.removesuffix("data.pkl")
+    if f"{root}constants.pkl" in places:
+        raise Damaged("it is a TorchScript archive, which holds a program; save a state dict")
+    if places[pickled][0].file_size > MAX_PICKLE:
+        raise Damaged(f"its {pickled} has more than {MAX_PICKLE} bytes")
+    order = f"{root}byteorder"
+    big_endian = order in places and content(order) == b"big"
+    storages = _Storages(lambda key: content(f"{root}data/{key}"), big_endian)
+    data = content(pickled)
+    return load(BytesIO(data), len(data), BUILDS, storages.at)
 
 
-def _is_compressed(name: str) -> bool:
-    with ZipFile(name) as archive:
-        return any(each.compress_type != ZIP_STORED for each in archive.infolist())
+def _places(members: list[ZipInfo], file: BinaryIO, size: int) -> dict[str, tuple[ZipInfo, int]]:
+    """Each member by its name, with the place of its content in the file."""
+    found: dict[str, tuple[ZipInfo, int]] = {}
+    ranges = []
+    for info in members:
+        if not 0 <= info.header_offset < size:
+            raise Damaged("its directory points beyond it")
+        file.seek(info.header_offset)
+        name, extra = struct.unpack("<HH", file.read(30)[26:])
+        start = info.header_offset + 30 + name + extra
+        if info.filename in found:
+            raise Damaged(f"it has {info.filename!r:.100} in it twice")
+        found[info.filename] = info, start
+        ranges.append((info.header_offset, start + info.compress_size))
+    ranges.sort()
+    ends = [*(start for start, _ in ranges[1:]), size]
+    if any(stop > end for (_, stop), end in zip(ranges, ends, strict=True)):
+        raise Damaged("its parts overlap")
+    return found
 
 
-def _why(error: Exception) -> str:
-    unsafe = re.search(r"GLOBAL ([\w.]+)", str(error))
-    if unsafe is None:
-        return "it isn't a whole file of plain data from `torch.save` with its own pickle protocol"
-    return (
-        f"it has {unsafe[1]} in it, which isn't plain data and wasn't run. Save the state dict by "
-        "itself, or, if you trust that name, read within torch.serialization.safe_globals"
-    )
+def _bytes(file: BinaryIO, start: int, size: int) -> bytearray:
+    file.seek(start)
+    data = bytearray(size)
+    if file.readinto(data) != size:  # type: ignore[attr-defined]
+        raise Damaged("it was cut short")
+    return data
+
+
+class _Storages:
+    """The storages that a pickle names, each made once."""
+
+    def __init__(self, read: Callable[[str], bytearray], big_endian: bool = False) -> None:
+        self.big_endian = big_endian
+        self._read = read
+        self._made: dict[str, Storage] = {}
+
+    def at(self, number: Any) -> Storage | Foreign:
+        """The storage for a persistent id, of whose parts one says how many numbers it has."""
+        mark, kind, key, *_ = number
+        dtype = storage_type(kind)
+        if mark != "storage" or type(key) is not str or dtype is None:
+            return Foreign("storage")
+        if key not in self._made:
+            self._made[key] = Storage(lambda: self._read(key), dtype, big_endian=self.big_endian)
+        if self._made[key].dtype != dtype:
+            raise Damaged(f"its storage {key!r:.100} has two types")
+        return self._made[key]
+
+    def itemsize(self, key: str) -> int:
+        """The bytes of a number."""
+        return self._made[key].dtype.itemsize
+
+
+def _of_stream(
+    opened: Callable[[], BinaryIO], file: BinaryIO, size: int, builds: Mapping[str, Build]
+) -> Any:
+    """The content of a file from before torch 1.6, or of a pickle alone. Neither has checksums."""
+
+    def data(key: str) -> bytearray:
+        if key not in places:
+            raise Damaged(f"it has no numbers for the storage {key!r:.100}")
+        with opened() as again:
+            return _bytes(again, *places[key])
+
+    def following() -> Any:
+        return load(file, size - file.tell(), builds, storages.at)
+
+    places: dict[str, tuple[int, int]] = {}
+    storages = _Storages(data)
+    first = following()
+    if type(first) is not int or first != MAGIC:
+        if file.read(1):
+            raise EOFError
+        return first
+    _, system = following(), following()
+    storages.big_endian = system["little_endian"] is False
+    root, keys = following(), following()
+    for key in keys:
+        (count,) = struct.unpack(">q" if storages.big_endian else "<q", file.read(8))
+        start, length = file.tell(), count * storages.itemsize(key)
+        if key in places or not start <= start + length <= size:
+            raise EOFError
+        places[key] = start, length
+        file.seek(start + length)
+    return root
+
+
+def _nested(data: bytes) -> Any:
+    """A storage in a pickle that `torch.save` didn't write."""
+    return _of_stream(lambda: BytesIO(data), BytesIO(data), len(data), BUILDS)
+
+
+NESTED: dict[str, Build] = {"torch.storage._load_from_bytes": _nested}
 
 
 def find(tree: object, key: str | None = None) -> Mapping[str, Any]:
@@ -75,34 +198,49 @@ def find(tree: object, key: str | None = None) -> Mapping[str, Any]:
     Raises:
         ValueError: There is no such state, or several and no `key`.
     """
-    found = {".".join(map(str, path)): state for path, state in _states(tree)}
-    places = {place: state for place, state in found.items() if _is_cyclic(state)}
-    named = ", ".join(map(repr, list(places)[:20]))
+    found = list(within(tree, _is_scheduler))
+    places = [(place, state) for place, state in found if _is_cyclic(state)]
     if not places:
         others = "".join(
             f". Another scheduler's{f' at {place!r}' if place else ''}: {', '.join(map(str, keys))}"
-            for place, keys in found.items()
+            for place, keys in found[:MANY]
         )
         raise ValueError(
-            f"There must be a state of clr_torch's CyclicLR or of torch's. Received: none{others}"
+            "There must be a state of clr_torch's CyclicLR or of torch's. "
+            f"Received: {described(tree)}{others}"
         )
-    if key is not None:
-        if key not in places:
-            raise ValueError(f"`key` must be one of {named}. {received('key', key)}")
-        return places[key]
-    if len(places) > 1:
-        raise ValueError(f"There must be one state, or a `key` to choose. Received: {named}")
-    ((place, state),) = places.items()
-    if "_schedulers" in place.split("."):
+    place, state = choose(places, key, "state")
+    if key is None and "_schedulers" in place.split("."):
         raise ValueError(
             "A scheduler inside another one can't be carried together with the other one's work. "
             f"To continue with it alone, pass key={place!r}."
         )
-    return state
+    if len(state) > MAX_KEYS:
+        raise ValueError(f"A state must have at most {MAX_KEYS} keys. Received: {len(state)}")
+    check_bounded(state, "A state", MAX_VALUES)
+    return {name: _loaded(value) for name, value in state.items()}
 
 
-def _states(tree: object) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """The state of each scheduler, cyclical or not, and the way to it; the outermost first."""
+def choose(found: Sequence[tuple[str, T]], key: str | None, what: str) -> tuple[str, T]:
+    """The one of the places that `key` names, or the only one, with what is there.
+
+    Raises:
+        ValueError: There are several and no `key`, none of this name, or two.
+    """
+    named = ", ".join(repr(place) for place, _ in found[:MANY])
+    places = [(place, value) for place, value in found if key in (None, place)]
+    if not places:
+        raise ValueError(f"`key` must be one of {named}. {received('key', key)}")
+    if len(places) > 1:
+        rule = "or a `key` to choose" if key is None else f"of the name {key!r:.100}"
+        raise ValueError(f"There must be one {what}, {rule}. Received: {named}")
+    return places[0]
+
+
+def within(
+    tree: object, wanted: Callable[[Mapping[Any, Any]], bool]
+) -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    """The outermost mappings that are wanted, with the keys that lead to them joined by dots."""
     seen: set[int] = set()  # A pickle may repeat a list many times, or put it into itself.
     level: list[tuple[Path, object]] = [((), tree)]
     for _ in range(DEPTH):
@@ -111,20 +249,43 @@ def _states(tree: object) -> Iterator[tuple[Path, Mapping[str, Any]]]:
             if id(each) in seen:
                 continue
             seen.add(id(each))
-            if isinstance(each, Mapping):
-                if _is_cyclic(each) or ("_step_count" in each and "_schedulers" not in each):
-                    yield path, each
-                    continue
-                items: Any = each.items()
-            else:
-                items = enumerate(each)  # type: ignore[arg-type]
-            inner += [
-                ((*path, key), value)
-                for key, value in items
-                if isinstance(value, Mapping | list | tuple)
-            ]
+            node = mapping(each)
+            if node is not None and wanted(node):
+                yield ".".join(map(str, path)), node
+            elif node is not None or isinstance(each, list | tuple):
+                items: Any = enumerate(each) if node is None else node.items()  # type: ignore[arg-type]
+                inner += [((*path, key), value) for key, value in items if _has_parts(value)]
         level = inner
+
+
+def described(tree: object) -> str:
+    """What a file holds in which nothing was found."""
+    if isinstance(tree, Foreign):
+        return f"none, but an object of {tree.name:.100}, which isn't plain data and wasn't run"
+    return "none"
+
+
+def mapping(value: object) -> Mapping[Any, Any] | None:
+    """A mapping, or the content of an object of an unknown class; None for all else."""
+    if isinstance(value, Foreign):
+        return value.contents
+    return value if isinstance(value, Mapping) else None
+
+
+def _has_parts(value: object) -> bool:
+    return isinstance(value, Mapping | Foreign | list | tuple)
+
+
+def _is_scheduler(state: Mapping[str, Any]) -> bool:
+    return _is_cyclic(state) or ("_step_count" in state and "_schedulers" not in state)
 
 
 def _is_cyclic(state: Mapping[str, Any]) -> bool:
     return foreign.is_one(state) or ("schedules" in state and "last_epoch" in state)
+
+
+def _loaded(value: Any) -> Any:
+    """A value of a state, with the tensors in it that hold one number."""
+    if isinstance(value, list | tuple):
+        return [_loaded(each) for each in value]
+    return value.tensor() if isinstance(value, Stored) and value.size == 1 else value

@@ -15,7 +15,7 @@ COUNTS = {"last_epoch", "_step_count", "_last_lr"}
 KEYS = {"schedules", "applied", *COUNTS}
 
 MAX_DEPTH, MAX_VALUES = 20, 10_000
-"""How deeply the schedule in a state may be nested, and how many values it may have side by side.
+"""How deeply a schedule in a state may be nested, and how many values it may have side by side.
 
 A list in a pickle may be repeated without taking space, or contain itself.
 """
@@ -34,16 +34,23 @@ def read(document: Mapping[str, Any], scale_fn: str | None = None) -> Schedule:
         TypeError: There was a callable, and `scale_fn` isn't an expression.
         ValueError: There was none, and `scale_fn` is given; or not a schedule.
     """
+    check_bounded(document, "A schedule", MAX_VALUES)
+    return schedule_from_document(document, scale_fn, _noted_name)
+
+
+def check_bounded(document: object, what: str, most: int) -> None:
+    """Raise a ValueError unless lists and mappings are nested within bounds.
+
+    A list in a pickle may be repeated without taking space, or contain itself.
+    """
     level: list[Any] = [document]
     for _ in range(MAX_DEPTH):
-        level = list(islice(_inner(level), MAX_VALUES + 1))
+        level = list(islice(_inner(level), most + 1))
         if not level:
-            return schedule_from_document(document, scale_fn, _noted_name)
-        if len(level) > MAX_VALUES:
+            return
+        if len(level) > most:
             break
-    raise ValueError(
-        f"A schedule must have at most {MAX_VALUES} values, nested at most {MAX_DEPTH} deep."
-    )
+    raise ValueError(f"{what} must have at most {most} values, nested at most {MAX_DEPTH} deep.")
 
 
 def _inner(level: list[Any]) -> Iterator[Any]:

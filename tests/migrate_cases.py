@@ -131,13 +131,6 @@ CALLBACK = {
         BAND | {"step_size_up": 4, "scale_fn": "0.5 * (1 + sin(x * pi / 2.0))"},
     ),
 }
-BRAINTOOLS = {
-    "defaults": ("", {"base_lr": 0.001, "max_lr": 0.01}),
-    "keywords": (
-        "base_lr=0.001, max_lr=0.006, step_size_up=3, mode='triangular2'",
-        BAND | {"step_size_up": 3, "mode": "triangular2"},
-    ),
-}
 KERAS_OPTIMIZER = "keras.optimizers.SGD({rate}, momentum=0.5, nesterov=True)"
 
 
@@ -166,15 +159,6 @@ def callback_source(arguments: str) -> str:
     )
 
 
-def braintools_source(arguments: str) -> str:
-    """A program that makes braintools' scheduler, and an optimizer with it."""
-    return (
-        "import braintools\n"
-        f"scheduler = braintools.optim.CyclicLR({arguments})\n"
-        "optimizer = braintools.optim.SGD(lr=scheduler, momentum=0.5)\n"
-    )
-
-
 def all_cases() -> dict[str, tuple[str, dict | list]]:
     """Every program by its name, with the schedule or the schedules that it means."""
     return {
@@ -187,9 +171,5 @@ def all_cases() -> dict[str, tuple[str, dict | list]]:
         **{
             f"callback {key}": (callback_source(call), means)
             for key, (call, means) in CALLBACK.items()
-        },
-        **{
-            f"braintools {key}": (braintools_source(call), means)
-            for key, (call, means) in BRAINTOOLS.items()
         },
     }

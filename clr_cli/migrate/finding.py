@@ -5,14 +5,15 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from clr_cli.migrate.origins import Origin
 from clr_cli.migrate.source import Source
 from clr_core.record import Record
 
 FORMAT = "clr-migrate/1"
+# Longer code is shown in part; the JSON has all of it.
+LINES, WIDEST = 40, 400
 
 
 @dataclass(frozen=True)
@@ -34,55 +35,56 @@ class Finding:
 
     Args:
         file: The name of the file.
-        line: Its first line, from 1.
+        cell: The number of the cell in a notebook, from 1, with all kinds of cells counted.
+        line: Its first line, from 1; in a notebook, in its cell.
         end_line: Its last line.
-        origin: The name of the class or function.
+        origin: The name of the class or function, or why this may be a cycle.
         code: The call as it was written.
         arguments: The arguments by the names of their parameters, as they were written.
         record: The schedule as a portable record, if the file has all of it.
         to: The framework of the replacement.
         replacement: Code that runs in place of the call, if any.
         warnings: What to check.
+        edits: The changes that rewrite it in place.
+        kept: Why it can't be rewritten in place, or empty.
     """
 
     file: str
+    cell: int | None
     line: int
     end_line: int
     origin: str
     code: str
-    arguments: dict[str, str]
-    record: dict[str, Any] | None
-    to: str
-    replacement: str | None
+    arguments: dict[str, str] = field(default_factory=dict)
+    record: dict[str, Any] | None = None
+    to: str = ""
+    replacement: str | None = None
     warnings: tuple[Caution, ...] = ()
+    edits: tuple[tuple[int, int, str], ...] = field(default=(), repr=False)
+    kept: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as plain data."""
-        return {**asdict(self), "warnings": [asdict(each) for each in self.warnings]}
+        document = {**asdict(self), "warnings": [asdict(each) for each in self.warnings]}
+        return {**document, "edits": len(self.edits)}
+
+    @property
+    def place(self) -> str:
+        """The file, the cell and the line."""
+        return f"{self.file}:{f'cell {self.cell}:' if self.cell else ''}{self.line}"
 
 
-def finding_at(
-    source: Source,
-    node: ast.expr,
-    origin: Origin,
-    arguments: dict[str, str],
-    record: dict[str, object] | None,
-    to: str,
-    replacement: str | None,
-    cautions: list[Caution],
-) -> Finding:
+def finding_at(source: Source, node: ast.expr | ast.stmt, origin: str, **more: Any) -> Finding:
     """The finding at a node of a file."""
+    cell, line = source.place(node.lineno)
     return Finding(
         file=source.name,
-        line=node.lineno,
-        end_line=node.end_lineno or node.lineno,
-        origin=origin.name,
+        cell=cell,
+        line=line,
+        end_line=line + (node.end_lineno or node.lineno) - node.lineno,
+        origin=origin,
         code=source.text_of(node),
-        arguments=arguments,
-        record=record,
-        to=to,
-        replacement=replacement,
-        warnings=tuple(dict.fromkeys(cautions)),
+        **more,
     )
 
 
@@ -106,7 +108,7 @@ def as_text(findings: Sequence[Finding]) -> str:
 
 
 def _paragraph(finding: Finding) -> str:
-    lines = [f"{finding.file}:{finding.line}: {finding.origin}", *_indented(finding.code, "  ")]
+    lines = [f"{finding.place}: {finding.origin}", *_indented(finding.code)]
     if finding.record is not None:
         record = Record.from_dict(finding.record)
         schedules = record.schedule if isinstance(record.schedule, tuple) else (record.schedule,)
@@ -115,13 +117,23 @@ def _paragraph(finding: Finding) -> str:
             lines.append(f"  at step {record.step}")
     elif finding.arguments:
         lines.append("arguments, as written")
-        lines += [f"  {name} = {text}" for name, text in finding.arguments.items()]
+        for name, text in finding.arguments.items():
+            lines += _indented(f"{name} = {text}")
     if finding.replacement is not None:
-        lines += [f"for {finding.to}", *_indented(finding.replacement, "  ")]
-    for caution in finding.warnings:
-        lines.append(f"! {caution.about}: {caution.says}")
-    return "\n".join(lines)
+        lines += [f"for {finding.to}", *_indented(finding.replacement)]
+    lines += [f"! {each.about}: {each.says}" for each in finding.warnings]
+    if finding.edits:
+        lines.append("--diff shows how --write changes the file")
+    elif finding.kept:
+        lines.append(f"not rewritten: {finding.kept}")
+    return "\n".join(map(_short, lines))
 
 
-def _indented(text: str, by: str) -> list[str]:
-    return [f"{by}{line}" if line else line for line in text.splitlines()]
+def _indented(text: str) -> list[str]:
+    lines = text.splitlines()
+    more = ["…"] if len(lines) > LINES else []
+    return [f"  {line}" if line else line for line in [*lines[:LINES], *more]]
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= WIDEST else f"{line[:WIDEST]}…"

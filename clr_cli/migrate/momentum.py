@@ -6,19 +6,11 @@ from collections.abc import Iterator
 
 from clr_cli.migrate.finding import Caution
 from clr_cli.migrate.optimizers import Optimizer
-from clr_cli.migrate.origins import ADDONS, CALLBACK, TORCH, Origin
+from clr_cli.migrate.origins import TORCH, Origin
 from clr_cli.migrate.reading import Reading
 
-_UNREAD = {
-    "torch": "make it before the scheduler.",
-    "keras": "pass it this `learning_rate`.",
-    "jax": "pass it this `learning_rate`.",
-}
-_OFF = {
-    "torch": "pass cycle_momentum=False.",
-    "keras": "leave both momenta out of the schedule.",
-    "jax": "leave both momenta out of the schedule.",
-}
+_OFF = "If you don't want this, pass cycle_momentum=False, or leave both momenta out of a schedule."
+_VELOCITY = "Keras's SGD has the rate in its velocity, torch's and optax's don't"
 
 
 def momentum_cautions(
@@ -26,91 +18,59 @@ def momentum_cautions(
 ) -> Iterator[Caution]:
     """The cautions that apply to this call, optimizer and framework."""
     cycled = "base_momentum" in reading.parameters
-    if cycled:
-        yield from _cycled(to, reading, optimizer)
-    if to == "torch" and origin.family == TORCH:
+    again = to == "torch" and origin.family == TORCH
+    if cycled and not (again and optimizer is None):
+        says = _cycled(to, reading, optimizer)
+        if says:
+            yield Caution("momentum", says)
+    if again:
         return
     if optimizer is None:
-        yield Caution("optimizer", f"The optimizer wasn't found: {_UNREAD[to]}")
+        before = "make it before the scheduler" if to == "torch" else "pass it this `learning_rate`"
+        yield Caution("optimizer", f"The optimizer wasn't found: {before}.")
         return
     if optimizer.left:
-        yield Caution(
-            "optimizer",
-            f"These arguments of the optimizer were left out: {_listed(optimizer.left)}.",
-        )
-    if optimizer.kind == "SGD":
-        yield from _velocity(to, origin, optimizer, cycled)
+        left = ", ".join(f"`{each}`" for each in optimizer.left)
+        yield Caution("optimizer", f"These arguments of the optimizer were left out: {left}.")
+    from_torch = origin.family == TORCH
+    if optimizer.kind != "SGD" or (to == "keras") != from_torch:
+        return
+    if to == "keras" and cycled:
+        yield Caution("velocity", f"{_VELOCITY}: `torch_velocity=True` is torch's form.")
+    elif optimizer.momentum is not None:
+        says = f"{_VELOCITY}, so the weights differ if the rate changes."
+        if to == "keras":
+            momentum = optimizer.momentum.text
+            says += (
+                f" For torch's form give the schedule base_momentum={momentum} and "
+                f"max_momentum={momentum}, and use clr_keras.SGD(schedule, torch_velocity=True)."
+            )
+        yield Caution("velocity", says)
 
 
-def _cycled(to: str, reading: Reading, optimizer: Optimizer | None) -> Iterator[Caution]:
+def _cycled(to: str, reading: Reading, optimizer: Optimizer | None) -> str:
     low, high = (reading.parameters[f"{end}_momentum"].text for end in ("base", "max"))
     if optimizer is None:
-        if to == "torch":
-            return
-        what = (
-            "A CyclicLR is only the rate; `clr_keras.SGD`, `clr_keras.Adam` and so on take the "
-            "schedule and cycle both."
-            if to == "keras"
-            else "`cyclic_lr` is only the rate; `cyclic_optimizer(optax.sgd, schedule)` cycles "
-            "both."
-        )
-        yield Caution(
-            "momentum",
+        return (
             f"torch's class also cycles the momentum, between {high} and {low}, unless "
-            f"cycle_momentum=False. {what}",
-        )
-    elif optimizer.kind != "SGD":
-        yield Caution(
-            "momentum",
-            f"The beta1 of {optimizer.kind} cycles between {high} and {low}, since cycle_momentum "
-            "is True by default. Older torch raised a ValueError. If you don't want this, "
-            + _OFF[to],
-        )
-    elif optimizer.momentum is None:
-        if to == "torch":
-            says = (
-                f"torch's class would set it to {high}; it stays 0 here. To get what torch did, "
-                f"give the optimizer momentum={high}; otherwise pass cycle_momentum=False."
+            "cycle_momentum=False. This is only the rate; "
+            + (
+                "`clr_keras.SGD`, `clr_keras.Adam` and so on cycle both."
+                if to == "keras"
+                else "`cyclic_optimizer(optax.sgd, schedule)` cycles both."
             )
-        else:
-            says = (
-                f"torch's class cycles one between {high} and {low}, and so does this. If you "
-                "don't want this, leave both momenta out of the schedule."
-            )
-        yield Caution("momentum", f"The SGD has no momentum. {says}")
-    elif optimizer.momentum.value != reading.parameters["max_momentum"].value:
-        yield Caution(
-            "momentum",
+        )
+    if optimizer.kind != "SGD":
+        return f"The beta1 of {optimizer.kind} cycles between {high} and {low}. {_OFF}"
+    if optimizer.momentum is None:
+        here = "it stays 0 here" if to == "torch" else "so does this"
+        return (
+            f"The SGD has no momentum. torch's class cycles one between {high} and {low}, and "
+            f"{here}. {_OFF}"
+        )
+    if optimizer.momentum.value != reading.parameters["max_momentum"].value:
+        return (
             f"`momentum={optimizer.momentum.text}` of the SGD is never used: torch's class cycles "
-            f"it between {high} and {low}, since cycle_momentum is True by default. If you don't "
-            f"want this, {_OFF[to]}",
+            f"it between {high} and {low}. {_OFF}"
         )
-
-
-def _velocity(to: str, origin: Origin, optimizer: Optimizer, cycled: bool) -> Iterator[Caution]:
-    from_keras = origin.family in (ADDONS, CALLBACK)
-    if to == "keras" and not from_keras and cycled:
-        yield Caution(
-            "velocity",
-            "Keras's SGD has the rate in its velocity, torch's doesn't. `torch_velocity=True` is "
-            "torch's form; without it the weights differ.",
-        )
-    elif to == "keras" and not from_keras and optimizer.momentum is not None:
-        momentum = optimizer.momentum.text
-        yield Caution(
-            "velocity",
-            "Keras's SGD has the rate in its velocity, torch's and optax's don't, so the weights "
-            "differ if the rate changes. For torch's form give the schedule "
-            f"base_momentum={momentum} and max_momentum={momentum}, and use "
-            "clr_keras.SGD(schedule, torch_velocity=True).",
-        )
-    elif to != "keras" and from_keras and optimizer.momentum is not None:
-        yield Caution(
-            "velocity",
-            "Keras's SGD has the rate in its velocity, torch's and optax's don't, so the weights "
-            "differ if the rate changes.",
-        )
-
-
-def _listed(words: tuple[str, ...]) -> str:
-    return ", ".join(f"`{word}`" for word in words)
+    return ""

@@ -3,24 +3,42 @@ r"""The meaning of a name in a file: the import, alias, class or function that b
     >>> from clr_cli.migrate.source import Source
     >>> source = Source("from torch import optim as o\no.lr_scheduler.CyclicLR", "train.py")
     >>> Names(source).paths(source.tree.body[1].value)
-    [Path(dotted='torch.optim.lr_scheduler.CyclicLR', definition=None, starred=False)]
+    [Path(dotted='torch.optim.lr_scheduler.CyclicLR', ...)]
 
-Scopes are Python's. If a scope binds a name several times, the bindings that may apply at its use
-are the last one outside a branch, and those after it.
+LibCST finds the bindings that a name may have, by Python's rules of scopes.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from clr_cli.migrate.source import Source
+import libcst
+from libcst.metadata import (
+    Access,
+    BaseAssignment,
+    BuiltinAssignment,
+    MetadataWrapper,
+    PositionProvider,
+    ScopeProvider,
+)
 
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+from clr_cli.migrate.source import Source, too_deep
+
 BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.TryStar, ast.Match)
-# Aliases of aliases; nobody writes so many.
-DEEPEST = 20
+DEFINITIONS = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+# Aliases of aliases, and the meanings of one name; nobody writes so many.
+DEEPEST, MOST_PATHS = 20, 16
+# LibCST relates each use of a name in a scope to each of its bindings there.
+MOST_PAIRS = 5_000_000
+MOST_NODES = 300_000
+
+Statement = ast.Import | ast.ImportFrom
+Position = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -29,198 +47,210 @@ class Path:
 
     dotted: str
     definition: ast.AST | None = None
+    statement: Statement | None = field(default=None, repr=False)
+    """The import that the path begins with."""
     starred: bool = False
     """True if it may come from a `from … import *`."""
 
 
-@dataclass(frozen=True)
-class Binding:
-    """One place that binds a name."""
-
-    place: ast.AST
-    dotted: str = ""
-    value: ast.AST | None = None
-    """The value or definition, if the name stands for exactly that."""
-    in_branch: bool = False
-
-
-@dataclass
-class Scope:
-    """The names that a module, class, function or comprehension binds."""
-
-    node: ast.AST
-    outer: Scope | None
-    bindings: dict[str, list[Binding]] = field(default_factory=dict)
-    elsewhere: set[str] = field(default_factory=set)
-    """Names that `global` or `nonlocal` takes from another scope."""
-
-
 class Names:
-    """The bindings of all scopes of a file."""
+    """The bindings of all names of a file.
+
+    Raises:
+        ValueError: The file is nested too deeply, or binds and uses one name too often.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self.module = Scope(source.tree, None)
-        self.stars: list[str] = []
-        self._scopes: dict[ast.AST, Scope] = {source.tree: self.module}
-        self._fill()
+        _check_pairs(source)
+        try:
+            wrapper = MetadataWrapper(libcst.parse_module(source.text), unsafe_skip_copy=True)
+            found = wrapper.resolve_many([PositionProvider, ScopeProvider])
+        except RecursionError:
+            raise too_deep(source.name) from None
+        except Exception as error:  # Whatever LibCST stumbles over, other files are read.
+            said = getattr(error, "message", error)
+            raise ValueError(f"`{source.name}` can't be read by LibCST: {said}") from None
+        positions: Any = found[PositionProvider]
+        scopes: set[Any] = {scope for scope in found[ScopeProvider].values() if scope}
+        self._positions = positions
+        self._uses: dict[Position, Access] = {
+            self._position(access.node): access for scope in scopes for access in scope.accesses
+        }
+        self._nodes: dict[Position, ast.AST] = {}
+        for node in source.nodes:
+            if isinstance(node, (*DEFINITIONS, ast.Import, ast.ImportFrom)) or (
+                isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            ):
+                line = source.starts[node.lineno - 1]
+                self._nodes[node.lineno, source.span(node)[0] - line] = node
+        self._stars = [
+            node
+            for node in source.nodes
+            if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+        ]
+        self._followed: dict[BaseAssignment, list[Path]] = {}
 
     def paths(self, node: ast.AST, depth: int = 0) -> list[Path]:
         """The possible targets of a name or a dotted name; none if unknown."""
-        if isinstance(node, ast.Attribute):
-            return [
-                Path(f"{path.dotted}.{node.attr}", None, path.starred)
-                for path in self.paths(node.value, depth)
-                if path.definition is None
-            ]
-        if not isinstance(node, ast.Name) or depth > DEEPEST:
+        attributes: list[str] = []
+        while isinstance(node, ast.Attribute):
+            attributes.insert(0, node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name):
             return []
-        bindings = self.bindings(node)
-        if bindings is None:
-            return [Path(f"{star}.{node.id}", None, True) for star in reversed(self.stars)]
+        bound = self.bindings(node)
         found: list[Path] = []
-        for binding in bindings:
-            if binding.dotted:
-                found.append(Path(binding.dotted))
-            elif isinstance(binding.value, ast.Name | ast.Attribute):
-                found += self.paths(binding.value, depth + 1)
-            elif isinstance(binding.value, ast.ClassDef | ast.FunctionDef | ast.Lambda):
-                found.append(Path(node.id, binding.value))
-        return list(dict.fromkeys(found))
+        for binding in bound:
+            found += self._target(binding, node.id, depth)
+        if not bound:
+            found += [
+                Path(f"{_module(star)}.{node.id}", None, star, starred=True) for star in self._stars
+            ]
+            if hasattr(builtins, node.id):
+                found.append(Path(f"builtins.{node.id}"))
+        if attributes:
+            found = [
+                Path(".".join([each.dotted, *attributes]), None, each.statement, each.starred)
+                for each in found
+                if each.definition is None
+            ]
+        return list(dict.fromkeys(found))[:MOST_PATHS]
 
-    def bindings(self, node: ast.Name) -> list[Binding] | None:
-        """The bindings that may apply to a name at its use; None if this file has none."""
-        start: Scope | None = self._scope_of(node)
-        scope = start
-        while scope is not None:
-            found = scope.bindings.get(node.id)
-            # A class body's names aren't visible in its methods.
-            if found and (scope is start or not isinstance(scope.node, ast.ClassDef)):
-                return _that_hold(found, node, within=scope is start)
-            scope = scope.outer
-        return None
+    def bindings(self, node: ast.Name) -> list[BaseAssignment]:
+        """The bindings that may apply: the last one outside a branch, and those after it."""
+        access = self._uses.get(self._place(node))
+        if access is None:
+            return []
+        bound = (each for each in access.referents if not isinstance(each, BuiltinAssignment))
+        found = sorted(bound, key=self._where)
+        inner = max((each.scope is access.scope for each in found), default=False)
+        found = [each for each in found if (each.scope is access.scope) == inner]
+        last = max((i for i, each in enumerate(found) if not self._in_branch(each)), default=0)
+        return found[last:]
+
+    def definition(self, node: ast.Name) -> ast.AST | None:
+        """The value or definition of a name that is bound exactly once, or None."""
+        found = self.bindings(node)
+        return self._value(found[0]) if len(found) == 1 else None
 
     def constant(self, node: ast.Name) -> ast.expr | None:
         """The value of a name that is assigned exactly once, at module level; else None."""
-        scope: Scope | None = self._scope_of(node)
-        while scope is not None and node.id not in scope.bindings:
-            scope = scope.outer
-        if scope is not self.module:
+        access = self._uses.get(self._place(node))
+        found = [] if access is None else list(access.scope[node.id])
+        if len(found) != 1 or found[0].scope is not found[0].scope.globals:
             return None
-        bindings = self.module.bindings[node.id]
-        if len(bindings) != 1 or bindings[0].in_branch:
+        value = self._value(found[0])
+        if not isinstance(value, ast.expr) or self._in_branch(found[0]):
             return None
-        value = bindings[0].value
-        return value if isinstance(value, ast.expr) else None
+        return value
 
-    def _scope_of(self, node: ast.AST) -> Scope:
-        inner = node
-        for outer in self._source.around(node):
-            scope = self._scopes.get(outer)
-            if scope is not None and not _is_evaluated_outside(inner, outer):
-                return scope
-            inner = outer
-        return self.module
+    def uses_of(self, statement: Statement, aliases: Sequence[ast.alias]) -> list[Position]:
+        """The places, as line and column, that use a name which an import binds."""
+        names = {alias.asname or alias.name.partition(".")[0] for alias in aliases}
+        return [
+            place
+            for place, use in self._uses.items()
+            for each in use.referents
+            if self._bound_by(each) is statement and each.name.partition(".")[0] in names
+        ]
 
-    def _fill(self) -> None:
-        # Scopes come first: by `global`, a name in one function may belong to another scope.
-        for node in self._source.nodes:
-            if isinstance(node, (*FUNCTIONS, *COMPREHENSIONS, ast.ClassDef)):
-                self._scopes[node] = Scope(node, None)
-        for node, scope in self._scopes.items():
-            if node is not self._source.tree:
-                scope.outer = self._scope_of(node)
-        nodes = self._source.nodes
-        for node in nodes:
-            if isinstance(node, ast.Global | ast.Nonlocal):
-                self._scope_of(node).elsewhere |= set(node.names)
-        for node in nodes:
-            self._note(node)
-        for scope in self._scopes.values():
-            for bindings in scope.bindings.values():
-                bindings.sort(key=lambda binding: _position(binding.place))
+    def _target(self, binding: BaseAssignment, name: str, depth: int) -> list[Path]:
+        if binding not in self._followed:
+            self._followed[binding] = []  # An alias may lead back to itself.
+            self._followed[binding] = self._follow(binding, name, depth)
+        return self._followed[binding]
 
-    def _note(self, node: ast.AST) -> None:
-        match node:
-            case ast.Import(names):
-                for alias in names:
-                    name = alias.asname or alias.name.partition(".")[0]
-                    self._bind(name, node, dotted=alias.name if alias.asname else name)
-            case ast.ImportFrom(module, names, level):
-                base = "." * level + (module or "")
-                for alias in names:
-                    if alias.name == "*":
-                        self.stars.append(base)
-                    else:
-                        join = "" if base.endswith(".") else "."
-                        dotted = f"{base}{join}{alias.name}"
-                        self._bind(alias.asname or alias.name, node, dotted=dotted)
-            case ast.ClassDef(name) | ast.FunctionDef(name) | ast.AsyncFunctionDef(name):
-                self._bind(name, node, value=node)
-            case ast.Assign([ast.Name(name)], value):
-                self._bind(name, node, value=value)
-            case ast.AnnAssign(ast.Name(name), _, value) if value is not None:
-                self._bind(name, node, value=value)
-            case ast.Name(name, ast.Store() | ast.Del()) if not self._is_whole_target(node):
-                self._bind(name, node)
-            case ast.arg(name):
-                self._bind(name, node)
-            case ast.ExceptHandler(name=str(name)):
-                self._bind(name, node)
-            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
-                self._bind(name, node)
-            case ast.MatchMapping(rest=str(name)):
-                self._bind(name, node)
+    def _follow(self, binding: BaseAssignment, name: str, depth: int) -> list[Path]:
+        node = self._bound_by(binding)
+        if isinstance(node, Statement):
+            return [_imported(node, name)]
+        if isinstance(node, DEFINITIONS):
+            return [Path(name, node)]
+        value = self._value(binding)
+        if value is not None and depth < DEEPEST:
+            return self.paths(value, depth + 1)
+        return []
 
-    def _is_whole_target(self, node: ast.AST) -> bool:
-        parent = self._source.parents[node]
-        return (isinstance(parent, ast.Assign) and len(parent.targets) == 1) or (
-            isinstance(parent, ast.AnnAssign)
+    def _bound_by(self, binding: BaseAssignment) -> ast.AST | None:
+        node = getattr(binding, "node", None)
+        return None if node is None else self._nodes.get(self._position(node))
+
+    def _value(self, binding: BaseAssignment) -> ast.AST | None:
+        node = self._bound_by(binding)
+        if isinstance(node, DEFINITIONS):
+            return node
+        match self._source.parents.get(node) if node is not None else None:
+            case ast.Assign([ast.Name()], value):
+                return value
+            case ast.AnnAssign(ast.Name(), _, value):
+                return value
+        return None
+
+    def _in_branch(self, binding: BaseAssignment) -> bool:
+        node = self._bound_by(binding)
+        for outer in self._source.around(node) if node is not None else ():
+            if isinstance(outer, (*DEFINITIONS, ast.Lambda)):
+                return False
+            if isinstance(outer, BRANCHES):
+                return True
+        return False
+
+    def _where(self, binding: BaseAssignment) -> Position:
+        node = getattr(binding, "node", None)
+        return (0, 0) if node is None else self._position(node)
+
+    def _position(self, node: libcst.CSTNode) -> Position:
+        start = self._positions[node].start
+        return start.line, start.column
+
+    def _place(self, node: ast.Name) -> Position:
+        return node.lineno, self._source.span(node)[0] - self._source.starts[node.lineno - 1]
+
+
+def _imported(node: Statement, name: str) -> Path:
+    """The path of a name, possibly a dotted one, that an import binds."""
+    for alias in node.names:
+        if isinstance(node, ast.ImportFrom):
+            if name == (alias.asname or alias.name):
+                module = _module(node)
+                dot = "" if module.endswith(".") else "."
+                return Path(f"{module}{dot}{alias.name}", None, node)
+        elif alias.asname == name:
+            return Path(alias.name, None, node)
+    return Path(name, None, node)
+
+
+def _module(node: ast.ImportFrom) -> str:
+    return "." * node.level + (node.module or "")
+
+
+def _check_pairs(source: Source) -> None:
+    if len(source.nodes) > MOST_NODES:
+        raise ValueError(
+            f"`{source.name}` may have at most {MOST_NODES} expressions to be read. "
+            f"It has {len(source.nodes)}"
         )
-
-    def _bind(
-        self, name: str, place: ast.AST, dotted: str = "", value: ast.AST | None = None
-    ) -> None:
-        scope = self._scope_of(place)
-        parent = self._source.parents[place]
-        if isinstance(parent, ast.NamedExpr):
-            while isinstance(scope.node, COMPREHENSIONS) and scope.outer is not None:
-                scope = scope.outer
-        in_branch = False
-        if name in scope.elsewhere:
-            scope, in_branch = self._elsewhere(name, scope), True
-        else:
-            for outer in self._source.around(place):
-                if outer is scope.node:
-                    break
-                in_branch = in_branch or isinstance(outer, BRANCHES)
-        scope.bindings.setdefault(name, []).append(Binding(place, dotted, value, in_branch))
-
-    def _elsewhere(self, name: str, scope: Scope) -> Scope:
-        for node in ast.walk(scope.node):
-            if isinstance(node, ast.Nonlocal) and name in node.names and scope.outer is not None:
-                return scope.outer
-        return self.module
-
-
-def _is_evaluated_outside(inner: ast.AST, outer: ast.AST) -> bool:
-    """True for parts of a function or class outside its scope, such as decorators."""
-    match outer:
-        case ast.FunctionDef() | ast.AsyncFunctionDef():
-            return inner in outer.decorator_list or inner is outer.returns
-        case ast.ClassDef():
-            return inner in (*outer.decorator_list, *outer.bases, *outer.keywords)
-    return False
-
-
-def _that_hold(bindings: list[Binding], use: ast.Name, within: bool) -> list[Binding]:
-    if within:
-        # In the same scope only earlier bindings apply; a function is called after all of them.
-        before = [each for each in bindings if _position(each.place) < _position(use)]
-        bindings = before or bindings
-    last = max((i for i, each in enumerate(bindings) if not each.in_branch), default=0)
-    return bindings[last:]
-
-
-def _position(node: ast.AST) -> tuple[int, int]:
-    return getattr(node, "lineno", 0), getattr(node, "col_offset", 0)
+    bound: Counter[tuple[ast.AST, str]] = Counter()
+    used: Counter[tuple[ast.AST, str]] = Counter()
+    scopes: dict[ast.AST, ast.AST] = {source.tree: source.tree}
+    for node in source.nodes:
+        scope = scopes[node]
+        inner = node if isinstance(node, (*DEFINITIONS, ast.Lambda)) else scope
+        for child in ast.iter_child_nodes(node):
+            scopes[child] = inner
+        match node:
+            case ast.Name(name, ast.Load()):
+                used[scope, name] += 1
+                if scope is not source.tree:
+                    used[source.tree, name] += 1
+            case ast.Name(name):
+                bound[scope, name] += 1
+            case ast.alias(name, other):
+                bound[scope, other or name.partition(".")[0]] += 10  # They cost more.
+    worst = max(bound, key=lambda each: bound[each] * used[each], default=None)
+    if worst is not None and sum(bound[each] * used[each] for each in bound) > MOST_PAIRS:
+        raise ValueError(
+            f"`{source.name}` binds and uses `{worst[1]}` too often to be read: "
+            f"{bound[worst]} and {used[worst]} times in one scope"
+        )

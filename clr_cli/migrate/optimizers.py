@@ -6,16 +6,16 @@ Others are left alone: an optimizer's name may mean different algorithms in the 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from clr_cli.migrate.names import Names
-from clr_cli.migrate.origins import ADDONS, BRAINTOOLS, CALLBACK, TORCH
+from clr_cli.migrate.origins import ADDONS, CALLBACK, TORCH
 from clr_cli.migrate.source import Source, dotted
 from clr_cli.migrate.values import Argument, argument_of
 
 KINDS = ("SGD", "Adam", "AdamW")
-# The name of each argument in torch and braintools, in Keras, and in optax.
+# The name of each argument in torch, in Keras, and in optax.
 SPELLINGS = {
     "momentum": ("momentum", "momentum", "momentum"),
     "nesterov": ("nesterov", "nesterov", "nesterov"),
@@ -35,7 +35,7 @@ ORDER = {
 }
 RATES = {"lr", "learning_rate", "params"}
 # The defaults of AdamW.
-WEIGHT_DECAY = {"torch": "0.01", "keras": "0.004", "braintools": "0.01"}
+WEIGHT_DECAY = {"torch": "0.01", "keras": "0.004"}
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,15 @@ def optimizer_of(
         given = [keyword.value for keyword in call.keywords if keyword.arg == "optimizer"]
         given = given or call.args[:1]
         return _made(given[0], source, names) if given else None
+    nodes: list[ast.expr] = []
     if family == CALLBACK:
-        nodes = [node for each in _calls(source) for node in _compiled_with(each)]
-    elif family in (ADDONS, BRAINTOOLS):
-        nodes = [each for each in _calls(source) if _takes(each, call, variable, source)]
-    else:
+        nodes += _compiled(source)
+    elif family == ADDONS:
+        nodes += (each for each in source.calls if _takes(each, call, variable))
+    if len(nodes) > 1:
         return None
     found = [each for node in nodes if (each := _made(node, source, names)) is not None]
-    return found[0] if len(found) == 1 == len(nodes) else None
+    return found[0] if found else None
 
 
 def _made(node: ast.expr, source: Source, names: Names) -> Optimizer | None:
@@ -103,8 +104,6 @@ def _package(dotted: str) -> tuple[str, str]:
         return "", ""
     if parts[:2] == ["torch", "optim"]:
         return "torch", name
-    if parts[0] == "braintools":
-        return "braintools", name
     return ("keras", name) if "optimizers" in parts and parts[0] != "torch" else ("", "")
 
 
@@ -138,17 +137,13 @@ def _read(
 
 def _assigned(variable: str, use: ast.expr, source: Source) -> ast.expr | None:
     """The value of a variable that is assigned once in scope, or right before its use."""
+    every = source.assigned.get(variable, [])
     reach = source.function_of(use)
     if variable.startswith("self."):
         classes = [each for each in source.around(use) if isinstance(each, ast.ClassDef)]
         reach = classes[0] if classes else reach
     while True:
-        found = [
-            node
-            for node in ast.walk(reach)
-            if isinstance(node, ast.Assign)
-            and any(dotted(target) == variable for target in node.targets)
-        ]
+        found = [each for each in every if reach is source.tree or reach in source.around(each)]
         if found or reach is source.tree:
             break
         reach = source.function_of(reach)
@@ -171,8 +166,9 @@ def _in_one_block(statement: ast.stmt, use: ast.expr, source: Source) -> bool:
     return any(isinstance(block, list) and statement in block and own in block for block in blocks)
 
 
-def _calls(source: Source) -> Iterator[ast.Call]:
-    return (node for node in source.nodes if isinstance(node, ast.Call))
+@lru_cache(maxsize=1)
+def _compiled(source: Source) -> list[ast.expr]:
+    return [node for each in source.calls for node in _compiled_with(each)]
 
 
 def _compiled_with(call: ast.Call) -> list[ast.expr]:
@@ -183,17 +179,13 @@ def _compiled_with(call: ast.Call) -> list[ast.expr]:
     return given or (call.args[:1] if call.keywords else [])
 
 
-def _takes(call: ast.Call, schedule: ast.Call, variable: str | None, source: Source) -> bool:
+def _takes(call: ast.Call, schedule: ast.Call, variable: str | None) -> bool:
     rates = [*call.args[:1], *(each.value for each in call.keywords if each.arg in RATES)]
     return any(
         node is schedule
-        or (variable is not None and dotted(node) == variable and _in_reach(node, schedule))
+        or (variable is not None and dotted(node) == variable and node.lineno >= schedule.lineno)
         for node in rates
     )
-
-
-def _in_reach(node: ast.expr, schedule: ast.Call) -> bool:
-    return node.lineno >= schedule.lineno
 
 
 def shown(optimizer: Optimizer, framework: str, without: tuple[str, ...] = ()) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from clr_cli.migrate.names import Path
 from clr_cli.migrate.values import UNKNOWN, value_of
 
-TORCH, ADDONS, CALLBACK, BRAINTOOLS, UNREAD = "torch", "addons", "callback", "braintools", "unread"
+TORCH, ADDONS, CALLBACK, UNREAD = "torch", "addons", "callback", "unread"
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,6 @@ _CALLBACK = Origin(
 _CONTRIB = Origin(
     "keras_contrib.callbacks.CyclicLR", CALLBACK, _CALLBACK.parameters, _CALLBACK.defaults
 )
-_BRAINTOOLS = Origin(
-    "braintools.optim.CyclicLR",
-    BRAINTOOLS,
-    ("base_lr", "max_lr", "step_size_up", "step_size_down", *_MODES, "last_epoch"),
-    {"base_lr": 1e-3, "max_lr": 1e-2},
-)
 _BAND = ("initial_learning_rate", "maximal_learning_rate", "step_size")
 
 
@@ -83,6 +77,8 @@ _ADDONS = {
         "ExponentialCyclicalLearningRate", ("scale_mode", "gamma"), "exp_range"
     ),
 }
+FRAMEWORKS = {TORCH: "torch", ADDONS: "keras", CALLBACK: "keras"}
+CLASSES = ("CyclicLR", *_ADDONS)
 _OURS = {"clr_core", "clr_torch", "clr_keras", "clr_jax"}
 _CALLBACK_MODULES = {"clr_callback", "clr"}
 
@@ -105,8 +101,6 @@ def origin_of(path: Path, call: ast.Call | None) -> Origin | None:
         return _TORCH
     if root == "keras_contrib":
         return _CONTRIB
-    if root == "braintools":
-        return _BRAINTOOLS
     if module.rpartition(".")[2] in _CALLBACK_MODULES or _is_called_as_callback(call):
         return Origin(
             _CALLBACK.name,
@@ -119,16 +113,16 @@ def origin_of(path: Path, call: ast.Call | None) -> Origin | None:
     return _unread(path)
 
 
-def best(paths: list[Path], call: ast.Call | None) -> tuple[Origin | None, int]:
-    """The first known implementation among a name's targets, and the number of others."""
-    origins = [origin for path in paths if (origin := origin_of(path, call)) is not None]
-    if not origins:
-        return None, 0
-    chosen = next((each for each in origins if each.family != UNREAD), origins[0])
+def best(paths: list[Path], call: ast.Call | None) -> tuple[Origin | None, Path | None, int]:
+    """The first known implementation among a name's targets, its path, and the number of others."""
+    found = [(origin, path) for path in paths if (origin := origin_of(path, call)) is not None]
+    if not found:
+        return None, None, 0
+    chosen, path = next((each for each in found if each[0].family != UNREAD), found[0])
     # Only one of several star imports provided the name.
-    if all(path.starred for path in paths):
-        return chosen, 0
-    return chosen, len({each.name for each in origins} - {chosen.name})
+    if all(each.starred for each in paths):
+        return chosen, path, 0
+    return chosen, path, len({each.name for each, _ in found} - {chosen.name})
 
 
 def _unread(path: Path) -> Origin:

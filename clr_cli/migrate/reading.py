@@ -5,6 +5,7 @@ Arguments that the other class ignores are left out, since `CyclicSchedule` woul
 
 from __future__ import annotations
 
+import ast
 import warnings
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from clr_cli.migrate.arguments import Given
 from clr_cli.migrate.finding import Caution
 from clr_cli.migrate.names import Names
-from clr_cli.migrate.origins import ADDONS, BRAINTOOLS, TORCH, Origin
+from clr_cli.migrate.origins import ADDONS, TORCH, Origin
 from clr_cli.migrate.scale import paper_mode, portable
 from clr_cli.migrate.source import Source
 from clr_cli.migrate.values import Argument, literal
@@ -90,16 +91,14 @@ def read(origin: Origin, given: Given, source: Source, names: Names) -> Reading:
                 reading.warn("missing", f"`{name}` is missing.")
     sizes = ("base_lr", "max_lr", "step_size_up", "step_size_down")
     reading.parameters = {name: named[name] for name in sizes if name in named}
-    if origin.family not in (TORCH, BRAINTOOLS):
-        # Only these have parameter groups; others take no list as a boundary.
+    if origin.family != TORCH:
+        # Only torch has parameter groups; others take no list as a boundary.
         reading.parameters = {
             name: replace(argument, items=None) for name, argument in reading.parameters.items()
         }
     _decay(reading, origin, named, source, names)
     if origin.family == TORCH:
         _momenta(reading, named)
-    if origin.family == BRAINTOOLS:
-        _halves(reading)
     _start(reading, origin, named)
     if "verbose" in given.named:
         reading.warn(
@@ -243,34 +242,47 @@ def _momenta(reading: Reading, named: dict[str, Argument]) -> None:
         reading.parameters |= momenta
 
 
-def _halves(reading: Reading) -> None:
-    """Warn of halves that differ, for which braintools computes something else."""
-    up = reading.parameters.get("step_size_up", literal(2000))
-    down = reading.parameters.get("step_size_down", literal(None))
-    if down.text == up.text or (down.known and down.value in (None, up.value)):
-        return
-    reading.warn(
-        "curve",
-        "If the halves of a cycle differ, the rate of braintools falls as fast as it rises, and "
-        "then jumps. This is the cycle that its documentation describes.",
-    )
-
-
 def _start(reading: Reading, origin: Origin, named: dict[str, Argument]) -> None:
     last = named.get("last_epoch")
-    if last is None or origin.family not in (TORCH, BRAINTOOLS):
+    if last is None or origin.family != TORCH or (last.known and last.value == -1):
         return
-    # torch's constructor advances to the step after `last_epoch`; braintools' doesn't.
-    ahead = 1 if origin.family == TORCH else 0
-    if last.known and last.value == -ahead:
-        return
+    # torch's constructor advances to the step after `last_epoch`.
     reading.last_epoch = last
-    if type(last.value) is int and last.value >= -ahead:
-        reading.step = Argument(str(last.value + ahead), last.value + ahead)
+    if type(last.value) is int and last.value >= -1:
+        reading.step = Argument(str(last.value + 1), last.value + 1)
     else:
-        plain = last.text.replace(".", "").isidentifier()
-        text = last.text if plain else f"({last.text})"
-        reading.step = Argument(f"{text} + 1" if ahead else text)
+        reading.step = Argument(f"{in_a_product(last.text)} + 1")
+
+
+def per_update(reading: Reading, batches: str) -> None:
+    """Count the steps of a scheduler in updates, which was stepped once per epoch.
+
+    Args:
+        reading: The schedule, counted in epochs.
+        batches: An expression for the number of updates per epoch.
+    """
+    parameters = reading.parameters
+    parameters.setdefault("step_size_up", literal(2000))
+    for name in ("step_size_up", "step_size_down"):
+        size = parameters.get(name)
+        if size is not None and not (size.known and size.value is None):
+            parameters[name] = Argument(f"{in_a_product(size.text)} * {batches}")
+    if "gamma" in parameters:
+        parameters["gamma"] = Argument(
+            f"{in_a_product(parameters['gamma'].text)} ** (1 / {batches})"
+        )
+    if reading.last_epoch is not None:
+        reading.step = Argument(f"{in_a_product(reading.step.text)} * {batches}")
+
+
+def in_a_product(text: str) -> str:
+    """An expression with parentheses, unless it needs none.
+
+    >>> in_a_product("len(loader)"), in_a_product("a + b")
+    ('len(loader)', '(a + b)')
+    """
+    plain = (ast.Constant, ast.Name, ast.Attribute, ast.Call, ast.Subscript)
+    return text if isinstance(ast.parse(text, mode="eval").body, plain) else f"({text})"
 
 
 def schedules_of(reading: Reading) -> CyclicSchedule | tuple[CyclicSchedule, ...] | None:

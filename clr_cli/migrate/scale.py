@@ -26,7 +26,6 @@ MODULES = {
     "keras.ops",
     "keras.backend",
     "tensorflow.keras.backend",
-    "",  # Python's builtins.
 }
 FUNCTIONS = {
     **{name: name for name in ("sin", "cos", "tanh", "exp", "sqrt", "abs", "floor", "min", "max")},
@@ -38,7 +37,7 @@ FUNCTIONS = {
 }
 POWERS = {"pow", "power", "float_power"}
 CONSTANTS = {"pi": "pi", "e": "e"}
-BUILTINS = {"abs", "min", "max", "pow"}
+BUILTINS = {"abs", "min", "max", "pow", "float"}
 
 
 def portable(node: ast.expr, source: Source, names: Names) -> str | None:
@@ -80,10 +79,7 @@ def paper_mode(text: str, scale_mode: str) -> dict[str, object] | None:
 def _function(node: ast.AST, source: Source, names: Names) -> tuple[str, ast.expr] | None:
     """The parameter and the result of a lambda, or of a function that only returns."""
     if isinstance(node, ast.Name):
-        bindings = names.bindings(node) or []
-        if len(bindings) != 1 or not isinstance(bindings[0].value, ast.Lambda | ast.FunctionDef):
-            return None
-        node = bindings[0].value
+        node = names.definition(node) or node
     if isinstance(node, ast.Lambda):
         body = node.body
     elif isinstance(node, ast.FunctionDef) and not node.decorator_list:
@@ -150,10 +146,10 @@ def _constant(node: ast.expr, names: Names) -> ast.expr | None:
 
 def _name(node: ast.expr, names: Names) -> str | None:
     """The name of a function or constant of one of the modules, or of a builtin."""
-    if isinstance(node, ast.Name) and names.bindings(node) is None:
-        return node.id if node.id in BUILTINS | {"float"} else None
     for path in names.paths(node):
         module, _, name = path.dotted.rpartition(".")
-        if path.definition is None and module in MODULES and module:
+        if module == "builtins":
+            return name if name in BUILTINS else None
+        if path.definition is None and module in MODULES:
             return name
     return None

@@ -1,46 +1,67 @@
-"""A Python file: its text, its syntax tree, and the text of each node."""
+"""Python code with its syntax tree: a file, or the code cells of a notebook as one program."""
 
 from __future__ import annotations
 
 import ast
 import io
 import os
-import stat
+import re
 import sys
 import tokenize
 import warnings
+from bisect import bisect_right
+from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
+
+from clr_core.adapter import check_regular_file
 
 MAX_BYTES = 2**20
-"""The largest file: some 25,000 lines."""
+"""The largest Python or configuration file: some 25,000 lines."""
+
+MOST = 20
+"""The most uses of one name that are looked at; generated code may have thousands."""
 
 NOT_PYTHON_3 = f"must be Python 3 to be read, up to {sys.version_info[0]}.{sys.version_info[1]}"
 
 
-def read(path: str | os.PathLike[str]) -> str:
-    """Read a Python file and decode it as Python would: by its coding cookie, or as UTF-8.
+def read_bytes(name: str, limit: int = MAX_BYTES) -> bytes:
+    """The content of a regular file.
 
     Raises:
-        OSError: The file doesn't exist, can't be read, or isn't a regular one.
-        ValueError: It is larger than a megabyte, or isn't text in its encoding.
+        OSError: The file doesn't exist or can't be read.
+        ValueError: It isn't a regular file, or is larger than `limit`.
     """
-    name = os.fsdecode(path)
-    if not stat.S_ISREG(os.stat(name).st_mode):
-        raise OSError(f"`{name}` must be a regular file.")
+    try:
+        check_regular_file(name)
+    except ValueError as error:
+        raise ValueError(f"`{name}` can't be read: {error}") from None
     with open(name, "rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise _too_large(name)
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise too_large(name, limit)
+    return data
+
+
+def decoded(data: bytes, name: str) -> tuple[str, str]:
+    r"""The text of a Python file and its encoding: that of its coding cookie, or UTF-8.
+
+    >>> decoded(b"# coding: latin-1\r\n'\xe9'", "train.py")
+    ("# coding: latin-1\r\n'é'", 'iso-8859-1')
+
+    Raises:
+        ValueError: There is no such encoding of text, or the file isn't text in it.
+    """
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        return io.TextIOWrapper(io.BytesIO(data), encoding).read()
-    except SyntaxError as error:
-        raise ValueError(f"`{name}` line 1 must name an encoding of Python: {error.msg}") from None
+        return data.decode(encoding), encoding
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line = data.count(b"\n", 0, max(error.start, 0)) + 1
         raise ValueError(
             f"`{name}` line {line} must be {error.encoding} text: {error.reason}"
         ) from None
+    except Exception as error:  # Codecs raise what they like, such as `binascii.Error`.
+        raise ValueError(f"`{name}` line 1 must name an encoding of Python: {error}") from None
 
 
 class Source:
@@ -50,22 +71,22 @@ class Source:
     >>> source.text_of(source.tree.body[0].value)
     '1e-3'
 
+    Args:
+        text: The Python code.
+        name: The name of the file, for findings and errors.
+        cells: For a notebook, the number and the first line of each code cell.
+
     Raises:
         ValueError: It isn't Python 3, is nested too deeply, or is too large. The error names the
             line, if it is known.
     """
 
-    def __init__(self, text: str, name: str) -> None:
+    def __init__(self, text: str, name: str, cells: Sequence[tuple[int, int]] = ()) -> None:
         if not isinstance(text, str):
             raise TypeError(f"`source` must be a str. Received: source={type(text).__name__}")
         if len(text) > MAX_BYTES:
-            raise _too_large(name)
-        if name.endswith(".ipynb"):
-            raise ValueError(
-                f"`{name}` must be a Python file. It is a notebook: convert it with "
-                "`jupyter nbconvert --to script`."
-            )
-        self.name, self._text = name, text
+            raise too_large(name, MAX_BYTES)
+        self.name, self.text, self._cells = name, text, cells
         try:
             with warnings.catch_warnings():
                 # Python warns of escapes such as "\\d", which don't matter here.
@@ -88,6 +109,30 @@ class Source:
         """The parent of each node."""
         return {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
 
+    @cached_property
+    def calls(self) -> list[ast.Call]:
+        """All calls."""
+        return [node for node in self.nodes if isinstance(node, ast.Call)]
+
+    @cached_property
+    def assigned(self) -> dict[str, list[ast.Assign]]:
+        """The first assignments to each name or dotted name."""
+        found: dict[str, list[ast.Assign]] = {}
+        for node in self.nodes:
+            if isinstance(node, ast.Assign):
+                for target in node.targets:
+                    _add(found, dotted(target), node)
+        return found
+
+    @cached_property
+    def attributes(self) -> dict[str, list[ast.Attribute]]:
+        """The first attributes of each name or dotted name."""
+        found: dict[str, list[ast.Attribute]] = {}
+        for node in self.nodes:
+            if isinstance(node, ast.Attribute):
+                _add(found, dotted(node.value), node)
+        return found
+
     def around(self, node: ast.AST) -> list[ast.AST]:
         """The ancestors of a node, from its parent to the module."""
         found = []
@@ -105,14 +150,43 @@ class Source:
         """A node as it was written if it has one line; otherwise as `ast.unparse` writes it."""
         if node.lineno != node.end_lineno:
             return ast.unparse(node)
+        start, end = self.span(node)
+        return self.text[start:end]
+
+    def span(self, node: ast.AST) -> tuple[int, int]:
+        """The offsets in the text at which a node begins and ends."""
+        first, last = getattr(node, "lineno", 1), getattr(node, "end_lineno", 1)
+        column, end = getattr(node, "col_offset", 0), getattr(node, "end_col_offset", 0)
+        return self._offset(first, column), self._offset(last, end)
+
+    def _offset(self, line: int, column: int) -> int:
         # Columns count bytes of UTF-8.
-        line = self._lines[node.lineno - 1].encode()
-        return line[node.col_offset : node.end_col_offset].decode()
+        start = self.starts[line - 1]
+        whole = self.text[start : start + column]
+        return start + (column if whole.isascii() else len(whole.encode()[:column].decode()))
 
     @cached_property
-    def _lines(self) -> list[str]:
-        # Python's lines: `splitlines` would also split at form feeds.
-        return self._text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    def starts(self) -> list[int]:
+        """The offset of each line. Python's lines: a form feed doesn't end one."""
+        return [0, *(each.end() for each in re.finditer(r"\r\n|\r|\n", self.text))]
+
+    def place(self, line: int) -> tuple[int | None, int]:
+        """The cell of a line and the line in it; None in place of the cell in a file."""
+        index = bisect_right([first for _, first in self._cells], line) - 1
+        if index < 0:
+            return None, line
+        cell, first = self._cells[index]
+        return cell, line - first + 1
+
+    def line(self, number: int) -> str:
+        """A line in words, such as "line 3" or "line 3 of cell 2"."""
+        cell, line = self.place(number)
+        return f"line {line}" if cell is None else f"line {line} of cell {cell}"
+
+
+def _add(found: dict[str, list[Any]], name: str | None, node: ast.AST) -> None:
+    if name is not None and len(found.setdefault(name, [])) < MOST:
+        found[name].append(node)
 
 
 def dotted(node: ast.AST) -> str | None:
@@ -133,8 +207,14 @@ def too_deep(name: str) -> ValueError:
     return ValueError(f"`{name}` is nested too deeply to be read")
 
 
-def _too_large(name: str) -> ValueError:
-    return ValueError(f"`{name}` may have at most {MAX_BYTES} bytes to be read")
+def too_large(name: str, limit: int) -> ValueError:
+    """The error for a file that is larger than `limit`."""
+    return ValueError(f"`{name}` may have at most {limit} bytes to be read")
+
+
+def suffix(name: str) -> str:
+    """The suffix of a file's name, in lower case."""
+    return os.path.splitext(name)[1].lower()
 
 
 def _line_of_null(text: str) -> int | None:

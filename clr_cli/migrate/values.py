@@ -18,6 +18,9 @@ from typing import Any
 from clr_cli.migrate.names import Names
 from clr_cli.migrate.source import Source
 
+MOST_GROUPS = 1000
+"""The most parameter groups that are read."""
+
 
 class Unknown:
     """A value that only running the program would show."""
@@ -64,7 +67,11 @@ def argument_of(node: ast.expr, source: Source, names: Names) -> Argument:
     if isinstance(node, ast.Name) and (constant := names.constant(node)) is not None:
         display = constant
     items = None
-    if isinstance(display, ast.List | ast.Tuple) and display.elts and not _has_star(display):
+    if (
+        isinstance(display, ast.List | ast.Tuple)
+        and 0 < len(display.elts) <= MOST_GROUPS
+        and not any(isinstance(each, ast.Starred) for each in display.elts)
+    ):
         items = tuple(argument_of(each, source, names) for each in display.elts)
         if display is not node:
             items = tuple(
@@ -90,7 +97,7 @@ def value_of(node: ast.expr, names: Names | None) -> Any:
             return -number if isinstance(sign, ast.USub) else number
         case ast.BinOp(left, op, right) if type(op) in _ARITHMETIC:
             return _calculated(op, value_of(left, names), value_of(right, names))
-        case ast.List(elements) | ast.Tuple(elements):
+        case ast.List(elements) | ast.Tuple(elements) if len(elements) <= MOST_GROUPS:
             values = [value_of(each, names) for each in elements]
             return UNKNOWN if any(value is UNKNOWN for value in values) else values
     return UNKNOWN
@@ -122,7 +129,3 @@ def _calculated(op: ast.operator, left: Any, right: Any) -> Any:
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float)
-
-
-def _has_star(display: ast.List | ast.Tuple) -> bool:
-    return any(isinstance(each, ast.Starred) for each in display.elts)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -54,8 +55,41 @@ Path("text.pt").write_text("{}")
 with open("huge.pt", "wb") as file:
     file.truncate(2**30)
 torch.save({"weights": torch.ones(3)}, "foreign.pt")
+
+torch.manual_seed(0)
+layers = torch.nn.Linear(3, 2), torch.nn.Linear(2, 1)
+model = torch.nn.Sequential(*layers)
+groups = [{"params": layers[0].parameters()}, {"params": layers[1].parameters(), "weight_decay": 0}]
+
+def stepped(optimizer, scheduler_of=lambda optimizer: None):
+    scheduler = scheduler_of(optimizer)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.ones(4, 3)).sum().backward()
+        optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+    return optimizer, scheduler
+
+adam, scheduler = stepped(
+    torch.optim.AdamW(groups, weight_decay=0.1),
+    lambda optimizer: CyclicLR.from_schedule(optimizer, plain),
+)
+states = {"model": model.state_dict(), "adam": adam.state_dict()}
+torch.save(states | {"options": Hostile(), "scheduler": scheduler.state_dict()}, "run.ckpt")
+sgd, _ = stepped(torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True))
+torch.save(states | {"sgd": sgd.state_dict(), "ema": model.state_dict()}, "theirs.ckpt")
+
+import clr_torch
+import numpy
+clr_torch.to_moments(adam).write("expected-adam.npz")
+clr_torch.to_moments(sgd, count=3).write("expected-sgd.npz")
+numpy.savez("expected-weights.npz", **{k: v.numpy() for k, v in model.state_dict().items()})
 """
 HOSTILE = ("hostile", "pickle", "cut", "empty", "text", "huge", "foreign", "missing")
+ARRAYS = ("--moments", "moments.npz", "--weights", "weights.npz")
+CHOSEN = ("--moments", "sgd.npz", "--moments-key", "sgd", "--weights", "ema.npz")
+CHOSEN += ("--weights-key", "ema")
 TORCH_COMMANDS = {
     "ours": ["convert", "ours.pt"],
     "theirs": ["convert", "theirs.pt", "--out", "theirs.json"],
@@ -74,6 +108,13 @@ TORCH_COMMANDS = {
     "groups, to and fro": ["convert", "groups.pt"],
     "own, to and fro": ["convert", "own.pt"],
     **{name: ["convert", f"{name}.pt", "--out", "there.json"] for name in HOSTILE},
+    "all of it": ["convert", "run.ckpt", *ARRAYS, "--out", "all.json"],
+    "all of it as JSON": ["convert", "run.ckpt", *ARRAYS, "--json"],
+    "which of two": ["convert", "theirs.ckpt", *ARRAYS],
+    "no schedule": ["convert", "theirs.ckpt", *CHOSEN, "--step", "3"],
+    "no count": ["convert", "theirs.ckpt", *CHOSEN],
+    "no record to write": ["convert", "theirs.ckpt", *CHOSEN, "--step", "3", "--out", "none.json"],
+    "no such place": ["convert", "theirs.ckpt", "--weights", "w.npz", "--weights-key", "a"],
 }
 GO_ON = """
 import json, torch
@@ -137,6 +178,11 @@ def test_torch(folder, in_one_process):
         "no expression": "'called.pt' must hold the state of a CyclicLR: A `scale_fn` that is a Py",
         "flags": "'ours.pt' has its own schedule: leave out --schedule and flags",
         "step": "'ours.pt' has its own step. Received: --step 1",
+        "which of two": "'theirs.ckpt' must hold moments: There must be one optimizer, or a "
+        "--moments-key to choose. Received: 'adam', 'sgd'",
+        "no count": "'theirs.ckpt' must hold moments: --step, the number of updates done, must be ",
+        "no record to write": "'theirs.ckpt' must hold the state of a CyclicLR: There must be a s",
+        "no such place": "'theirs.ckpt' must hold weights: --weights-key must be one of 'model', ",
     }.items():
         assert (done[name].code, done[name].out) == (2, ""), name
         assert done[name].err.startswith(f"clr convert: {reason}"), done[name].err
@@ -156,6 +202,44 @@ def test_torch(folder, in_one_process):
         for index, row in enumerate(used[name], start=start + 1):
             right = [oracle.to_float32(oracle.lr(each.to_dict(), index)) for each in schedules]
             assert list(map(float32, row)) == right, (name, index)
+
+    check_arrays(folder, done)
+
+
+def check_arrays(folder, done):
+    said = [
+        "moments of the kind 'adam' after 3 updates, of 4 parameters",
+        "group 0 of 2: lr=0.0017499999999999998, betas=[0.9, 0.999], eps=1e-08, weight_decay=0.1, "
+        "amsgrad=False, maximize=False, decoupled_weight_decay=True, parameters=2",
+        "group 1 of 2: weight_decay=0",
+        "4 arrays of weights",
+    ]
+    assert (done["all of it"].code, done["all of it"].out) == (0, "")
+    assert done["all of it"].err.splitlines() == [f"clr convert: {line}" for line in said]
+    assert Record.read("all.json") == Record(PLAIN, step=3)
+    document = json.loads(done["all of it as JSON"].out)
+    assert done["all of it as JSON"].err == ""
+    assert document["record"] == Record(PLAIN, step=3).to_dict()
+    assert document["weights"] == {"out": "weights.npz", "arrays": 4}
+    assert document["moments"] == {
+        "out": "moments.npz",
+        "kind": "adam",
+        "count": 3,
+        "parameters": 4,
+    }
+    assert [each["weight_decay"] for each in document["optimizer"]] == [0.1, 0]
+    assert (done["no schedule"].code, done["no schedule"].out) == (0, "")
+    assert "no record: 'theirs.ckpt' must hold the state of a Cyc" in done["no schedule"].err
+    assert (
+        "optimizer: lr=0.1, momentum=0.9, dampening=0, weight_decay=0, nesterov=True, maximi"
+        in (done["no schedule"].err)
+    )
+    for name, expected in (("moments", "adam"), ("sgd", "sgd"), ("ema", "weights")):
+        mine, theirs = ZipFile(f"{name}.npz"), ZipFile(f"expected-{expected}.npz")
+        assert mine.namelist() == theirs.namelist()
+        for each in mine.namelist():
+            assert mine.read(each) == theirs.read(each), (name, each)
+    assert not {"none.json", "w.npz"} & {each.name for each in folder.iterdir()}
 
 
 MAKE_KERAS = """
@@ -305,6 +389,17 @@ def test_jax(folder, in_one_process):
             ["models"],
             "An optax state holds no schedule: give it by --schedule FILE, or by flags su",
         ),
+        (["run.json", "--moments", "m.npz"], "--moments must be left out if SOURCE is a record"),
+        (["x.pt", "--weights", "w.pt"], "--weights must end in .npz. Received: --weights w.pt"),
+        (["x.pt", "--moments-key", "a"], "--moments-key must be left out without --moments"),
+        (
+            ["x.pt", "--moments", "a.npz", "--weights", "a.npz"],
+            "--moments and --weights must differ. Received: a.npz",
+        ),
+        (
+            ["x.keras", "--moments", "a.npz", "--step", "3"],
+            "'x.keras' has its own step. Received: --step 3",
+        ),
         (["nothing.json"], "'nothing.json': No such file or directory"),
     ],
 )
@@ -312,6 +407,15 @@ def test_refusals(folder, refused, arguments, reason):
     before = sorted(folder.iterdir())
     assert refused("convert", *arguments).startswith(reason)
     assert sorted(folder.iterdir()) == before
+
+
+def test_a_folder_of_torch_is_told_from_jaxs(folder, refused):
+    (folder / "run").mkdir()
+    (folder / "run" / ".metadata").write_bytes(b"")
+    assert refused("convert", "run") == (
+        "'run' is a checkpoint of torch.distributed. Make one file of it: python -m "
+        "torch.distributed.checkpoint.format_utils dcp_to_torch run run.pt"
+    )
 
 
 def test_flags_become_a_record(folder, clr):

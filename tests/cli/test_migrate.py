@@ -1,19 +1,15 @@
 """The schedules that `clr migrate` reads from Python files, without executing them."""
 
 import ast
-import asyncio
 import json
 import math
-import string
 import sys
-from pathlib import Path
 
 import pytest
 
 import migrate_cases as cases
-from clr_cli.migrate import as_json, as_text, migrate, read_source
+from clr_cli.migrate import Document, as_json, as_text, migrate
 from clr_core import CyclicSchedule
-from clr_core.conformance import float32
 from clr_core.record import Record
 
 TORCH = "torch.optim.lr_scheduler.CyclicLR"
@@ -22,8 +18,13 @@ CALLBACK = "bckenstler's CyclicLR"
 IMPORTED = "from torch.optim.lr_scheduler import CyclicLR\n"
 
 
+def _read(source, to=None):
+    """The findings that are read, without those that only name or look like something."""
+    return [each for each in migrate(source, "train.py", to) if "look here" not in each.origin]
+
+
 def _one(source, to="torch"):
-    (finding,) = migrate(source, "train.py", to)
+    (finding,) = _read(source, to)
     return finding
 
 
@@ -100,11 +101,6 @@ FORMS = {
         "CyclicLR(1, 2)",
         "keras_contrib.callbacks.CyclicLR",
     ),
-    "braintools": (
-        "import braintools as bts",
-        "bts.optim.CyclicLR(1, 2)",
-        "braintools.optim.CyclicLR",
-    ),
 }
 
 
@@ -131,20 +127,19 @@ OTHERS = {
     "bound nowhere": "CyclicLR(o, 1, 2)",
     "another class of torch": "import torch\ntorch.optim.lr_scheduler.StepLR(o, 1)",
     "in a text": "'''from torch.optim.lr_scheduler import CyclicLR; CyclicLR(o, 1, 2)'''",
-    "imported only": IMPORTED,
 }
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_things_of_that_name_are_left_alone(name):
-    assert migrate(OTHERS[name], "train.py", "torch") == []
+    assert [each.line for each in _read(OTHERS[name]) if each.arguments] == []
 
 
 def test_the_last_meaning_of_a_name_counts():
     source = (
         f"{IMPORTED}CyclicLR(o, 1, 2)\nCyclicLR = 3\nCyclicLR(o, 1, 2)\n{IMPORTED}CyclicLR(o, 3, 4)"
     )
-    assert [each.line for each in migrate(source, "train.py", "torch")] == [2, 6]
+    assert [each.line for each in _read(source)] == [2, 6]
 
 
 def test_an_ambiguous_name_has_a_caution():
@@ -178,10 +173,6 @@ def test_the_record_is_at_the_step_of_the_next_update(last_epoch, step):
     assert (record and record["step"]) == step
 
 
-def test_braintools_counts_from_its_last_epoch():
-    assert _one(cases.braintools_source("last_epoch=4")).record["step"] == 4
-
-
 @pytest.mark.parametrize(
     "argument", ["args.lr", "lr()", "LR * x", "float('nan')", "1e-3 if a else 2", "LR", "f'{1}'"]
 )
@@ -203,7 +194,6 @@ def test_what_is_not_a_literal_is_shown_as_it_is(argument):
         ("LR = 1 / 2\nHR = LR", 0.5),
         ("LR = 0.5\nLR = 0.5", None),
         ("LR = 0.5\nLR += 1", None),
-        ("LR = 0.5\ndel LR", None),
         ("if fast:\n    LR = 0.5", None),
         ("for LR in range(3): pass", None),
         ("LR = 0.5\ndef f():\n    global LR\n    LR = 2", None),
@@ -446,11 +436,11 @@ def test_a_copy_of_the_callback_in_the_file_has_its_own_defaults():
 
 def test_a_callback_with_gamma_but_no_mode_is_no_copy():
     source = COPY.replace("mode='triangular', ", "") + "MyCLR(gamma=0.9)"
-    assert migrate(source, "train.py", "keras") == []
+    assert _read(source, "keras") == []
 
 
 def test_another_callback_of_the_file_is_left_alone():
-    assert migrate(f"{COPY}\nOther()".replace("base_lr=0.01", "low=1"), "train.py", "keras") == []
+    assert _read(f"{COPY}\nOther()".replace("base_lr=0.01", "low=1"), "keras") == []
 
 
 def _program(call="CyclicLR(optimizer, 1, 2, cycle_momentum=False)", loop="", optimizer="SGD(p)"):
@@ -466,89 +456,19 @@ for epoch in range(3):
         optimizer.step()
         scheduler.step()
 """
+PER_EPOCH = PER_BATCH.replace("        scheduler", "    scheduler")
 ADAM, MOMENTUM = "Adam(p)", "CyclicLR(optimizer, 1, 2)"
+IN_KERAS_CONTRIB = "from keras_contrib.callbacks import CyclicLR\n"
 CAUTIONS = {
     "nothing": (_program(loop=PER_BATCH), "torch", []),
     "nothing, keras": (_program(loop=PER_BATCH, optimizer=ADAM), "keras", []),
     "nothing, jax": (_program(loop=PER_BATCH), "jax", []),
-    "per epoch": (
-        _program(loop=PER_BATCH.replace("        scheduler", "    scheduler")),
-        "torch",
-        ["per_epoch"],
-    ),
-    "per epoch, the batches elsewhere": (
-        _program(loop="for epoch in range(3):\n    train()\n    scheduler.step()"),
-        "torch",
-        ["per_epoch"],
-    ),
-    "per batch, in a function": (
-        _program(loop="def train(scheduler):\n  for b in data:\n    scheduler.step()"),
-        "torch",
-        [],
-    ),
-    "per batch, while": (
-        _program(loop="while True:\n    optimizer.step()\n    scheduler.step()"),
-        "torch",
-        [],
-    ),
-    "Lightning, per epoch": (
-        f"{IMPORTED}def configure_optimizers(self):\n    s = CyclicLR(o, 1, 2)\n"
-        "    return [o], [s]",
-        "torch",
-        ["per_epoch"],
-    ),
-    "Lightning, per epoch, as it says": (
-        f"{IMPORTED}def configure_optimizers(self):\n    s = CyclicLR(o, 1, 2)\n"
-        "    return [o], [{'scheduler': s, 'interval': 'epoch'}]",
-        "torch",
-        ["per_epoch"],
-    ),
-    "Lightning, per step": (
-        f"{IMPORTED}def configure_optimizers(self):\n    s = CyclicLR(o, 1, 2)\n"
-        "    return [o], [{'scheduler': s, 'interval': 'step'}]",
-        "torch",
-        [],
-    ),
-    "configure_optimizers without Lightning": (
-        f"{IMPORTED}class T:\n  def configure_optimizers(self):\n    self.s = CyclicLR(o, 1, 2)\n"
-        "  def fit(self):\n    for batch in self.data:\n      self.s.step()",
-        "torch",
-        [],
-    ),
-    "per epoch, under another name": (
-        f"{IMPORTED}class T:\n  def make(self):\n    s = CyclicLR(o, 1, 2)\n    self.s = s\n"
-        "  def fit(self):\n    for epoch in range(3):\n      self.s.step()",
-        "torch",
-        ["per_epoch"],
-    ),
+    "per epoch": (_program(loop=PER_EPOCH), "torch", []),
+    "per epoch, jax": (_program(loop=PER_EPOCH), "jax", ["per_epoch"]),
     "step with an argument": (
         _program(loop="for batch in loader:\n    scheduler.step(epoch + i / n)"),
         "torch",
         ["step_argument"],
-    ),
-    "micro-batches": (
-        _program(
-            loop="for i, b in enumerate(data):\n    loss.backward()\n    if i % 4 == 0:\n"
-            "        optimizer.step()\n    scheduler.step()"
-        ),
-        "torch",
-        ["accumulation"],
-    ),
-    "micro-batches, stepped together": (
-        _program(
-            loop="for i, b in enumerate(data):\n    if i % 4 == 0:\n        optimizer.step()\n"
-            "        scheduler.step()"
-        ),
-        "torch",
-        [],
-    ),
-    "micro-batches, stepped together, in Keras": (
-        _program(
-            loop="for i, b in enumerate(data):\n    if i % 4 == 0:\n        optimizer.step()\n"
-            "        scheduler.step()"
-        ),
-        "keras",
-        ["accumulation"],
     ),
     "Adam": (_program(MOMENTUM, optimizer=ADAM), "torch", ["momentum"]),
     "Adam, keras": (_program(MOMENTUM, optimizer=ADAM), "keras", ["momentum"]),
@@ -560,17 +480,11 @@ CAUTIONS = {
         "torch",
         ["momentum"],
     ),
-    "SGD with a momentum that isn't known": (
-        _program(MOMENTUM, optimizer="SGD(p, momentum=args.m)"),
-        "jax",
-        ["momentum"],
-    ),
     "SGD with another momentum, not cycled": (
         _program(optimizer="SGD(p, 1, 0.5)"),
         "torch",
         [],
     ),
-    "SGD with momentum, jax": (_program(MOMENTUM, optimizer="SGD(p, 1, 0.9)"), "jax", []),
     "Keras's velocity, cycled": (
         _program(MOMENTUM, optimizer="SGD(p, momentum=0.9)"),
         "keras",
@@ -583,7 +497,6 @@ CAUTIONS = {
         ["velocity"],
     ),
     "Keras's velocity, kept": (cases.addons_source(cases.ADDONS["triangular"][0]), "keras", []),
-    "an optimizer that isn't read": (_program(optimizer="make(p)"), "keras", ["optimizer"]),
     "an optimizer that isn't read, with momentum": (
         _program(MOMENTUM, optimizer="make(p)"),
         "keras",
@@ -595,26 +508,18 @@ CAUTIONS = {
         "keras",
         ["last_epoch"],
     ),
-    "last_epoch is read": (_program(loop="print(scheduler.last_epoch)"), "jax", ["last_epoch"]),
     "a state, torch": (_program(loop="scheduler.load_state_dict(d)"), "torch", []),
     "a state, keras": (_program(loop="scheduler.load_state_dict(d)"), "keras", ["last_epoch"]),
-    "an attribute": (_program(loop="print(scheduler.max_lrs)"), "torch", ["attribute"]),
     "in a sequence": (
         _program(loop="s = SequentialLR(optimizer, [a, scheduler], [5])"),
         "jax",
         ["composed"],
-    ),
-    "in a sequence, torch": (
-        _program(loop="s = SequentialLR(optimizer, [a, scheduler], [5])"),
-        "torch",
-        [],
     ),
     "verbose": (
         _program("CyclicLR(optimizer, 1, 2, cycle_momentum=False, verbose=True)"),
         "torch",
         ["verbose"],
     ),
-    "groups": (cases.torch_source(cases.GROUPS["both"][0], cases.TWO_GROUPS), "torch", []),
     "groups, jax": (
         cases.torch_source(cases.GROUPS["both"][0], cases.TWO_GROUPS),
         "jax",
@@ -636,48 +541,15 @@ CAUTIONS = {
         ["momentum"],
     ),
     "the callback": (cases.callback_source(""), "keras", ["origin", "callback"]),
-    "the callback, for two models": (
-        cases.callback_source("") + "other.compile(optimizer='sgd', loss='mse')",
-        "keras",
-        ["origin", "optimizer", "callback"],
-    ),
     "the callback, again in a loop": (
-        "from keras_contrib.callbacks import CyclicLR\nfor k in range(5):\n"
-        "    f(Adam(0.1), [CyclicLR()])",
+        f"{IN_KERAS_CONTRIB}for k in range(5):\n    f(Adam(0.1), [CyclicLR()])",
         "keras",
         ["optimizer", "callback", "restart"],
-    ),
-    "the callback, reset and asked": (
-        "from keras_contrib.callbacks import CyclicLR\nc = CyclicLR()\nc._reset()\nplot(c.history)",
-        "keras",
-        ["optimizer", "callback", "restart", "history"],
-    ),
-    "the callback beside another": (
-        cases.callback_source("") + "ReduceLROnPlateau()",
-        "keras",
-        ["origin", "callback", "other_callback"],
-    ),
-    "accumulation in Keras": (
-        cases.addons_source(cases.ADDONS["triangular"][0]).replace(
-            "nesterov=True", "gradient_accumulation_steps=4"
-        ),
-        "keras",
-        ["accumulation"],
     ),
     "triangular2 by the step": (
         cases.addons_source(cases.ADDONS["triangular2 by the step"][0]),
         "keras",
         ["scale_mode"],
-    ),
-    "braintools, halves that differ": (
-        cases.braintools_source("step_size_up=3, step_size_down=6"),
-        "jax",
-        ["curve"],
-    ),
-    "braintools, halves that don't": (
-        cases.braintools_source("step_size_up=3, step_size_down=3"),
-        "jax",
-        [],
     ),
 }
 
@@ -691,18 +563,62 @@ def test_cautions(name):
         assert caution.says.endswith("."), caution.says
 
 
-def test_attributes_of_a_callback_are_looked_up_in_its_function():
-    one = "def {}():\n    c = CyclicLR()\n    f([c])\n    {}\n"
-    asked = "plot(c.history)\n    return c.history"
-    source = "from keras_contrib.callbacks import CyclicLR\n" + "".join(
-        one.format(name, said) for name, said in zip("abc", [asked, "pass", asked], strict=True)
-    )
-    said = [
-        [each.says.partition(":")[0] for each in finding.warnings if each.about == "history"]
-        for finding in migrate(source, "train.py", "keras")
-    ]
-    assert said[0] == ["`c.history` in line 5"]
-    assert said[2] == ["`c.history` in line 14"]
+EPOCHS = {
+    "the loop over batches": (_program(loop=PER_EPOCH), "len(loader)"),
+    "counted": (_program(loop=PER_EPOCH.replace("in loader", "in range(n)")), "n"),
+    "enumerated": (
+        _program(loop=PER_EPOCH.replace("in loader", "in enumerate(tqdm(data.train), 1)")),
+        "len(data.train)",
+    ),
+    "elsewhere": (
+        _program(loop="for epoch in range(3):\n    train()\n    scheduler.step()"),
+        "batches_per_epoch",
+    ),
+    "under another name": (
+        f"{IMPORTED}class T:\n  def make(self):\n    s = CyclicLR(o, 1, 2)\n    self.s = s\n"
+        "  def fit(self):\n    for epoch in range(3):\n      self.s.step()",
+        "batches_per_epoch",
+    ),
+    "Lightning": (
+        f"{IMPORTED}def configure_optimizers(self):\n    s = CyclicLR(o, 1, 2)\n"
+        "    return [o], [{'scheduler': s, 'interval': 'epoch'}]",
+        "batches_per_epoch",
+    ),
+    "Lightning, per step": (
+        f"{IMPORTED}def configure_optimizers(self):\n    s = CyclicLR(o, 1, 2)\n"
+        "    return [o], [{'scheduler': s, 'interval': 'step'}]",
+        None,
+    ),
+    "in a method that trains": (
+        f"{IMPORTED}class T:\n  def configure_optimizers(self):\n    self.s = CyclicLR(o, 1, 2)\n"
+        "  def fit(self):\n    for batch in self.data:\n      self.s.step()",
+        None,
+    ),
+    "while": (_program(loop="while True:\n    optimizer.step()\n    scheduler.step()"), None),
+}
+
+
+@pytest.mark.parametrize("to", ["keras", "jax"])
+@pytest.mark.parametrize("name", EPOCHS)
+def test_steps_per_epoch_become_updates(name, to):
+    """Keras and optax count updates: every number of epochs is multiplied."""
+    source, batches = EPOCHS[name]
+    source = source.replace("1, 2", "1, 2, 4, last_epoch=2, mode='exp_range', gamma=G")
+    finding = _one(source, to)
+    assert ("per_epoch" in _about(finding)) == (batches is not None)
+    if batches is not None:
+        assert finding.record is None
+        assert f"step_size_up=4 * {batches}" in finding.replacement
+        assert f"gamma=G ** (1 / {batches})" in finding.replacement
+        if "optimizer = " in source:
+            assert f"3 * {batches})" in finding.replacement
+    # torch's own stepping stays as it is.
+    assert "per_epoch" not in _about(_one(source, "torch"))
+
+
+def test_the_default_size_is_in_epochs_too():
+    finding = _one(_program(loop=PER_EPOCH), "jax")
+    assert "step_size_up=2000 * len(loader)" in finding.replacement
 
 
 BRANCHES = """
@@ -725,145 +641,6 @@ else:
 def test_the_optimizer_of_the_same_branch_is_meant(branch, optimizer):
     source = BRANCHES.format(*("" if each == branch else "# " for each in range(3)))
     assert optimizer in _one(source, "keras").replacement
-
-
-BY_HAND = {
-    "np": "cycle = np.floor(1 + t / (2 * SIZE))\n    x = np.abs(t / SIZE - 2 * cycle + 1)\n"
-    "    return LOW + (HIGH - LOW) * np.maximum(0, 1 - x)",
-    "math, turned around": "c = int(math.floor(1.0 + t / (SIZE * 2)))\n"
-    "    y = abs(1 + (t / SIZE - c * 2))\n"
-    "    return max(1 - y, 0.) * (HIGH - LOW) + LOW",
-    "triangular2": "cycle = math.floor(1 + t / (2 * SIZE))\n    x = abs(t / SIZE - 2 * cycle + 1)\n"
-    "    return LOW + (HIGH - LOW) * max(0, 1 - x) * (1 / 2 ** (cycle - 1))",
-    "exp_range": "cycle = math.floor(1 + t / (2 * SIZE))\n    x = abs(t / SIZE - 2 * cycle + 1)\n"
-    "    return LOW + (HIGH - LOW) * max(0, 1 - x) * 0.9 ** t",
-    "divided": "cycle = 1 + t // (2 * SIZE)\n    x = abs(t / SIZE - 2 * cycle + 1)\n"
-    "    lr = LOW + (HIGH - LOW) * max(0, 1 - x) / float(2 ** (cycle - 1))\n    return lr",
-    "in parts": "cycle = math.floor(1 + t / (2 * SIZE))\n    x = abs(t / SIZE - 2 * cycle + 1)\n"
-    "    band = HIGH - LOW\n    height = band * max(0, 1 - x)\n    scale = 1 / 2 ** (cycle - 1)\n"
-    "    return LOW + height * scale * 0.9 ** (cycle - 1)",
-}
-BY_HAND_HEAD = "import math\nimport numpy as np\nLOW, SIZE = 0.001, 5\nHIGH = 0.006\n"
-
-
-@pytest.mark.parametrize("name", BY_HAND)
-def test_a_triangle_by_hand_is_read(name):
-    if "np" in BY_HAND[name]:
-        pytest.importorskip("numpy")
-    head = BY_HAND_HEAD.replace("LOW, SIZE = 0.001, 5", "LOW = 0.001\nSIZE = 5")
-    source = f"{head}def rate(t):\n    {BY_HAND[name]}\n"
-    finding = _one(source)
-    assert finding.origin == "the triangle by hand, in `rate`"
-    namespace = {}
-    exec(source if "np." in source else source.replace("import numpy as np\n", ""), namespace)
-    schedule = Record.from_dict(finding.record).schedule
-    for step in range(60):
-        assert float32(schedule.lr(step)) == float32(float(namespace["rate"](step)))
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("2 * cycle + 1", "2 * cycle"),
-        ("1 + t / (2 * SIZE)", "t / (2 * SIZE)"),
-        ("t / SIZE - ", "t / HIGH - "),
-        ("HIGH - LOW", "LOW - HIGH"),
-        ("max(0, 1 - x)", "min(0, 1 - x)"),
-        ("max(0, 1 - x)", "max(1, 1 - x)"),
-        ("max(0, 1 - x)", "(1 - x)"),
-        ("LOW + (", "LOW - ("),
-        ("    return", "    x = x * 2\n    return"),
-        ("    return", "    x += 1\n    return"),
-        ("    x =", "    t += 1\n    x ="),
-        ("    return", "    if t > 9:\n        cycle = 3\n    return"),
-        ("(t):", "(t, x=0):"),
-        ("    x =", "    if t > 9:\n        x ="),
-        ("HIGH - LOW", "other"),
-    ],
-)
-def test_what_is_not_exactly_the_triangle_is_left_alone(old, new):
-    source = f"{BY_HAND_HEAD}def rate(t):\n    {BY_HAND['triangular2']}\n"
-    assert migrate(source, "train.py", "torch")
-    assert migrate(source.replace(old, new), "train.py", "torch") == []
-
-
-PART = "LOW + (HIGH - LOW) * max(0, 1 - x)"
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "says"),
-    [
-        (
-            f"    return {PART}",
-            f"    if mode:\n        return {PART} * g(t)\n    return {PART} * 0.9 ** t",
-            "`rate` has 2 such formulas, and which one applies isn't known.",
-        ),
-        ("    cycle =", "    if t < 9:\n        return LOW\n    cycle =", None),
-        (f"return {PART}", f"lr = {PART}\n    lr *= 0.9\n    return lr", None),
-        (f"return {PART}", f"return 0.5 * ({PART})", None),
-        (f"return {PART}", f"return {PART} if t else 0", None),
-        (f"return {PART}", f"set_rate({PART})", None),
-        (f"return {PART}", f"lr = {PART}\n    for g in groups:\n        return lr", None),
-        (f"return {PART}", f"for g in groups:\n        lr = {PART}\n    return lr", None),
-        (f"return {PART}", f"lr = {PART}\n    half = lr / 2\n    return half", None),
-        (
-            "t / ",
-            "(t - 100) / ",
-            "`t - 100` isn't a count, so it isn't read as a schedule.",
-        ),
-    ],
-)
-def test_a_triangle_within_a_larger_function_is_shown_but_not_read(old, new, says):
-    whole = (
-        f"{BY_HAND_HEAD.replace('LOW, SIZE = 0.001, 5', 'LOW = 0.001')}SIZE = 5\n"
-        "def rate(t, mode=True):\n    cycle = math.floor(1 + t / (2 * SIZE))\n"
-        f"    x = abs(t / SIZE - 2 * cycle + 1)\n    return {PART}\n"
-    )
-    assert _one(whole).record is not None
-    assert old in whole
-    finding = _one(whole.replace(old, new))
-    assert finding.arguments == {"base_lr": "LOW", "max_lr": "HIGH", "step_size_up": "SIZE"}
-    assert (finding.record, finding.replacement) == (None, None)
-    default = "`rate` does more than return this, so it isn't read as a schedule."
-    assert [each.says for each in finding.warnings if each.about == "function"] == [says or default]
-
-
-def test_a_factor_that_is_one_is_no_factor():
-    body = BY_HAND["triangular2"].replace(" * (1 / 2 ** (cycle - 1))", " / 2 ** (cycle - 1)")
-    for factor in ("", " * 1", " * 1."):
-        finding = _one(f"{BY_HAND_HEAD}def rate(t):\n    {body}{factor}\n")
-        assert 'mode="triangular2"' in finding.replacement
-
-
-def test_a_triangle_in_an_inner_function_is_found_once():
-    inner = BY_HAND["triangular2"].replace("\n    ", "\n        ")
-    source = f"{BY_HAND_HEAD}def outer():\n    def rate(t):\n        {inner}\n    return rate\n"
-    assert _one(source).origin == "the triangle by hand, in `rate`"
-
-
-def test_the_triangle_of_a_copy_of_the_callback_points_to_its_calls():
-    body = BY_HAND["triangular2"].replace("\n    ", "\n        ")
-    source = f"import math\n{COPY}    def clr(self, t):\n        {body}\n"
-    finding = _one(source)
-    assert _about(finding) == ["definition", "step"]
-    assert (finding.record, finding.replacement) == (None, None)
-
-
-def test_a_zero_of_tensorflow_is_a_zero():
-    body = BY_HAND["triangular2"].replace("max(0,", "tf.maximum(tf.cast(0, dtype),")
-    assert _one(f"{BY_HAND_HEAD}def rate(t):\n    {body}\n").replacement is not None
-    body = body.replace("cast(0", "cast(1")
-    assert migrate(f"{BY_HAND_HEAD}def rate(t):\n    {body}\n", "train.py", "torch") == []
-
-
-def test_a_triangle_with_an_unknown_factor_is_shown():
-    source = (
-        f"{BY_HAND_HEAD}def rate(t):\n    {BY_HAND['exp_range'].replace('0.9 ** t', 'g(cycle)')}\n"
-    )
-    finding = _one(source)
-    assert finding.arguments["factor"] == "g(cycle)"
-    assert finding.record is None
-    assert finding.replacement is None
 
 
 def test_an_unknown_cycle_momentum_keeps_its_arguments():
@@ -921,24 +698,17 @@ def test_the_frameworks_are_three():
         migrate(b"", "train.py", "torch")
 
 
-def test_a_notebook_is_no_python_file():
-    with pytest.raises(ValueError, match=r"`a\.ipynb` must be a Python file\. It is a notebook"):
-        migrate("{}", "a.ipynb", "torch")
-
-
-def test_a_file_is_decoded_by_its_cookie(tmp_path):
-    path = tmp_path / "train.py"
-    path.write_bytes("# -*- coding: latin-1 -*-\nname = 'é'\n".encode("latin-1"))
-    assert read_source(path).endswith("name = 'é'\n")
-    path.write_bytes(b"\xef\xbb\xbfa = 1\r\nb = 2\r\n")
-    assert read_source(str(path)) == "a = 1\nb = 2\n"
-
-
 @pytest.mark.parametrize(
     ("data", "says"),
     [
         (b"a = 1\nb = '\xff'\n", "line 2 must be utf-8 text: "),
         (b"# coding: klingon\n", "line 1 must name an encoding of Python: unknown encoding"),
+        (b"# coding: rot13\n", "line 1 must name an encoding of Python: "),
+        (b"# coding: hex\nzz", "line 1 must name an encoding of Python: "),
+        (b"# coding: zip\nzz", "line 1 must name an encoding of Python: "),
+        (b"# coding: undefined\nzz", "line 1 must name an encoding of Python: "),
+        (b"# coding: idna\n\xff", " must "),
+        (b"# coding: utf-16\n", " must "),
         (b"# coding: latin-1\n" + b"#" * 2**20, "may have at most 1048576 bytes"),
     ],
 )
@@ -946,24 +716,10 @@ def test_a_file_that_is_not_text(tmp_path, data, says):
     path = tmp_path / "train.py"
     path.write_bytes(data)
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - its text is compared.
-        read_source(path)
+        Document(str(path), None)
     assert str(path) in str(caught.value)
     assert says in str(caught.value)
-
-
-def test_a_folder_and_no_file_are_errors_of_the_system(tmp_path):
-    with pytest.raises(OSError, match="must be a regular file"):
-        read_source(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        read_source(tmp_path / "none.py")
-
-
-def test_python_without_schedules_has_no_findings():
-    folder = Path(asyncio.__file__).parent
-    paths = [*folder.glob("*.py"), Path(ast.__file__), Path(string.__file__)]
-    assert len(paths) > 20
-    for path in paths:
-        assert migrate(read_source(path), str(path), "torch") == []
+    assert len(str(caught.value)) < 500
 
 
 def test_findings_as_json_and_as_text():

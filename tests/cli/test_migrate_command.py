@@ -1,6 +1,8 @@
 """`clr migrate`: the files that it reads, and errors for those that it can't."""
 
 import json
+import sys
+import time
 
 import pytest
 
@@ -59,6 +61,110 @@ def test_nothing_is_run(folder, clr):
     )
     assert clr("migrate", "hostile.py").code == 0
     assert not (folder / "was-run").exists()
+
+
+def test_diff_prints_what_write_does(folder, clr):
+    before = (folder / "train.py").read_text()
+    done = clr("migrate", "train.py", "--diff")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        "--- a/train.py",
+        "+++ b/train.py",
+        "@@ -1,2 +1,2 @@",
+        "-from torch.optim.lr_scheduler import CyclicLR",
+        "+from clr_torch import CyclicLR",
+        " scheduler = CyclicLR(optimizer, 0.0015, 0.006, cycle_momentum=False)",
+    ]
+    assert (folder / "train.py").read_text() == before
+    done = clr("migrate", "train.py", "models", "--write")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == ["train.py:2: rewritten", "models/net.py:4: rewritten"]
+    after = before.replace("torch.optim.lr_scheduler", "clr_torch")
+    assert (folder / "train.py").read_text() == after
+    # A second time there is nothing left.
+    assert clr("migrate", "train.py", "models", "--write").out == "Nothing found.\n"
+    assert (folder / "train.py").read_text() == after
+
+
+def test_what_stays_is_said_with_its_place(folder, clr):
+    (folder / "mine.py").write_text(
+        "from torch.optim.lr_scheduler import CyclicLR\nCyclicLR(o, **cfg)\n"
+        "getattr(lr_scheduler, 'CyclicLR')\n"
+    )
+    lines = [
+        "mine.py:2: not rewritten: The contents of `**cfg` are unknown here.",
+        "mine.py:3: CyclicLR by name, not read: look here",
+    ]
+    done = clr("migrate", "mine.py", "--diff")
+    assert (done.code, done.out, done.err.splitlines()) == (0, "", lines)
+    done = clr("migrate", "mine.py", "--write")
+    assert (done.code, done.out.splitlines(), done.err) == (0, lines, "")
+
+
+def test_a_file_that_fails_leaves_the_others(folder, clr):
+    """Nor is a file lost: one that can't be rewritten stays as it is."""
+    (folder / "a.py").write_text("print 'Python 2'; CyclicLR\n")
+    (folder / "b.py").write_bytes(b"# coding: rot13\nCyclicLR")
+    (folder / "c.ipynb").write_text("{}")
+    before = {name: (folder / name).read_bytes() for name in ("a.py", "b.py", "c.ipynb")}
+    done = clr("migrate", *before, "train.py", "--write")
+    assert (done.code, done.out) == (2, "train.py:2: rewritten\n")
+    for name, line in zip(before, done.err.splitlines(), strict=True):
+        assert line.startswith(f"clr migrate: `{name}` ")
+        assert (folder / name).read_bytes() == before[name]
+
+
+def test_a_folder_of_notebooks_and_configurations(folder, data):
+    cell = {"cell_type": "code", "source": (folder / "train.py").read_text()}
+    (folder / "models" / "a.ipynb").write_text(json.dumps({"cells": [cell]}))
+    (folder / "models" / "b.yaml").write_text("_target_: torch.optim.lr_scheduler.CyclicLR\n")
+    (folder / "models" / "venv" / "lib").mkdir(parents=True)
+    (folder / "models" / "venv" / "pyvenv.cfg").write_text("")
+    (folder / "models" / "venv" / "lib" / "c.py").write_text((folder / "train.py").read_text())
+    found = data("migrate", "models")["findings"]
+    assert [(each["file"], each["cell"], each["line"]) for each in found] == [
+        ("models/a.ipynb", 1, 2),
+        ("models/b.yaml", None, 1),
+        ("models/net.py", None, 4),
+    ]
+
+
+@pytest.mark.parametrize("to", [("--to", "jax"), ()])
+def test_standard_input_is_not_written(refused, folder, to):
+    assert refused("migrate", "-", "--write", *to) == (
+        "--write needs a file, not standard input. Use --diff"
+    )
+
+
+def test_without_libcst(folder, refused, clr, monkeypatch):
+    for name in [each for each in sys.modules if each.startswith("clr_cli.migrate.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "clr_cli.migrate", raising=False)
+    monkeypatch.setitem(sys.modules, "libcst", None)
+    assert refused("migrate", "train.py") == (
+        "This needs libcst. Install it with: pip install 'cyclical-lr[migrate]'"
+    )
+    assert clr("migrate", "--help").code == 0
+
+
+HEAVY = {
+    "branches": "".join(f"if c: x = x.b{i}\n" for i in range(60)) + "x.CyclicLR(o, 1, 2)\n",
+    "a name bound 1,000 times": "def f():\n" + "    x = g(x)\n" * 1000,
+    "1,000 calls": "".join(f"s{i} = CyclicLR(o, {i}, 2000)\n" for i in range(1000)),
+    "a long text": f"CyclicLR(o, 1, 2, mode='{'a' * 500_000}')\n",
+}
+
+
+@pytest.mark.parametrize("name", HEAVY)
+def test_large_files_take_seconds_and_print_little(folder, clr, name):
+    (folder / "large.py").write_text(
+        f"import torch\nfrom torch.optim.lr_scheduler import CyclicLR\nx = torch\n{HEAVY[name]}"
+    )
+    start = time.process_time()
+    done = clr("migrate", "large.py")
+    assert done.code == 0
+    assert time.process_time() - start < 15
+    assert len(done.out) < 400_000
 
 
 def test_controls_in_names_and_code_are_spelled_out(folder, clr, data):

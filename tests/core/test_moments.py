@@ -50,6 +50,41 @@ def test_what_was_read_fits(moments, tmp_path):
     check_moments(type(moments).read(tmp_path / "moments.npz"), **FITTING)
 
 
+def test_the_text_for_people_is_short(np, moments):
+    assert repr(moments) == (
+        "Moments('adam', count=17: first and second of 3 parameters, 20 numbers, 80 bytes)"
+    )
+    large = type(moments)("sgd", 10**6, {"velocity": [np.zeros((100, 1000))] * 1000})
+    assert repr(large) == (
+        "Moments('sgd', count=1000000: velocity of 1000 parameters, 100000000 numbers, "
+        "800000000 bytes)"
+    )
+
+
+@pytest.mark.usefixtures("np")
+@pytest.mark.parametrize("name", ["file", "a/b", "../x", "layer.weight", "größe", "kwds", ""])
+def test_arrays_have_any_name(np, tmp_path, name):
+    from clr_core.moments import write_arrays
+
+    arrays = {name: np.arange(3), "z": np.eye(2)[:, :1], "a": np.array(1.5)}
+    write_arrays(tmp_path / "weights.npz", arrays)
+    with np.load(tmp_path / "weights.npz", allow_pickle=False) as read:
+        assert list(read) == list(arrays)
+        for key, array in arrays.items():
+            np.testing.assert_array_equal(read[key], array, strict=True)
+
+
+def test_arrays_that_cannot_be_written(np, tmp_path):
+    from clr_core.moments import write_arrays
+
+    (tmp_path / "weights.npz").write_bytes(b"before")
+    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+        write_arrays(tmp_path / "weights.npz", {"a": np.array([None])})
+    with pytest.raises(ValueError, match=r"`path` must end in \.npz\. Received: path='weights'"):
+        write_arrays("weights", {})
+    assert (tmp_path / "weights.npz").read_bytes() == b"before"
+
+
 def test_comparing_compares_no_arrays(moments):
     """The truth of whole arrays is ambiguous, and NumPy refuses it."""
     assert moments == moments

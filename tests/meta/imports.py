@@ -19,7 +19,16 @@ ALLOWED = {
     "clr_keras": {"keras", "numpy"},
     "clr_jax": {"jax", "optax"},
     # The one place that names several frameworks; `tests/cli` shows that it loads none unasked.
-    "clr_cli": {"clr_torch", "clr_keras", "clr_jax", "torch", "numpy", "matplotlib", "plotext"},
+    "clr_cli": {
+        "clr_torch",
+        "clr_keras",
+        "clr_jax",
+        "torch",
+        "numpy",
+        "libcst",
+        "matplotlib",
+        "plotext",
+    },
 }
 ALSO = {
     "clr_core/_drawing.py": {"matplotlib"},

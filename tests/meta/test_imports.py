@@ -185,7 +185,11 @@ LACKS = {
     },
 }
 ALONE = {
-    "clr_torch": {"_lookahead": "a step of torch's scheduler is a look-up"},
+    "clr_torch": {
+        "_lookahead": "a step of torch's scheduler is a look-up",
+        "_tensors": "a pickle says where the numbers of a tensor are",
+        "_unpickler": "torch's files are pickles, which run what they name",
+    },
     "clr_keras": {
         "_keras_internals": "Keras offers no other way to cycle a momentum",
         "_torch_backend": "eager torch computes one step faster in plain Python",

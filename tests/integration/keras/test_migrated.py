@@ -6,7 +6,7 @@ import pytest
 import clr_keras
 import migrate_cases as cases
 import oracle
-from clr_cli.migrate import migrate
+from clr_cli.migrate import migrate, rewritten
 from clr_core import CyclicSchedule
 
 STEPS = 20
@@ -58,6 +58,16 @@ def test_a_schedule_of_addons_is_replaced_in_place(name):
     names["keras"] = keras
     exec(source[source.index("optimizer = ") :], names)
     assert (names["optimizer"].momentum, names["optimizer"].nesterov) == (0.5, True)
+    _check(names["optimizer"], CyclicSchedule(**means))
+
+
+@pytest.mark.parametrize("name", cases.ADDONS)
+def test_the_rewritten_program_follows_the_schedule(name):
+    call, means = cases.ADDONS[name]
+    source = cases.addons_source(call)
+    names = {}
+    exec(rewritten(source, migrate(source, "train.py")), names)
+    assert names["rate"].name == ("mine" if "mine" in call else "CyclicLR")
     _check(names["optimizer"], CyclicSchedule(**means))
 
 

@@ -114,7 +114,7 @@ def test_the_schedule_may_be_given(name):
     refuses(name, WITHOUT_A_SCHEDULE[name])
     refuses(name, ": pass `schedule`")
     assert read_record(FOLDER / name, OTHER) == Record(OTHER, UPDATES)
-    assert read_record(FOLDER / name, CyclicLR(OTHER)) == Record(OTHER, UPDATES)
+    assert read_record(FOLDER / name, CyclicLR.of(OTHER)) == Record(OTHER, UPDATES)
 
 
 @pytest.mark.parametrize("name", WITH_NEITHER)

@@ -6,7 +6,6 @@ import pickle
 import sys
 import types
 import zipfile
-from pathlib import Path
 
 import pytest
 import torch
@@ -49,9 +48,18 @@ def test_in_another_protocol_of_pickle(tmp_path):
 
 @pytest.mark.parametrize("protocol", [4, 5])
 def test_in_a_protocol_that_torch_does_not_read_without_running_it(tmp_path, protocol):
-    path = tmp_path / "scheduler.pt"
-    torch.save(begun().state_dict(), path, pickle_protocol=protocol)
-    with pytest.raises(ValueError, match=r"from `torch\.save` with its own pickle protocol$"):
+    scheduler, path = begun(), tmp_path / "scheduler.pt"
+    torch.save(scheduler.state_dict(), path, pickle_protocol=protocol)
+    assert read_record(path) == to_record(scheduler)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_pickle_without_torch(tmp_path, protocol):
+    scheduler, path = begun(), tmp_path / "scheduler.pkl"
+    path.write_bytes(pickle.dumps({"scheduler": scheduler.state_dict()}, protocol))
+    assert read_record(path) == to_record(scheduler)
+    path.write_bytes(path.read_bytes() + b"N.")
+    with pytest.raises(ValueError, match=r"isn't a whole file from `torch\.save`$"):
         read_record(path)
 
 
@@ -193,6 +201,7 @@ BROKEN = {
     "deep": lambda: deep(),
     "a string that is said to be long": b"\x80\x02X\xff\xff\xff\x7fabc.",
     "a tensor": lambda: saved(torch.ones(3)),
+    "a tensor of 10**12 numbers": lambda: saved(torch.zeros(1).expand(10**12)),
     "a number": lambda: saved(3),
     "nothing of a scheduler": lambda: saved({"model": {"weight": torch.ones(3)}}),
     "a module": lambda: saved(torch.nn.Linear(2, 2)),
@@ -237,52 +246,21 @@ def test_what_is_no_such_file(tmp_path, content):
         lambda value: saved(value, _use_new_zipfile_serialization=False),
         lambda value: pickle.dumps(value, 2),
         lambda value: pickle.dumps(value, 0),
-        lambda value: saved({"scheduler": begun().state_dict(), "more": value}),
+        pickle.dumps,
     ],
-    ids=["zip", "legacy", "pickle 2", "pickle 0", "beside a scheduler"],
+    ids=["zip", "legacy", "pickle 2", "pickle 0", "pickle of today"],
 )
 def test_nothing_in_it_runs(tmp_path, save, kind):
     path, made = tmp_path / "file.pt", tmp_path / "made"
     content = save(kind(str(made)))
     path.write_bytes(content)
-    message = r"it has (posix\.mkdir|nt\.mkdir|eval) in it, which isn't plain data and wasn't run\."
+    message = r"but an object of (posix\.mkdir|nt\.mkdir|builtins\.eval), which isn't plain"
     with pytest.raises(ValueError, match=message):
         read_record(path)
     assert not made.exists()
     assert path.read_bytes() == content
     pickle.loads(pickle.dumps(kind(str(made))))
     assert made.exists()  # Otherwise it would have run.
-
-
-def test_nothing_in_a_pickle_of_today_runs(tmp_path):
-    # Torch reads none of its opcodes, so the message can't say what would have run.
-    path, made = tmp_path / "file.pkl", tmp_path / "made"
-    path.write_bytes(pickle.dumps(Runs(str(made))))
-    with pytest.raises(
-        ValueError, match=r"it isn't a whole file of plain data from `torch\.save` with "
-    ):
-        read_record(path)
-    assert not made.exists()
-
-
-def test_torch_may_not_be_told_to_run_it(tmp_path, monkeypatch):
-    path, made = tmp_path / "file.pt", tmp_path / "made"
-    path.write_bytes(saved(Runs(str(made))))
-    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
-    with pytest.raises(ValueError, match="wasn't run"):
-        read_record(path)
-    assert not made.exists()
-
-
-def test_a_class_that_the_reader_trusts(tmp_path):
-    path, scheduler = tmp_path / "file.pt", begun()
-    torch.save({"scheduler": scheduler.state_dict(), "path": Path("x")}, path)
-    with pytest.raises(
-        ValueError, match=r"it has pathlib\.\w+ in it, .* torch\.serialization\.safe_globals$"
-    ):
-        read_record(path)
-    with torch.serialization.safe_globals([type(Path("x"))]):
-        assert read_record(path) == to_record(scheduler)
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
@@ -317,9 +295,7 @@ def test_a_gigabyte(tmp_path, head):
     path = tmp_path / "file.pt"
     path.write_bytes(head)
     os.truncate(path, 2**30)  # A sparse file takes no space on disk.
-    with pytest.raises(
-        ValueError, match=r"it isn't a whole file of plain data from `torch\.save` with "
-    ):
+    with pytest.raises(ValueError, match=r"it isn't a whole file from `torch\.save`$"):
         read_record(path)
     assert path.stat().st_size == 2**30
 

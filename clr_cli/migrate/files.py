@@ -1,0 +1,128 @@
+"""The files in which cycles are looked for, and what writing to them keeps."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+
+from clr_cli.migrate import notebook
+from clr_cli.migrate.scan import migrate, rewritten
+from clr_cli.migrate.source import decoded, read_bytes, suffix
+from clr_cli.migrate.unread import in_text
+from clr_core.adapter import write
+
+CONFIGURATIONS = {
+    *(".cfg", ".conf", ".gin", ".ini", ".json", ".jsonnet"),
+    *(".sh", ".toml", ".yaml", ".yml"),
+}
+# Other people's code.
+FOREIGN = {"__pycache__", "node_modules", "site-packages"}
+
+
+class Document:
+    """A file, its findings, and its content with their edits.
+
+    Args:
+        name: The name of the file.
+        to: The framework of the replacements, or None for that of the code.
+        data: The content, if it doesn't come from the file.
+
+    Raises:
+        OSError: The file can't be read.
+        ValueError: It isn't code or a notebook, or is too large.
+    """
+
+    def __init__(self, name: str, to: str | None, data: bytes | None = None) -> None:
+        kind = suffix(name)
+        limit = notebook.MAX_BYTES if kind == ".ipynb" else None
+        self.name = name
+        self.unread: list[int] = []
+        self._notebook: notebook.Notebook | None = None
+        if data is None:
+            data = read_bytes(name, limit) if limit else read_bytes(name)
+        self._data = data
+        if kind == ".ipynb":
+            self._text, self._encoding = _utf8(data, name)
+            self._notebook = notebook.Notebook(self._text, name)
+            self.unread = self._notebook.unread
+            self.findings = migrate(self._notebook.code, name, to, self._notebook.cells)
+        elif kind in CONFIGURATIONS:
+            self._text, self._encoding = data.decode("utf-8", "replace"), "utf-8"
+            self.findings = in_text(self._text, name)
+        else:
+            self._text, self._encoding = decoded(data, name)
+            self.findings = migrate(self._text, name, to)
+
+    @property
+    def rewritten(self) -> str:
+        """The text with the edits of all findings.
+
+        Raises:
+            ValueError: It wouldn't be Python.
+        """
+        if self._notebook is not None:
+            return self._notebook.rewritten(edit for each in self.findings for edit in each.edits)
+        return rewritten(self._text, self.findings)
+
+    def diff(self) -> list[str]:
+        """The lines of a unified diff; none if nothing changes."""
+        name = self.name.replace(os.sep, "/").lstrip("/")
+        before, after = (_lines(text) for text in (self._text, self.rewritten))
+        found = []
+        for line in difflib.unified_diff(before, after, f"a/{name}", f"b/{name}"):
+            found.append(line.removesuffix("\n"))
+            if not line.endswith("\n"):
+                found.append("\\ No newline at end of file")
+        return found
+
+    def write(self) -> None:
+        """Replace the file by its rewritten text, or leave it as it is.
+
+        Raises:
+            OSError: It can't be written.
+            ValueError: It has changed since it was read, or its encoding can't hold the text.
+        """
+        text = self.rewritten
+        if self._text.encode(self._encoding) != self._data:
+            raise ValueError(f"`{self.name}` isn't rewritten: {self._encoding} wouldn't keep it")
+        if read_bytes(self.name, len(self._data) + 1) != self._data:
+            raise ValueError(f"`{self.name}` isn't rewritten: it has changed since it was read")
+        write(self.name, text.encode(self._encoding))
+
+
+def in_folder(folder: str) -> Iterator[str]:
+    """The code, notebooks and configurations in a folder, without hidden and foreign ones."""
+    for path, inner, files in os.walk(folder):
+        inner[:] = sorted(
+            each
+            for each in inner
+            if not each.startswith(".")
+            and each not in FOREIGN
+            and not os.path.exists(os.path.join(path, each, "pyvenv.cfg"))
+        )
+        for file in sorted(files):
+            name = os.path.join(path, file)
+            kind = suffix(file)
+            if file.startswith("."):
+                continue
+            if kind in (".py", ".ipynb") or (kind in CONFIGURATIONS and _is_small(name)):
+                yield name
+
+
+def _is_small(name: str) -> bool:
+    """True if a file isn't too large for a configuration; larger ones are data."""
+    return os.path.isfile(name) and os.path.getsize(name) <= 2**20
+
+
+def _utf8(data: bytes, name: str) -> tuple[str, str]:
+    encoding = "utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8"
+    try:
+        return data.decode(encoding), encoding
+    except UnicodeDecodeError as error:
+        raise ValueError(f"`{name}` must be UTF-8 text: {error.reason}") from None
+
+
+def _lines(text: str) -> list[str]:
+    parts = text.split("\n")
+    return [*(f"{part}\n" for part in parts[:-1]), *(parts[-1:] if parts[-1] else [])]

@@ -1,0 +1,62 @@
+"""All findings in Python code, and the code with their edits."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+
+from clr_cli.migrate.calls import calls
+from clr_cli.migrate.finding import Finding
+from clr_cli.migrate.names import Names
+from clr_cli.migrate.origins import CLASSES
+from clr_cli.migrate.rewriting import applied
+from clr_cli.migrate.source import Source, too_deep
+from clr_cli.migrate.unread import looks_cyclical, named
+
+FRAMEWORKS = ("torch", "keras", "jax")
+
+
+def migrate(
+    source: str, name: str, to: str | None = None, cells: Sequence[tuple[int, int]] = ()
+) -> list[Finding]:
+    """Find the cyclical learning rates in Python code, in the order of its lines.
+
+    Args:
+        source: The text of the file.
+        name: The name of the file, for findings and errors.
+        to: The framework of the replacements: "torch", "keras" or "jax"; None for that of the code.
+        cells: For a notebook, the number and the first line of each code cell.
+
+    Raises:
+        TypeError: `source` isn't text.
+        ValueError: Another framework; or the file isn't Python 3, is nested too deeply, or is too
+            large. The error names the line, if it is known.
+    """
+    if to is not None and to not in FRAMEWORKS:
+        raise ValueError(f"`to` must be one of 'torch', 'keras', 'jax'. Received: to={to!r}")
+    parsed = Source(source, name, cells)
+    try:
+        found: list[Finding] = []
+        # Names are only looked up in a file that has one, or a parameter of a renamed copy.
+        if any(word in source for word in (*CLASSES, "max_lr")):
+            found = calls(parsed, Names(parsed), to)
+        for others in (looks_cyclical(parsed), named(parsed, alone=not found)):
+            taken = {(each.cell, each.line) for each in found}
+            found += (each for each in others if (each.cell, each.line) not in taken)
+    except RecursionError:
+        raise too_deep(name) from None
+    return sorted(found, key=lambda each: (each.cell or 0, each.line, each.end_line))
+
+
+def rewritten(source: str, findings: Sequence[Finding]) -> str:
+    """The code with the edits of its findings.
+
+    Raises:
+        ValueError: The result wouldn't be Python.
+    """
+    text = applied(source, [edit for finding in findings for edit in finding.edits])
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"the rewritten code wouldn't be Python: {error}") from None
+    return text
