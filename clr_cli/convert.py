@@ -28,6 +28,9 @@ from clr_core.record import PARSERS, Record
 TORCH_FILES = (".pt", ".pth", ".bin")
 RECORD_FILES = (".json",)
 FLAGS = {
+    "pass `schedule`": "give it by --schedule FILE, or by flags such as --base-lr and --max-lr",
+    "leave out `schedule`": "leave out --schedule and its flags",
+    "`step`": "--step",
     "`key`": "--key",
     "`count`": "--key",
     "`schedule`": "--schedule",
@@ -48,7 +51,7 @@ the state of a torch scheduler. The name of SOURCE says what it is:
 
   .json .yaml .yml .toml   a record; - for JSON from standard input
   .pt .pth .bin .ckpt      torch: the state of clr_torch's or torch's CyclicLR, at any depth
-  .keras                   Keras: a model that was saved with clr_keras
+  .keras .h5               Keras 3 or 2: a model with a schedule of clr_keras or TensorFlow Addons
   .weights.h5              Keras: only the count; give the schedule by --schedule or by flags
   a folder, .msgpack       JAX: an orbax or flax checkpoint; only the count, likewise
 
@@ -314,15 +317,15 @@ def _of_torch(options: Namespace) -> Record:
 
 def _of_keras(options: Namespace) -> Record:
     _refuse_key(options, "from Keras")
-    scale_fn = _scale_fn_alone(options)
-    schedule = None if scale_fn is not None else _schedule_given(options)
-    if schedule is None and suffix(options.source) == ".h5":
-        raise _no_schedule("A file of weights")
+    # A file may lack the step; the rest of the flags are for the schedule.
+    others = Namespace(**{**vars(options), "step": None})
+    scale_fn = _scale_fn_alone(others)
+    schedule = None if scale_fn is not None else _schedule_given(others)
     # TensorFlow would fill standard error with remarks about the machine.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import clr_keras
 
-    return clr_keras.read_record(options.source, schedule, scale_fn)
+    return clr_keras.read_record(options.source, schedule, scale_fn, step=options.step)
 
 
 def _of_jax(options: Namespace) -> Record:

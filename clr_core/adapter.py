@@ -24,7 +24,7 @@ from clr_core._arguments import (
     visible,
 )
 from clr_core._files import check_regular_file, file_name, path_name, read_text, suffix, write
-from clr_core._parsing import from_json
+from clr_core._parsing import from_json, mapping
 from clr_core.schedules import schedule_from_dict
 from clr_core.schedules.protocol import Schedule
 
@@ -38,6 +38,7 @@ __all__ = [
     "from_json",
     "integer",
     "listed",
+    "mapping",
     "number",
     "one_line",
     "path_name",

@@ -20,7 +20,7 @@ except ImportError as error:
 
 from clr_keras.finder import range_test
 from clr_keras.foreign import schedule_from_addons, schedule_from_callback
-from clr_keras.moments import from_moments, to_moments
+from clr_keras.moments import from_moments, read_moments, read_weights, to_moments
 from clr_keras.optimizer import SGD, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
 from clr_keras.record import from_record, read_record, to_record
 from clr_keras.schedule import CyclicLR
@@ -37,7 +37,9 @@ __all__ = [
     "from_moments",
     "from_record",
     "range_test",
+    "read_moments",
     "read_record",
+    "read_weights",
     "schedule_from_addons",
     "schedule_from_callback",
     "to_moments",

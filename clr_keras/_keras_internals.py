@@ -5,15 +5,19 @@ Each part names the versions of Keras in which it was read. When Keras changes, 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
+import numpy as np
+
+BACKEND = keras.backend.backend()
 
 # On torch, Keras makes an object of a subclass, which updates whole lists of tensors, but only for
 # exactly its own classes and not for ours. Read in 3.10.0 and 3.15.1.
-if keras.backend.backend() == "torch":
+if BACKEND == "torch":
     from keras.src.backend.torch.optimizers.torch_adam import Adam
     from keras.src.backend.torch.optimizers.torch_adamax import Adamax
     from keras.src.backend.torch.optimizers.torch_adamw import AdamW
@@ -21,6 +25,8 @@ if keras.backend.backend() == "torch":
     from keras.src.backend.torch.optimizers.torch_nadam import Nadam
     from keras.src.backend.torch.optimizers.torch_rmsprop import RMSprop
     from keras.src.backend.torch.optimizers.torch_sgd import SGD
+
+    from clr_keras._torch_backend.evaluate import is_compiling as torch_compiles
 else:
     from keras.optimizers import SGD, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
 
@@ -34,10 +40,12 @@ __all__ = [
     "Nadam",
     "RMSprop",
     "UpdateHooks",
+    "asking",
     "bias_product",
     "inner_optimizers",
     "is_note",
     "iterations",
+    "known",
     "name_of_note",
     "rate",
     "read_notes",
@@ -88,6 +96,31 @@ def iterations(optimizer: Any) -> Any:
     The public `iterations` counts updates and isn't a variable then. Read in 3.10.0 and 3.15.1.
     """
     return optimizer._iterations
+
+
+def asking(iterations_of: Any) -> Any:
+    """The optimizer that asks a schedule for the rate at its `iterations`, None if another does.
+
+    A schedule is passed nothing else. Call it in the schedule's `__call__`, which a method of the
+    optimizer calls. Read in 3.10.0 and 3.15.1.
+    """
+    if BACKEND == "torch" and torch_compiles():
+        return None
+    caller = sys._getframe(2).f_locals.get("self")
+    found = isinstance(caller, keras.Optimizer) and iterations(caller) is iterations_of
+    return caller if found else None
+
+
+def known(value: Any) -> Any:
+    """The numbers in a tensor; None in a step that is being compiled, which has none yet."""
+    if BACKEND == "torch" and torch_compiles():
+        return None
+    try:
+        # Keras's conversion makes NumPy warn on the other backends.
+        array = keras.ops.convert_to_numpy(value) if BACKEND == "torch" else np.asarray(value)
+    except Exception:  # Each backend has its own.
+        return None
+    return None if array.dtype == object else array
 
 
 def velocities(optimizer: Any, variables: Any) -> list[Any]:

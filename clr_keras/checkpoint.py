@@ -1,64 +1,230 @@
-"""Read an optimizer's config and count from Keras's files, without building or executing anything.
+"""Read from Keras's files, without building or executing anything.
 
-A `.keras` file is an archive with a `config.json` and a `model.weights.h5`; a `.weights.h5` file is
-the latter alone. The layout was read in Keras 3.10.0 and 3.15.1.
+Three layouts, read in Keras 3.10.0 and 3.15.1 and in Keras 2.15 and 2.21:
+
+- A `.keras` file is an archive with a `config.json` and a `model.weights.h5`.
+- A `.weights.h5` file is the latter alone: for each object a group of numbered arrays.
+- The older `.h5` file has arrays with names, and the configs in its attributes unless only the
+  weights were saved.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from io import RawIOBase
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 from zipfile import ZIP_STORED, ZipFile
 
 import h5py
 import numpy as np
 
-from clr_core.adapter import check_regular_file
+from clr_core.adapter import check_regular_file, mapping, one_line
 
 MAX_CONFIG = 2**26
-"""The largest `config.json` that is read, in bytes."""
+"""The largest config that is read, in bytes."""
+MAX_GROUPS = 10**5
+"""The most groups whose arrays are read: several for each layer."""
 
-STATELESS = "it was saved without the state of an optimizer"
+OTHERS = (
+    "A SavedModel or a checkpoint of TensorFlow must be loaded in Keras 2 and saved as a .keras or "
+    ".h5 file"
+)
 
 
-def read(name: str) -> tuple[Any, list[int]]:
-    """The optimizer's config, None in a file of weights, and the `iterations` of each optimizer.
+class Slots(NamedTuple):
+    """The state of one optimizer that makes updates."""
+
+    names: tuple[str, ...]
+    """What it is called: its own name and that of its group, if the file has them."""
+    variables: list[Any]
+    """`iterations` and the others, in the optimizer's order."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that Keras wrote, while it is open."""
+
+    model: Mapping[str, Any] | None
+    """The model's config; None in a file of weights."""
+    optimizer: Any
+    """The optimizer's config; None if the file has none."""
+    weights: h5py.File
+    numbered: bool
+    """Whether the arrays have numbers for names."""
+    size: int
+    """The file's size in bytes."""
+
+    def optimizers(self) -> list[tuple[Any, Slots]]:
+        """The config and the state of each optimizer that makes updates; none without a state.
+
+        The config is None in a file of weights.
+        """
+        with _errors():
+            found = list(_numbered(self.weights) if self.numbered else _named(self.weights))
+        if self.optimizer is None or not found:
+            return [(None, each) for each in found]
+        configs = list(inner_configs(self.optimizer))
+        by_name = {each.names[0]: each for each in found if each.names}
+        names = [each["config"].get("name") for each in configs]
+        if len(by_name) == len(found) and set(map(repr, names)) <= set(map(repr, by_name)):
+            found = [by_name[name] for name in names]
+        if len(configs) != len(found):
+            raise ValueError(
+                f"its config has {len(configs)} optimizers, and its weights have {len(found)}"
+            )
+        return list(zip(configs, found, strict=True))
+
+    def count(self, slots: Slots) -> int:
+        """The `iterations` of an optimizer."""
+        with _errors():
+            first: Any = slots.variables[0] if slots.variables else None
+            if getattr(first, "shape", None) != () or first.dtype.kind not in "iu":
+                raise _Fault("its optimizer doesn't begin with `iterations`, a whole number")
+            return int(_array(first))
+
+    def arrays(self, datasets: list[Any]) -> list[Any]:
+        """The arrays in a file; bfloat16 as float32."""
+        with _errors():
+            if sum(_size(each) for each in datasets) > self.size:
+                # A file with many names for one array, or the claim of a size.
+                raise _Fault("its arrays are larger than the file: it is damaged or compressed")
+            return [_array(each) for each in datasets]
+
+    def model_weights(self) -> dict[str, Any]:
+        """The model's weights by their names in the file, as datasets.
+
+        In the order of the layers; in a `.weights.h5` file, which doesn't have it, sorted by name.
+        """
+        with _errors():
+            found = (
+                _layers(self.weights, self.model, set()) if self.numbered else _lists(self.weights)
+            )
+            return dict(found)
+
+
+class _Fault(Exception):
+    """A fault in a complete HDF5 file, as opposed to an error of h5py."""
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except _Fault as error:
+        raise ValueError(str(error)) from None
+    except Exception:  # h5py raises many types, with many lines.
+        raise ValueError("its weights aren't a whole HDF5 file") from None
+
+
+@contextmanager
+def opened(name: str) -> Iterator[File]:
+    """Open a file that Keras wrote.
 
     Raises:
         OSError: The file doesn't exist or can't be read.
         ValueError: It isn't such a file, or is damaged.
     """
+    if os.path.isdir(name):
+        raise ValueError(f"it isn't a regular file, but a folder. {OTHERS}")
     check_regular_file(name)
     with open(name, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
         start = file.read(8)
         if start == b"\x89HDF\r\n\x1a\n":
-            return None, _iterations(file)
+            with _hdf5(file) as weights:
+                yield _old(weights, size)
+            return
         if not start.startswith(b"PK\3\4"):
-            raise ValueError("it is neither a .keras nor a .weights.h5 file")
+            raise ValueError(f"it is neither a .keras nor an .h5 file. {OTHERS}")
         try:
             archive = ZipFile(file)
         except Exception:  # A broken archive raises half a dozen kinds.
             raise ValueError("it isn't a whole .keras file") from None
         with archive:
-            config = _config(archive)
-            return config, _iterations(_member(archive, file, "model.weights.h5"))
+            model = _document("config.json", _read(archive, "config.json", MAX_CONFIG))
+            compiled = model.get("compile_config")
+            optimizer = compiled.get("optimizer") if isinstance(compiled, dict) else None
+            with _hdf5(_member(archive, file, "model.weights.h5")) as weights:
+                yield File(model, optimizer or None, weights, True, size)
 
 
-def _config(archive: ZipFile) -> Any:
-    """The optimizer's config in the model's."""
-    text = _read(archive, "config.json", MAX_CONFIG)
+@contextmanager
+def _hdf5(file: BinaryIO) -> Iterator[h5py.File]:
+    with _errors():
+        weights = h5py.File(file, "r")
     try:
-        model = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ValueError("its config.json isn't JSON") from None
-    compiled = model.get("compile_config") if isinstance(model, dict) else None
-    if not isinstance(compiled, dict) or not compiled.get("optimizer"):
-        raise ValueError("the model in it wasn't compiled, so it has no optimizer")
-    return compiled["optimizer"]
+        yield weights
+    finally:
+        with _errors():
+            weights.close()
+
+
+def _old(weights: h5py.File, size: int) -> File:
+    """A file of HDF5: a model with its configs, or weights alone."""
+    documents = {}
+    for name in ("model_config", "training_config"):
+        with _errors():
+            text = weights.attrs.get(name)
+        if isinstance(text, str | bytes):
+            documents[name] = _document(name, text)
+    with _errors():
+        numbered = not documents and not any(name.startswith("layer_n") for name in weights.attrs)
+    optimizer = documents.get("training_config", {}).get("optimizer_config")
+    return File(documents.get("model_config"), optimizer or None, weights, numbered, size)
+
+
+def _document(name: str, text: str | bytes) -> dict[str, Any]:
+    if len(text) > MAX_CONFIG:
+        raise ValueError(f"its {name} has more than {MAX_CONFIG} bytes")
+    try:
+        document = json.loads(text, object_pairs_hook=mapping)
+    except (ValueError, RecursionError) as error:
+        reason = f": {one_line(error)}" if "duplicated" in str(error) else ""
+        raise ValueError(f"its {name} isn't JSON{reason}") from None
+    return document if isinstance(document, dict) else {}
+
+
+def inner_configs(config: Any) -> Iterator[Mapping[str, Any]]:
+    """The configs of the optimizers that make the updates, within those of wrappers."""
+    name = class_name(config)[1]
+    if name.startswith("LossScaleOptimizer"):
+        yield from inner_configs(entry(config, "config", "inner_optimizer"))
+    elif name == "MultiOptimizer" and "optimizer_specs" not in entry(config, "config"):
+        by_group = entry(config, "config", "optimizer_map", "config")
+        others = entry(by_group, "optimizer_map")
+        for each in [*(entry(others, name) for name in others), by_group.get("default_optimizer")]:
+            yield from inner_configs(each)
+    elif (
+        isinstance(entry(config, "config"), Mapping) and "optimizer" in config["config"]
+    ):  # In a wrapper of Addons.
+        for each in inner_configs(entry(config, "config", "optimizer")):
+            yield {**each, "wrapper": name}
+    else:
+        entry(config, "config", "learning_rate")
+        yield config
+
+
+def class_name(config: Any) -> tuple[str, str]:
+    """The package under which a class was registered, often "", and the name of the class."""
+    name = entry(config, "class_name")
+    registered = config.get("registered_name")
+    package = str(registered if registered and ">" in str(registered) else name).rpartition(">")[0]
+    return package, str(name).rpartition(">")[2]
+
+
+def entry(config: Any, *keys: str) -> Any:
+    """The value that the keys lead to in an untrusted config."""
+    for key in keys:
+        if not isinstance(config, Mapping) or key not in config:
+            raise ValueError(f"its config has no {key!r}, which an optimizer's config has")
+        config = config[key]
+    return config
 
 
 def _read(archive: ZipFile, member: str, limit: int) -> bytes:
@@ -73,16 +239,17 @@ def _read(archive: ZipFile, member: str, limit: int) -> bytes:
 
 
 def _opened(archive: ZipFile, member: str) -> Any:
+    count = archive.namelist().count(member)
+    if count != 1:
+        raise ValueError(f"there is {'more than one' if count else 'no'} {member} in it")
     try:
         info = archive.getinfo(member)
         # Keras doesn't compress; a compressed member may be a thousand times as large in memory.
         if info.compress_type == ZIP_STORED:
             return archive.open(info)
-    except KeyError:
-        raise ValueError(f"there is no {member} in it") from None
     except Exception:
         raise ValueError(f"its {member} is damaged") from None
-    raise ValueError(f"its {member} is compressed")
+    raise ValueError(f"its {member} is compressed, which Keras never does")
 
 
 def _member(archive: ZipFile, file: BinaryIO, member: str) -> BinaryIO:
@@ -120,49 +287,150 @@ class _Part(RawIOBase):
         return len(data)
 
 
-def _iterations(file: BinaryIO) -> list[int]:
-    try:
-        with h5py.File(file, "r") as weights:
-            groups = list(_optimizers(_child(weights, "optimizer")))
-            return [_count(_child(_child(group, "vars"), "0")) for group in groups]
-    except _Fault as error:
-        raise ValueError(str(error)) from None
-    except Exception:  # h5py raises many types, with many lines.
-        raise ValueError("its weights aren't a whole HDF5 file") from None
+def _numbered(weights: h5py.File) -> Iterator[Slots]:
+    """The optimizers in a file in which arrays have numbers."""
+    yield from _within(_child(weights, "optimizer"), "optimizer", set())
 
 
-class _Fault(Exception):
-    """A fault in a complete HDF5 file, as opposed to an error of h5py."""
+def _within(group: Any, name: str, seen: set[int]) -> Iterator[Slots]:
+    _check_new(group, seen)
+    inner, several = _child(group, "inner_optimizer"), _child(group, "optimizers")
+    if inner is not None:  # In a LossScaleOptimizer.
+        yield from _within(inner, name, seen)
+    elif several is not None:  # In a MultiOptimizer.
+        for each in sorted(several, key=_natural):
+            yield from _within(_child(several, each), each, seen)
+    elif (variables := _child(group, "vars")) is not None:
+        own = variables.attrs.get("name")  # In Keras 3 only.
+        names = (own, name) if isinstance(own, str) else (name,)
+        yield Slots(names, [_child(variables, each) for each in sorted(variables, key=_natural)])
 
 
-def _optimizers(group: Any) -> Iterator[Any]:
-    if not isinstance(group, h5py.Group):
-        raise _Fault(STATELESS)
-    if "inner_optimizer" in group:  # In a LossScaleOptimizer.
-        yield from _optimizers(_child(group, "inner_optimizer"))
-    elif "optimizers" in group:  # In a MultiOptimizer.
-        inner = _child(group, "optimizers")
-        for name in inner:
-            yield from _optimizers(_child(inner, name))
-    else:
-        yield group
+def _named(weights: h5py.File) -> Iterator[Slots]:
+    """The optimizers in a file in which arrays have names."""
+    group = _child(weights, "optimizer_weights")
+    if group is None:
+        return
+    by_name: dict[str, list[Any]] = {}
+    names = _strings(group, "weight_names")
+    for name in names:
+        # Keras 3 begins with the name of the optimizer and has no ":0".
+        owner = "" if ":" in names[0] else name.partition("/")[0]
+        by_name.setdefault(owner, []).append(_descendant(group, name))
+    if len(by_name) > 1:  # The rest are those inside of the first, a wrapper.
+        del by_name[names[0].partition("/")[0]]
+    for owner, variables in by_name.items():
+        yield Slots((owner,) if owner else (), variables)
+
+
+def _layers(group: Any, config: Any, seen: set[int], path: str = "") -> Iterator[tuple[str, Any]]:
+    """The weights below a group in which arrays have numbers, in the order of the config."""
+    _check_new(group, seen)
+    variables = _child(group, "vars")
+    if variables is not None:
+        for name in sorted(variables, key=_natural):
+            yield f"{path}vars/{name}", _child(variables, name)
+    inner = config.get("config") if isinstance(config, Mapping) else None
+    layers = inner.get("layers") if isinstance(inner, Mapping) else None
+    configs = _containers(layers) if isinstance(layers, list) else {}
+    if (ordered := _child(group, "layers")) is not None:
+        rank = {name: index for index, name in enumerate(configs)}
+        for name in sorted(ordered, key=lambda x: (rank.get(x, len(rank)), _natural(x))):
+            below = _child(ordered, name)
+            yield from _layers(below, configs.get(name), seen, f"{path}layers/{name}/")
+    # A model's metrics and optimizer aren't weights.
+    skipped = {"vars", "layers", *(() if path else ("metrics", "optimizer"))}
+    for name in sorted(set(group) - skipped, key=_natural):
+        if isinstance(below := _child(group, name), h5py.Group):
+            yield from _layers(below, None, seen, f"{path}{name}/")
+
+
+def _check_new(group: Any, seen: set[int]) -> None:
+    """Refuse a group that is in a file at several places, perhaps below itself."""
+    if isinstance(group, h5py.Group):
+        address = h5py.h5o.get_info(group.id).addr
+        if address in seen or len(seen) > MAX_GROUPS:
+            raise _Fault("its groups are nested in circles, or too many")
+        seen.add(address)
+
+
+def _containers(layers: list[Any]) -> dict[str, Any]:
+    """The config of each layer by the name of its group: that of its class, numbered."""
+    found: dict[str, Any] = {}
+    count: dict[str, int] = {}
+    for each in layers:
+        name = each.get("class_name") if isinstance(each, Mapping) else None
+        name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", str(name)[:1000]))
+        name = re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+        number = count[name] = count.get(name, -1) + 1
+        found[f"{name}_{number}" if number else name] = each
+    return found
+
+
+def _lists(weights: h5py.File) -> Iterator[tuple[str, Any]]:
+    """The weights in a file in which arrays have names."""
+    root = _child(weights, "model_weights") or weights
+    seen = set()
+    layers = _strings(root, "layer_names")
+    for layer in [*layers, *({"top_level_model_weights"} & set(root))]:
+        group = _descendant(root, layer)
+        for name in _strings(group, "weight_names"):
+            full = name if name not in seen else f"{layer}/{name}"
+            seen.add(name)
+            yield full, _descendant(group, name)
+
+
+def _strings(group: Any, name: str) -> list[str]:
+    """A list of strings in an attribute, which Keras divides into several if it is long."""
+    attributes = group.attrs
+    parts = [name] if name in attributes else []
+    while name not in parts and f"{name}{len(parts)}" in attributes:
+        parts.append(f"{name}{len(parts)}")
+    values = [each for part in parts for each in np.ravel(attributes[part])]
+    return [each.decode() if isinstance(each, bytes) else str(each) for each in values]
+
+
+def _natural(name: str) -> str:
+    """A key that sorts names by the numbers in them."""
+    return re.sub(r"[0-9]+", lambda found: found[0].zfill(20), name)
+
+
+def _descendant(group: Any, path: str) -> Any:
+    for name in path.split("/"):
+        group = _child(group, name)
+    if group is None:
+        raise _Fault(f"it has no {path[:100]!r}")
+    return group
 
 
 def _child(group: Any, name: str) -> Any:
+    """What has this name in a group; None if there is nothing, or no group."""
     if not isinstance(group, h5py.Group) or name not in group:
-        raise _Fault(STATELESS)
+        return None
     # Keras writes no links, least of all to other files.
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise _Fault(f"its {name!r} is a link to elsewhere")
+        raise _Fault(f"its {name[:100]!r} is a link to elsewhere")
     return group[name]
 
 
-def _count(dataset: Any) -> int:
-    if (
-        not isinstance(dataset, h5py.Dataset)
-        or dataset.shape != ()
-        or dataset.dtype.kind not in "iu"
-        or dataset.external is not None
-    ):
-        raise _Fault("its optimizer doesn't begin with `iterations`, a whole number")
-    return int(np.asarray(dataset[()]))
+def _size(dataset: Any) -> int:
+    """The size of an array in bytes, before anything of it is read."""
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
+        raise _Fault("it has something else in the place of an array")
+    if dataset.external is not None or dataset.is_virtual:
+        raise _Fault("it has an array that lies in another file")
+    size = int(dataset.dtype.itemsize * dataset.size)
+    if size > dataset.id.get_storage_size():
+        raise _Fault("it has a compressed or damaged array, which has fewer bytes than it claims")
+    return size
+
+
+def _array(dataset: Any) -> Any:
+    _size(dataset)
+    array = np.asarray(dataset[()])
+    if array.dtype == "V2" and dataset.attrs.get("dtype") == "bfloat16":
+        # The upper half of a float32.
+        return (array.view("u2").astype("u4") << 16).view("f4")
+    if array.dtype.kind not in "fiub":
+        raise _Fault(f"it has an array of {array.dtype!s:.50}, which aren't numbers")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)

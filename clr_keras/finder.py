@@ -157,7 +157,7 @@ class _Held(CyclicLR):
     """A variable in the place of a schedule."""
 
     def __init__(self, rate: Any, schedule: CyclicSchedule) -> None:
-        super().__init__(schedule)
+        self.hold(schedule, 1, "CyclicLR")
         self.rate = rate
 
     def __call__(self, step: Any) -> Any:

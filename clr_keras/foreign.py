@@ -7,6 +7,7 @@ from typing import Any
 
 from clr_core import CyclicSchedule
 from clr_core.adapter import HINT, number, received
+from clr_keras import _keras_internals as internals
 
 MODES = {
     "TriangularCyclicalLearningRate": "triangular",
@@ -63,9 +64,9 @@ def schedule_from_addons(config: Mapping[str, Any], scale_fn: str | None = None)
         if key not in given:
             raise ValueError(f"The config of {name} must have the key `{key}`. It is missing")
     band: dict[str, Any] = {
-        "base_lr": number("initial_learning_rate", given["initial_learning_rate"]),
-        "max_lr": number("maximal_learning_rate", given["maximal_learning_rate"]),
-        "step_size_up": number("step_size", given["step_size"]),
+        "base_lr": _number("initial_learning_rate", given),
+        "max_lr": _number("maximal_learning_rate", given),
+        "step_size_up": _number("step_size", given),
     }
     mode = MODES[name]
     usual = "iterations" if mode == "exp_range" else "cycle"
@@ -76,7 +77,7 @@ def schedule_from_addons(config: Mapping[str, Any], scale_fn: str | None = None)
         raise ValueError(
             f"`scale_fn` must be left out: {name} has its own. {received('scale_fn', scale_fn)}"
         )
-    gamma = number("gamma", given.get("gamma", 1.0))
+    gamma = _number("gamma", {"gamma": 1.0, **given})
     if scale_mode == usual or (mode == "triangular" and scale_mode == "iterations"):
         return CyclicSchedule(**band, mode=mode, gamma=gamma)
     # TFA treats any `scale_mode` other than "cycle" as "iterations"; here a typo is an error.
@@ -150,10 +151,18 @@ def _class_and_config(config: Any) -> tuple[str, Mapping[str, Any]]:
     return name, given
 
 
+def _number(name: str, given: Mapping[str, Any]) -> float:
+    value = given[name]
+    # Keras notes a number that was a tensor or an array.
+    if internals.name_of_note(value) in ("__tensor__", "__numpy__"):
+        value = value["config"].get("value")
+    return number(name, value)
+
+
 def _custom(band: dict[str, Any], text: Any, scale_mode: Any, theirs: Any) -> CyclicSchedule:
     if not isinstance(text, str):
         raise TypeError(
             "A `scale_fn` that is a Python callable can't be carried. "
-            f"{received('scale_fn', theirs if text is None else text)}. {HINT}"
+            f"{received('scale_fn', text or internals.name_of_note(theirs) or theirs)}. {HINT}"
         )
     return CyclicSchedule(**band, scale_fn=text, scale_mode=scale_mode)

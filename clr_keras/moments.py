@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 import keras
 import numpy as np
 
-from clr_core.adapter import received
-from clr_core.moments import FLOATS, Moments, check_moments
+from clr_core.adapter import one_line, path_name, received
+from clr_core.moments import FLOATS, SLOTS, Moments, check_moments
 from clr_keras import _keras_internals as internals
+from clr_keras import checkpoint
 from clr_keras import optimizer as ours
 from clr_keras.schedule import accumulation_steps
 
@@ -17,6 +22,10 @@ from clr_keras.schedule import accumulation_steps
 # classes, which may remember anything.
 SGDS = (internals.SGD, ours.SGD)
 ADAMS = (internals.Adam, ours.Adam, internals.AdamW, ours.AdamW)
+# Classes in files, also of tensorflow-addons, whose weight decay changes no moments.
+KINDS = {"SGD": "sgd-keras", "SGDW": "sgd-keras", "Adam": "adam", "AdamW": "adam"}
+# The names that optimizers have in Keras 3, unless they are given another.
+NAMES = {"sgd": "sgd-keras", "sgd_torch_velocity": "sgd", "adam": "adam", "adam_w": "adam"}
 
 
 def to_moments(optimizer: Any) -> Moments:
@@ -93,6 +102,200 @@ def from_moments(moments: Moments, optimizer: Any) -> None:
             variable.assign(keras.ops.convert_to_tensor(array, dtype=variable.dtype))
 
 
+def read_moments(
+    path: str | PathLike[str], *, key: str | None = None, kind: str | None = None
+) -> Moments:
+    """The moments in a file that `model.save` or `model.save_weights` wrote.
+
+    As `to_moments` of the model's optimizer, but no model is built and nothing in the file is
+    executed. It may be a `.keras` file, a whole model in an `.h5` file, or a `.weights.h5` file, of
+    Keras 3 or Keras 2, and on any backend.
+
+        >>> import tempfile
+        >>> model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
+        >>> model.compile(keras.optimizers.Adam(0.1), "mse")
+        >>> _ = model.fit(np.ones((2, 3)), np.ones((2, 1)), batch_size=1, verbose=0)
+        >>> with tempfile.NamedTemporaryFile(suffix=".keras") as file:
+        ...     model.save(file.name)
+        ...     moments = read_moments(file.name)
+        >>> moments.kind, moments.count, [each.shape for each in moments.slots["first"]]
+        ('adam', 2, [(3, 1), (1,)])
+
+    Args:
+        path: The file.
+        key: The name of the optimizer, if a `MultiOptimizer` has several.
+        kind: The kind of moments in a file of weights, if the name of the optimizer isn't one that
+            Keras gives: "sgd-keras", "sgd" for `clr_keras.SGD(torch_velocity=True)`, or "adam".
+
+    Raises:
+        TypeError: `path` isn't a path.
+        ValueError: The file isn't one of these, or has no moments of SGD, Adam or AdamW, with the
+            reason in one line.
+        OSError: The file doesn't exist or can't be read.
+    """
+    name = path_name(path)
+    try:
+        with checkpoint.opened(name) as file:
+            config, slots = _chosen(file.optimizers(), key)
+            count = file.count(slots)
+            if config is None:
+                shapes = [each.shape for each in file.model_weights().values()]
+                kind, datasets, blocks = _of_weights(slots, shapes, kind)
+            elif kind is not None:
+                raise ValueError(
+                    f"its config has the kind: leave out `kind`. {received('kind', kind)}"
+                )
+            else:
+                kind, steps, datasets, blocks = _of_config(config, slots.variables[1:])
+                count //= steps
+            arrays = file.arrays(datasets)
+        names = SLOTS[kind]
+        size = len(arrays) // len(names)
+        in_order = {
+            each: arrays[i * size : (i + 1) * size] if blocks else arrays[i :: len(names)]
+            for i, each in enumerate(names)
+        }
+        return Moments(kind, count, in_order)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{name!r} must be a Keras file with moments: {one_line(error)}") from None
+
+
+def read_weights(path: str | PathLike[str], *, key: str | None = None) -> dict[str, Any]:
+    """The model's weights in a file that `model.save` or `model.save_weights` wrote.
+
+    No model is built and nothing in the file is executed; see `read_moments` for the files.
+
+        >>> import tempfile
+        >>> model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
+        >>> with tempfile.NamedTemporaryFile(suffix=".keras") as file:
+        ...     model.save(file.name)
+        ...     weights = read_weights(file.name)
+        >>> {name: array.shape for name, array in weights.items()}
+        {'layers/dense/vars/0': (3, 1), 'layers/dense/vars/1': (1,)}
+
+    The weights come in the order of the layers, a layer's in the order in which it made them; in a
+    `.weights.h5` file, which has no order of layers, sorted by name. What isn't trained is among
+    them, such as the mean in a `BatchNormalization`.
+
+    Args:
+        path: The file.
+        key: A part of the model, such as "layers.dense" for the weights in that group.
+
+    Returns:
+        A NumPy array for each name in the file; bfloat16 as float32.
+
+    Raises:
+        TypeError: `path` isn't a path.
+        ValueError: The file isn't one of these, with the reason in one line, or has no such part.
+        OSError: The file doesn't exist or can't be read.
+    """
+    name = path_name(path)
+    try:
+        with checkpoint.opened(name) as file:
+            found = file.model_weights()
+            if key is not None:
+                start = key.replace(".", "/")
+                chosen = {
+                    each: data
+                    for each, data in found.items()
+                    if each == start or each.startswith(f"{start}/")
+                }
+                if not chosen:
+                    raise ValueError(f"`key` must be one of {_some(found)}. {received('key', key)}")
+                found = chosen
+            if not found:
+                raise ValueError("it has no weights")
+            return dict(zip(found, file.arrays(list(found.values())), strict=True))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{name!r} must be a Keras file with weights: {one_line(error)}") from None
+
+
+def _some(names: Any) -> str:
+    shown = [f"{each!r:.60}" for each in list(names)[:10]]
+    return ", ".join(shown) + (" …" if len(names) > len(shown) else "")
+
+
+def _chosen(found: list[tuple[Any, checkpoint.Slots]], key: str | None) -> Any:
+    """The optimizer of this name, or the only one."""
+    if not found:
+        raise ValueError(
+            "it was saved without the state of an optimizer. Keras saves that in a compiled model; "
+            "Keras 2 that of a legacy optimizer only in a whole model in an .h5 file"
+        )
+    if key is None and len(found) == 1:
+        return found[0]
+    matching = [each for each in found if key in each[1].names]
+    if len(matching) != 1:
+        names = _some([name for each in found for name in each[1].names[:1]])
+        raise ValueError(
+            f"`key` must be the optimizer's name, one of {names}. {received('key', key)}"
+        )
+    return matching[0]
+
+
+def _of_config(config: Mapping[str, Any], rest: list[Any]) -> tuple[str, int, list[Any], bool]:
+    """Kind, micro-batches per update, slots and if they come one slot after the other.
+
+    `rest` are the optimizer's variables after `iterations`: its rate, the moving averages, the
+    accumulated gradients and the slots, each of them if there are any.
+    """
+    options = config["config"]
+    package, name = checkpoint.class_name(config)
+    # Keras 2 registers its own as "Custom".
+    known = package in ("", "Custom", "Addons", "clr_keras") and name in KINDS
+    if not known:
+        raise ValueError(f"its optimizer must be SGD, Adam or AdamW. Received: {name[:100]}")
+    kind = KINDS[name]
+    if kind == "sgd-keras" and options.get("torch_velocity"):
+        kind = "sgd"
+    for option in ("amsgrad", "use_ema"):
+        if options.get(option):
+            raise ValueError(f"its `{option}` must be off, which isn't carried. Received: True")
+    if kind != "adam" and not options.get("momentum", 1.0):
+        raise ValueError("its SGD has no momentum, and plain SGD keeps no state")
+    if "wrapper" in config:
+        raise ValueError(f"its {str(config['wrapper'])[:100]} remembers more than the {name} in it")
+    legacy = "decay" in options
+    old = legacy or "is_legacy_optimizer" in options
+    if not old and isinstance(options["learning_rate"], int | float):
+        rest = rest[1:]  # In Keras 3 a rate that is a number is among the variables.
+    steps, width = accumulation_steps(options.get("gradient_accumulation_steps")), len(SLOTS[kind])
+    parts = width if steps == 1 else width + 1
+    if not rest or len(rest) % parts:
+        raise ValueError(f"its {name} has an odd number of slots: {len(rest)}")
+    return kind, steps, rest[len(rest) // parts * (parts - width) :], legacy
+
+
+def _of_weights(
+    slots: checkpoint.Slots, weights: list[Any], kind: str | None
+) -> tuple[str, list[Any], bool]:
+    """Kind and slots in a file of weights, by the optimizer's name and the weights' shapes."""
+    if kind is None:
+        name = slots.names[0] if len(slots.names) > 1 else ""
+        kind = NAMES.get(re.sub(r"_[0-9]+$", "", name))
+        if kind is None:
+            raise ValueError(
+                "it has weights and doesn't say what its optimizer is: pass `kind`, one of "
+                f"{', '.join(map(repr, SLOTS))}, or save the model as a .keras file"
+            )
+    elif kind not in SLOTS:
+        raise ValueError(f"`kind` must be one of {_some(SLOTS)}. {received('kind', kind)}")
+    rest, width = slots.variables[1:], len(SLOTS[kind])
+    # A rate that is a number is among the variables in Keras 3.
+    if rest and rest[0].shape == () and () not in weights:
+        rest = rest[1:]
+    each = [variable.shape for variable in rest[::width]]
+    fits = not Counter(each) - Counter(weights) and all(
+        [variable.shape for variable in rest[start::width]] == each for start in range(width)
+    )
+    if not rest or not fits:
+        raise ValueError(
+            f"its optimizer hasn't {' and '.join(SLOTS[kind])} alone for weights of the model: a "
+            ".keras file says what else it remembers, such as accumulated gradients"
+        )
+    return kind, rest, False
+
+
 def _checked(given: Any) -> tuple[Any, str]:
     """The optimizer that makes the updates, and its kind of moments."""
     found = list(internals.inner_optimizers(given))
@@ -120,7 +323,7 @@ def _checked(given: Any) -> tuple[Any, str]:
     kind = "sgd" if getattr(optimizer, "torch_velocity", False) else "sgd-keras"
     if type(optimizer) in ADAMS:
         kind = "adam"
-    elif not optimizer.momentum and not isinstance(optimizer, ours.SGD):
+    elif not optimizer.momentums:
         raise ValueError(
             "`optimizer` must have a momentum, since plain SGD keeps no state. "
             f"{received('momentum', optimizer.momentum)}"

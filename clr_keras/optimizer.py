@@ -14,10 +14,10 @@ from typing import Any, TypedDict, Unpack
 
 import keras
 
-from clr_core import Schedule, check_schedule
+from clr_core import Schedule
 from clr_core.adapter import received
 from clr_keras import _keras_internals as internals
-from clr_keras.schedule import BACKEND, CyclicLR, evaluate
+from clr_keras.schedule import BACKEND, CyclicLR, compiled, evaluate
 
 _foreach: Any = import_module("clr_keras._torch_backend.foreach") if BACKEND == "torch" else None
 
@@ -38,39 +38,54 @@ class _Options(TypedDict, total=False):
 
 
 class _SGDOptions(_Options, total=False):
+    momentum: float
     nesterov: bool
 
 
 class _AdamOptions(_Options, total=False):
+    beta_1: float
     beta_2: float
     epsilon: float
     amsgrad: bool
 
 
 class _NadamOptions(_Options, total=False):
+    beta_1: float
     beta_2: float
     epsilon: float
 
 
 class _RMSpropOptions(_Options, total=False):
+    momentum: float
     rho: float
     epsilon: float
     centered: bool
 
 
 class _LionOptions(_Options, total=False):
+    beta_1: float
     beta_2: float
 
 
+# What a compiled step has read, and keeps.
+_KEPT = frozenset({"learning_rate", "torch_velocity"}).union(
+    *(
+        each.__annotations__
+        for each in (_SGDOptions, _AdamOptions, _RMSpropOptions, _NadamOptions, _LionOptions)
+    )
+) - {"name"}
+
+
 class _Cycled(float):
-    """Stands for the momentum in Keras's constructors, which assign it to its attribute."""
+    """Stands for a cycled momentum in Keras's constructors, which assign it to its attribute."""
 
 
 class CyclicOptimizer(internals.UpdateHooks):
     """The common part of all these optimizers: one schedule for the rate and for the momentum.
 
     Keras reads its momentum from an attribute, which is a property here: within an update the
-    momentum of that update, a tensor; otherwise the momentum of the next one, a float.
+    momentum of that update, a tensor; otherwise the momentum of the next one, a float. If the
+    schedule has no momentum, it is Keras's constant.
     """
 
     scheduled: str
@@ -78,14 +93,30 @@ class CyclicOptimizer(internals.UpdateHooks):
     _momentum_of_update: Any = None
     """The momentum of the update that is being made; None between updates."""
 
+    _constant_momentum: float | None = None
+    """The momentum if the schedule has none."""
+
     def __init__(self, learning_rate: Schedule | CyclicLR, **options: Any) -> None:
-        if self.scheduled in options:
+        rate = _checked(learning_rate, options.get("gradient_accumulation_steps"))
+        if rate.schedule.momentum(0) is not None:
+            if self.scheduled in options:
+                raise ValueError(
+                    f"`{self.scheduled}` must be left out: the schedule cycles it. "
+                    f"{received(self.scheduled, options[self.scheduled])}"
+                )
+            options[self.scheduled] = _Cycled(1.0)
+        super().__init__(learning_rate=rate, **options)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _KEPT and self in compiled and value is not getattr(self, name, None):
             raise ValueError(
-                f"`{self.scheduled}` must be left out: the schedule cycles it. "
-                f"{received(self.scheduled, options[self.scheduled])}"
+                f"`{name}` must not be changed after a step was compiled, which keeps what it was. "
+                f"{received(name, value)}. Compile the model with a new optimizer: one of "
+                "clr_keras.from_record(clr_core.Record(schedule, step), …), and its moments by "
+                "clr_keras.from_moments(clr_keras.to_moments(model.optimizer), optimizer); then "
+                "call model.compile(optimizer, …)"
             )
-        rate = _checked(self, learning_rate, options.get("gradient_accumulation_steps"))
-        super().__init__(learning_rate=rate, **{self.scheduled: _Cycled(1.0)}, **options)
+        super().__setattr__(name, value)
 
     @property
     def learning_rate(self) -> Any:
@@ -93,8 +124,33 @@ class CyclicOptimizer(internals.UpdateHooks):
 
     @learning_rate.setter
     def learning_rate(self, learning_rate: Schedule | CyclicLR) -> None:
-        rate = _checked(self, learning_rate, self.gradient_accumulation_steps)
+        rate = _checked(learning_rate, self.gradient_accumulation_steps)
+        if (rate.schedule.momentum(0) is None) is self.cycles:
+            raise ValueError(
+                "`learning_rate` must have a momentum to cycle if the former schedule has one, and "
+                f"none otherwise. {received('learning_rate', rate.schedule)}. Make an optimizer of "
+                "it"
+            )
         internals.set_rate(self, rate)
+
+    @property
+    def gradient_accumulation_steps(self) -> Any:
+        return self._accumulation_steps
+
+    @gradient_accumulation_steps.setter
+    def gradient_accumulation_steps(self, steps: int | None) -> None:
+        # The schedule counts by it, and Keras makes the variables for it.
+        if getattr(self, "_accumulation_steps", steps) != steps:
+            raise AttributeError(
+                "`gradient_accumulation_steps` must be given to the constructor. "
+                f"{received('gradient_accumulation_steps', steps)}"
+            )
+        self._accumulation_steps = steps
+
+    @property
+    def cycles(self) -> bool:
+        """Whether the schedule has a momentum."""
+        return internals.rate(self).schedule.momentum(0) is not None
 
     def _momentum(self) -> Any:
         """The momentum of the next update, a float32 tensor."""
@@ -107,15 +163,22 @@ class CyclicOptimizer(internals.UpdateHooks):
     def _read_momentum(self) -> Any:
         if self._momentum_of_update is not None:
             return self._momentum_of_update
+        if not self.cycles:
+            if self._constant_momentum is None:  # TensorFlow asks before it is first set.
+                raise AttributeError(self.scheduled)
+            return self._constant_momentum
         return float(keras.ops.convert_to_numpy(self._momentum()))
 
-    def _write_momentum(self, value: object) -> None:
-        if not isinstance(value, _Cycled):
+    def _write_momentum(self, value: Any) -> None:
+        if isinstance(value, _Cycled):
+            return
+        if self.cycles:
             raise AttributeError(
                 f"`{self.scheduled}` must be left to the schedule. "
                 f"{received(self.scheduled, value)}. "
-                "Assign another schedule to `learning_rate`."
+                "Make an optimizer of another schedule."
             )
+        self._constant_momentum = value
 
     @contextmanager
     def _with_momentum(self, momentum: Any) -> Iterator[None]:
@@ -128,34 +191,27 @@ class CyclicOptimizer(internals.UpdateHooks):
             self._momentum_of_update = None
 
     def during_update(self) -> Any:
-        return self._with_momentum(self._momentum())
+        return self._with_momentum(self._momentum() if self.cycles else None)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        del config[self.scheduled]
+        if self.cycles:
+            del config[self.scheduled]
         return config
 
 
-def _checked(optimizer: CyclicOptimizer, learning_rate: Any, accumulation: int | None) -> CyclicLR:
+def _checked(learning_rate: Any, accumulation: int | None) -> CyclicLR:
     """A `CyclicLR` that counts the optimizer's updates, or an error."""
     rate = learning_rate
     if not isinstance(rate, CyclicLR):
         try:
-            check_schedule(learning_rate)
+            rate = CyclicLR.of(learning_rate)
         except TypeError:
             raise TypeError(
                 "`learning_rate` must be a schedule such as CyclicSchedule, or a CyclicLR. "
                 f"{received('learning_rate', learning_rate)}"
             ) from None
-        rate = CyclicLR(learning_rate)
-    if rate.schedule.momentum(0) is None:
-        raise ValueError(
-            "`learning_rate` must have a momentum to cycle. "
-            f"{received('learning_rate', rate.schedule)}. "
-            "Give it a `base_momentum` and a `max_momentum`, or use "
-            f"keras.optimizers.{type(optimizer).__name__} with a clr_keras.CyclicLR."
-        )
-    of_updates = CyclicLR(rate.schedule, accumulation, rate.name)
+    of_updates = CyclicLR.of(rate.schedule, accumulation, rate.name)
     if rate.gradient_accumulation_steps not in (1, of_updates.gradient_accumulation_steps):
         raise ValueError(
             "`gradient_accumulation_steps` must be the same in the optimizer and in its "
@@ -174,7 +230,7 @@ class _WithMomentum(CyclicOptimizer):
     def build(self, variables: Any) -> None:
         # Keras makes velocities only if it reads a momentum above 0; that of the next update may
         # be 0.
-        with self._with_momentum(1.0):
+        with self._with_momentum(1.0 if self.cycles else None):
             super().build(variables)
 
 
@@ -218,16 +274,16 @@ class SGD(_WithMomentum, internals.SGD):
     updates. A velocity saved in one form is meaningless in the other.
 
     Args:
-        learning_rate: A schedule with a momentum, such as a `clr_core.CyclicSchedule` with
-            `base_momentum` and `max_momentum`, or a `CyclicLR` of one.
+        learning_rate: A schedule such as a `clr_core.CyclicSchedule`, or a `CyclicLR` of one. With
+            `base_momentum` and `max_momentum` the momentum is cycled.
         torch_velocity: Use torch's form of the velocity. (`weight_decay` remains Keras's: torch's
             SGD adds it to the gradient.)
-        **options: The keywords of `keras.optimizers.SGD` except for `momentum`. With
-            `gradient_accumulation_steps` the schedule counts updates.
+        **options: The keywords of `keras.optimizers.SGD`; `momentum` only if the schedule has none.
+            With `gradient_accumulation_steps` the schedule counts updates.
 
     Raises:
         TypeError: `learning_rate` isn't a schedule.
-        ValueError: The schedule has no momentum; `momentum` is given as well;
+        ValueError: The schedule has a momentum and `momentum` is given as well;
             `gradient_accumulation_steps` isn't the same in the optimizer and in its CyclicLR; or
             Keras refuses an option.
     """
@@ -239,12 +295,22 @@ class SGD(_WithMomentum, internals.SGD):
         torch_velocity: bool = False,
         **options: Unpack[_SGDOptions],
     ) -> None:
+        if torch_velocity and options.get("name") is None:
+            options["name"] = "sgd_torch_velocity"  # A file of weights has nothing else to tell it.
         super().__init__(learning_rate, **options)
         self.torch_velocity = torch_velocity
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the update is Keras's own: with a constant momentum, in its form if not 0."""
+        return not self.cycles and not (self.torch_velocity and self.momentums)
 
     # Keras's own compares the momentum with 0, which a traced one doesn't allow; at a momentum of 0
     # it would leave the velocity as it is.
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if self._is_plain:
+            super().update_step(gradient, variable, learning_rate)
+            return
         ops = keras.ops
         rate, gradient, momentum = (
             ops.cast(x, variable.dtype) for x in (learning_rate, gradient, self.momentum)
@@ -267,13 +333,16 @@ class SGD(_WithMomentum, internals.SGD):
                 self.assign_add(variable, velocity)
 
     def update_lists(self, gradients: Any, variables: Any, learning_rate: Any) -> None:
+        if self._is_plain:
+            super().update_lists(gradients, variables, learning_rate)
+            return
         step = _foreach.torch_sgd if self.torch_velocity else _foreach.sgd
         step(
             gradients,
             [each.value for each in variables],
             [each.value for each in internals.velocities(self, variables)],
             learning_rate,
-            self.momentum,
+            keras.ops.convert_to_tensor(self.momentum, "float32"),
             self.nesterov,
         )
 
@@ -298,14 +367,14 @@ class Adam(_WithBeta, internals.Adam):
     restores. The bias correction uses the `beta_1` of the update, as in torch and optax.
 
     Args:
-        learning_rate: A schedule with a momentum, such as a `clr_core.CyclicSchedule` with
-            `base_momentum` and `max_momentum`, or a `CyclicLR` of one.
-        **options: The keywords of `keras.optimizers.Adam` except for `beta_1`. With
-            `gradient_accumulation_steps` the schedule counts updates.
+        learning_rate: A schedule such as a `clr_core.CyclicSchedule`, or a `CyclicLR` of one. With
+            `base_momentum` and `max_momentum` the `beta_1` is cycled.
+        **options: The keywords of `keras.optimizers.Adam`; `beta_1` only if the schedule has none.
+            With `gradient_accumulation_steps` the schedule counts updates.
 
     Raises:
         TypeError: `learning_rate` isn't a schedule.
-        ValueError: The schedule has no momentum; `beta_1` is given as well;
+        ValueError: The schedule has a momentum and `beta_1` is given as well;
             `gradient_accumulation_steps` isn't the same in the optimizer and in its CyclicLR; or
             Keras refuses an option.
     """
@@ -347,6 +416,8 @@ class Nadam(_WithBeta, internals.Nadam):
         super().__init__(learning_rate, **options)
 
     def during_update(self) -> Any:
+        if not self.cycles:
+            return super().during_update()
         # In the dtype of the product that it goes into: TensorFlow multiplies no two dtypes.
         dtype = internals.bias_product(self).dtype
         return self._with_momentum(keras.ops.cast(self._momentum(), dtype))
@@ -397,15 +468,17 @@ class RMSprop(_WithMomentum, internals.RMSprop):
         self._write_momentum(value)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        ops = keras.ops
-        (velocity,) = internals.velocities(self, [variable])
-        momentum = ops.cast(self._momentum_of_update, variable.dtype)
-        self.assign(velocity, ops.multiply(velocity, momentum))
+        if self.cycles:
+            ops = keras.ops
+            (velocity,) = internals.velocities(self, [variable])
+            momentum = ops.cast(self._momentum_of_update, variable.dtype)
+            self.assign(velocity, ops.multiply(velocity, momentum))
         super().update_step(gradient, variable, learning_rate)
 
     def update_lists(self, gradients: Any, variables: Any, learning_rate: Any) -> None:
-        velocities = [each.value for each in internals.velocities(self, variables)]
-        _foreach.scale(velocities, self._momentum_of_update)
+        if self.cycles:
+            velocities = [each.value for each in internals.velocities(self, variables)]
+            _foreach.scale(velocities, self._momentum_of_update)
         super().update_lists(gradients, variables, learning_rate)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ import numpy as np
 
 from clr_core import Schedule
 from clr_core.adapter import (
+    count,
     one_line,
     path_name,
     portable,
@@ -24,7 +26,7 @@ from clr_keras import _keras_internals as internals
 from clr_keras import checkpoint
 from clr_keras.foreign import is_addons, schedule_from_addons
 from clr_keras.optimizer import CyclicOptimizer
-from clr_keras.schedule import CyclicLR, accumulation_steps
+from clr_keras.schedule import CyclicLR, accumulation_steps, compiled
 
 Optimizer = TypeVar("Optimizer", bound=keras.Optimizer)
 
@@ -74,12 +76,15 @@ def read_record(
     path: str | PathLike[str],
     schedule: Schedule | CyclicLR | None = None,
     scale_fn: str | None = None,
+    *,
+    step: int | None = None,
 ) -> Record:
     """The schedule and the step in a file that `model.save` or `model.save_weights` wrote.
 
-    No model is built and nothing in the file is executed. In a `.keras` file, only the optimizer's
-    config and its count are read; in a `.weights.h5` file, only the count. The schedule in a
-    `.keras` file may also be a tensorflow-addons one (see `schedule_from_addons`).
+    No model is built and nothing in the file is executed. Only the optimizer's config and its count
+    are read: from a `.keras` file, a whole model in an `.h5` file, or weights in a `.weights.h5`
+    file, of Keras 3 or Keras 2. The schedule in a model may also be a tensorflow-addons one (see
+    `schedule_from_addons`).
 
         >>> import tempfile
         >>> from clr_core import CyclicSchedule
@@ -93,32 +98,48 @@ def read_record(
 
     Args:
         path: The file.
-        schedule: The schedule of a file of weights, which contains none; a `CyclicLR` if the
-            optimizer accumulated gradients.
+        schedule: The schedule for a file without a cyclical one: weights, or a model whose rate is
+            a number that a callback changed. A `CyclicLR` if an optimizer in a file of weights
+            accumulated gradients.
         scale_fn: The decay as an expression, if the schedule's is a Python callable.
+        step: The number of updates done, for a file without the optimizer's count: Keras 2 doesn't
+            save the state of a legacy optimizer in a `.keras` file, nor any in `.h5` weights.
 
     Raises:
-        TypeError: `path` isn't a path.
-        ValueError: The file isn't one of these, with the reason in one line; or `schedule` is given
-            for a file that has one, or left out for a file of weights.
+        TypeError: `path` isn't a path, or `step` isn't an integer.
+        ValueError: The file isn't one of these, with the reason in one line; or `schedule` or
+            `step` is given for a file that has one, or left out for a file that has none.
         OSError: The file doesn't exist or can't be read.
     """
     name = path_name(path)
     rate = schedule
     if rate is not None and not isinstance(rate, CyclicLR):
-        rate = CyclicLR(rate)
+        rate = CyclicLR.of(rate)
+    if step is not None:
+        count("step", step)
     try:
-        config, counts = checkpoint.read(name)
-        if config is None:
-            return _record([_given(rate, count, scale_fn) for count in counts])
-        if rate is not None:
-            raise ValueError("it has a schedule in it: leave out `schedule`")
-        optimizers = list(_configs(config))
-        if len(optimizers) != len(counts):
+        with checkpoint.opened(name) as file:
+            found: list[tuple[Any, int | None]] = [
+                (config, file.count(slots)) for config, slots in file.optimizers()
+            ]
+            optimizer, has_model = file.optimizer, file.model is not None
+        if optimizer is None and has_model and rate is None:
             raise ValueError(
-                f"its config has {len(optimizers)} optimizers, and its weights have {len(counts)}"
+                "the model in it wasn't compiled, so it has no schedule: pass `schedule`"
             )
-        return _record(_written(optimizers, counts, scale_fn))
+        configs = [None] if optimizer is None else checkpoint.inner_configs(optimizer)
+        runs = [
+            _stored(config, iterations, rate, scale_fn, step)
+            for config, iterations in found or [(config, None) for config in configs]
+        ]
+        # Names that were changed don't match up an optimizer's config with its weights.
+        if len({(run.iterations, run.accumulated) for run in runs}) > 1:
+            raise ValueError(
+                "All optimizers must be at the same step, and accumulate as many gradients. "
+                f"Received: iterations {[run.iterations for run in runs]}, "
+                f"gradient_accumulation_steps {[run.accumulated for run in runs]}"
+            )
+        return _record(runs)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{name!r} must be a run with a CyclicLR: {one_line(error)}") from None
 
@@ -175,7 +196,7 @@ def from_record(record: Record, factory: type[Optimizer], **options: Any) -> Opt
             "the momentum: Record(clr_core.adapter.rate_only(record.schedule), record.step)"
         )
     steps = accumulation_steps(options.get("gradient_accumulation_steps"))
-    optimizer = factory(learning_rate=CyclicLR(schedule, steps), **options)
+    optimizer = factory(learning_rate=CyclicLR.of(schedule, steps), **options)
     _check_average(optimizer, record.step)
     iterations = internals.iterations(optimizer)
     largest = np.iinfo(iterations.dtype).max - 1  # One below, for the next update.
@@ -231,6 +252,13 @@ def _record(runs: list[_Run]) -> Record:
 
 def _live(optimizer: Any, scale_fn: str | None) -> _Run:
     rate = internals.rate(optimizer)
+    former = compiled.get(optimizer)
+    if former not in (None, rate):
+        warnings.warn(
+            f"The `learning_rate` of {optimizer.name!r} was replaced after its step was compiled, "
+            "which keeps the former one until model.compile is called again",
+            stacklevel=4,
+        )
     if not isinstance(rate, CyclicLR):
         raise TypeError(
             "`learning_rate` must be a clr_keras.CyclicLR. "
@@ -245,65 +273,64 @@ def _live(optimizer: Any, scale_fn: str | None) -> _Run:
     )
 
 
-def _given(rate: CyclicLR | None, count: int, scale_fn: str | None) -> _Run:
-    if rate is None:
-        raise ValueError("it has weights and no schedule: pass `schedule`")
-    steps = rate.gradient_accumulation_steps
-    return _Run(portable(rate.schedule, scale_fn), count, steps, steps, cycles=True)
-
-
-def _configs(config: Any) -> Iterator[Mapping[str, Any]]:
-    """The configs of the optimizers that make the updates."""
-    name = _entry(config, "class_name")
-    if name == "LossScaleOptimizer":
-        yield from _configs(_entry(config, "config", "inner_optimizer"))
-    elif name == "MultiOptimizer":
-        by_group = _entry(config, "config", "optimizer_map", "config")
-        others = _entry(by_group, "optimizer_map")
-        for each in [*(_entry(others, name) for name in others), by_group.get("default_optimizer")]:
-            yield from _configs(each)
-    else:
-        yield config
-
-
-def _entry(config: Any, *keys: str) -> Any:
-    """The value that the keys lead to in an untrusted config."""
-    for key in keys:
-        if not isinstance(config, Mapping) or key not in config:
-            raise ValueError(f"its config has no {key!r}, which an optimizer's config has")
-        config = config[key]
-    return config
-
-
-def _written(
-    optimizers: list[Mapping[str, Any]], counts: list[int], scale_fn: str | None
-) -> list[_Run]:
-    accumulated = [
-        accumulation_steps(_entry(each, "config", "gradient_accumulation_steps"))
-        for each in optimizers
-    ]
-    # Weights and config use different names, so the optimizers can't be matched up.
-    if len(set(accumulated)) > 1 or len(set(counts)) > 1:
+def _stored(
+    config: Mapping[str, Any] | None,
+    iterations: int | None,
+    given: CyclicLR | None,
+    scale_fn: str | None,
+    step: int | None,
+) -> _Run:
+    """The run of an optimizer in a file. The config is None in a file of weights."""
+    schedule, reason, ours = None, "it has weights and no schedule", False
+    counted = accumulated = given.gradient_accumulation_steps if given else 1
+    if config is not None:
+        options = config["config"]
+        rate, ours = options["learning_rate"], checkpoint.class_name(config)[0] == "clr_keras"
+        # Keras 2 doesn't accumulate.
+        accumulated = accumulation_steps(options.get("gradient_accumulation_steps"))
+        decay = options.get("decay")
+        if decay and isinstance(rate, Mapping):
+            raise ValueError(
+                f"its optimizer divides the rate further: {received('decay', decay)}. "
+                "No schedule has these rates"
+            )
+        schedule, counted, reason = _written_rate(rate, scale_fn)
+    if schedule is None:
+        if given is None:
+            raise ValueError(f"{reason}: pass `schedule`")
+        schedule, ours = portable(given.schedule, scale_fn), True
+        if given.gradient_accumulation_steps != 1:
+            counted = given.gradient_accumulation_steps
+        else:
+            counted = accumulated
+    elif given is not None:
+        raise ValueError("it has a schedule in it: leave out `schedule`")
+    if iterations is None:
+        if step is None:
+            raise ValueError(f"{_stateless(config)}, so it has no step: pass `step`")
+        iterations = step * accumulated
+    elif step is not None:
         raise ValueError(
-            "All optimizers must be at the same step, and accumulate as many gradients. "
-            f"Received: iterations {counts}, gradient_accumulation_steps {accumulated}"
+            f"it has its own step, {iterations // accumulated}: leave out `step`. "
+            f"{received('step', step)}"
         )
-    runs = []
-    for each, count, steps in zip(optimizers, counts, accumulated, strict=True):
-        schedule, counted = _written_rate(_entry(each, "config", "learning_rate"), scale_fn)
-        ours = str(each.get("registered_name")).startswith("clr_keras>")
-        runs.append(_Run(schedule, count, counted, steps, cycles=ours))
-    return runs
+    return _Run(schedule, iterations, counted, accumulated, cycles=ours)
 
 
-def _written_rate(rate: Any, scale_fn: str | None) -> tuple[Schedule, int]:
-    """The schedule in a config, and how many `iterations` it counts as a step."""
+def _stateless(config: Mapping[str, Any] | None) -> str:
+    if config is not None and "decay" in config["config"]:
+        return "Keras 2 saved it without the state of its legacy optimizer, which an .h5 file has"
+    return "it was saved without the state of an optimizer"
+
+
+def _written_rate(rate: Any, scale_fn: str | None) -> tuple[Schedule | None, int, str]:
+    """The schedule in a config and how many `iterations` are its step, or why there is none."""
     if isinstance(rate, Mapping) and is_addons(rate):
-        return schedule_from_addons(rate, scale_fn), 1
+        return schedule_from_addons(rate, scale_fn), 1, ""
     ours = keras.saving.get_registered_name(CyclicLR)
     if not isinstance(rate, Mapping) or rate.get("registered_name") != ours:
         other = rate.get("class_name") if isinstance(rate, Mapping) else rate
-        raise ValueError(f"it has another rate than a CyclicLR: {other!r}")
-    document = _entry(rate, "config", "schedule")
-    counted = accumulation_steps(_entry(rate, "config", "gradient_accumulation_steps"))
-    return schedule_from_document(document, scale_fn, internals.name_of_note), counted
+        return None, 1, f"it has another rate than a CyclicLR: {other!r:.100}"
+    document = checkpoint.entry(rate, "config", "schedule")
+    counted = accumulation_steps(checkpoint.entry(rate, "config", "gradient_accumulation_steps"))
+    return schedule_from_document(document, scale_fn, internals.name_of_note), counted, ""

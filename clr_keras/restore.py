@@ -74,7 +74,7 @@ def twin(optimizer: Any, variables: list[Any]) -> Any:
 
 def constant(optimizer: CyclicOptimizer) -> CyclicSchedule:
     """A schedule with the momentum of the optimizer's next update at every step; no rate to use."""
-    momentum = getattr(optimizer, optimizer.scheduled)
+    momentum = getattr(optimizer, optimizer.scheduled) if optimizer.cycles else None
     return CyclicSchedule(base_lr=0.0, max_lr=1.0, base_momentum=momentum, max_momentum=momentum)
 
 

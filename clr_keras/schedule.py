@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
 
-from clr_core import Schedule, check_schedule, schedule_from_dict
+from clr_core import CyclicSchedule, Schedule, check_schedule, schedule_from_dict
 from clr_core.adapter import integer, received
 from clr_core.evaluate import evaluate as evaluate_on_host
 from clr_keras import _keras_internals as internals
@@ -28,6 +30,12 @@ _EVALUATE = {
 # backend it is None: a model can be loaded there without its optimizer.
 evaluate: Any = import_module(_EVALUATE[BACKEND]).evaluate if BACKEND in _EVALUATE else None
 
+WHOLE = {"float16": 2**11, "bfloat16": 2**8, "float32": 2**24, "float64": 2**53}
+"""The step to which a float of each dtype holds every whole number."""
+
+compiled: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+"""The schedule that an optimizer had when its step was compiled last. The step keeps it."""
+
 
 @keras.saving.register_keras_serializable(package="clr_keras")
 class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
@@ -42,29 +50,83 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
         >>> [round(float(CyclicLR(schedule)(step)), 3) for step in range(5)]
         [0.1, 0.3, 0.5, 0.3, 0.1]
 
+    Or by the parameters of a `CyclicSchedule`, which are those of torch's `CyclicLR`:
+
+        >>> rates = CyclicLR(base_lr=0.1, max_lr=0.5, step_size_up=2)
+        >>> rates.schedule == schedule
+        True
+
     It has no state: the position is the optimizer's `iterations`, which Keras saves and restores.
-    It doesn't use the schedule's momentum, if any; `clr_keras.SGD` and the other optimizers of this
-    package do.
+    It gives the rate alone: to cycle the momentum too, pass the schedule itself to `clr_keras.SGD`
+    or another optimizer of this package.
 
     Args:
         schedule: A schedule of any kind. A `scale_fn` that is an expression is saved with the
             model; a Python callable must be registered with Keras for that.
         gradient_accumulation_steps: The optimizer's argument of the same name. Keras passes a
             schedule the number of micro-batches; with this argument, the schedule counts updates.
+            The optimizers of this package need it in one place only.
         name: A name for the Keras object.
+        base_lr, max_lr, step_size_up, step_size_down, mode, gamma, scale_fn, scale_mode,
+            base_momentum, max_momentum: The parameters of `clr_core.CyclicSchedule`, in place of a
+            `schedule`; None: its default.
 
     Raises:
-        TypeError: `schedule` isn't a schedule.
-        ValueError: `gradient_accumulation_steps` isn't a positive integer, or the backend of Keras
+        TypeError: `schedule` isn't a schedule, or a parameter is missing or of a wrong type.
+        ValueError: `schedule` and parameters are given, or parameters that `CyclicSchedule`
+            refuses; `gradient_accumulation_steps` isn't a positive integer; or the backend of Keras
             isn't TensorFlow, JAX or torch.
     """
 
     def __init__(
         self,
-        schedule: Schedule,
+        schedule: Schedule | None = None,
         gradient_accumulation_steps: int | None = 1,
         name: str = "CyclicLR",
+        *,
+        base_lr: float | None = None,
+        max_lr: float | None = None,
+        step_size_up: float | None = None,
+        step_size_down: float | None = None,
+        mode: str | None = None,
+        gamma: float | None = None,
+        scale_fn: str | Callable[..., Any] | None = None,
+        scale_mode: str | None = None,
+        base_momentum: float | None = None,
+        max_momentum: float | None = None,
     ) -> None:
+        parameters: dict[str, Any] = {
+            "base_lr": base_lr,
+            "max_lr": max_lr,
+            "step_size_up": step_size_up,
+            "step_size_down": step_size_down,
+            "mode": mode,
+            "gamma": gamma,
+            "scale_fn": scale_fn,
+            "scale_mode": scale_mode,
+            "base_momentum": base_momentum,
+            "max_momentum": max_momentum,
+        }
+        given = {name: value for name, value in parameters.items() if value is not None}
+        if schedule is None and given:
+            schedule = CyclicSchedule(**given)
+        elif given:
+            raise ValueError(
+                "`schedule` must be given by itself, since it has its own parameters. "
+                f"Received: schedule and {', '.join(given)}"
+            )
+        self.hold(schedule, gradient_accumulation_steps, name)
+        if self.schedule.momentum(0) is not None:
+            warnings.warn(
+                "A CyclicLR gives the rate alone: the momentum of its schedule isn't cycled by "
+                "Keras's own optimizers. To cycle it, pass the schedule itself to an optimizer of "
+                "this package: clr_keras.SGD(schedule). To ignore it, leave out `base_momentum` "
+                "and `max_momentum`, or pass clr_core.adapter.rate_only(schedule).",
+                stacklevel=2,
+            )
+
+    def hold(self, schedule: Any, gradient_accumulation_steps: object, name: str) -> None:
+        """Check the arguments and keep them."""
         if evaluate is None:
             raise ValueError(
                 f"Keras must run on one of the backends {', '.join(_EVALUATE)}. "
@@ -75,30 +137,78 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
         self.gradient_accumulation_steps = accumulation_steps(gradient_accumulation_steps)
         self.name = name
 
+    @classmethod
+    def of(
+        cls,
+        schedule: Schedule,
+        gradient_accumulation_steps: int | None = 1,
+        name: str = "CyclicLR",
+    ) -> Self:
+        """The same without a warning: for an optimizer that cycles the momentum, or is loaded."""
+        rates = cls.__new__(cls)
+        rates.hold(schedule, gradient_accumulation_steps, name)
+        return rates
+
     def __call__(self, step: Any) -> Any:
         """The learning rate for the update that `step` updates (or micro-batches) came before.
 
         Args:
             step: An integer tensor or variable of the backend, from 0; also an int or a NumPy
-                array.
+                array. Floats are accepted as far as they hold every whole number: float32 to 2**24.
 
         Returns:
             A float32 tensor of the same shape.
 
         Raises:
-            TypeError: `step` isn't an integer.
-            ValueError: An int or a number in an array is below 0 or above 2**53.
+            TypeError: `step` isn't a number.
+            ValueError: A number is below 0 or above 2**53, not whole, or a float beyond the whole
+                numbers that it holds. In a compiled step, no number is known.
         """
         value = self.schedule.lr if self.gradient_accumulation_steps == 1 else self._lr_of_update
         if isinstance(step, keras.Variable):
+            self._notice(internals.asking(step), step)
             step = step.value
         if keras.ops.is_tensor(step):
             dtype = keras.backend.standardize_dtype(step.dtype)
-            if "int" not in dtype:
+            if "int" in dtype:
+                return evaluate(value, step)
+            if dtype not in WHOLE:
                 raise TypeError(f"`step` must be an integer. Received: dtype {dtype}")
-            return evaluate(value, step)
+            # NumPy has no bfloat16; float32 holds each of its numbers.
+            wide = dtype in ("float32", "float64")
+            known = internals.known(step if wide else keras.ops.cast(step, "float32"))
+            if known is not None:
+                _integers(known, WHOLE[dtype])
+            # As wide as the float, if the backend has such integers.
+            return evaluate(value, keras.ops.cast(step, "int64" if dtype == "float64" else "int32"))
+        if (
+            isinstance(step, float | np.floating | np.ndarray)
+            and np.asarray(step).dtype.kind == "f"
+        ):
+            array = np.asarray(step)
+            step = _integers(array, WHOLE.get(array.dtype.name, 2**53))
+            step = step if step.ndim else int(step)
         # Computed immediately, in plain Python or NumPy: JAX has no tensor of 2**31.
         return keras.ops.convert_to_tensor(np.float32(evaluate_on_host(value, step)), "float32")
+
+    def _notice(self, optimizer: Any, step: Any) -> None:
+        """Note what an optimizer that asks for its rate does with this schedule."""
+        if optimizer is None:
+            return
+        # On torch, a compiled step notices by itself what has changed.
+        is_new = BACKEND != "torch" and compiled.get(optimizer) is not self
+        if is_new and internals.known(step.value) is None:
+            compiled[optimizer] = self
+        steps = accumulation_steps(optimizer.gradient_accumulation_steps)
+        if steps != self.gradient_accumulation_steps:
+            warnings.warn(
+                "`gradient_accumulation_steps` should be the same in the optimizer and in its "
+                f"CyclicLR. {received('gradient_accumulation_steps', steps)} and "
+                f"{self.gradient_accumulation_steps}. The schedule counts micro-batches as it is "
+                f"told to: give it {steps}, or it runs at another speed; or pass the schedule "
+                f"itself to clr_keras.{type(optimizer).__name__}",
+                stacklevel=3,
+            )
 
     def _lr_of_update(self, micro_batch: Any, ops: Any = None) -> Any:
         if ops is None:
@@ -118,7 +228,19 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         # Keras notes each callable as a dict and leaves it to us to read that.
         schedule = internals.read_notes(config["schedule"], keras.saving.deserialize_keras_object)
-        return cls(**{**config, "schedule": schedule_from_dict(schedule)})
+        return cls.of(**{**config, "schedule": schedule_from_dict(schedule)})
+
+
+def _integers(steps: Any, most: int) -> Any:
+    """The same steps as integers, or an error if one isn't whole or beyond `most`."""
+    steps = np.asarray(steps, np.float64)
+    wrong = steps[~((steps == np.floor(steps)) & (np.abs(steps) <= most))]
+    if wrong.size:
+        raise ValueError(
+            f"`step` must be a whole number of at most {most} if it is such a float. "
+            f"{received('step', wrong.flat[0].item())}"
+        )
+    return steps.astype(np.int64)
 
 
 def accumulation_steps(given: object) -> int:

@@ -15,6 +15,8 @@ import torch
 from clr_core import python_ops
 from clr_torch.evaluate import evaluate as evaluate_tensor
 
+is_compiling = torch.compiler.is_compiling
+
 
 def _call(fn: Callable[[Any], Any], x: float) -> float:
     # A function for this backend may use torch's functions, which take no floats.

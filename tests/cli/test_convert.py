@@ -1,6 +1,7 @@
 """`clr convert`: real frameworks' checkpoints, read and written; the run resumes from them."""
 
 import json
+from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
@@ -253,16 +254,26 @@ model.optimizer.build(model.trainable_variables)
 for _ in range(23):
     model.optimizer.apply([keras.ops.zeros(each.shape) for each in model.trainable_variables])
 model.save("model.keras")
+model.save("model.h5")
 model.save_weights("model.weights.h5")
+model.compile("sgd")
+model.save("number.h5")
 """
+OLD_KERAS = Path(__file__).parents[1] / "integration/keras/old_files/legacy-sgd-triangular.keras"
 KERAS_COMMANDS = {
     "model": ["convert", "model.keras"],
+    "old form": ["convert", "model.h5"],
     "weights": ["convert", "model.weights.h5", "--schedule", "plain.json"],
     "by flags": [
         *("convert", "model.weights.h5", "--base-lr", "0.001", "--max-lr", "0.006"),
         *("--step-size-up", "20"),
     ],
     "no schedule": ["convert", "model.weights.h5"],
+    "a number": ["convert", "number.h5"],
+    "a number and a schedule": ["convert", "number.h5", "--schedule", "plain.json"],
+    "no step": ["convert", str(OLD_KERAS)],
+    "a step": ["convert", str(OLD_KERAS), "--step", "23"],
+    "its own step": ["convert", "model.h5", "--step", "23"],
     "twice": ["convert", "model.weights.h5", "--schedule", "plain.json", "--max-lr", "1"],
     "its own": ["convert", "model.keras", "--schedule", "plain.json"],
     "key": ["convert", "model.keras", "--key", "a"],
@@ -276,11 +287,20 @@ def test_keras(folder, in_one_process):
     (folder / "zeros.keras").write_bytes(b"\0" * 10_000)
     results, _ = in_one_process(list(KERAS_COMMANDS.values()), MAKE_KERAS, KERAS_BACKEND="jax")
     done = dict(zip(KERAS_COMMANDS, results, strict=True))
-    for name in ("model", "weights", "by flags"):
+    for name in ("model", "old form", "weights", "by flags"):
         assert (done[name].code, done[name].err) == (0, ""), name
         assert Record.from_json(done[name].out) == Record(PLAIN, step=23), name
+    assert Record.from_json(done["a number and a schedule"].out) == Record(PLAIN)
+    addons = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=3)
+    assert Record.from_json(done["a step"].out) == Record(addons, step=23)
     for name, reason in {
-        "no schedule": "A file of weights holds no schedule: give it by --schedule FILE, or by",
+        "no schedule": "'model.weights.h5' must be a run with a CyclicLR: it has weights and no "
+        "schedule: give it by --schedule FILE, or by flags such as --base-lr and --max-lr",
+        "a number": "'number.h5' must be a run with a CyclicLR: it has another rate than a "
+        "CyclicLR: 0.00999999977648",
+        "no step": f"'{OLD_KERAS}' must be a run with a CyclicLR: Keras 2 saved it without the",
+        "its own step": "'model.h5' must be a run with a CyclicLR: it has its own step, 23: leave "
+        "out --step. Received: step=23",
         "twice": "The schedule must be given once. Received: --schedule and --max-lr",
         "its own": "'model.keras' must be a run with a CyclicLR: it has a schedule in it",
         "key": "--key must be left out if SOURCE is from Keras",

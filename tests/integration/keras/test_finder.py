@@ -39,7 +39,7 @@ OPTIMIZERS = {
         keras.optimizers.schedules.CosineDecay(0.01, 100)
     ),
     "a callable": lambda: keras.optimizers.Adam(lambda: 0.01),
-    "CyclicLR": lambda: keras.optimizers.RMSprop(clr_keras.CyclicLR(SCHEDULE), momentum=0.9),
+    "CyclicLR": lambda: keras.optimizers.RMSprop(clr_keras.CyclicLR.of(SCHEDULE), momentum=0.9),
     "clr_keras.SGD": lambda: clr_keras.SGD(SCHEDULE, torch_velocity=True),
     "clr_keras.Nadam": lambda: clr_keras.Nadam(SCHEDULE),
     "accumulated": lambda: clr_keras.SGD(SCHEDULE, gradient_accumulation_steps=2),
@@ -259,9 +259,9 @@ def one_weight(optimizer):
 
 RATED = {
     "a variable": lambda: keras.optimizers.SGD(0.5),
-    "a schedule": lambda: keras.optimizers.SGD(clr_keras.CyclicLR(SCHEDULE)),
+    "a schedule": lambda: keras.optimizers.SGD(clr_keras.CyclicLR.of(SCHEDULE)),
     "accumulated": lambda: keras.optimizers.SGD(
-        clr_keras.CyclicLR(SCHEDULE), gradient_accumulation_steps=2
+        clr_keras.CyclicLR.of(SCHEDULE, 2), gradient_accumulation_steps=2
     ),
 }
 

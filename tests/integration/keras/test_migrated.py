@@ -94,5 +94,6 @@ def test_a_run_goes_on_at_its_step():
 
 def test_for_an_unknown_optimizer_only_the_rate_is_migrated():
     source = "from torch.optim.lr_scheduler import CyclicLR\nCyclicLR(make(), 0.001, 0.006, 3)\n"
-    optimizer = keras.optimizers.Adam(_run(source)["learning_rate"])
+    with pytest.warns(UserWarning, match="A CyclicLR gives the rate alone: the momentum of its"):
+        optimizer = keras.optimizers.Adam(_run(source)["learning_rate"])
     _check(optimizer, CyclicSchedule(**cases.BAND, step_size_up=3))

@@ -122,7 +122,7 @@ def test_it_stays_exact_at_far_steps():
 
 def test_a_schedule_may_be_replaced_by_another():
     optimizer = clr_keras.SGD(SCHEDULE, gradient_accumulation_steps=2)
-    optimizer.learning_rate = CyclicLR(TO_ZERO)
+    optimizer.learning_rate = CyclicLR.of(TO_ZERO)
     assert optimizer.momentum == momenta(TO_ZERO)[0]
     assert numbers(optimizer.learning_rate) == rates(TO_ZERO)[0]
     assert optimizer.get_config()["learning_rate"]["config"]["gradient_accumulation_steps"] == 2

@@ -79,7 +79,7 @@ def test_saved_weights_carry_velocity_and_step(variant, tmp_path):
 
 
 def test_weights_of_keras_own_optimizer_with_a_schedule_fit(tmp_path):
-    theirs = model(keras.optimizers.SGD(CyclicLR(SCHEDULE), momentum=0.9))
+    theirs = model(keras.optimizers.SGD(CyclicLR.of(SCHEDULE), momentum=0.9))
     fit(theirs, GRADIENTS[:SAVED_AT])
     theirs.save_weights(tmp_path / "model.weights.h5")
     ours = model(optimizer("SGD"))

@@ -35,7 +35,7 @@ def train(made, steps):
 @BOTH
 def test_rates(schedule):
     expected = np.array([schedule.lr(step) for step in range(30)], np.float32)
-    rate = CyclicLR(schedule)
+    rate = CyclicLR.of(schedule)
     steps = keras.ops.arange(30, dtype="int32")
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(rate(steps)), expected)
 
@@ -55,12 +55,12 @@ def test_a_trained_model_in_a_file(schedule, tmp_path):
 
 @BOTH
 def test_config_and_records(schedule):
-    config = CyclicLR(schedule).get_config()
+    config = CyclicLR.of(schedule).get_config()
     assert CyclicLR.from_config(config).schedule == schedule
     optimizer = from_record(Record(schedule, 13), clr_keras.SGD)
     assert float(optimizer.learning_rate) == np.float32(schedule.lr(13))
     # Keras's own optimizers don't cycle a momentum, so the record has none.
-    plain = keras.optimizers.SGD(CyclicLR(schedule))
+    plain = keras.optimizers.SGD(CyclicLR.of(schedule))
     assert to_record(plain) == Record(rate_only(schedule), 0)
 
 
@@ -72,7 +72,7 @@ def reciprocal(x):
 def test_a_callable_within_a_nested_schedule(tmp_path):
     called = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=7, scale_fn=reciprocal)
     schedule = Mean((Cosine(peak=0.5), Mean((called,))))
-    trained = model(keras.optimizers.SGD(CyclicLR(schedule)))
+    trained = model(keras.optimizers.SGD(CyclicLR.of(schedule)))
     train(trained, 3)
     trained.save(tmp_path / "run.keras")
     loaded = keras.models.load_model(tmp_path / "run.keras")

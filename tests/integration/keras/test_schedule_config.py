@@ -1,6 +1,7 @@
 """The config of `CyclicLR`, and the arguments that it refuses."""
 
 import copy
+import inspect
 import json
 import pickle
 import re
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+import clr_keras
 from clr_core import CyclicSchedule
 from clr_keras import CyclicLR
 from integration.keras.rates import BAND, SCHEDULES, TRIANGULAR, assert_same, at, numbers
@@ -89,3 +91,60 @@ def test_what_is_no_number_of_steps_raises(steps):
 def test_a_numpy_integer_is_a_number_of_steps():
     config = CyclicLR(TRIANGULAR, np.int64(2)).get_config()
     assert type(config["gradient_accumulation_steps"]) is int
+
+
+PARAMETERS = [
+    {"base_lr": 0.001, "max_lr": 0.006},
+    {"base_lr": 0.001, "max_lr": 0.006, "step_size_up": 3, "step_size_down": 2.5},
+    {"base_lr": 0.001, "max_lr": 0.006, "mode": "exp_range", "gamma": 0.9},
+    {"base_lr": 0.001, "max_lr": 0.006, "scale_fn": "0.5 ** x", "scale_mode": "iterations"},
+]
+
+
+@pytest.mark.parametrize("parameters", PARAMETERS)
+def test_the_parameters_in_place_of_a_schedule(parameters):
+    rates = CyclicLR(**parameters, gradient_accumulation_steps=2, name="mine")
+    schedule = CyclicSchedule(**parameters)
+    assert rates.schedule == schedule
+    assert rates.get_config() == CyclicLR(schedule, 2, "mine").get_config()
+    assert CyclicLR.from_config(rates.get_config()).schedule == schedule
+
+
+def test_an_editor_shows_the_parameters():
+    shown = inspect.signature(CyclicLR).parameters
+    assert set(inspect.signature(CyclicSchedule).parameters) <= set(shown)
+    assert [*shown][:3] == ["schedule", "gradient_accumulation_steps", "name"]
+
+
+@pytest.mark.parametrize("given", [{"mode": "triangular2"}, {"step_size_up": 3}, PARAMETERS[0]])
+def test_a_schedule_and_parameters_are_refused(given):
+    with pytest.raises(ValueError, match=rf"given by itself.*and {', '.join(given)}$"):
+        CyclicLR(TRIANGULAR, **given)
+
+
+def test_parameters_that_are_missing_or_wrong():
+    with pytest.raises(TypeError, match="`schedule` must be a schedule"):
+        CyclicLR()
+    with pytest.raises(TypeError, match="max_lr"):
+        CyclicLR(base_lr=0.001)
+    with pytest.raises(ValueError, match=r"`step_size_up` must be positive\. Received: step_size"):
+        CyclicLR(base_lr=0.001, max_lr=0.006, step_size_up=0)
+
+
+MOMENTA = {"base_lr": 0.001, "max_lr": 0.006, "base_momentum": 0.8, "max_momentum": 0.9}
+
+
+def test_a_momentum_that_is_not_cycled_is_said():
+    message = r"gives the rate alone: the momentum .* pass the schedule itself .* clr_keras.SGD\(s"
+    with pytest.warns(UserWarning, match=message) as caught:
+        CyclicLR(CyclicSchedule(**MOMENTA))
+    assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match=message):
+        CyclicLR(**MOMENTA)
+
+
+def test_a_model_is_loaded_and_a_momentum_cycled_without_a_word():
+    schedule = CyclicSchedule(**MOMENTA)
+    optimizer = clr_keras.SGD(schedule)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert again.momentum == optimizer.momentum

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from clr_keras import CyclicLR
-from integration.keras.rates import SCHEDULES, TRIANGULAR, TRIANGULAR2, assert_same, at, numbers
+from integration.keras.rates import (
+    SCHEDULES,
+    TRIANGULAR,
+    TRIANGULAR2,
+    assert_same,
+    at,
+    fit,
+    model,
+    numbers,
+    used,
+)
 
 BACKEND = keras.backend.backend()
 INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32"]
@@ -62,15 +72,68 @@ def test_a_tensor_below_0_counts_as_0():
     assert_same(numbers(rates), at(TRIANGULAR2, [0, 0]))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "bool"])
+FLOATS = {"float16": 2**11, "bfloat16": 2**8, "float32": 2**24}
+
+
+@pytest.mark.parametrize("accumulation", [1, 3])
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("kind", ["tensor", "variable"])
-def test_tensor_of_another_dtype_raises(kind, dtype):
+def test_a_whole_float_is_a_step_as_far_as_it_is_exact(kind, dtype, accumulation):
+    steps = np.array([0, 7, FLOATS[dtype] - 1, FLOATS[dtype]])
+    tensor = keras.ops.cast(keras.ops.convert_to_tensor(steps), dtype)
     if kind == "variable":
-        step = keras.Variable(1, dtype=dtype, trainable=False)
-    else:
-        step = keras.ops.cast(keras.ops.convert_to_tensor(1), dtype)
-    message = f"`step` must be an integer. Received: dtype {dtype}"
-    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        tensor = keras.Variable(tensor, dtype=dtype, trainable=False)
+    rates = CyclicLR(TRIANGULAR2, accumulation)(tensor)
+    assert_same(numbers(rates), at(TRIANGULAR2, steps // accumulation))
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, "float64"])
+@pytest.mark.parametrize("value", [2.5, float("nan"), "beyond"])
+def test_any_other_float_raises(value, dtype):
+    most = FLOATS.get(dtype, 2**53)
+    if value == "beyond":
+        value = 2.0 * most
+        if dtype == "float16":
+            value = 4096.0
+    steps = [value] if dtype == "float64" else []
+    if dtype != "float64":
+        steps.append(keras.ops.cast(keras.ops.convert_to_tensor(value, "float32"), dtype))
+    if dtype != "bfloat16":
+        steps += [np.array([3.0, value], dtype), np.dtype(dtype).type(value)]
+    message = f"`step` must be a whole number of at most {most} if it is such a float. Received: "
+    for step in steps:
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}step="):
+            CyclicLR(TRIANGULAR)(step)
+
+
+@pytest.mark.parametrize("step", [7.0, np.float32(7), np.array([7.0]), np.array([7, 8], "float16")])
+def test_a_whole_float_of_python_or_numpy(step):
+    rates = CyclicLR(TRIANGULAR)(step)
+    assert_same(numbers(rates), at(TRIANGULAR, np.asarray(step).astype(int)))
+
+
+def test_a_warm_up_around_it_may_cast_the_count():
+    class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+        def __init__(self, after):
+            self.after = after
+
+        def __call__(self, step):
+            step = keras.ops.cast(step, "float32")
+            early = 0.01 * (step + 1.0)
+            late = self.after(keras.ops.maximum(step - 2.0, 0.0))
+            return keras.ops.where(step < 2.0, early, late)
+
+    trained = model(keras.optimizers.SGD(WarmUp(CyclicLR(TRIANGULAR))))
+    fit(trained, np.arange(7))
+    assert_same(used(trained)[2:7], at(TRIANGULAR)[:5])
+
+
+@pytest.mark.parametrize("kind", ["tensor", "variable"])
+def test_tensor_of_another_dtype_raises(kind):
+    step = keras.ops.cast(keras.ops.convert_to_tensor(1), "bool")
+    if kind == "variable":
+        step = keras.Variable(1, dtype="bool", trainable=False)
+    with pytest.raises(TypeError, match=r"^`step` must be an integer\. Received: dtype bool$"):
         CyclicLR(TRIANGULAR)(step)
 
 
@@ -78,17 +141,11 @@ def test_tensor_of_another_dtype_raises(kind, dtype):
 @pytest.mark.parametrize(
     ("step", "error", "message"),
     [
-        (7.0, TypeError, "`step` must be an integer. Received: step=7.0"),
-        (np.float32(7), TypeError, "`step` must be an integer. Received: step=np.float32(7.0)"),
         (True, TypeError, "`step` must be an integer. Received: step=True"),
         ("7", TypeError, "`step` must be an integer. Received: step='7'"),
         (None, TypeError, "`step` must be an integer. Received: step=None"),
         ([1, 2], TypeError, "`step` must be an integer. Received: step=[1, 2]"),
-        (
-            np.array([7.0]),
-            TypeError,
-            "`step` must be an array of integers. Received: an array of float64",
-        ),
+        (-7.0, ValueError, "`step` must lie between 0 and 2**53. Received: step=-7"),
         (
             np.array([True]),
             TypeError,
