@@ -131,6 +131,12 @@ mutants: .venv-tools/wheel.stamp  ## plant N=200 errors in the core, drawn by SE
 	.venv-tools/bin/pip install $(PIP_FLAGS) -r requirements/mutants.txt
 	.venv-tools/bin/python tests/mutants.py --number $(N) --seed $(SEED)
 
+MINUTES ?= 60
+.PHONY: fuzz
+fuzz: .venv/wheel.stamp  ## feed every reader with broken input for MINUTES=60; findings lie in build/fuzz
+	.venv/bin/pip install $(PIP_FLAGS) -r requirements/fuzz.txt
+	.venv/bin/python -P tests/fuzz/run.py --minutes $(MINUTES) $(TARGETS)
+
 .PHONY: lint
 lint: .venv-tools/requirements.stamp  ## format, lint and strict types of the core; needs no framework (10 s)
 	.venv-tools/bin/ruff format --check .

@@ -5,9 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from clr_cli.output import as_json, table
+from clr_cli.output import as_json, say, say_text, table
 from clr_cli.parser import MOST_STEPS, count
-from clr_cli.record_arguments import FILE, STDIN, groups_of, read_record, usual_steps
+from clr_cli.record_arguments import FILE, STDIN, add_key, groups_of, read_record, usual_steps
 from clr_core import Schedule
 from clr_core.conformance import ulps_apart
 from clr_core.record import Record
@@ -28,6 +28,9 @@ examples:
 """
     parser.add_argument("a", metavar="A", help=FILE)
     parser.add_argument("b", metavar="B", help="likewise")
+    add_key(parser, of="A and in B")
+    add_key(parser, "--key-a", "A")
+    add_key(parser, "--key-b", "B")
     parser.add_argument(
         "--steps",
         type=count(),
@@ -42,12 +45,15 @@ def run(options: Namespace) -> int:
     """Print the differences; the exit code is 1 if there are any."""
     if options.a == options.b == STDIN:
         raise ValueError("A and B can't both be read from standard input")
-    a, b = read_record(options.a), read_record(options.b)
+    if options.key is not None and (options.key_a is not None or options.key_b is not None):
+        raise ValueError("--key must be left out with --key-a or --key-b")
+    a = read_record(options.a, options.key_a if options.key is None else options.key)
+    b = read_record(options.b, options.key_b if options.key is None else options.key)
     found = differences(a, b, options.steps)
     if options.json:
-        print(as_json(found))
+        say_text(as_json(found))
     else:
-        print("\n".join(_lines(found)))
+        say(*_lines(found))
     return 0 if found["equal"] else 1
 
 

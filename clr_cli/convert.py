@@ -15,6 +15,7 @@ from clr_cli.parser import count
 from clr_cli.record_arguments import (
     STDIN,
     add_flags,
+    add_key,
     flag,
     flags,
     one_record,
@@ -83,7 +84,9 @@ examples:
         "--out", metavar="FILE", help="write a file; needed for torch; default: standard output"
     )
     parser.add_argument(
-        "--key", metavar="KEY", help="which scheduler or count, if SOURCE has several"
+        "--key",
+        metavar="KEY",
+        help="which scheduler or count, if SOURCE has several; the place of a record in SOURCE",
     )
     for flag_of_it, what in (
         ("--moments", "the optimizer's moments"),
@@ -102,6 +105,7 @@ examples:
     parser.add_argument(
         "--schedule", metavar="FILE", help="a record with the schedule, for a SOURCE without one"
     )
+    add_key(parser, "--schedule-key", "the FILE of --schedule")
     parser.add_argument(
         "--json", action="store_true", help="print JSON: the record, and the name of the file"
     )
@@ -165,7 +169,8 @@ class _Arrays:
             if path is not None and suffix(path) != ".npz":
                 raise ValueError(f"--{each} must end in .npz. Received: --{each} {path}")
         # Of an SGD of torch, which doesn't count its updates, it is the count.
-        if kind != "record" and not (kind == "torch" and options.moments is not None):
+        # A file of Keras may lack it.
+        if kind == "jax" or (kind == "torch" and options.moments is None):
             _refuse_step(options)
         if options.moments is not None and options.moments == options.weights:
             raise ValueError(f"--moments and --weights must differ. Received: {options.moments}")
@@ -187,7 +192,8 @@ class _Arrays:
 
     def _read_moments(self) -> dict[str, Any]:
         options, said = self._options, dict[str, Any]()
-        count = {} if options.step is None else {"count": options.step}
+        of_torch = options.step is not None and self._kind == "torch"
+        count = {"count": options.step} if of_torch else {}
         try:
             adapter = _adapter(self._kind)
             moments = adapter.read_moments(options.source, key=options.moments_key, **count)
@@ -297,10 +303,9 @@ def _kind(source: str | None) -> str:
 
 
 def _of_record(options: Namespace) -> Record:
-    _refuse_key(options, "a record")
     if options.schedule is not None:
         raise ValueError("--schedule must be left out if SOURCE is a record")
-    return one_record(options.source, flags(options), options.step)
+    return one_record(options.source, flags(options), options.step, options.key)
 
 
 def _of_torch(options: Namespace) -> Record:
@@ -314,10 +319,8 @@ def _of_torch(options: Namespace) -> Record:
 
 def _of_keras(options: Namespace) -> Record:
     _refuse_key(options, "from Keras")
-    # A file may lack the step; the rest of the flags are for the schedule.
-    others = Namespace(**{**vars(options), "step": None})
-    scale_fn = _scale_fn_alone(others)
-    schedule = None if scale_fn is not None else _schedule_given(others)
+    scale_fn = _scale_fn_alone(options)
+    schedule = None if scale_fn is not None else _schedule_given(options)
     # TensorFlow would fill standard error with remarks about the machine.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import clr_keras
@@ -350,6 +353,8 @@ def _scale_fn_alone(options: Namespace) -> str | None:
 def _schedule_given(options: Namespace) -> Any:
     """The schedule or schedules given for a source that has none."""
     given = flags(options)
+    if options.schedule is None and options.schedule_key is not None:
+        raise ValueError("--schedule-key must be left out without --schedule")
     if options.schedule is None:
         return schedule_of(given) if given else None
     if given:
@@ -357,7 +362,7 @@ def _schedule_given(options: Namespace) -> Any:
             "The schedule must be given once. "
             f"Received: --schedule and {', '.join(map(flag, given))}"
         )
-    return read_record(options.schedule).schedule
+    return read_record(options.schedule, options.schedule_key).schedule
 
 
 def _refuse_step(options: Namespace) -> None:

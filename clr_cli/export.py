@@ -9,7 +9,7 @@ from io import BytesIO, StringIO
 from typing import Any
 
 from clr_cli import snippets
-from clr_cli.output import as_json
+from clr_cli.output import as_json, say_text
 from clr_cli.parser import MOST_STEPS, count
 from clr_cli.record_arguments import add_record, groups_of, record_given, usual_steps
 from clr_core.adapter import write
@@ -64,9 +64,9 @@ def run(options: Namespace) -> int:
     text = None if options.to == "npy" else data.decode()
     if options.json:
         shown = text if options.out is None else None
-        print(as_json({"to": options.to, "out": options.out, "text": shown}))
-    elif options.out is None:
-        print(text, end="")
+        say_text(as_json({"to": options.to, "out": options.out, "text": shown}))
+    elif text is not None and options.out is None:
+        say_text(text)
     return 0
 
 

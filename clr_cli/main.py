@@ -1,7 +1,8 @@
 """The command `clr`: find the command that was asked for, run it, and report errors.
 
 Exit codes: 0; 1 if the answer is no (two schedules differ, a run didn't follow); 2 after an error;
-130 after Ctrl-C and 141 if the reader of a pipe has gone, as with other commands.
+130 after Ctrl-C and 141 if the reader of a pipe has gone, as with other commands. If CLR_DEBUG is
+set in the environment, an error's traceback is printed before its line.
 """
 
 from __future__ import annotations
@@ -35,15 +36,16 @@ MODULES = {"migrate": "clr_cli.migrate_command", "range-test": "clr_cli.range_te
 """Modules that aren't named after their command."""
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
+EXPECTED = (ImportError, MemoryError, OSError, TypeError, ValueError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `clr` with these arguments, or the process's if None, and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
+        if hasattr(stream, "reconfigure"):
             # If the terminal lacks a character, an escape is better than an error.
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+            stream.reconfigure(errors="backslashreplace")
     name = " ".join(["clr", *(each for each in given[:1] if each in COMMANDS)])
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: _complain(name, message)
@@ -56,12 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return BROKEN_PIPE
         except KeyboardInterrupt:
             return INTERRUPTED
-        except (ImportError, MemoryError, OSError, TypeError, ValueError) as error:
-            _complain(name, error)
-            return 2
-        except Exception as error:
+        except BaseException as error:  # Also the panic of an extension, which is no Exception.
+            if os.environ.get("CLR_DEBUG"):
+                import traceback
+
+                traceback.print_exc()
             # Python would exit with 1, which means "no" here.
-            _complain(name, _crash(error))
+            _complain(name, error if isinstance(error, EXPECTED) else _crash(error))
             return 2
 
 
@@ -111,7 +114,7 @@ def _complain(name: str, error: BaseException | str) -> None:
         print(f"{name}: {error_line(error)}", file=sys.stderr)
 
 
-def _crash(error: Exception) -> str:
+def _crash(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

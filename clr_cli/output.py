@@ -6,29 +6,29 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from clr_core import adapter as core
+from clr_core.adapter import visible
+
 LONGEST = 2000  # Characters in an error message.
 
 
-def visible(text: str) -> str:
-    r"""The text with control characters spelled out, so that a terminal doesn't obey them.
+def say(*lines: str) -> None:
+    """Print lines, in which no text from a file can control a terminal or pass for another line."""
+    print("\n".join(map(visible, lines)))
 
-    >>> visible("models\x1b[2J.py")
-    'models\\x1b[2J.py'
-    """
-    return "".join(
-        each if each.isprintable() or each == "\t" else each.encode("unicode_escape").decode()
-        for each in text
-    )
+
+def say_text(text: str) -> None:
+    """Print text of several lines, the last of which may have its end."""
+    say(*text.removesuffix("\n").split("\n"))
 
 
 def one_line(text: str) -> str:
-    r"""The visible text in one line.
+    r"""The visible text in one line of bounded length.
 
     >>> one_line("broken:\n  'a\x1b[2J'")
     "broken: 'a\\x1b[2J'"
     """
-    shown = visible(" ".join(text.split()))
-    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
+    return core.one_line(text, LONGEST)
 
 
 def error_line(error: BaseException | str) -> str:

@@ -7,7 +7,7 @@ import argparse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 MOST_STEPS = 1_000_000
 """The largest number of steps that a command computes: about a second."""
@@ -20,12 +20,31 @@ class Parser(argparse.ArgumentParser):
         # An option of a command takes precedence over a schedule's parameter of the same name.
         options.update(formatter_class=_Formatter, conflict_handler="resolve")
         super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
+        self.register("action", None, _Once)
 
     def error(self, message: str) -> NoReturn:
         """Print the message in one line and exit with 2."""
         from clr_cli.output import one_line
 
         self.exit(2, f"{self.prog}: {one_line(message)}. See {self.prog} --help\n")
+
+
+class _Once(argparse._StoreAction):
+    """The last of two values wouldn't be what the first one's author expects."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if option_string is not None:
+            given = vars(namespace).setdefault("_given", set())
+            if self.dest in given:
+                raise argparse.ArgumentError(self, "must be given once")
+            given.add(self.dest)
+        super().__call__(parser, namespace, values, option_string)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from clr_cli.optional import PICTURES, of_extra
-from clr_cli.output import as_json
+from clr_cli.output import as_json, say_text
 from clr_cli.parser import count
 from clr_cli.record_arguments import add_record, groups_of, record_given
 from clr_core.adapter import LARGEST_STEP, file_name, suffix, write
@@ -57,9 +57,9 @@ def run(options: Namespace) -> int:
         figure = picture(drawn, step=record.step, steps_per_epoch=options.steps_per_epoch)
         write(name, image(figure, suffix(name)))
     if options.json:
-        print(as_json({"out": name, "curves": [_plain(each) for each in drawn]}))
+        say_text(as_json({"out": name, "curves": [_plain(each) for each in drawn]}))
     elif name is None:
-        print(of_extra("clr_cli.terminal_plot", "plotext").terminal_plot(drawn, record.step))
+        say_text(of_extra("clr_cli.terminal_plot", "plotext").terminal_plot(drawn, record.step))
     return 0
 
 

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from clr_cli.optional import PICTURES, of_extra
-from clr_cli.output import as_json, table
+from clr_cli.output import as_json, say, say_text, table
 from clr_cli.record_arguments import read_result
 from clr_core.adapter import file_name, suffix, write
 
@@ -44,9 +44,9 @@ def run(options: Namespace) -> int:
         write(name, image(result.plot(), suffix(name)))
     if options.json:
         plain = result.to_dict()
-        print(as_json({"out": name, **{each: plain[each] for each in SHOWN}}))
+        say_text(as_json({"out": name, **{each: plain[each] for each in SHOWN}}))
     elif name is None:
-        print("\n".join(_lines(result)))
+        say(*_lines(result))
     return 0 if result.max_lr is not None else 1
 
 

@@ -8,21 +8,21 @@ from argparse import ArgumentParser, Namespace, _ArgumentGroup
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from types import UnionType
-from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 from clr_cli.parser import MOST_STEPS, count
-from clr_core import Schedule, schedule_from_dict
-from clr_core.adapter import LARGEST_STEP, file_name, from_json, read_text, suffix
-from clr_core.record import MAX_BYTES, PARSERS, Record, schema
+from clr_core import Schedule
+from clr_core.adapter import LARGEST_STEP, file_name, from_json, read_text
+from clr_core.record import MAX_BYTES, Record, schema
 from clr_core.schedules import KINDS, USUAL, kind_of
 from clr_core.schedules.samples import usual_end
 
 if TYPE_CHECKING:
     from clr_core.range_finding.result import RangeTestResult
 
-Found = TypeVar("Found")
 Parameter = Field[Any]
 STDIN = "-"
+MOST_BYTES = 2**26  # Of the result of a range test: some 500,000 steps.
 _PREFIX = "parameter_"  # So that a parameter isn't taken for an option of the same name.
 FILE = "a record (.json, .yaml, .yml or .toml); - for JSON from standard input"
 
@@ -30,7 +30,18 @@ FILE = "a record (.json, .yaml, .yml or .toml); - for JSON from standard input"
 def add_record(parser: ArgumentParser) -> None:
     """Add FILE, and the flags that may stand in for it."""
     parser.add_argument("file", metavar="FILE", nargs="?", help=FILE)
+    add_key(parser)
     add_flags(parser, "a schedule in place of FILE")
+
+
+def add_key(parser: ArgumentParser, name: str = "--key", of: str = "FILE") -> None:
+    """Add a flag for the place of a record in a file."""
+    parser.add_argument(
+        name,
+        metavar="KEY",
+        help=f"the place of the record or schedule in {of}, such as trainer.lr_schedule; default: "
+        "all of it",
+    )
 
 
 def add_flags(parser: ArgumentParser, title: str) -> None:
@@ -118,16 +129,20 @@ def _titles() -> dict[str, str]:
 
 def record_given(options: Namespace) -> Record:
     """The record that the arguments of `add_record` give."""
-    return one_record(options.file, flags(options), options.step)
+    return one_record(options.file, flags(options), options.step, options.key)
 
 
-def one_record(file: str | None, given: Mapping[str, Any], step: int | None) -> Record:
+def one_record(
+    file: str | None, given: Mapping[str, Any], step: int | None, key: str | None = None
+) -> Record:
     """The record in a file, or with the schedule that flags give.
 
     Raises:
         ValueError: Both are given, or neither.
     """
     if file is None:
+        if key is not None:
+            raise ValueError(f"--key must be given with a FILE. Received: --key {key}")
         if not given:
             raise ValueError(
                 "A schedule must be given: as a FILE, as - for standard input, or by flags such as "
@@ -139,7 +154,7 @@ def one_record(file: str | None, given: Mapping[str, Any], step: int | None) -> 
         raise ValueError(
             f"A schedule must be given once. Received: the file {file!r} and {', '.join(named)}"
         )
-    return read_record(file)
+    return read_record(file, key)
 
 
 def flags(options: Namespace) -> dict[str, Any]:
@@ -177,14 +192,19 @@ def schedule_of(given: Mapping[str, Any]) -> Schedule:
     return schedule
 
 
-def read_record(name: str) -> Record:
-    """Read a record from a file or as JSON from standard input; also a schedule by itself.
+def read_record(name: str, key: str | None = None) -> Record:
+    """Read a record from a file or as JSON from standard input.
 
     Raises:
         ValueError: The content isn't a record.
         OSError: The file doesn't exist or can't be read.
     """
-    return _read(name, PARSERS, "a record", _record)
+    text = read_stdin() if name == STDIN else ""
+    try:
+        return Record.from_json(text, key=key) if name == STDIN else Record.read(name, key=key)
+    except ValueError as error:
+        said = str(error).replace("`text` must be the JSON of", "Standard input must be")
+        raise ValueError(said.replace("`Record.read(…, key=…)`", "--key")) from None
 
 
 def read_result(name: str) -> RangeTestResult:
@@ -196,29 +216,15 @@ def read_result(name: str) -> RangeTestResult:
     """
     from clr_core.range_finding.result import RangeTestResult
 
-    parsers = {".json": from_json}
-    return _read(name, parsers, "the result of a range test", RangeTestResult.from_dict)
-
-
-def _read(
-    name: str, parsers: Mapping[str, Callable[[str], Any]], kind: str, made: Callable[[Any], Found]
-) -> Found:
-    what, parse, text = "Standard input", parsers[".json"], ""
-    if name == STDIN:
-        text = read_stdin()
-    else:
-        suffixed = file_name(name, tuple(parsers))
-        what, parse = repr(name), parsers[suffix(suffixed)]
+    file = None if name == STDIN else file_name(name, (".json",))
+    text = read_stdin(MOST_BYTES) if file is None else ""
     try:
-        return made(parse(text if name == STDIN else read_text(name, MAX_BYTES)))
+        return RangeTestResult.from_dict(
+            from_json(text if file is None else read_text(file, MOST_BYTES))
+        )
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{what} must be {kind}: {error}") from None
-
-
-def _record(document: Any) -> Record:
-    if isinstance(document, Mapping) and "kind" in document and "format" not in document:
-        return Record(schedule_from_dict(document))
-    return Record.from_dict(document)
+        what = "Standard input" if file is None else repr(file)
+        raise ValueError(f"{what} must be the result of a range test: {error}") from None
 
 
 def read_stdin(limit: int = MAX_BYTES) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from clr_cli.output import say_text
 from clr_core.adapter import write
 from clr_core.record import schema
 
@@ -22,7 +23,7 @@ examples:
 def run(options: Namespace) -> int:
     """Print or write the schema."""
     if options.out is None:
-        print(schema(), end="")
+        say_text(schema())
     else:
         write(options.out, schema().encode())
     return 0

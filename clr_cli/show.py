@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import islice
 from typing import Any
 
-from clr_cli.output import as_json, table, visible
+from clr_cli.output import as_json, say, say_text, table
 from clr_cli.parser import count, step_range, steps
 from clr_cli.record_arguments import add_record, groups_of, record_given
 from clr_core import CyclicSchedule, Schedule
@@ -65,14 +65,14 @@ def run(options: Namespace) -> int:
     schedules = groups_of(record)
     shown = [_shown(schedule, record.step, options) for schedule in schedules]
     if options.json:
-        print(as_json({"schedules": shown}))
+        say_text(as_json({"schedules": shown}))
         return 0
     for group, (schedule, each) in enumerate(zip(schedules, shown, strict=True)):
         if group:
-            print()
+            say("")
         if len(schedules) > 1:
-            print(f"group {group}")
-        print("\n".join(_lines(schedule, each)))
+            say(f"group {group}")
+        say(*_lines(schedule, each))
     return 0
 
 
@@ -152,7 +152,7 @@ def _lines(schedule: Schedule, shown: dict[str, Any]) -> list[str]:
     if "momentum" in shown:
         now += f", momentum {shown['momentum']!r}"
     lines = [
-        f"schedule  {visible(repr(schedule))}",
+        f"schedule  {schedule!r}",
         f"id        {shown['id']}",
         f"step      {now}",
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from clr_cli.output import as_json
+from clr_cli.output import as_json, say_text
 from clr_cli.parser import count
 from clr_cli.record_arguments import PARAMETERS, add_parameters, flag, flags, read_result
 from clr_cli.snippets import WRITERS
@@ -93,11 +93,11 @@ def run(options: Namespace) -> int:
     if options.to is not None:
         code = WRITERS[options.to]([found.schedule], 0, options.accumulation_steps)
     if options.json:
-        print(as_json({**found.to_dict(), "code": code, "out": name}))
+        say_text(as_json({**found.to_dict(), "code": code, "out": name}))
         return 0
-    print(found)
+    say_text(str(found))
     if code is not None:
-        print(f"\n{code}", end="")
+        say_text(f"\n{code}")
     return 0
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import stat
+import re
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -31,13 +31,30 @@ examples:
   clr verify run.json log.csv
   clr verify run.json log.csv --json --plot run.png
   clr verify log.csv --base-lr 0.0015 --max-lr 0.006 --mode triangular2
+  clr verify run.json results.csv --steps-per-epoch 391
 """
     add_record(parser)
     parser.add_argument(
-        "log", metavar="LOG", help="CSV, JSON or JSON lines with steps and rates; or TensorBoard's"
+        "log",
+        metavar="LOG",
+        help="a table, JSON or text with steps and rates; or TensorBoard's file or folder",
     )
     parser.add_argument("--lr-column", metavar="NAME", help="the log's column with the rates")
     parser.add_argument("--step-column", metavar="NAME", help="the log's column with the steps")
+    parser.add_argument(
+        "--first-step",
+        type=int,
+        choices=(-1, 0, 1),
+        metavar="N",
+        help="the log's number of the first update or epoch, 0 or 1; -1: it gives the next "
+        "update's rate",
+    )
+    parser.add_argument(
+        "--steps-per-epoch",
+        type=count(),
+        metavar="N",
+        help="the log has a line per epoch, of so many updates",
+    )
     parser.add_argument(
         "--group",
         type=count(0, 2**20),
@@ -52,8 +69,22 @@ def run(options: Namespace) -> int:
     """Print the verdict; return 1 unless the run followed its schedule."""
     name = None if options.plot is None else file_name(options.plot, PICTURES)
     schedule = _chosen(record_given(options), options.group)
-    logged = _read(options.log, options.lr_column, options.step_column)
-    verdict = verify(schedule, *logged)
+    try:
+        logged = read_rates(
+            options.log,
+            lr=options.lr_column,
+            step=options.step_column,
+            per_epoch=options.steps_per_epoch is not None,
+        )
+        verdict = verify(
+            schedule,
+            *logged,
+            first_step=options.first_step,
+            steps_per_epoch=options.steps_per_epoch,
+        )
+    except ValueError as error:
+        raise ValueError(_in_flags(str(error))) from None
+    verdict = replace(verdict, sentence=_in_flags(verdict.sentence))
     if name is not None:
         write(name, _picture(schedule, logged, verdict, suffix(name)))
     print(as_json(verdict.to_dict()) if options.json else verdict.sentence)
@@ -69,17 +100,17 @@ def _chosen(record: Record, group: int | None) -> Schedule:
     return schedules[group or 0]
 
 
-def _read(name: str, lr: str | None, step: str | None) -> RunLog:
-    mode = os.stat(name).st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise ValueError(f"{name!r} must be a file or a folder")  # A pipe might never end.
-    try:
-        return read_rates(name, lr=lr, step=step)
-    except ValueError as error:
-        text = str(error)
-        for argument in ("lr", "step"):  # Name them as the command does.
-            text = text.replace(f"`{argument}=`", flag(f"{argument}_column"))
-        raise ValueError(text) from None
+def _in_flags(text: str) -> str:
+    """The text with the command's flags in place of Python's keywords."""
+    text = text.replace(
+        "use `per_epoch=True` here and `steps_per_epoch=` in `verify`", "give --steps-per-epoch"
+    )
+    text = re.sub(r"`(lr|step)=", r"`\1_column=", text)
+    return re.sub(
+        r"`(lr_column|step_column|first_step|steps_per_epoch)=([^`]*)`",
+        lambda found: f"{flag(found[1])} {found[2]}".rstrip(),
+        text,
+    )
 
 
 def _picture(schedule: Schedule, logged: RunLog, verdict: Verdict, suffix: str) -> bytes:

@@ -4,22 +4,56 @@ from __future__ import annotations
 
 import operator
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
 LARGEST_STEP = 2**53  # Beyond it not every integer is a float64.
 
 
-def received(name: str, value: object) -> str:
-    """The second sentence of an error: what the caller passed.
+def received(name: str, value: object, /, **others: object) -> str:
+    """The second sentence of an error: what the caller passed, in one line of bounded length.
 
-    >>> received("step_size_up", 0)
-    'Received: step_size_up=0'
+    >>> received("base_lr", 2, max_lr=1)
+    'Received: base_lr=2, max_lr=1'
     """
+    given = {name: value, **others}
+    return "Received: " + ", ".join(f"{name}={_shown(value)}" for name, value in given.items())
+
+
+def _shown(value: object) -> str:
     try:
         text = repr(value)
     except Exception:  # An int of 5,000 digits has no repr; a user's class may have a broken one.
         text = f"<{type(value).__name__}>"
-    if len(text) > 120:
-        text = f"{text[:100]}… ({len(text)} characters)"
-    return f"Received: {name}={text}"
+    length = len(text)
+    text = visible(text[:121].replace("\n", " "))
+    return text if length <= 120 else f"{text[:100]}… ({length} characters)"
+
+
+def visible(text: str) -> str:
+    r"""The text with control characters spelled out, so that a terminal doesn't obey them.
+
+    >>> visible("models\x1b[2J.py")
+    'models\\x1b[2J.py'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each == "\t" else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
+def listed(names: Iterable[object], most: int = 8) -> str:
+    """The first of these names, and how many more there are.
+
+    >>> listed("abcdef", most=3)
+    "'a', 'b', 'c' and 3 more"
+    """
+    every = list(names)
+    text = ", ".join(_shown(name) for name in every[:most])
+    return text if len(every) <= most else f"{text} and {len(every) - most} more"
 
 
 def number(name: str, value: object) -> float:
@@ -33,7 +67,7 @@ def number(name: str, value: object) -> float:
         from numbers import Real
 
         if isinstance(value, bool) or not isinstance(value, Real):
-            raise TypeError(f"`{name}` must be a number. {received(name, value)}")
+            raise TypeError(f"`{name}` must be a number. {received(name, value)}{_unquoted(value)}")
     try:
         result = float(value)
     except OverflowError:
@@ -54,7 +88,30 @@ def integer(name: str, value: object) -> int:
             raise TypeError
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"`{name}` must be an integer. {received(name, value)}") from None
+        raise TypeError(
+            f"`{name}` must be an integer. {received(name, value)}{_unquoted(value)}"
+        ) from None
+
+
+def _unquoted(value: object) -> str:
+    """The advice for a number that is text since YAML 1.1, and so PyYAML, wants a dot and a sign.
+
+    >>> _unquoted("1e-5")
+    '. PyYAML takes this for text: write 1.0e-05'
+    """
+    if not isinstance(value, str) or len(value) > 40 or "e" not in value.lower():
+        return ""
+    try:
+        found = float(value)
+    except ValueError:
+        return ""
+    if found - found != 0.0:
+        return ""
+    text = repr(int(found) if found.is_integer() and abs(found) < 1e16 else found)
+    mantissa, exponent, power = text.partition("e")
+    if exponent and "." not in mantissa:
+        text = f"{mantissa}.0e{power}"
+    return f". PyYAML takes this for text: write {text}"
 
 
 def count(name: str, value: object) -> int:
@@ -67,6 +124,17 @@ def count(name: str, value: object) -> int:
     if not 0 <= whole <= LARGEST_STEP:
         raise ValueError(f"`{name}` must lie between 0 and 2**53. {received(name, value)}")
     return whole
+
+
+def one_of(name: str, value: object, allowed: Sequence[str]) -> str:
+    """Return `value` as a plain str, or raise an error that lists what is allowed.
+
+    >>> one_of("ramp", "linear", ("exponential", "linear"))
+    'linear'
+    """
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"`{name}` must be one of {listed(allowed)}. {received(name, value)}")
+    return allowed[allowed.index(value)]  # Where the caller gave a member of an enumeration.
 
 
 def check_schedule(schedule: object) -> None:
@@ -84,11 +152,11 @@ def check_schedule(schedule: object) -> None:
         )
 
 
-def one_line(error: BaseException, limit: int = 1000) -> str:
+def one_line(error: BaseException | str, limit: int = 1000) -> str:
     r"""The message of an error in one line of at most `limit` characters.
 
     >>> one_line(ValueError("a file\n  that is broken"))
     'a file that is broken'
     """
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = visible(" ".join(str(error)[: 2 * limit].split())) or type(error).__name__
     return text if len(text) <= limit else f"{text[:limit]}…"

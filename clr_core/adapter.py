@@ -17,9 +17,11 @@ from clr_core._arguments import (
     check_schedule,
     count,
     integer,
+    listed,
     number,
     one_line,
     received,
+    visible,
 )
 from clr_core._files import check_regular_file, file_name, path_name, read_text, suffix, write
 from clr_core._parsing import from_json, mapping
@@ -35,6 +37,7 @@ __all__ = [
     "file_name",
     "from_json",
     "integer",
+    "listed",
     "mapping",
     "number",
     "one_line",
@@ -45,6 +48,7 @@ __all__ = [
     "received",
     "schedule_from_document",
     "suffix",
+    "visible",
     "write",
 ]
 
@@ -58,6 +62,7 @@ def portable(schedule: Schedule, scale_fn: str | None = None) -> Schedule:
         TypeError: It has a callable, and `scale_fn` is None.
         ValueError: It has none, and `scale_fn` is given.
     """
+    check_schedule(schedule)
     document = schedule.to_dict(strict=False)
     if scale_fn is None and not any(map(callable, _values(document))):
         return schedule
@@ -115,6 +120,7 @@ def rate_only(schedule: Schedule) -> Schedule:
     >>> rate_only(CyclicSchedule(base_lr=0.001, max_lr=0.006, **momenta))
     CyclicSchedule(base_lr=0.001, max_lr=0.006)
     """
+    check_schedule(schedule)
     if schedule.momentum(0) is None:
         return schedule
     return schedule_from_dict(_without_momentum(schedule.to_dict(strict=False)))
@@ -130,7 +136,9 @@ def _without_momentum(value: Any) -> Any:
 
 
 def _name(value: Any) -> str | None:
-    return getattr(value, "__name__", repr(value)) if callable(value) else None
+    if not callable(value):
+        return None
+    return getattr(value, "__name__", None) or listed([value])
 
 
 def _values(value: Any) -> list[Any]:

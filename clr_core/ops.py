@@ -6,6 +6,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 
+def unguarded(x: Any) -> Any:
+    """The `rounded` of a library that rounds each result before it computes the next."""
+    return x
+
+
 class Ops(Protocol):
     """The primitives that each array library spells differently, all in float64.
 
@@ -22,7 +27,10 @@ class Ops(Protocol):
       the divisor depend on the data.
     - LLVM contracts `a * b + c` into one fused operation. `rounded(product)` must be the product
       rounded to float64 before it is used; where the compiler contracts, put an operation between
-      them that it can't look through.
+      them that it can't look through. Otherwise it is `unguarded`.
+
+    Libraries differ in the last bit of `power`, `sin`, `cos`, `tanh`, `exp` and `log`. The same in
+    all of them are `power(0.5, n)` for a whole `n`, and the functions of `clr_core.kernels`.
     """
 
     def divide(self, a: Any, b: Any, /) -> Any:
@@ -46,6 +54,9 @@ class Ops(Protocol):
     def maximum(self, a: Any, b: Any, /) -> Any:
         """The larger of each pair."""
 
+    def where(self, condition: Any, a: Any, b: Any, /) -> Any:
+        """`a` if the condition holds, else `b`; the condition is the library's, or a bool."""
+
     def clip(self, x: Any, low: float, high: float, /) -> Any:
         """`x`, or the boundary that it lies beyond; NaN stays NaN."""
 
@@ -65,7 +76,7 @@ class Ops(Protocol):
         """The natural logarithm."""
 
     def sqrt(self, x: Any, /) -> Any:
-        """The square root."""
+        """The correctly rounded square root."""
 
     def abs(self, x: Any, /) -> Any:
         """The absolute value."""

@@ -30,7 +30,10 @@ def divide(a: float, b: float) -> float:
 
 
 def rint(x: float) -> float:
-    return float(round(x))
+    try:
+        return float(round(x))
+    except (OverflowError, ValueError):  # Infinite, or NaN.
+        return x
 
 
 def power(a: float, b: float) -> float:
@@ -52,6 +55,10 @@ def maximum(a: float, b: float) -> float:
 
 def clip(x: float, low: float, high: float) -> float:
     return low if x < low else high if x > high else x
+
+
+def where(condition: bool, a: float, b: float) -> float:
+    return a if condition else b
 
 
 def sin(x: float) -> float:

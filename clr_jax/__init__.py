@@ -19,7 +19,7 @@ from clr_jax.finder import range_test
 from clr_jax.schedule import cyclic_lr, cyclic_momentum
 
 if TYPE_CHECKING:
-    from clr_jax.moments import from_moments, to_moments
+    from clr_jax.moments import from_moments, read_moments, read_weights, to_moments
     from clr_jax.optimizer import cyclic_optimizer
     from clr_jax.record import from_record, read_record, to_record
     from clr_jax.state import current_lr, current_momentum, schedule_counts, set_step
@@ -33,7 +33,9 @@ __all__ = [
     "from_moments",
     "from_record",
     "range_test",
+    "read_moments",
     "read_record",
+    "read_weights",
     "schedule_counts",
     "set_step",
     "to_moments",
@@ -48,7 +50,9 @@ _LATER = {
     "cyclic_optimizer": "optimizer",
     "from_moments": "moments",
     "from_record": "record",
+    "read_moments": "moments",
     "read_record": "record",
+    "read_weights": "moments",
     "schedule_counts": "state",
     "set_step": "state",
     "to_moments": "moments",

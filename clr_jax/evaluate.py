@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from clr_jax import ops
 
@@ -23,15 +24,19 @@ def evaluate(value: Callable[[Any, Any], Any], step: Any, dtype: str = "float32"
 
     Args:
         value: A schedule's `lr` or `momentum`, or a function of (step, ops) like these.
-        step: An integer or an array of integers, traced or not. A step below 0 counts as 0.
+        step: An integer or an array of integers, traced or not. A step below 0 counts as 0. Floats
+            are taken if they are whole; traced ones are rounded down.
         dtype: "float32" or "float64".
 
     Returns:
         A strongly typed array of the shape of `step`.
 
     Raises:
-        TypeError: `step` isn't an integer.
+        TypeError: `step` isn't a number, or a bool or complex.
+        ValueError: `step` is a float that isn't whole.
     """
+    if isinstance(step, jax.Array | np.ndarray | np.generic | float):
+        _check_whole(step)
     with jax.enable_x64(True):
         return _evaluate(value, dtype, step)
 
@@ -39,12 +44,24 @@ def evaluate(value: Callable[[Any, Any], Any], step: Any, dtype: str = "float32"
 # Inlined, so that it leaves no trace in a traced program; eagerly it is one call and not twenty.
 @partial(jax.jit, static_argnums=(0, 1), inline=True)
 def _evaluate(value: Callable[[Any, Any], Any], dtype: str, step: Any) -> jax.Array:
+    # As an integer and clamped: the compiler then knows that the float64 is whole.
+    if jnp.issubdtype(jnp.result_type(step), jnp.floating):
+        step = jnp.floor(jnp.asarray(step, jnp.float64)).astype(jnp.int64)
     if not jnp.issubdtype(jnp.result_type(step), jnp.integer):
         raise TypeError(f"`count` must be an integer. Received: dtype {jnp.result_type(step)}")
-    # Clamped as an integer: the compiler then knows that the float64 is whole.
     result = value(jnp.asarray(jnp.maximum(step, 0), jnp.float64), ops)
     result = jnp.broadcast_to(result, jnp.shape(step))
     return result.astype(jnp.float64) if dtype == "float64" else _to_float32(result)
+
+
+def _check_whole(step: Any) -> None:
+    """Raise a ValueError for known floats that aren't whole numbers up to 2**53."""
+    if isinstance(step, jax.core.Tracer) or not jnp.issubdtype(jnp.result_type(step), jnp.floating):
+        return
+    values = np.asarray(step, np.float64)
+    others = values[~((values == np.floor(values)) & (abs(values) <= 2**53))]
+    if others.size:
+        raise ValueError(f"`count` must be a whole number. Received: count={others[0]}")
 
 
 def _to_float32(x: Any) -> Any:

@@ -22,12 +22,15 @@ log = jnp.log
 sqrt = jnp.sqrt
 abs = jnp.abs
 floor = jnp.floor
+where = jnp.where
 
 
 def divide(a: Any, b: Any) -> Any:
     # XLA turns a division by a constant into a product with its reciprocal, which may differ in the
-    # last bit. This divisor isn't a constant: it is NaN where `a` is.
-    return a / jnp.where(jnp.equal(a, a), b, jnp.nan)
+    # last bit. This divisor isn't a constant: it is NaN where `a` is. If `a` is the constant, it is
+    # no `sqrt(x)` to the compiler, which would take `1 / sqrt(x)` for an operation of its own.
+    known = b if isinstance(a, float) else a
+    return a / jnp.where(jnp.equal(known, known), b, jnp.nan)
 
 
 def rounded(x: Any) -> Any:

@@ -49,7 +49,9 @@ def cyclic_optimizer(
 
     All other arguments of the factory are static, its defaults too: `optax.inject_hyperparams`
     alone would keep them in the state, rounded to the parameters' dtype, and `b2=0.999` is 1 in
-    bfloat16. Moments and updates keep the dtype that they have with the factory alone.
+    bfloat16. Moments and updates keep the dtype that they have with the factory alone. A factory
+    that requires one dtype throughout, such as `optax.novograd`, computes in float32 for weights of
+    bfloat16 or float16.
 
     `optax.rmsprop` accumulates updates that are already scaled by the rate, so that old rates stay
     in effect for as long as the momentum remembers. The following one computes what torch's does:
@@ -105,7 +107,13 @@ def cyclic_optimizer(
     def update(
         updates: optax.Updates, state: Any, params: optax.Params | None = None, **extra_args: Any
     ) -> tuple[optax.Updates, Any]:
-        moved, after = injected.update(updates, state, params, **extra_args)
+        try:
+            moved, after = injected.update(updates, state, params, **extra_args)
+        except TypeError:
+            # A `cond` in the factory, as in novograd, that requires moments of one dtype, and a
+            # float32 rate or momentum makes some float32. So it computes in float32 throughout.
+            wide = state._replace(inner_state=_widened(state.inner_state))
+            moved, after = injected.update(_widened(updates), wide, _widened(params), **extra_args)
         # A float32 momentum turns bfloat16 moments into float32, and a scan refuses such a state.
         inner_state = _cast_like(after.inner_state, state.inner_state)
         return _cast_like(moved, updates), after._replace(inner_state=inner_state)
@@ -171,6 +179,17 @@ def _of_scheduled(factory: Callable[..., Any], static: Mapping[str, Any], names:
         [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
     )
     return function
+
+
+def _widened(tree: Any) -> Any:
+    """The tree with float32 in place of smaller floats."""
+
+    def widened(leaf: Any) -> Any:
+        dtype = jnp.result_type(leaf)
+        small = jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize < 4
+        return jnp.asarray(leaf, jnp.float32) if small else leaf
+
+    return jax.tree.map(widened, tree)
 
 
 def _cast_like(tree: Any, other: Any) -> Any:

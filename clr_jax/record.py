@@ -7,18 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optax
+from jax.tree_util import keystr
 
 from clr_core import Record, Schedule
-from clr_core.adapter import one_line, path_name, received
+from clr_core.adapter import check_schedule, path_name, received
 from clr_core.record import check_record
 from clr_jax import checkpoint
 from clr_jax.optimizer import cyclic_optimizer
 from clr_jax.state import (
+    FIRST,
     LARGEST_COUNT,
+    Node,
     Path,
-    class_name,
-    replaced,
-    schedule_counts,
+    below,
+    counts_in,
+    key_name,
+    nodes,
     set_step,
     whole,
 )
@@ -46,7 +50,8 @@ def to_record(
         schedule: The schedule; for an `optax.partition`, optionally one for each label that has a
             schedule, in the sorted order of the labels.
         opt_state: The state of any optax optimizer, or a pytree that contains one.
-        count: The place of the count to use, if several differ: a key of `schedule_counts`.
+        count: The place of the count to use, if several differ: a key of `schedule_counts`, or the
+            beginning of some that agree.
 
     Raises:
         TypeError: `schedule` isn't a schedule or has a Python callable as `scale_fn`, or the state
@@ -54,8 +59,20 @@ def to_record(
         ValueError: There is no count, several differ, one isn't a single integer, or the number of
             schedules isn't the number of labels.
     """
-    counts = {place: whole(place, each) for place, each in schedule_counts(opt_state).items()}
-    return _record(schedule, counts, _labels(opt_state), count)
+    for each in opt_state if isinstance(opt_state, tuple | list) else [opt_state]:
+        if all(hasattr(each, name) for name in ("lr", "momentum", "to_dict")):
+            raise TypeError(
+                "`opt_state` must be an optax state, after the schedule: to_record(schedule, "
+                f"opt_state). {received('opt_state', opt_state)}"
+            )
+    for each in schedule if isinstance(schedule, tuple | list) else [schedule]:
+        check_schedule(each)
+    found = nodes(opt_state)
+    counts = {
+        keystr(path): whole(keystr(path), each) - FIRST.get(kind, 0)
+        for path, kind, each in counts_in(found)
+    }
+    return _record(schedule, counts, _labels(found), count)
 
 
 def read_record(
@@ -77,15 +94,15 @@ def read_record(
         ...     read_record(file.name, schedule).step
         102
 
-    The optax state may be anywhere in the checkpoint. The weights aren't loaded, nothing in the
-    checkpoint is executed, and neither the optimizer nor a tree to restore into is needed. Reading
-    a folder needs orbax-checkpoint, reading a file needs msgpack.
+    The optax state may be anywhere in the checkpoint, also as flax's NNX stores it. The weights
+    aren't loaded, nothing in the checkpoint is executed, and neither the optimizer nor a tree to
+    restore into is needed. Reading a folder needs orbax-checkpoint, reading a file needs msgpack.
 
     Args:
         path: A file, the folder of a pytree, or the folder of one step of a `CheckpointManager`.
         schedule: As in `to_record`.
         count: The place of the count to use, if several differ: the names that lead to it, such as
-            "opt_state.1.count".
+            "opt_state.1.count", or the first of these, if all counts below agree.
 
     Raises:
         TypeError: `path` isn't a path, or `schedule` can't be carried (see `to_record`).
@@ -95,16 +112,17 @@ def read_record(
         ImportError: The library that reads it isn't installed.
     """
     name = path_name(path)
-    try:
-        found = checkpoint.counts(name)
-        counts = {".".join(place): each for place, each in found.items()}
-        labels = {
-            place[: place.index("inner_states") + 2] for place in found if "inner_states" in place
+    with checkpoint.refusing(name, "an optax state"):
+        tree, load = checkpoint.read(name)
+        found = nodes(tree)
+        counts = counts_in(found)
+        stored = [each for _, _, each in counts if isinstance(each, checkpoint.Leaf)]
+        values = dict(zip(map(id, stored), map(int, load(stored)), strict=True))
+        steps = {
+            ".".join(map(key_name, path)): values.get(id(each), each) - FIRST.get(kind, 0)
+            for path, kind, each in counts
         }
-        return _record(schedule, counts, sorted(label[-1] for label in labels), count)
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{name!r} must hold an optax state: {one_line(error)}") from None
+        return _record(schedule, steps, _labels(found), count)
 
 
 def from_record(
@@ -178,10 +196,14 @@ def _step(counts: Mapping[str, int], count: str | None) -> int:
             "step, make the record from it: Record(schedule, step)"
         )
     if count is not None:
-        if count not in counts:
-            named = ", ".join(map(repr, list(counts)[:20]))
-            raise ValueError(f"`count` must be one of {named}. {received('count', count)}")
-        return counts[count]
+        listed = ", ".join(map(repr, list(counts)[:20]))
+        counts = {
+            place: step
+            for place, step in counts.items()
+            if place == count or place.startswith((f"{count}.", f"{count}["))
+        }
+        if not counts:
+            raise ValueError(f"`count` must be one of {listed}. {received('count', count)}")
     first, *others = counts.values()
     if any(each != first for each in others):
         listed = ", ".join(f"{place!r}: {each}" for place, each in list(counts.items())[:20])
@@ -191,16 +213,20 @@ def _step(counts: Mapping[str, int], count: str | None) -> int:
     return first
 
 
-def _labels(opt_state: Any) -> list[str]:
+def _labels(found: list[Node]) -> list[str]:
     """The labels of the outermost partitions for which a schedule reads a count."""
-    labels: list[str] = []
-
-    def note(node: Any, path: Path) -> Any:
-        if class_name(node) not in PARTITIONS:
-            return node
-        inner = node.inner_states
-        labels.extend(str(label) for label in sorted(inner) if schedule_counts(inner[label]))
-        return ()
-
-    replaced(opt_state, note)
-    return labels
+    outer: list[Path] = []
+    by_path = {node.path: node for node in found}
+    labels: dict[Path, str] = {}
+    for node in found:
+        if node.kind in PARTITIONS and not (outer and below(node.path, outer[-1])):
+            outer.append(node.path)
+            inner = by_path[node.fields["inner_states"][0]].fields
+            labels |= {inner[label][0]: label for label in sorted(inner)}
+    counted = {
+        path[:length]
+        for path, _, _ in counts_in(found)
+        for length in range(len(path))
+        if path[:length] in labels
+    }
+    return [label for path, label in labels.items() if path in counted]

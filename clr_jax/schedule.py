@@ -2,47 +2,83 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Required, Unpack
 
 import jax
 
-from clr_core import Schedule, check_schedule
+from clr_core import CyclicSchedule, Schedule, check_schedule
 from clr_core.adapter import received
+from clr_core.range_finding.result import ScheduleOptions
 from clr_jax.evaluate import evaluate
 
 if TYPE_CHECKING:
     import optax
 
 
-def cyclic_lr(schedule: Schedule) -> optax.Schedule:
+class Parameters(ScheduleOptions, total=False):
+    """The arguments of a `CyclicSchedule`."""
+
+    base_lr: Required[float]
+    max_lr: Required[float]
+    step_size_up: float
+    step_size_down: float | None
+
+
+def cyclic_lr(
+    schedule: Schedule | None = None, /, **parameters: Unpack[Parameters]
+) -> optax.Schedule:
     """The learning rate of a schedule as an `optax.Schedule`.
 
-        >>> from clr_core import CyclicSchedule
-        >>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
-        >>> cyclic_lr(schedule)(2)
+        >>> rate = cyclic_lr(base_lr=0.1, max_lr=0.5, step_size_up=2)
+        >>> rate(2)
         Array(0.5, dtype=float32)
 
         >>> import optax
+        >>> from clr_core import CyclicSchedule
+        >>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
         >>> optimizer = optax.adam(cyclic_lr(schedule))
 
     Args:
         schedule: A `clr_core.CyclicSchedule`, whose docstring has the formula, or another schedule.
+        **parameters: Those of a `CyclicSchedule`, in place of a schedule.
 
     Returns:
         A function from a count of updates (an integer of any dtype and shape, traced or not) to the
         rate for the next update: a strongly typed float32 array of the count's shape, or float64
-        if `jax_enable_x64` is set. A negative count counts as 0. The function raises a TypeError
-        for a count that isn't an integer.
+        if `jax_enable_x64` is set. A negative count counts as 0. A float is taken if it is whole; a
+        traced one is rounded down. The function raises a TypeError for a count that isn't a number,
+        and a ValueError for a fraction.
 
     Raises:
-        TypeError: `schedule` isn't a schedule.
+        TypeError: `schedule` isn't a schedule, both it and parameters are given, or a parameter is
+            unknown or has the wrong type.
+        ValueError: A parameter is out of range.
+
+    Warns:
+        UserWarning: The schedule has a momentum, and the calling function doesn't use
+            `cyclic_momentum`: it is dropped.
     """
-    check_schedule(schedule)
+    schedule = _given(schedule, parameters)
+    # In a function that makes both, the momentum isn't lost.
+    if (
+        schedule.momentum(0) is not None
+        and "cyclic_momentum" not in sys._getframe(1).f_code.co_names
+    ):
+        warnings.warn(
+            "The momentum of the schedule is dropped, since an optax schedule is a rate alone. "
+            "clr_jax.cyclic_optimizer(factory, schedule) cycles both, and so does "
+            "optax.inject_hyperparams with cyclic_momentum(schedule) beside it.",
+            stacklevel=2,
+        )
     return _schedule(schedule.lr)
 
 
-def cyclic_momentum(schedule: Schedule) -> optax.Schedule:
+def cyclic_momentum(
+    schedule: Schedule | None = None, /, **parameters: Unpack[Parameters]
+) -> optax.Schedule:
     """The momentum of a schedule as an `optax.Schedule`, for `optax.inject_hyperparams`.
 
         >>> import optax
@@ -56,21 +92,35 @@ def cyclic_momentum(schedule: Schedule) -> optax.Schedule:
 
     Args:
         schedule: A schedule with a momentum.
+        **parameters: As in `cyclic_lr`.
 
     Returns:
         A function from a count of updates to the momentum for the next one, as in `cyclic_lr`.
 
     Raises:
-        TypeError: `schedule` isn't a schedule.
-        ValueError: It has no momentum.
+        TypeError: As in `cyclic_lr`.
+        ValueError: The schedule has no momentum, or a parameter is out of range.
     """
-    check_schedule(schedule)
+    schedule = _given(schedule, parameters)
     if schedule.momentum(0) is None:
         raise ValueError(
             "`schedule` must have a momentum (in CyclicSchedule: `base_momentum`, `max_momentum`). "
             f"{received('schedule', schedule)}"
         )
     return _schedule(schedule.momentum)
+
+
+def _given(schedule: Any, parameters: Any) -> Schedule:
+    if parameters:
+        if schedule is not None:
+            raise TypeError(
+                f"`{next(iter(parameters))}` must be left out beside a schedule, which has its own "
+                f"parameters. {received('schedule', schedule)}"
+            )
+        return CyclicSchedule(**parameters)
+    check_schedule(schedule)
+    given: Schedule = schedule
+    return given
 
 
 def _schedule(value: Callable[[Any, Any], Any]) -> optax.Schedule:

@@ -16,10 +16,15 @@ def _of_float64(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
     return of_float64
 
 
-def _divide(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+def _divide(a: Any, b: Any) -> tf.Tensor:
     # XLA turns a division by a constant into a product with its reciprocal, which may differ in the
-    # last bit. This divisor isn't a constant: it is NaN where `a` is.
-    return a / tf.where(tf.equal(a, a), b, tf.constant(float("nan"), tf.float64))
+    # last bit. This divisor isn't a constant: it is NaN where `a` is. If `a` is the constant, it is
+    # no `sqrt(x)` to the compiler, which would take `1 / sqrt(x)` for an operation of its own.
+    nan = tf.constant(float("nan"), tf.float64)
+    known = b if isinstance(a, float) else a
+    return tf.convert_to_tensor(a, tf.float64) / tf.where(
+        tf.equal(known, known), tf.convert_to_tensor(b, tf.float64), nan
+    )
 
 
 def _rounded(x: tf.Tensor) -> tf.Tensor:
@@ -27,7 +32,7 @@ def _rounded(x: tf.Tensor) -> tf.Tensor:
     return tf.minimum(x, tf.float64.max)
 
 
-divide = _of_float64(_divide)
+divide = _divide
 rounded = _of_float64(_rounded)
 fmod = _of_float64(tf.math.floormod)  # The same for a >= 0 and b > 0.
 clip = _of_float64(tf.clip_by_value)
@@ -43,6 +48,11 @@ log = _of_float64(tf.math.log)
 sqrt = _of_float64(tf.sqrt)
 abs = _of_float64(tf.abs)
 floor = _of_float64(tf.floor)
+
+
+def where(condition: Any, a: Any, b: Any) -> tf.Tensor:
+    a, b = (tf.convert_to_tensor(x, tf.float64) for x in (a, b))
+    return tf.where(condition, a, b)
 
 
 def call(fn: Callable[[Any], Any], x: Any) -> Any:

@@ -18,6 +18,7 @@ from clr_core.adapter import received
 from clr_core.range_finding.ask_tell import RangeTestOptions
 from clr_core.range_finding.driver import Batches, check_callable, positive, repeated, run
 from clr_core.range_finding.restoring import loader_position, random_states, restore, restored
+from clr_torch.param_groups import check_optimizer
 from clr_torch.restore import device_random_states, states
 
 
@@ -77,8 +78,8 @@ def range_test(
 
     Raises:
         TypeError, ValueError: An argument of the wrong kind or outside its range, a model without
-            parameters to train, an optimizer without any of these, no batches, batches that aren't
-            pairs, or a loss that isn't a single number.
+            parameters to train, an optimizer without any of these or that needs a closure, such as
+            `LBFGS`, no batches, batches that aren't pairs, or a loss that isn't a single number.
     """
     tests = repeated(repeats, **options)
     accumulation_steps = positive("accumulation_steps", accumulation_steps)
@@ -107,11 +108,20 @@ def range_test(
             total += loss.item() / accumulation_steps
             part = loss / accumulation_steps
             (part if own_scaler is None else own_scaler.scale(part)).backward()  # type: ignore[no-untyped-call]
-        if own_scaler is None:
-            optimizer.step()
-        else:
-            own_scaler.step(optimizer)
-            own_scaler.update()
+        try:
+            if own_scaler is None:
+                optimizer.step()
+            else:
+                own_scaler.step(optimizer)
+                own_scaler.update()
+        except Exception as error:
+            # LBFGS raises a TypeError without a closure; SAM and the like raise errors of any kind.
+            if "closure" not in f"{type(error).__name__} {error}".lower():
+                raise
+            raise ValueError(
+                "`optimizer` must make an update without a closure. "
+                f"Received: {type(optimizer).__name__}. Drive clr_core.RangeTest in your own loop."
+            ) from error
         return total
 
     around = [*before, *loader_position(loader), *device_random_states(), *random_states()]
@@ -123,10 +133,7 @@ def _check(model: Any, optimizer: Any, loss_fn: Any, autocast: Any, scaler: Any)
     """The device of the model, or an error before anything has changed."""
     if not isinstance(model, Module):
         raise TypeError(f"`model` must be a torch.nn.Module. Received: a {type(model).__name__}")
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"`optimizer` must be a torch.optim.Optimizer. Received: a {type(optimizer).__name__}"
-        )
+    check_optimizer(optimizer)
     check_callable("loss_fn", loss_fn)
     if autocast is not None and not isinstance(autocast, torch.dtype):
         raise TypeError(f"`autocast` must be a torch.dtype. {received('autocast', autocast)}")

@@ -6,15 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
 from clr_core import CyclicSchedule, Schedule
-from clr_core.adapter import HINT, number, received
-from clr_torch.state import COUNTS, check_equal, check_keys, count, per_group, plain
+from clr_core.adapter import number, received
+from clr_torch import state as own
+from clr_torch.state import COUNTS, Saved, check_keys, count, per_group, plain, rates
 
-KEYS = {"total_size", "step_ratio", "mode", "gamma", "scale_mode", "cycle_momentum", *COUNTS}
+SHARED = ("total_size", "step_ratio", "mode", "gamma", "scale_mode")
+"""The parameters that torch's class has once for all groups."""
+KEYS = {*SHARED, "cycle_momentum", *COUNTS}
 LRS = {"base_lr": "base_lrs", "max_lr": "max_lrs"}
 MOMENTA = {"base_momentum": "base_momentums", "max_momentum": "max_momentums"}
+BUILT_IN = {"_triangular_scale_fn", "_triangular2_scale_fn", "_exp_range_scale_fn"}
 
 
 def is_one(state: Mapping[str, Any]) -> bool:
@@ -22,99 +24,155 @@ def is_one(state: Mapping[str, Any]) -> bool:
     return "total_size" in state and "step_ratio" in state  # Only that class has them.
 
 
-def by_group(state: Mapping[str, Any], groups: int | None = None) -> list[dict[str, Any]]:
-    """The state's entries for each parameter group."""
-    columns = LRS | (MOMENTA if state.get("cycle_momentum") else {})
-    check_keys(state, {*columns.values(), *KEYS}, exactly=False)
+def read(
+    state: Mapping[str, Any],
+    groups: int | None = None,
+    *,
+    like: Sequence[Schedule] = (),
+    custom: bool = False,
+) -> Saved:
+    """What a state says, of this package's class or of torch's own.
+
+    Args:
+        state: The state.
+        groups: The number of parameter groups; None: at least one.
+        like: The schedules that they are expected to have, to fill in what torch doesn't save: the
+            two step sizes, of which it has the sum and the ratio, and a `scale_fn`.
+        custom: True if there was a `scale_fn`, also if the state doesn't tell.
+
+    Raises:
+        TypeError: A state of torch's class, but `like` has other kinds of schedules.
+        ValueError: Not such a state.
+    """
+    if not is_one(state):
+        return own.saved(state, groups)
+    columns = dict(LRS)
+    cycled = plain("cycle_momentum", state.get("cycle_momentum"))
+    if cycled is True:
+        columns |= MOMENTA
+    # Torch 1.3 and older didn't save the rates.
+    known = "_last_lr" in state or "scale_fn" not in state
+    keys = {*columns.values(), *KEYS} - (set() if known else {"_last_lr"})
+    check_keys(state, keys, exactly=False)
+    if not isinstance(cycled, bool):
+        raise ValueError(
+            f"`state_dict` must have True or False in 'cycle_momentum'. "
+            f"{received('cycle_momentum', cycled)}"
+        )
     if groups is None:
         groups = len(per_group(state, "base_lrs"))
-    rows = zip(*(per_group(state, name, groups) for name in columns.values()), strict=True)
-    return [{**state, **dict(zip(columns, row, strict=True))} for row in rows]
-
-
-def check_same(state: Mapping[str, Any], schedules: Sequence[Schedule]) -> None:
-    """Raise an error unless `state` is the state of a scheduler with these schedules."""
-    expected = [_parameters(schedule) for schedule in schedules]
-    given = by_group(state, len(schedules))
-    # It has more keys, but no rate depends on them.
-    check_equal(
-        [
-            {name: theirs.get(name) for name in mine}
-            for theirs, mine in zip(given, expected, strict=True)
-        ],
-        expected,
+    found = [
+        [number(ours, each) for each in per_group(state, theirs, groups)]
+        for ours, theirs in columns.items()
+    ]
+    shared = {name: plain(name, state[name]) for name in SHARED}
+    sizes = _step_sizes(shared)
+    documents = []
+    for index, row in enumerate(zip(*found, strict=True)):
+        mine = _cyclic(like[index]) if like else None
+        documents.append(
+            {"kind": "cyclic", "base_momentum": None, "max_momentum": None}
+            | dict(zip(columns, row, strict=True))
+            | (_sizes_of(mine, shared) or sizes)
+            | _decay(state, shared, mine, custom)
+        )
+    last_lr, eps = rates(state, groups) if known else (None, 0.0)
+    last_epoch, step_count = count(state, "last_epoch", -1), count(state, "_step_count", 0)
+    # Who calls `get_lr()` in place of `step()`, as ignite does, leaves the first rates there.
+    begun = step_count > 1 or any(
+        abs(rate - base_lr) > eps * base_lr
+        for rate, base_lr in zip(last_lr or (), found[0], strict=False)
     )
+    return Saved(documents, last_epoch, step_count, last_lr, eps, applied=begun or last_epoch < 1)
 
 
-def _parameters(schedule: Schedule) -> dict[str, Any]:
-    """The parameters that torch uses of such a schedule, by their names in torch's state."""
+def _cyclic(schedule: Schedule) -> CyclicSchedule:
     if not isinstance(schedule, CyclicSchedule):
         raise TypeError(
             "Torch's own CyclicLR has a state for a CyclicSchedule only. "
             f"{received('schedule', schedule)}"
         )
-    total_size = schedule.cycle_size
-    same = {name: getattr(schedule, name) for name in (*LRS, *MOMENTA)}
-    same |= {"total_size": total_size, "step_ratio": schedule.step_size_up / total_size}
-    if schedule.scale_fn is not None:  # Torch doesn't save a function, nor that there was one.
-        return same | {"scale_mode": schedule.scale_mode}
-    mode = schedule.mode
-    same |= {"mode": mode, "scale_mode": _scale_mode(mode), "_scale_fn_custom": None}
-    return same | {"gamma": schedule.gamma} if mode == "exp_range" else same
+    return schedule
 
 
-def _scale_mode(mode: str) -> str:
+def shared(schedules: Sequence[Schedule]) -> dict[str, Any]:
+    """The parameters that torch's class has once for all groups, by their names there.
+
+    Raises:
+        TypeError: A schedule isn't a CyclicSchedule.
+        ValueError: The schedules differ in one of them.
+    """
+    groups = [
+        {
+            **_of_size(schedule),
+            "mode": schedule.mode,
+            "gamma": schedule.gamma,
+            # Torch itself sets it for its own modes.
+            "scale_mode": _scale_mode(schedule.mode)
+            if schedule.scale_fn is None
+            else schedule.scale_mode,
+        }
+        for schedule in map(_cyclic, schedules)
+    ]
+    for group, each in enumerate(groups):
+        if each != groups[0]:
+            raise ValueError(
+                "Torch's own class has one `step_size_up`, `step_size_down`, `mode` and `gamma` "
+                f"for all groups. Received for group {group}: {each}, for group 0: {groups[0]}"
+            )
+    return groups[0]
+
+
+def _scale_mode(mode: object) -> str:
     # Torch sets this itself, so any other value is a sign of a function that wasn't saved.
     return "iterations" if mode == "exp_range" else "cycle"
 
 
-def schedules(state: Mapping[str, Any], scale_fn: str | None = None) -> list[CyclicSchedule]:
-    """The schedule of each parameter group.
+def _decay(
+    state: Mapping[str, Any], shared: Mapping[str, Any], like: CyclicSchedule | None, custom: bool
+) -> dict[str, Any]:
+    """The decay, with a note in place of a function."""
+    mode, scale_mode, function = shared["mode"], shared["scale_mode"], _function(state)
+    note = None if function is None else _note(function)
+    mine = None if like is None else own.written(like)["scale_fn"]
+    if note is None and (custom or mine is not None or scale_mode != _scale_mode(mode)):
+        note = {"callable": "a function that wasn't saved"}
+    if note is None:
+        gamma = shared["gamma"] if mode == "exp_range" else 1.0
+        return {"mode": mode, "gamma": gamma, "scale_fn": None, "scale_mode": "cycle"}
+    # Since version 1.13, torch doesn't save a function, so that only the last rate may tell.
+    if mine is not None and not (isinstance(mine, Mapping) and callable(function)):
+        note = mine
+    return {"mode": "triangular", "gamma": 1.0, "scale_fn": note, "scale_mode": scale_mode}
 
-    Args:
-        state: The `state_dict()` of torch's class.
-        scale_fn: The decay as an expression, if the run had a custom one.
 
-    Raises:
-        TypeError: It had one, and `scale_fn` is None.
-        ValueError: Not such a state, or its last rate doesn't follow from its parameters.
+def _function(state: Mapping[str, Any]) -> Any:
+    """The function of the user's, or what torch saved of it; None: the state has none.
+
+    Torch 1.12 and older have it, or a method of their own class, under "scale_fn"; newer ones under
+    "_scale_fn_custom", of which since 2.2 only the attributes of a callable object are saved.
     """
-    groups = by_group(state)
-    up, down = _step_sizes(state)
-    decay = _decay(state, scale_fn)
-    found = [
-        CyclicSchedule(
-            step_size_up=up,
-            step_size_down=down,
-            **{name: group[name] for name in (*LRS, *MOMENTA) if name in group},
-            **decay,
-        )
-        for group in groups
-    ]
-    check_last_rates(state, found)
-    return found
+    function = state.get("_scale_fn_custom", state.get("scale_fn"))
+    method = getattr(function, "func", function)  # It may be a `functools.partial`.
+    return None if getattr(method, "__name__", None) in BUILT_IN else function
 
 
-def _decay(state: Mapping[str, Any], scale_fn: str | None) -> dict[str, Any]:
-    (mode, gamma), scale_mode = plain([state["mode"], state["gamma"]]), state["scale_mode"]
-    if scale_fn is not None:
-        return {"scale_fn": scale_fn, "scale_mode": scale_mode}
-    if state.get("_scale_fn_custom") is not None or scale_mode != _scale_mode(mode):
-        raise TypeError(
-            "A `scale_fn` that is a Python callable can't be carried to another framework, and "
-            f"this scheduler had one. {HINT}"
-        )
-    return {"mode": mode, "gamma": gamma} if mode == "exp_range" else {"mode": mode}
+def _note(function: Any) -> dict[str, str]:
+    if isinstance(function, Mapping):
+        return {"callable": f"an object with the attributes {dict(function)}"[:200]}
+    if not callable(function) and isinstance(getattr(function, "name", None), str):
+        return {"callable": function.name[:200]}  # It stands for an object in a file.
+    noted: dict[str, str] = own.noted(function if callable(function) else type(function))
+    return noted
 
 
-def _step_sizes(state: Mapping[str, Any]) -> tuple[float, float]:
+def _step_sizes(shared: Mapping[str, Any]) -> dict[str, float]:
     """The two sizes from which torch computed `total_size` and `step_ratio`.
 
     Of several pairs that give these two numbers to the bit, take the one with the fewest digits:
     the pair that the user gave, except for sizes such as 1000 / 3.
     """
-    total, ratio = plain([state["total_size"], state["step_ratio"]])
-    total, ratio = number("total_size", total), number("step_ratio", ratio)
+    total, ratio = (number(name, shared[name]) for name in ("total_size", "step_ratio"))
     if total <= 0.0 or not 0.0 < ratio < 1.0:
         raise ValueError(
             "`total_size` must be positive and `step_ratio` between 0 and 1. "
@@ -125,36 +183,26 @@ def _step_sizes(state: Mapping[str, Any]) -> tuple[float, float]:
             continue
         for down in _near(total - up):
             if up + down == total:
-                return up, down
-    return total * ratio, total - total * ratio
+                return {"step_size_up": up, "step_size_down": down}
+    return {"step_size_up": total * ratio, "step_size_down": total - total * ratio}
+
+
+def _sizes_of(mine: CyclicSchedule | None, shared: Mapping[str, Any]) -> dict[str, Any]:
+    """The sizes of this schedule if torch computes the two numbers from them; otherwise none."""
+    if mine is None or any(_of_size(mine)[name] != shared[name] for name in _of_size(mine)):
+        return {}
+    return {"step_size_up": mine.step_size_up, "step_size_down": mine.step_size_down}
+
+
+def _of_size(schedule: CyclicSchedule) -> dict[str, float]:
+    total = schedule.cycle_size
+    return {"total_size": total, "step_ratio": schedule.step_size_up / total}
 
 
 def _near(value: float) -> list[float]:
     """Floats near `value`, those with fewer digits first."""
     rounded = [float(f"{value:.{digits}g}") for digits in range(1, 18)]
     return [*rounded, math.nextafter(value, 0.0), math.nextafter(value, math.inf)]
-
-
-def check_last_rates(state: Mapping[str, Any], found: Sequence[Schedule]) -> None:
-    """Raise a ValueError unless the rates in the state follow from the schedules.
-
-    They reveal a decay that wasn't saved, at any step at which it makes a difference.
-    """
-    step, rates = count(state, "last_epoch", -1), per_group(state, "_last_lr", len(found))
-    if step < 1:
-        return  # At the start of the first cycle no decay shows.
-    for group, (schedule, rate) in enumerate(zip(found, rates, strict=True)):
-        # A rate that is a tensor is rounded to the tensor's type; our own state has it as a float.
-        # For a hundred million cycles, torch's formula is off by less than a float32 is.
-        kept, mine = state["_last_lr"][group], schedule.lr(step)
-        dtype = kept.dtype if isinstance(kept, torch.Tensor) else torch.float32
-        tolerance = 8.0 * torch.finfo(dtype).eps * max([*schedule.levels().values(), abs(mine)])
-        if not abs(number("_last_lr", rate) - mine) <= tolerance:
-            raise ValueError(
-                f"The rate of the scheduler must follow from its parameters: {mine!r} at step "
-                f"{step}. "
-                f"{received('_last_lr', rate)}. {HINT}"
-            )
 
 
 def written(found: Sequence[Schedule], step: int) -> dict[str, Any]:
@@ -166,33 +214,24 @@ def written(found: Sequence[Schedule], step: int) -> dict[str, Any]:
         TypeError: A schedule isn't a CyclicSchedule, or has a `scale_fn`, which torch doesn't save.
         ValueError: The schedules differ in a parameter that torch has once for all groups.
     """
-    groups = [_parameters(schedule) for schedule in found]
-    if not all("mode" in group for group in groups):
+    schedules = [_cyclic(schedule) for schedule in found]
+    if any(schedule.scale_fn is not None for schedule in schedules):
         raise TypeError(
             "A `scale_fn` can't be carried in a state of torch's own class, which doesn't save it. "
             "Write a state of clr_torch's class, or make the scheduler with the same arguments."
         )
-    columns = LRS if groups[0]["base_momentum"] is None else LRS | MOMENTA
-    if len({group["base_momentum"] is None for group in groups}) > 1:
+    momenta = {schedule.base_momentum is not None for schedule in schedules}
+    if len(momenta) > 1:
         raise ValueError("Torch's own class cycles the momentum of all groups or of none.")
-    shared = [
-        {name: value for name, value in group.items() if name not in LRS | MOMENTA}
-        for group in groups
-    ]
-    for group, each in enumerate(shared):
-        if each != shared[0]:
-            raise ValueError(
-                "Torch's own class has one `step_size_up`, `step_size_down`, `mode` and `gamma` "
-                f"for all groups. Received for group {group}: {each}, for group 0: {shared[0]}"
-            )
+    columns = LRS | MOMENTA if True in momenta else LRS
     return {
-        "gamma": 1.0,
-        **shared[0],
-        **{theirs: [group[ours] for group in groups] for ours, theirs in columns.items()},
-        "cycle_momentum": columns is not LRS,
+        **shared(schedules),
+        **{theirs: [getattr(each, ours) for each in schedules] for ours, theirs in columns.items()},
+        "_scale_fn_custom": None,
+        "cycle_momentum": True in momenta,
         "last_epoch": step,
         "_step_count": step + 1,
         "_is_initial": False,
         "_get_lr_called_within_step": False,
-        "_last_lr": [schedule.lr(step) for schedule in found],
+        "_last_lr": [schedule.lr(step) for schedule in schedules],
     }

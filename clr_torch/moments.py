@@ -336,7 +336,7 @@ def _checked(optimizer: Optimizer) -> tuple[str, list[Tensor]]:
         )
     for index, group in enumerate(optimizer.param_groups):
         _check_group(group, index, type(optimizer).__name__)
-        if kind == "sgd" and not has_momentum(group):
+        if kind == "sgd" and not has_momentum(optimizer, group):
             raise ValueError(
                 "`optimizer` must have a momentum, since plain SGD keeps no state. "
                 f"Received: momentum={group['momentum']!r} in group {index}"

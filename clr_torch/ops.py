@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from clr_core.ops import unguarded
+
 
 def _of_tensors(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     # Some of torch's functions take a Python float in place of a tensor and some don't.
@@ -28,14 +30,31 @@ cos = torch.cos
 tanh = torch.tanh
 exp = torch.exp
 log = torch.log
-sqrt = torch.sqrt
 abs = torch.abs
 floor = torch.floor
+# Eager torch stores each result, and torch.compile turns contraction off (-ffp-contract=off).
+rounded = unguarded
 
 
-def rounded(x: Any) -> Any:
-    # Eager torch stores each result, and torch.compile turns contraction off (-ffp-contract=off).
-    return x
+def where(condition: Any, a: Any, b: Any) -> torch.Tensor:
+    a, b = (torch.as_tensor(x, dtype=torch.float64) for x in (a, b))
+    return torch.where(torch.as_tensor(condition), a, b)
+
+
+def sqrt(x: torch.Tensor) -> torch.Tensor:
+    # Torch's own is off by one float at times. Here `near - root**2` is exact (Dekker 1971), and is
+    # compared with the middle between `root` and its neighbours. Scaling keeps squares in range.
+    scale = where(x >= 1.0, 2.0**256, 2.0**-256)
+    near = x / scale / scale
+    root = torch.sqrt(near)
+    above, below = torch.nextafter(root, 2.0 * root), torch.nextafter(root, 0.0 * root)
+    square, split = root * root, root * 134217729.0  # 2**27 + 1
+    high = split - (split - root)
+    low = root - high
+    rest = (near - square) - (((high * high - square) + 2.0 * high * low) + low * low)
+    rounded = torch.where(rest > root * (above - root), above, root)
+    rounded = torch.where(rest <= root * (below - root), below, rounded)
+    return torch.where(root > 0.0, rounded, root) * scale
 
 
 def call(fn: Callable[[Any], Any], x: Any) -> Any:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from clr_core import Schedule
 from clr_core.adapter import integer, one_line, path_name, received
 from clr_core.record import Record, check_record
 from clr_torch import checkpoint, foreign, state
@@ -90,7 +89,9 @@ def read_record(
         raise kind(f"{name!r} must hold the state of a CyclicLR: {one_line(error)}") from None
 
 
-def from_record(record: Record, optimizer: Optimizer) -> CyclicLR:
+def from_record(
+    record: Record, optimizer: Optimizer, *, momentum_key: str | None = None
+) -> CyclicLR:
     """A scheduler on `optimizer` that resumes at the record's step.
 
         >>> import torch
@@ -103,12 +104,19 @@ def from_record(record: Record, optimizer: Optimizer) -> CyclicLR:
     The next update uses the rate, and the momentum if the schedule has one, of `record.step`. The
     optimizer's memory of past gradients is not part of a record; see `clr_torch.from_moments`.
 
+    Args:
+        record: The record.
+        optimizer: The optimizer.
+        momentum_key: See `CyclicLR`.
+
     Raises:
         TypeError, ValueError: Not a record, not one schedule per parameter group, or a momentum for
             an optimizer that has none. In that case nothing in the optimizer has changed.
     """
     check_record(record)
-    scheduler = CyclicLR.from_schedule(optimizer, record.schedule, last_epoch=record.step - 1)
+    scheduler = CyclicLR.from_schedule(
+        optimizer, record.schedule, last_epoch=record.step - 1, momentum_key=momentum_key
+    )
     # As if it had taken these steps itself: torch counts calls to detect a wrong order.
     scheduler._step_count = record.step + 1
     return scheduler
@@ -175,14 +183,9 @@ def _tree(source: LRScheduler | Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _record(found: Mapping[str, Any], scale_fn: str | None) -> Record:
-    schedules: Sequence[Schedule]
-    if foreign.is_one(found):
-        schedules = foreign.schedules(found, scale_fn)
-    else:
-        schedules = [state.read(each, scale_fn) for each in state.by_group(found)]
-        if scale_fn is not None:
-            foreign.check_last_rates(found, schedules)
+    saved = foreign.read(found, custom=scale_fn is not None)
+    schedules = [state.read(each, scale_fn) for each in saved.documents]
+    state.check_last_rates(saved, schedules)
     same = all(schedule == schedules[0] for schedule in schedules)
     # It is -1 while another scheduler has the first turn.
-    step = max(state.count(found, "last_epoch", -1), 0)
-    return Record(schedules[0] if same else tuple(schedules), step)
+    return Record(schedules[0] if same else tuple(schedules), max(saved.last_epoch, 0))

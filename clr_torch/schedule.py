@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from inspect import signature
 from typing import Any, Self
 
@@ -14,10 +16,70 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from clr_core import CyclicSchedule, Schedule
-from clr_core.adapter import check_schedule, integer
+from clr_core.adapter import check_schedule, count, integer, number, received
 from clr_torch import foreign, state
 from clr_torch._lookahead import Table
-from clr_torch.param_groups import check_momentum, has_momentum, lrs, separate, write
+from clr_torch.param_groups import (
+    any_value,
+    check_optimizer,
+    is_cycled,
+    lrs,
+    momentum_keys,
+    separate,
+    write,
+)
+
+BOUNDARIES = ("base_lr", "max_lr", "base_momentum", "max_momentum")
+
+
+def _boundaries(parameter: str) -> Any:
+    """A list of torch's class: a parameter of each group, also to be assigned or written into."""
+    name = f"{parameter}s"
+
+    def get(scheduler: CyclicLR) -> Any:
+        if scheduler._lists is None or parameter not in scheduler._lists:
+            values = scheduler._column(parameter)
+            if None in values:
+                raise AttributeError(
+                    f"A scheduler whose schedules have no {parameter} has no {name}"
+                )
+            scheduler._lists = {**(scheduler._lists or {}), parameter: values}
+        return scheduler._lists[parameter]
+
+    def put(scheduler: CyclicLR, values: Any) -> None:
+        if getattr(scheduler, "_lists", None) is None:
+            return  # Torch's base class, in its constructor, with the `initial_lr`.
+        if not isinstance(values, list | tuple):
+            raise TypeError(f"`{name}` must be a list. {received(name, values)}")
+        get(scheduler)  # Raises an error if there is none.
+        scheduler._lists = {**(scheduler._lists or {}), parameter: values}
+
+    return property(get, put, doc=f"The `{parameter}` of each group, as in torch's class.")
+
+
+def _shared(name: str) -> Any:
+    """An attribute of torch's class, which has one value for all groups."""
+
+    def get(scheduler: CyclicLR) -> Any:
+        schedules = scheduler.schedules
+        if name == "cycle_momentum":
+            return any(schedule.momentum(0) is not None for schedule in schedules)
+        if name == "use_beta1":
+            return "betas" in scheduler._keys
+        try:
+            if name == "scale_fn":
+                return _alike(schedules).scale
+            return foreign.shared(schedules)[name]
+        except (TypeError, ValueError) as error:
+            raise AttributeError(f"There isn't one `{name}` for all groups. {error}") from None
+
+    def put(scheduler: CyclicLR, value: Any) -> None:
+        raise AttributeError(
+            f"`{name}` must stay as it is: torch's class ignores some changes of it. Make a new "
+            f"scheduler with last_epoch={scheduler.last_epoch - 1}. {received(name, value)}"
+        )
+
+    return property(get, put, doc=f"The `{name}` of torch's class; it can't be set.")
 
 
 class CyclicLR(LRScheduler):
@@ -67,7 +129,8 @@ class CyclicLR(LRScheduler):
 
     Warns:
         UserWarning: Another argument makes one meaningless, which torch ignores silently; or a
-            momentum (or beta1) is 0, which torch would switch on and which stays 0 here.
+            momentum (or beta1) is 0, which torch would switch on and which stays 0 here, also if it
+            is 0 only since the optimizer loaded a state.
 
     References:
         https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.CyclicLR.html
@@ -88,6 +151,8 @@ class CyclicLR(LRScheduler):
         base_momentum: float | Sequence[float] = 0.8,
         max_momentum: float | Sequence[float] = 0.9,
         last_epoch: int = -1,
+        *,
+        momentum_key: str | None = None,
     ) -> None:
         _check_optimizer(optimizer)
         decay: dict[str, Any] = {"mode": mode, "gamma": gamma, "scale_mode": scale_mode}
@@ -107,15 +172,7 @@ class CyclicLR(LRScheduler):
             )
             for row in zip(*columns.values(), strict=True)
         ]
-        if cycle_momentum:
-            check_momentum(optimizer)
-            if not all(map(has_momentum, optimizer.param_groups)):
-                warnings.warn(
-                    "A momentum (or beta1) of 0 isn't cycled and stays 0, although torch would "
-                    "switch it on. Pass cycle_momentum=False, or give the optimizer a momentum.",
-                    stacklevel=2,
-                )
-        self._start(optimizer, schedules, last_epoch)
+        self._start(optimizer, schedules, last_epoch, momentum_key)
 
     @classmethod
     def from_schedule(
@@ -123,6 +180,8 @@ class CyclicLR(LRScheduler):
         optimizer: Optimizer,
         schedule: Schedule | Sequence[Schedule],
         last_epoch: int = -1,
+        *,
+        momentum_key: str | None = None,
     ) -> Self:
         """A scheduler that follows `schedule`: one for all parameter groups, or one per group.
 
@@ -138,6 +197,7 @@ class CyclicLR(LRScheduler):
             optimizer: The optimizer whose parameter groups the scheduler writes into.
             schedule: A schedule of any kind, or a list with one per parameter group.
             last_epoch: The number of updates done, less one; -1 for a fresh start.
+            momentum_key: See `CyclicLR`.
 
         Raises:
             TypeError, ValueError: Not a schedule, not one per group, or a momentum for an optimizer
@@ -148,57 +208,199 @@ class CyclicLR(LRScheduler):
         schedules = _per_group("schedule", schedule, len(optimizer.param_groups))
         for each in schedules:
             check_schedule(each)
-        cycled = [each.momentum(0) is not None for each in schedules]
-        if any(cycled):
-            check_momentum(optimizer)
-        for index, group in enumerate(optimizer.param_groups):
-            if cycled[index] and not has_momentum(group):
-                raise ValueError(
-                    "`optimizer` must have a momentum (or beta1) above 0 for it to be cycled. "
-                    f"Received: 0 in group {index}. Create it with the schedule's `max_momentum`."
-                )
         scheduler = cls.__new__(cls)
-        scheduler._start(optimizer, schedules, last_epoch)
+        scheduler._start(optimizer, schedules, last_epoch, momentum_key, strict=True)
         return scheduler
 
-    def _start(self, optimizer: Optimizer, schedules: Sequence[Schedule], last_epoch: int) -> None:
+    def _start(
+        self,
+        optimizer: Optimizer,
+        schedules: Sequence[Schedule],
+        last_epoch: int,
+        momentum_key: str | None,
+        *,
+        strict: bool = False,
+    ) -> None:
+        if type(self).scale_fn is not CyclicLR.scale_fn:
+            raise TypeError(
+                "`scale_fn` must not be a method of a derived class. "
+                f"Received: {type(self).__name__}. Pass the function as the argument `scale_fn`."
+            )
         last_epoch = _last_epoch(last_epoch)
-        # Groups with equal schedules share one, which is evaluated once per step.
-        schedules = [schedules[schedules.index(schedule)] for schedule in schedules]
-        # If its momentum is 0, the optimizer has no buffer for it, so it stays 0.
-        table = Table(schedules, [has_momentum(group) for group in optimizer.param_groups])
-        first, momenta = table.at(0)
-        table.at(last_epoch + 1)  # Raises what the first update would raise.
-        self._schedules = tuple(schedules)
-        self._table = table
-        separate(optimizer)
-        for group, lr, momentum in zip(optimizer.param_groups, first, momenta, strict=True):
+        if momentum_key is not None and not isinstance(momentum_key, str):
+            raise TypeError(
+                f"`momentum_key` must be text or None. {received('momentum_key', momentum_key)}"
+            )
+        keys = momentum_keys(optimizer, schedules, momentum_key)
+        zeros = _zeros(optimizer, keys, schedules, last_epoch + 1)
+        if zeros and strict:
+            raise ValueError(
+                "`optimizer` must have a momentum (or beta1) above 0 for it to be cycled. "
+                f"Received: 0 in group {min(zeros)}. Create it with the schedule's `max_momentum`."
+            )
+        first = [schedule.lr(0) for schedule in schedules]
+        self._follow(schedules)
+        self._table.at(last_epoch + 1)  # Raises what the first update would raise.
+        if zeros:
+            warnings.warn(
+                "A momentum (or beta1) of 0 isn't cycled and stays 0, although torch would "
+                "switch it on. Pass cycle_momentum=False, or give the optimizer a momentum.",
+                stacklevel=3,
+            )
+        if momentum_key is not None and not any(keys):
+            warnings.warn(
+                "`momentum_key` is ignored: the momentum isn't cycled. "
+                f"{received('momentum_key', momentum_key)}",
+                stacklevel=3,
+            )
+        self._momentum_key = momentum_key
+        self._lists: dict[str, Any] | None = None
+        self._keys: Sequence[str | None] = [None] * len(schedules)
+        self._last_momentum: Sequence[float | None] = [None] * len(schedules)
+        self._zeros: Mapping[int, str] = {}
+        self._set_at: int | None = None
+        for group, lr in zip(optimizer.param_groups, first, strict=True):
             # Torch's base class asks for it, and SequentialLR returns to it.
             group.setdefault("initial_lr", lr)
-            if momentum is not None:
-                group.setdefault("initial_momentum", momentum)  # See `has_momentum`.
+        if last_epoch == -1 and self._has_own_get_lr():
+            # It may go by the rate before, or leave the momentum alone, which torch's class sets.
+            separate(optimizer.param_groups, keys)
+            used = [None if index in zeros else key for index, key in enumerate(keys)]
+            write(optimizer.param_groups, used, first, [each.momentum(0) for each in schedules])
         super().__init__(optimizer, last_epoch)
-        self.base_lrs: list[float | Tensor] = [*first]
+        self._lists = self._lists or {}
+
+    def _follow(self, schedules: Sequence[Schedule]) -> None:
+        # Groups with equal schedules share one, which is evaluated once per step.
+        self._schedules = tuple(schedules[schedules.index(schedule)] for schedule in schedules)
+        self._table = Table(self._schedules)
+        self._groups: list[dict[str, Any]] | None = None
 
     @property
     def schedules(self) -> tuple[Schedule, ...]:
         """The schedule of each parameter group."""
+        self._take_over()
         return self._schedules
 
+    base_lrs = _boundaries("base_lr")
+    max_lrs = _boundaries("max_lr")
+    base_momentums = _boundaries("base_momentum")
+    max_momentums = _boundaries("max_momentum")
+    total_size = _shared("total_size")
+    step_ratio = _shared("step_ratio")
+    mode = _shared("mode")
+    gamma = _shared("gamma")
+    scale_mode = _shared("scale_mode")
+    scale_fn = _shared("scale_fn")
+    cycle_momentum = _shared("cycle_momentum")
+    use_beta1 = _shared("use_beta1")
+
+    def _column(self, parameter: str) -> list[Any]:
+        """A parameter of each group; None if its schedule has none."""
+        return [
+            getattr(schedule, parameter)
+            if isinstance(schedule, CyclicSchedule)
+            else schedule.lr(0)
+            if parameter == "base_lr"
+            else None
+            for schedule in self._schedules
+        ]
+
+    def _take_over(self) -> None:
+        """Follow what was written into the lists of boundaries."""
+        given = {
+            name: [number(f"{name}s", _value(each)) for each in values]
+            for name, values in (self._lists or {}).items()
+        }
+        changed = [name for name, values in given.items() if values != self._column(name)]
+        if not changed:
+            return
+        if not all(isinstance(each, CyclicSchedule) for each in self._schedules):
+            raise TypeError(
+                f"`{changed[0]}s` must stay as it is unless each schedule is a CyclicSchedule. "
+                "Make a new scheduler from other schedules."
+            )
+        groups = len(self.optimizer.param_groups)
+        schedules: tuple[Any, ...] = self._schedules
+        columns = {name: given.get(name, self._column(name)) for name in BOUNDARIES}
+        for name, values in columns.items():
+            if len(values) != groups and None not in values:
+                raise ValueError(
+                    f"`{name}s` must have one value per parameter group ({groups}). "
+                    f"Received: {len(values)}"
+                )
+        if groups != len(schedules):
+            schedules = (_alike(schedules),) * groups
+        self._follow(
+            [
+                replace(schedule, **{name: values[index] for name, values in given.items()})
+                for index, schedule in enumerate(schedules)
+            ]
+        )
+
     def get_lr(self) -> list[float | Tensor]:
-        """The rate of each group at `last_epoch`, as floats. Changes nothing."""
-        return [*self._table.at(max(self.last_epoch, 0))[0]]
+        """The rate of each group at `last_epoch`, as floats.
+
+        Within a step, it sets the momentum, as torch's class does; otherwise it changes nothing.
+        """
+        self._take_over()
+        step = max(self.last_epoch, 0)
+        rates, momenta = self._table.at(step)
+        if self._get_lr_called_within_step:
+            groups = self._groups_at(step)
+            write(groups, self._keys, None, momenta)
+            self._last_momentum = momenta
+        return [*rates]
+
+    def _groups_at(self, step: int) -> list[dict[str, Any]]:
+        """The parameter groups, in which everything can be written."""
+        groups = self.optimizer.param_groups
+        try:
+            # Lists that hold the same objects are equal at once. Only an optimizer that makes a
+            # list at each call is looked at in each step.
+            seen = groups is self._groups and groups == self._seen
+        except RuntimeError:  # Other objects, with tensors that can't be compared.
+            seen = False
+        if not seen or (self._zeros and any_value(groups, self._zeros)):
+            self._look_at(groups, step)
+        return groups
+
+    def _look_at(self, groups: list[dict[str, Any]], step: int) -> None:
+        """Find out what to write where: a state that the optimizer loads brings other dicts."""
+        if len(groups) != len(self._schedules):
+            more = len(groups) > len(self._schedules)
+            raise ValueError(
+                "The optimizer must have as many parameter groups as the scheduler was made for "
+                f"({len(self._schedules)}). Received: {len(groups)} groups. "
+                f"Make a new scheduler {'after `add_param_group`' if more else 'for those left'}, "
+                f"with one boundary per group and last_epoch={step - 1}."
+            )
+        check_optimizer(self.optimizer)
+        keys = momentum_keys(self.optimizer, self._schedules, self._momentum_key)
+        zeros = _zeros(self.optimizer, keys, self._schedules, step)
+        lost = [index for index, key in enumerate(self._keys) if key and index in zeros]
+        if lost:
+            warnings.warn(
+                "The momentum (or beta1) isn't cycled any more in group "
+                f"{', '.join(map(str, lost))}: it is 0 in the state that the optimizer has "
+                "loaded, and stays 0.",
+                stacklevel=_outside(),
+            )
+        separate(groups, keys)
+        self._groups, self._seen, self._zeros = groups, [*groups], zeros
+        self._keys = [None if index in zeros else key for index, key in enumerate(keys)]
 
     def get_last_lr(self) -> list[float | Tensor]:
         """The rate last set for each group; a new tensor if the group's rate is a tensor."""
         return [
-            torch.full_like(group["lr"], float(lr)) if isinstance(group["lr"], Tensor) else lr
+            torch.full_like(group["lr"], float(lr)) if isinstance(group.get("lr"), Tensor) else lr
             for group, lr in zip(self.optimizer.param_groups, self._last_lr, strict=False)
         ]
 
     def get_last_momentum(self) -> list[float | None]:
         """The momentum (or beta1) last set for each group; None if it doesn't cycle."""
-        return list(self._last_momentum)
+        pairs = zip(self._keys, self._last_momentum, strict=False)
+        return [None if key is None else momentum for key, momentum in pairs]
 
     def _update_lr(self, epoch: int | None = None) -> None:
         # Torch's `step()` and SequentialLR call this. A compiled function calls it uncompiled, as
@@ -209,37 +411,56 @@ class CyclicLR(LRScheduler):
         else:
             self._go_to(epoch)
 
+    def _has_own_get_lr(self) -> bool:
+        """True if a derived class, or an attribute, has taken the place of the method."""
+        return getattr(self.get_lr, "__func__", None) is not _GET_LR
+
     def _go_to(self, epoch: int | None) -> None:
-        # Unlike torch's method, it computes everything before it changes anything, and doesn't set
-        # momentum in `get_lr()`.
         step = self.last_epoch + 1 if epoch is None else integer("epoch", epoch)
-        groups = self.optimizer.param_groups
-        if len(groups) != len(self._schedules):
-            raise ValueError(
-                "The optimizer must have as many parameter groups as the scheduler was made for "
-                f"({len(self._schedules)}). Received: {len(groups)} groups. "
-                "Make a new scheduler after `add_param_group`, with one boundary per group and "
-                f"last_epoch={self.last_epoch}."
-            )
-        rates, momenta = self._table.at(step)
-        self.last_epoch = step
-        self._last_momentum = momenta
-        self._last_lr = [*rates]
-        write(groups, rates, momenta)
+        if not self._has_own_get_lr():
+            if self._lists:
+                self._take_over()
+            rates, momenta = self._table.at(step)
+            groups = self._groups_at(step)
+            self.last_epoch = self._set_at = step
+            self._last_momentum = momenta
+            self._last_lr = [*rates]
+            write(groups, self._keys, rates, momenta)
+            return
+        before, _ = self.last_epoch, count("step", step)
+        self.last_epoch, self._get_lr_called_within_step = step, True
+        try:
+            asked, groups = [_value(lr) for lr in self.get_lr()], self.optimizer.param_groups
+            if len(asked) != len(groups):
+                raise ValueError(
+                    "`get_lr` must return one rate per parameter group "
+                    f"({len(groups)}). Received: {len(asked)}"
+                )
+        except BaseException:
+            self.last_epoch = before  # Torch's method leaves it changed.
+            raise
+        finally:
+            self._get_lr_called_within_step = False
+        keys = [None] * len(groups)  # As in torch's class, it is `get_lr` that sets the momentum.
+        separate(groups, keys)
+        write(groups, keys, asked, ())
+        self._last_lr, self._set_at = asked, step
 
     def state_dict(self) -> dict[str, Any]:
         """A snapshot as plain data, which JSON can hold and `torch.load(weights_only=True)` loads.
 
         A `scale_fn` that is a Python callable is noted by its name.
         """
-        last = state.plain(self.get_last_lr())
+        last = state.plain("_last_lr", self.get_last_lr())
         return {
-            "schedules": [state.written(schedule) for schedule in self._schedules],
+            "schedules": [state.written(schedule) for schedule in self.schedules],
             "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
             "_last_lr": last,
-            # False while another scheduler sets the rate, as in SequentialLR.
-            "applied": last == state.plain(lrs(self.optimizer)),
+            # False while another scheduler sets the rate, as in SequentialLR, or `last_epoch` was
+            # set by hand.
+            "applied": self._set_at == self.last_epoch
+            and last == state.plain("lr", lrs(self.optimizer)),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -256,32 +477,81 @@ class CyclicLR(LRScheduler):
             raise TypeError(
                 f"`state_dict` must be a mapping. Received: a {type(state_dict).__name__}"
             )
-        of_torch = foreign.is_one(state_dict)
-        check_same = foreign.check_same if of_torch else state.check_same
-        check_same(state_dict, self._schedules)
-        last_epoch = state.count(state_dict, "last_epoch", -1)
-        step_count = state.count(state_dict, "_step_count", 0)
-        last_lr = state.per_group(state_dict, "_last_lr", len(self._schedules))
-        _, momenta = self._table.at(max(last_epoch, 0))
-        if last_epoch >= 0 and state_dict.get("applied", True) is True:
-            self._update_lr(last_epoch)
+        saved = foreign.read(state_dict, len(self.schedules), like=self._schedules)
+        state.check_same(saved, self._schedules)
+        own = self._has_own_get_lr()
+        if not own:
+            state.check_last_rates(saved, self._schedules)
+        _, momenta = self._table.at(max(saved.last_epoch, 0))
+        if saved.last_epoch < 0 or not saved.applied:
+            self.last_epoch, self._last_momentum, self._set_at = saved.last_epoch, momenta, None
+            self._last_lr = self._last_lr if saved.last_lr is None else [*saved.last_lr]
+        elif own and saved.last_lr is not None:
+            # The method isn't called again, since it may depend on the rate that it finds.
+            groups = self.optimizer.param_groups
+            if any(each is not None for each in self._last_momentum):  # It asks this class's, too.
+                groups, self._last_momentum = self._groups_at(saved.last_epoch), momenta
+            self.last_epoch = self._set_at = saved.last_epoch
+            self._last_lr = [*saved.last_lr]
+            write(groups, self._keys, saved.last_lr, momenta)
         else:
-            self.last_epoch, self._last_lr, self._last_momentum = last_epoch, last_lr, momenta
-        self._step_count = step_count
+            self._update_lr(saved.last_epoch)
+        self._step_count = saved.step_count
+
+    def __getstate__(self) -> dict[str, Any]:
+        left_out = ("_table", "_groups", "_seen")  # They are computed or found out again.
+        return {name: each for name, each in vars(self).items() if name not in left_out}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._follow(self._schedules)
 
 
-def _check_optimizer(optimizer: object) -> None:
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"`optimizer` must be a torch.optim.Optimizer. Received: optimizer={optimizer!r}"
-        )
+_GET_LR = CyclicLR.get_lr
+
+
+def _check_optimizer(optimizer: Any) -> None:
+    check_optimizer(optimizer)
     # Torch's base class wraps the method, unless it is wrapped already, and finds it by these.
     if not any(hasattr(optimizer.step, name) for name in ("__func__", "_wrapped_by_lr_sched")):
         raise ValueError(
             "`optimizer.step` must be a method. "
-            f"Received: optimizer.step={optimizer.step!r}. "
+            f"{' '.join(received('optimizer.step', optimizer.step).split())}. "
             "Make the scheduler first, then compile or replace the step."
         )
+
+
+def _zeros(
+    optimizer: Optimizer, keys: Sequence[str | None], schedules: Sequence[Schedule], step: int
+) -> dict[int, str]:
+    """The groups whose momentum is to stay 0, and its key there."""
+    return {
+        index: key
+        for index, key in enumerate(keys)
+        if key is not None and not is_cycled(optimizer, index, key, schedules[index], step)
+    }
+
+
+def _alike(schedules: Sequence[Any]) -> Any:
+    """One of the schedules, which may differ in their boundaries only."""
+    boundaries = dict.fromkeys(BOUNDARIES)
+    if (
+        len({replace(each, **boundaries | {"base_lr": 0.0, "max_lr": 1.0}) for each in schedules})
+        > 1
+    ):
+        raise ValueError(
+            "The groups must have the same cycle for another group to be given boundaries. "
+            f"Make a new scheduler. {received('schedules', schedules)}"
+        )
+    return schedules[0]
+
+
+def _outside() -> int:
+    """The `stacklevel` of the caller's line, for a warning within a step."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals["__name__"].partition(".")[0] in ("clr_torch", "torch"):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _last_epoch(given: Any) -> int:

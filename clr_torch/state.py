@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from clr_core import Schedule
-from clr_core.adapter import received, schedule_from_document
+from clr_core.adapter import HINT, number, received, schedule_from_document
 
 COUNTS = {"last_epoch", "_step_count", "_last_lr"}
 KEYS = {"schedules", "applied", *COUNTS}
@@ -21,9 +23,30 @@ A list in a pickle may be repeated without taking space, or contain itself.
 """
 
 
+@dataclass(frozen=True)
+class Saved:
+    """What a state says, checked by itself.
+
+    Args:
+        documents: The schedule of each parameter group, as `written` wrote it.
+        last_epoch: The step, or -1.
+        step_count: How often `step()` was called.
+        last_lr: The rate of each group that was set last; None: unknown.
+        eps: How coarsely these are rounded, relative to them.
+        applied: True if they were the optimizer's rates at `last_epoch`.
+    """
+
+    documents: list[Any]
+    last_epoch: int
+    step_count: int
+    last_lr: list[float] | None
+    eps: float
+    applied: bool
+
+
 def written(schedule: Schedule) -> dict[str, Any]:
     """The schedule as plain data; a Python callable in it, at any depth, is noted by its name."""
-    document: dict[str, Any] = _noted(schedule.to_dict(strict=False))
+    document: dict[str, Any] = noted(schedule.to_dict(strict=False))
     return document
 
 
@@ -34,7 +57,6 @@ def read(document: Mapping[str, Any], scale_fn: str | None = None) -> Schedule:
         TypeError: There was a callable, and `scale_fn` isn't an expression.
         ValueError: There was none, and `scale_fn` is given; or not a schedule.
     """
-    check_bounded(document, "A schedule", MAX_VALUES)
     return schedule_from_document(document, scale_fn, _noted_name)
 
 
@@ -61,13 +83,14 @@ def _inner(level: list[Any]) -> Iterator[Any]:
             yield from each
 
 
-def _noted(value: Any) -> Any:
+def noted(value: Any) -> Any:
+    """The value with a note of its name in place of a callable, at any depth."""
     if callable(value):
         named = value if hasattr(value, "__qualname__") else type(value)
         return {"callable": f"{getattr(named, '__module__', None)}.{named.__qualname__}"}
     if isinstance(value, Mapping):
-        return {key: _noted(each) for key, each in value.items()}
-    return [_noted(each) for each in value] if isinstance(value, list | tuple) else value
+        return {key: noted(each) for key, each in value.items()}
+    return [noted(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _noted_name(value: Any) -> str | None:
@@ -75,36 +98,82 @@ def _noted_name(value: Any) -> str | None:
     return str(value["callable"]) if is_note else None
 
 
-def check_same(state: Mapping[str, Any], schedules: Sequence[Schedule]) -> None:
-    """Raise a ValueError unless `state` is the state of a scheduler with these schedules."""
-    check_equal(by_group(state, len(schedules)), [written(schedule) for schedule in schedules])
+def saved(state: Mapping[str, Any], groups: int | None = None) -> Saved:
+    """What a state of this package's class says.
+
+    Args:
+        state: The state.
+        groups: The number of parameter groups; None: at least one.
+
+    Raises:
+        ValueError: Not such a state.
+    """
+    check_keys(state, KEYS, exactly=True)
+    documents = per_group(state, "schedules", groups)
+    if not all(isinstance(each, Mapping) for each in documents):
+        raise ValueError(
+            f"`state_dict` must have mappings in 'schedules'. {received('schedules', documents)}"
+        )
+    applied = plain("applied", state["applied"])
+    if not isinstance(applied, bool):
+        raise ValueError(
+            f"`state_dict` must have True or False in 'applied'. {received('applied', applied)}"
+        )
+    return Saved(
+        documents,
+        count(state, "last_epoch", -1),
+        count(state, "_step_count", 0),
+        *rates(state, len(documents)),
+        applied,
+    )
 
 
-def check_equal(given: Sequence[Mapping[str, Any]], expected: Sequence[Mapping[str, Any]]) -> None:
-    """Raise a ValueError unless the parameters of each group are equal."""
-    for index, (theirs, mine) in enumerate(zip(given, expected, strict=True)):
+def check_same(saved: Saved, schedules: Sequence[Schedule]) -> None:
+    """Raise a ValueError unless it is the state of a scheduler with these schedules."""
+    for index, (theirs, schedule) in enumerate(zip(saved.documents, schedules, strict=True)):
+        mine = written(schedule)
         differing = [
-            f"{name}={theirs.get(name)!r} in place of {mine.get(name)!r}"
-            for name in sorted({*mine, *theirs})
+            f"{name}={_shown(theirs.get(name))} in place of {_shown(mine.get(name))}"
+            for name in sorted({*mine, *theirs}, key=str)
             if theirs.get(name) != mine.get(name)
         ]
         if differing:
             raise ValueError(
                 "`state_dict` must come from a scheduler with the same parameters. "
-                f"Received for group {index}: {', '.join(differing)}. "
-                "Make the scheduler with these parameters, then load."
+                f"Received for group {index}: {_listed(differing)}. "
+                "Make the scheduler with these parameters, then load. To go on with others, make "
+                f"it with last_epoch={saved.last_epoch - 1} instead of loading."
             )
 
 
-def by_group(state: Mapping[str, Any], groups: int | None = None) -> list[Mapping[str, Any]]:
-    """The schedule of each parameter group in a state of ours, as `written` wrote it."""
-    check_keys(state, KEYS, exactly=True)
-    given = per_group(state, "schedules", groups)
-    if not all(isinstance(each, Mapping) for each in given):
-        raise ValueError(
-            f"`state_dict` must have mappings in 'schedules'. {received('schedules', given)}"
-        )
-    return given
+def check_last_rates(saved: Saved, schedules: Sequence[Schedule]) -> None:
+    """Raise a ValueError unless the rates in the state follow from the schedules.
+
+    They reveal a decay that wasn't saved, at any step at which it makes a difference.
+    """
+    step = saved.last_epoch
+    if step < 1 or not saved.applied or saved.last_lr is None:
+        return  # At the start of the first cycle no decay shows.
+    for schedule, rate in zip(schedules, saved.last_lr, strict=True):
+        mine = schedule.lr(step)
+        # For a hundred million cycles, torch's formula is off by less than a float32 is.
+        tolerance = 8.0 * saved.eps * max([*schedule.levels().values(), abs(mine)])
+        if not abs(rate - mine) <= tolerance:
+            raise ValueError(
+                f"The rate of the scheduler must follow from its parameters: {mine!r} at step "
+                f"{step}. {received('_last_lr', rate)}. {HINT}"
+            )
+
+
+def rates(state: Mapping[str, Any], groups: int | None) -> tuple[list[float], float]:
+    """The rates under "_last_lr", and how coarsely they are rounded, relative to them."""
+    values = per_group(state, "_last_lr", groups)
+    # A rate that is a tensor is rounded to the tensor's type; our own state has it as a float.
+    tensors = (each for each in state["_last_lr"] if isinstance(each, Tensor))
+    dtypes = [each.dtype for each in tensors if each.is_floating_point()]
+    return [number("_last_lr", each) for each in values], max(
+        torch.finfo(dtype).eps for dtype in [torch.float32, *dtypes]
+    )
 
 
 def check_keys(state: Mapping[str, Any], keys: set[str], *, exactly: bool) -> None:
@@ -112,7 +181,7 @@ def check_keys(state: Mapping[str, Any], keys: set[str], *, exactly: bool) -> No
     if not keys <= set(state) or (exactly and set(state) != keys):
         raise ValueError(
             f"`state_dict` must have the keys {', '.join(sorted(keys))}. "
-            f"Received: {', '.join(map(str, state))}"
+            f"Received: {_listed([str(key)[:50] for key in state])}"
         )
 
 
@@ -126,23 +195,66 @@ def per_group(state: Mapping[str, Any], name: str, groups: int | None = None) ->
             f"`state_dict` must be for {groups} parameter groups. "
             f"Received: {len(values)} in {name!r}"
         )
-    return plain(values)
+    if len(values) > MAX_VALUES:
+        raise ValueError(
+            f"`state_dict` must have at most {MAX_VALUES} values in {name!r}. "
+            f"Received: {len(values)}"
+        )
+    return [plain(name, each) for each in values]
 
 
-def plain(values: Sequence[Any]) -> list[Any]:
-    """The values as a list, with a number in place of a tensor that holds one."""
-    return [
-        value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
-        for value in values
-    ]
+def plain(name: str, value: Any) -> Any:
+    """The value with lists for tuples, and a number in place of a tensor that holds one.
+
+    Raises:
+        ValueError: A tensor that holds another number of values, or too much is nested.
+    """
+    left = MAX_VALUES
+
+    def copied(value: Any, depth: int) -> Any:
+        nonlocal left
+        left -= 1
+        if depth > MAX_DEPTH or left < 0:
+            raise ValueError(
+                f"`state_dict` must have at most {MAX_VALUES} values in {name!r}, nested at most "
+                f"{MAX_DEPTH} deep."
+            )
+        if isinstance(value, Mapping):
+            return {key: copied(each, depth + 1) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [copied(each, depth + 1) for each in value]
+        size = value.numel() if isinstance(value, Tensor) else getattr(value, "size", None)
+        if not isinstance(size, int) or not hasattr(value, "item"):
+            return value
+        try:
+            if size == 1:
+                return value.item()
+        except RuntimeError:  # Such as a tensor on the device "meta", which has no numbers.
+            pass
+        raise ValueError(
+            f"`state_dict` must have numbers in {name!r}. "
+            f"Received: a {type(value).__name__} of the shape {tuple(value.shape)}"
+        )
+
+    return copied(value, 0)
 
 
 def count(state: Mapping[str, Any], name: str, least: int) -> int:
     """The integer under `name`, at least `least`."""
-    value = state[name]
+    value = plain(name, state[name])
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ValueError(
             f"`state_dict` must have an integer in {name!r}, at least {least}. "
             f"{received(name, value)}"
         )
+    if value >= 2**54:
+        raise ValueError(f"`state_dict` must have less than 2**54 in {name!r}.")
     return value
+
+
+def _shown(value: Any) -> str:
+    return received("", value).removeprefix("Received: =")
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return ", ".join(texts[:20]) + (f" and {len(texts) - 20} more" if len(texts) > 20 else "")

@@ -126,6 +126,45 @@ def random_schedule(rng: random.Random) -> CyclicSchedule:
     return CyclicSchedule(**parameters)
 
 
+def random_expression_schedule(rng: random.Random) -> CyclicSchedule:
+    """A schedule with an expression of any shape, whatever its curve looks like."""
+    while True:
+        try:
+            return CyclicSchedule(
+                base_lr=rng.choice((0.0, 0.001, rng.uniform(0, 0.1))),
+                max_lr=rng.uniform(0.1, 1),
+                step_size_up=rng.choice((10, 100, 2000, 33.3, 1e6)),
+                scale_fn=_expression(rng, rng.randint(1, 4)),
+                scale_mode=rng.choice(("cycle", "iterations")),
+            )
+        except ValueError:  # Not finite at 1, 2, 10 or a million.
+            continue
+
+
+def _expression(rng: random.Random, depth: int) -> str:
+    if depth == 0 or rng.random() < 0.15:
+        number = round(10 ** rng.uniform(-6, 2), rng.randint(3, 9))
+        return rng.choice(("x", "x", "x", repr(number), "pi", "e"))
+
+    def inner() -> str:
+        return _expression(rng, depth - 1)
+
+    kind = rng.random()
+    if kind < 0.5:
+        return f"({inner()} {rng.choice('+-*/')} {inner()})"
+    if kind < 0.56:
+        return f"({inner()}) ** {rng.choice((2, 3, 0.5, -1, -0.5, 1.5, 2.7, -3.3, 5, 10))}"
+    if kind < 0.62:
+        base = rng.choice((repr(round(rng.uniform(0.5, 1.5), 6)), f"(abs({inner()}) + 1e-3)"))
+        return f"{base} ** ({inner()})"
+    if kind < 0.68:
+        return f"-({inner()})"
+    name = rng.choice(("sin", "cos", "tanh", "exp", "log", "sqrt", "abs", "floor", "min", "max"))
+    if name in ("min", "max"):
+        return f"{name}({inner()}, {inner()})"
+    return f"{name}({'abs' if name in ('log', 'sqrt') else ''}({inner()}))"
+
+
 def random_steps(
     rng: random.Random, schedule: CyclicSchedule, count: int, max_step: int
 ) -> list[int]:

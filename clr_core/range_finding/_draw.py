@@ -8,11 +8,19 @@ from math import ceil, floor, log10
 from textwrap import wrap
 from typing import Any
 
+from clr_core._arguments import visible
 from clr_core._drawing import BLUE, GREEN, GREY, VERMILLION, figure_class, svg_frame, svg_text
-from clr_core.range_finding._smoothing import SmoothedLoss, clipped
+from clr_core.range_finding._smoothing import (
+    SmoothedLoss,
+    can_be_smoothed,
+    clipped,
+    within_bounds,
+)
 
 WIDTH, HEIGHT = 480, 240
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 26, 38  # Room for the labels.
+LEFT, RIGHT, TOP, BOTTOM = 86, 18, 26, 38  # Room for the labels.
+LETTER = 7.0  # The width of a letter, rather more than less.
+MOST_TICKS, MOST_LINES = 8, 10
 DOTS: dict[str, Any] = {"linestyle": "none", "color": VERMILLION, "alpha": 0.7, "markersize": 3.5}
 
 
@@ -27,8 +35,8 @@ def svg(
 ) -> str:
     """An SVG for a notebook: the loss over the rate with both boundaries, above the sentences."""
     rates = f"max_lr={max_lr!r}, base_lr={base_lr!r}"
-    text = f"<pre>{escape(chr(10).join([rates, *sentences]))}</pre>"
-    if len(lrs) < 3:
+    text = f"<pre>{escape(chr(10).join([rates, *map(visible, sentences)]))}</pre>"
+    if not can_be_smoothed(lrs):
         return text
     shown = clipped(losses)
     curve = SmoothedLoss.of(lrs, shown)
@@ -44,24 +52,36 @@ def svg(
 
     bottom = HEIGHT - BOTTOM
     decades = range(ceil(first - 1e-9), floor(last + 1e-9) + 1)
+    marked = [10.0**k for k in decades[:: 1 + len(decades) // MOST_TICKS]]
     ticks = "".join(
-        f'<line x1="{x(10.0**k):.1f}" x2="{x(10.0**k):.1f}" y1="{bottom}" y2="{bottom + 4}" '
-        f'stroke="currentColor"/>{svg_text(x(10.0**k), bottom + 16, f"{10.0**k:g}")}'
-        for k in decades
+        f'<line x1="{x(lr):.1f}" x2="{x(lr):.1f}" y1="{bottom}" y2="{bottom + 4}" '
+        'stroke="currentColor"/>'
+        + svg_text(min(x(lr), WIDTH - LETTER * len(label) / 2), bottom + 16, label)
+        for lr, label in ((lr, f"{lr:.3g}") for lr in marked)
     )
     levels = "".join(
         svg_text(LEFT - 6, y(loss) + 4, f"{loss:.3g}", "end")
         for loss in dict.fromkeys((low, (low + high) / 2, high))
     )
+    # The label of `base_lr` ends at its line, and that of `max_lr` begins there, if there is room.
+    low_label, high_label = (
+        f"{name} {lr:.2g}" if lr is not None and lrs[0] <= lr <= lrs[-1] else ""
+        for name, lr in (("base_lr", base_lr), ("max_lr", max_lr))
+    )
+    begin = min(x(max_lr) - 2 if max_lr and high_label else WIDTH, WIDTH - LETTER * len(high_label))
+    end = max(
+        min(x(base_lr) + 2 if base_lr and low_label else 0, begin - 8), LETTER * len(low_label)
+    )
+    begin = max(begin, end + 8)
     boundaries = "".join(
         f'<line x1="{x(lr):.1f}" x2="{x(lr):.1f}" y1="{TOP}" y2="{bottom}" '
         f'stroke="currentColor" stroke-width="1.3" stroke-dasharray="{dash}"/>'
-        + svg_text(x(lr) + shift, TOP - 8, f"{name} {lr:.2g}", anchor)
-        for name, lr, dash, anchor, shift in (
-            ("base_lr", base_lr, "2 3", "end", 2),
-            ("max_lr", max_lr, "6 3", "start", -2),
+        + svg_text(at, TOP - 8, label, anchor)
+        for lr, label, at, dash, anchor in (
+            (base_lr, low_label, end, "2 3", "end"),
+            (max_lr, high_label, begin, "6 3", "start"),
         )
-        if lr is not None and lrs[0] <= lr <= lrs[-1]
+        if lr is not None and label
     )
     # Losses above the picture are drawn hollow, at its top.
     dots = "".join(
@@ -105,12 +125,13 @@ def figure(
     """
     drawn = figure_class()(figsize=(9.0, 5.0), layout="constrained")
     axes = drawn.subplots()
+    losses = within_bounds(losses)
     axes.plot(lrs, losses, marker="o", label="single batches", **DOTS)
-    if len(lrs) > 2:
+    if can_be_smoothed(lrs):
         _draw_smoothed(axes, lrs, losses, suggestions)
     if scores is not None:
         right = axes.twinx()
-        right.plot(lrs, scores, color=GREEN, linewidth=1.2, linestyle=(0, (1, 1)))
+        right.plot(lrs, within_bounds(scores), color=GREEN, linewidth=1.2, linestyle=(0, (1, 1)))
         right.set_ylabel("score of each batch (dotted)", color=GREEN)
         right.spines["top"].set_visible(False)
     if base_lr is not None and max_lr is not None:
@@ -124,8 +145,11 @@ def figure(
     axes.margins(x=0.01)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, frameon=False, fontsize=9)
-    lines = [line for each in sentences for line in wrap(each, 110)]
-    drawn.suptitle("\n".join(lines), fontsize=9, x=0.01, ha="left")
+    lines = [line for each in sentences for line in wrap(visible(each), 110)]
+    if len(lines) > MOST_LINES:
+        lines[MOST_LINES:] = ["…"]
+    # A dollar sign in a sentence begins no formula.
+    drawn.suptitle("\n".join(lines), fontsize=9, x=0.01, ha="left", parse_math=False)
     return drawn
 
 

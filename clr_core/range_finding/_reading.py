@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log10, sqrt
 
-from clr_core.range_finding._smoothing import FIRST, IN_A_ROW, SmoothedLoss, beginning, clipped
+from clr_core.range_finding._smoothing import (
+    FIRST,
+    IN_A_ROW,
+    SmoothedLoss,
+    beginning,
+    can_be_smoothed,
+    clipped,
+    within_bounds,
+)
 
 NAMES = ("steepest", "valley", "minimum", "minimum/10", "edge")
 DEFAULT = "edge"
@@ -15,6 +23,7 @@ EDGE_PART = 10.0
 BROKEN = 0.75  # Training has broken once this part of the fall is regained.
 
 FEWEST_POINTS = 10
+SMALLEST, LARGEST = 1e-150, 1e150  # Of a rate: the product of two is a float.
 FLAT = 4.0  # Noise alone produces a fall of fewer standard errors of the smooth curve.
 APART = 3.0  # Suggestions that are more decades apart contradict each other.
 BEGUN, STALLED = 0.1, 0.9  # Of the whole fall of the loss, or rise of the score.
@@ -61,8 +70,12 @@ def read(
         few = f"{len(lrs)} losses are too few to read a curve from; it takes {FEWEST_POINTS}. "
         fix = "Lower `start_lr`, or raise `num_steps`." if stopped else "Let the test run on."
         return Reading(found, None, (few + fix,))
+    if not SMALLEST <= lrs[0] < lrs[-1] <= LARGEST or not can_be_smoothed(lrs):
+        odd = f"Boundaries can't be read from rates from {lrs[0]:.2g} to {lrs[-1]:.2g}: "
+        fix = f"they must lie between {SMALLEST} and {LARGEST}, and not so close together."
+        return Reading(found, None, (odd + fix,))
     if scores is not None:
-        found |= _paper(SmoothedLoss.of(lrs, scores))
+        found |= _paper(SmoothedLoss.of(lrs, within_bounds(scores)))
     curve = SmoothedLoss.of(lrs, clipped(losses))
     values = curve.values
     start = beginning(values)

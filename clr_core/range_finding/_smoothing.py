@@ -15,6 +15,7 @@ FIRST, IN_A_ROW = 5, 3
 # A fall as small as this may be nothing but the rounding of float32 sums.
 ROUNDING = 2.0**-20
 
+MOST = 1e100  # Of a loss or a score: sums of squares of them are floats.
 FEWEST_NEIGHBOURS = 3
 MOST_PLACES = 200  # More places would show no more of a smooth curve.
 WIDTH = 0.6  # Half the window, in decades of the rate.
@@ -56,6 +57,16 @@ class SmoothedLoss:
         )
 
 
+def can_be_smoothed(lrs: Sequence[float]) -> bool:
+    """True if there are enough rates, and not so close together that their logarithms are equal."""
+    return len(lrs) >= FEWEST_NEIGHBOURS and log10(lrs[-1]) - log10(lrs[0]) > 1e-9
+
+
+def within_bounds(values: Sequence[float]) -> list[float]:
+    """The values, no further from zero than sums and squares of them can be computed."""
+    return [min(max(value, -MOST), MOST) for value in values]
+
+
 def beginning(values: Sequence[float]) -> float:
     """The median of the first tenth."""
     return median(values[: max(1, len(values) // 10)])
@@ -66,6 +77,7 @@ def clipped(losses: Sequence[float]) -> list[float]:
 
     How high a diverged loss is says nothing, and would lift its neighbours.
     """
+    losses = within_bounds(losses)
     start = beginning(losses)
     most = max(start + (start - min(losses)), *losses[:FIRST])
     return [min(loss, most) for loss in losses]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import isfinite
 from typing import Any, TypedDict
 
-from clr_core._arguments import integer, number, received
+from clr_core._arguments import integer, number, one_of, received
 from clr_core.range_finding._smoothing import FIRST, IN_A_ROW, RAMPS, ROUNDING
 from clr_core.range_finding.result import RangeTestResult
 
@@ -81,16 +81,13 @@ class RangeTest:
         if end < 1.1 * start:
             raise ValueError(
                 "`end_lr` must be at least 1.1 times `start_lr`. "
-                f"{received('end_lr', end_lr)}, start_lr={start_lr!r}"
+                f"{received('end_lr', end_lr, start_lr=start_lr)}"
             )
         if steps < FEWEST_STEPS:
             raise ValueError(
                 f"`num_steps` must be at least {FEWEST_STEPS}. {received('num_steps', num_steps)}"
             )
-        if not isinstance(ramp, str) or ramp not in RAMPS:
-            raise ValueError(
-                f"`ramp` must be one of {', '.join(map(repr, RAMPS))}. {received('ramp', ramp)}"
-            )
+        ramp = one_of("ramp", ramp, RAMPS)
         if factor is not None and factor <= 0.0:
             raise ValueError(
                 f"`divergence` must be positive or None. {received('divergence', divergence)}"
@@ -219,5 +216,5 @@ def scalar(name: str, value: Any) -> float:
         return float(value)
     except OverflowError:
         return float("inf")
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # Array libraries raise what they like.
         raise TypeError(complaint) from error

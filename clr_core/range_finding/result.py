@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from itertools import zip_longest
 from os import PathLike
 from statistics import median
 from typing import Any, Self, TypedDict, Unpack
 
-from clr_core._arguments import number, received
+from clr_core._arguments import listed, number, one_of, received
 from clr_core.range_finding._draw import figure, svg
 from clr_core.range_finding._reading import read
-from clr_core.range_finding._smoothing import RAMPS
+from clr_core.range_finding._smoothing import RAMPS, within_bounds
 from clr_core.schedules.cyclic import CyclicSchedule
 
 BASE_PART = 4  # The paper: `base_lr` is a third or a quarter of `max_lr`.
@@ -76,9 +77,10 @@ class RangeTestResult:
     def __post_init__(self) -> None:
         _check_kinds(self)
         checked = {
+            "ramp": one_of("ramp", self.ramp, RAMPS),
             **_checked_curve(self.lrs, self.losses, self.scores),
             "suggestions": {
-                str(name): _rate(f"suggestions[{name!r}]", rate)
+                name: _rate(f"suggestions[{listed([name])}]", rate)
                 for name, rate in self.suggestions.items()
             },
             "max_lr": _rate("max_lr", self.max_lr),
@@ -137,7 +139,7 @@ class RangeTestResult:
         runs = _checked_runs(results)
         losses, scores = _median_losses(runs), None
         if all(run.scores is not None for run in runs):
-            reached = zip_longest(*(run.scores or () for run in runs))
+            reached = zip_longest(*(within_bounds(run.scores or ()) for run in runs))
             medians = [median(each for each in at if each is not None) for at in reached]
             scores = medians[: len(losses)]
         stops = [run.stop_reason for run in runs if run.stop_reason is not None]
@@ -209,8 +211,8 @@ class RangeTestResult:
         if given != expected:
             raise ValueError(
                 f"A result must have the keys {', '.join(sorted(expected))}. "
-                f"Missing: {sorted(expected - given)}. "
-                f"Unknown: {sorted(map(str, given - expected))}"
+                f"Missing: [{listed(sorted(expected - given))}]. "
+                f"Unknown: [{listed(sorted(map(str, given - expected)))}]"
             )
         return cls(**document)
 
@@ -281,16 +283,13 @@ def boundaries(max_lr: object, base_lr: float | None) -> dict[str, float]:
 
 
 def _check_kinds(result: RangeTestResult) -> None:
-    ramp, reason = result.ramp, result.stop_reason
-    if not isinstance(ramp, str) or ramp not in RAMPS:
-        raise ValueError(
-            f"`ramp` must be one of {', '.join(map(repr, RAMPS))}. {received('ramp', ramp)}"
-        )
+    reason = result.stop_reason
     if reason is not None and not isinstance(reason, str):
         raise TypeError(
             f"`stop_reason` must be a sentence or None. {received('stop_reason', reason)}"
         )
-    if not isinstance(result.suggestions, Mapping):
+    named = isinstance(result.suggestions, Mapping)
+    if not named or not all(isinstance(name, str) for name in result.suggestions):
         raise TypeError(
             "`suggestions` must be a dict of names and rates. "
             f"{received('suggestions', result.suggestions)}"
@@ -321,7 +320,10 @@ def _checked_curve(lrs: object, losses: object, scores: object) -> dict[str, Any
 
 
 def _numbers(name: str, values: object) -> tuple[float, ...]:
-    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+    if isinstance(values, Iterable) and not isinstance(values, str | bytes):
+        with suppress(TypeError):  # An array without dimensions has `__iter__`, too.
+            values = tuple(values)
+    if not isinstance(values, tuple):
         raise TypeError(f"`{name}` must be a list of numbers. {received(name, values)}")
     return tuple(number(name, value) for value in values)
 
@@ -336,7 +338,7 @@ def _rate(name: str, value: object) -> float | None:
 
 
 def _checked_runs(results: Sequence[RangeTestResult]) -> list[RangeTestResult]:
-    runs = list(results)
+    runs = list(results) if isinstance(results, Iterable) else [results]
     for run in runs:
         if not isinstance(run, RangeTestResult):
             raise TypeError(f"`results` must be results of range tests. {received('result', run)}")
@@ -353,7 +355,7 @@ def _checked_runs(results: Sequence[RangeTestResult]) -> list[RangeTestResult]:
 
 
 def _median_losses(runs: Sequence[RangeTestResult]) -> list[float]:
-    ended = zip_longest(*(run.losses for run in runs), fillvalue=float("inf"))
+    ended = zip_longest(*(within_bounds(run.losses) for run in runs), fillvalue=float("inf"))
     return [middle for middle in map(median, ended) if middle < float("inf")]
 
 

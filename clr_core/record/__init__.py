@@ -6,23 +6,26 @@
     True
 
 The document is `{"format": "cyclical-lr/1", "schedule": {…}, "step": n}`, where "schedule" may be a
-list with one schedule per parameter group. `record.schema.json` describes it.
+list with one schedule per parameter group. `record.schema.json` describes it. A schedule alone is
+read too, also as a part of a larger document, such as the configuration of a training.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Self
 
 from clr_core import _files, _parsing
-from clr_core._arguments import check_schedule, count, received
-from clr_core.schedules import USUAL, kind_of, schedule_from_dict
+from clr_core._arguments import check_schedule, count, listed, received
+from clr_core.schedules import check_keys, kind_of, schedule_from_dict
 from clr_core.schedules.protocol import Schedule
 
 FORMAT = "cyclical-lr/1"
+MAX_DEPTH = _parsing.MAX_DEPTH - 2  # Of a schedule, which lies in a list in a mapping.
+PART = "`Record.read(…, key=…)` reads a part of a document"
 MAX_BYTES = 2**20
 """How large the file of a record may be: some 2,500 groups."""
 
@@ -64,7 +67,7 @@ class Record:
     step: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.schedule, list):
+        if isinstance(self.schedule, list | tuple):
             object.__setattr__(self, "schedule", tuple(self.schedule))
         _plain(self.schedule)
         object.__setattr__(self, "step", count("step", self.step))
@@ -80,14 +83,15 @@ class Record:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
-        """Build a record from `to_dict()` output or a hand-written mapping.
+        """Build a record from `to_dict()` output or a hand-written mapping; also a schedule alone.
 
         Keys that are left out get their defaults: 0 for `step`, "cyclic" for a schedule's `kind`,
         and the defaults of that kind's parameters.
 
             >>> schedule = {"base_lr": 0.001, "max_lr": 0.006}
-            >>> Record.from_dict({"format": "cyclical-lr/1", "schedule": schedule}).step
-            0
+            >>> record = Record.from_dict({"format": "cyclical-lr/1", "schedule": schedule})
+            >>> record.step, record == Record.from_dict(schedule)
+            (0, True)
 
         Raises:
             TypeError: Not a mapping, or a value has the wrong type.
@@ -95,23 +99,23 @@ class Record:
         """
         if not isinstance(document, Mapping):
             raise TypeError(f"A record must be a mapping. {received('document', document)}")
+        if "format" not in document and document.keys() & {"kind", "base_lr", "max_lr"}:
+            return cls(schedule_from_dict(document))  # A schedule alone.
         _check_format(document)
-        _check_keys(
-            "A record", document, known=("format", "schedule", "step"), needed=("schedule",)
-        )
-        schedule = document["schedule"]
-        return cls(
-            _schedules(schedule) if isinstance(schedule, list | tuple) else _schedule(schedule),
-            document.get("step", 0),
-        )
+        check_keys("A record", document, ("format", "schedule", "step"), ("schedule",))
+        return cls(_schedules(document["schedule"]), document.get("step", 0))
 
     def to_json(self) -> str:
         """`to_dict` as indented JSON with a final newline; the same text for equal records."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
+    def from_json(cls, text: str, *, key: str | None = None) -> Self:
         """Build a record from `to_json()` output or hand-written JSON (see `from_dict`).
+
+        Args:
+            text: The JSON.
+            key: The place of the record in a larger document; see `read`.
 
         Raises:
             TypeError: `text` isn't text.
@@ -119,14 +123,10 @@ class Record:
         """
         if not isinstance(text, str):
             raise TypeError(f"`text` must be a str. {received('text', text)}")
-        try:
-            return cls.from_dict(_parsing.from_json(text))
-        except (TypeError, ValueError) as error:
-            # One type for everything that can be wrong with a document.
-            raise ValueError(f"`text` must be the JSON of a record: {error}") from None
+        return cls._parsed("`text` must be the JSON of a record", ".json", key, lambda: text)
 
     @classmethod
-    def read(cls, path: str | PathLike[str]) -> Self:
+    def read(cls, path: str | PathLike[str], *, key: str | None = None) -> Self:
         """Read a record from JSON, YAML or TOML, chosen by suffix; at most a megabyte of UTF-8.
 
         Nothing in the file is executed. A truncated JSON file is always an error; a truncated YAML
@@ -134,19 +134,39 @@ class Record:
 
         Args:
             path: Ends in .json, .yaml, .yml or .toml.
+            key: The place of a record, a schedule or a list of schedules in the file, such as
+                "lr_schedule" or "trainer.groups.0": keys, and numbers in lists, joined by dots.
+                None: the whole file.
 
         Raises:
-            TypeError: `path` isn't a path.
-            ValueError: Another suffix, or the content isn't a record.
+            TypeError: `path` isn't a path, or `key` isn't text.
+            ValueError: Another suffix, or the content isn't a record; or there is nothing at `key`,
+                or in two places.
             OSError: The file doesn't exist or can't be read.
             ImportError: It is YAML, and PyYAML isn't installed.
         """
         name = _files.file_name(path, tuple(PARSERS))
+        return cls._parsed(
+            f"{name!r} must be a record",
+            _files.suffix(name),
+            key,
+            lambda: _files.read_text(name, MAX_BYTES),
+        )
+
+    @classmethod
+    def _parsed(cls, rule: str, suffix: str, key: str | None, text: Callable[[], str]) -> Self:
+        if key is not None and not isinstance(key, str):
+            raise TypeError(f"`key` must be text. {received('key', key)}")
         try:
-            text = _files.read_text(name, MAX_BYTES)
-            return cls.from_dict(PARSERS[_files.suffix(name)](text))
+            document = PARSERS[suffix](text())
+            if key is None:
+                return cls.from_dict(document)
+            found = _parsing.at(document, key)
+            return cls(_schedules(found)) if isinstance(found, list) else cls.from_dict(found)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{name!r} must be a record: {error}") from None
+            # One type for everything that can be wrong with a document.
+            place = "" if key is None else f" at {listed([key])}"
+            raise ValueError(f"{rule}{place}: {error}") from None
 
     def write(self, path: str | PathLike[str]) -> None:
         """Write `to_json` to a file, completely or not at all.
@@ -217,13 +237,28 @@ def _plain(schedule: object) -> dict[str, Any] | list[dict[str, Any]]:
 def _one(schedule: Any) -> dict[str, Any]:
     check_schedule(schedule)
     document: dict[str, Any] = schedule.to_dict()
-    kind_of(document.get("kind"))  # A record that can't be read must not be written.
+    # A record that can't be read must not be written.
+    kind_of(document.get("kind"))
+    if _depth(document) > MAX_DEPTH:
+        raise ValueError(
+            f"A schedule must be nested at most {MAX_DEPTH} deep to be written down. "
+            f"{received('schedule', document)}"
+        )
     return document
 
 
-def _schedules(items: Sequence[object]) -> tuple[Schedule, ...]:
+def _depth(value: object) -> int:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return 1 + max(map(_depth, value), default=0) if isinstance(value, list | tuple) else 0
+
+
+def _schedules(document: Any) -> Schedule | tuple[Schedule, ...]:
+    """The schedule of a document, or those in a list."""
+    if not isinstance(document, list | tuple):
+        return _schedule(document)
     schedules = []
-    for index, item in enumerate(items):
+    for index, item in enumerate(document):
         try:
             schedules.append(_schedule(item))
         except (TypeError, ValueError) as error:
@@ -232,43 +267,19 @@ def _schedules(items: Sequence[object]) -> tuple[Schedule, ...]:
     return tuple(schedules)
 
 
-def _schedule(document: object) -> Schedule:
-    """The schedule of a document that may leave out its kind and what has a default."""
+def _schedule(document: Any) -> Schedule:
     if not isinstance(document, Mapping):
         raise TypeError(f"A schedule must be a mapping. {received('schedule', document)}")
-    name = document.get("kind", USUAL)
-    kind = kind_of(name)
-    if not is_dataclass(kind):
-        return schedule_from_dict(document)
-    defaults = {each.name: each.default for each in fields(kind) if each.init}
-    needed = tuple(key for key, value in defaults.items() if value is MISSING)
-    _check_keys("A schedule", document, known=("kind", *defaults), needed=needed)
-    return schedule_from_dict({"kind": name, **defaults, **document})
+    return schedule_from_dict(document)
 
 
 def _check_format(document: Mapping[str, Any]) -> None:
     rule = f"`format` must be {FORMAT!r}."
     if "format" not in document:
-        alone = "kind" in document or "base_lr" in document
-        hint = ". This is a schedule alone: it belongs under `schedule`" if alone else ""
-        raise ValueError(f"{rule} It is missing{hint}")
+        keys = f". Its keys are {listed(document)}. {PART}" if document else ""
+        raise ValueError(f"{rule} It is missing{keys}")
     given = document["format"]
-    if given != FORMAT:
+    if not isinstance(given, str) or given != FORMAT:
         ours = isinstance(given, str) and given.startswith("cyclical-lr/")
         hint = ". Another version of cyclical-lr wrote this" if ours else ""
         raise ValueError(f"{rule} {received('format', given)}{hint}")
-
-
-def _check_keys(
-    what: str, document: Mapping[Any, Any], known: tuple[str, ...], needed: tuple[str, ...]
-) -> None:
-    for key in document:
-        if key not in known:
-            from difflib import get_close_matches
-
-            near = get_close_matches(str(key).lower(), known, 1)
-            hint = f"Did you mean {near.pop()!r}?" if near else f"Its keys are {', '.join(known)}"
-            raise ValueError(f"{what} has no such key. {received('key', key)}. {hint}")
-    for key in needed:
-        if key not in document:
-            raise ValueError(f"{what} must have the key `{key}`. It is missing")

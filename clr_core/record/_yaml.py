@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from clr_core._parsing import MAX_DEPTH, mapping
+from clr_core._arguments import received
+from clr_core._parsing import MAX_DEPTH, mapping, whole
 
 try:
     import yaml  # type: ignore[import-untyped, unused-ignore]
@@ -17,6 +18,8 @@ except ImportError as error:
 
 # For a megabyte, the one in C takes half a second, the one in Python ten.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+MOST_REPEATED = 10_000  # Values that aliases stand for.
 
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -33,12 +36,13 @@ def from_yaml(text: str) -> Any:
 
     A number is what JSON, TOML and YAML 1.2 write as one. So `1e-4` is a number, which PyYAML alone
     takes for text; and `no`, `010` and `1:30` are text, which it takes for False, 8 and 90.
+    Anchors, aliases and merge keys are resolved. A tag isn't: what it marks is an `Unread` value.
 
     Raises:
-        ValueError: It isn't YAML, a key is duplicated, or it has tags, anchors or aliases.
+        ValueError: It isn't YAML, a key is duplicated, or aliases repeat too much.
     """
     try:
-        return _document(yaml.parse(text, Loader=_LOADER))
+        return _Reader(yaml.parse(text, Loader=_LOADER)).document()
     except yaml.MarkedYAMLError as error:
         mark, problem = error.problem_mark, str(error.problem)[:100]
         raise ValueError(f"{problem}: line {mark.line + 1} column {mark.column + 1}") from None
@@ -46,43 +50,98 @@ def from_yaml(text: str) -> Any:
         raise ValueError(" ".join(str(error).split())) from None
 
 
-def _document(events: Iterator[Any]) -> Any:
-    next(events)  # The stream starts.
-    if isinstance(next(events), yaml.StreamEndEvent):
-        raise ValueError("it is empty")
-    value = _value(next(events), events, 0)
-    next(events)  # The document ends.
-    if not isinstance(next(events), yaml.StreamEndEvent):
-        raise ValueError("it has more than one document")
-    return value
+class Unread:
+    """A value with a tag, which may stand in a larger document, but not in a record."""
+
+    def __init__(self, line: int) -> None:
+        self.line = line
+
+    def __repr__(self) -> str:
+        return f"<a value with a tag in line {self.line}>"
 
 
-def _value(event: Any, events: Iterator[Any], depth: int) -> Any:
-    # An alias repeats everything at its anchor: ten lines of them may expand to billions.
-    if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-        raise ValueError(f"it has an anchor or an alias in line {_line(event)}")
-    if event.tag is not None:
-        raise ValueError(f"it has a tag in line {_line(event)}")
-    if isinstance(event, yaml.ScalarEvent):
-        return _scalar(event.value) if event.implicit[0] else event.value
-    if depth == MAX_DEPTH:
+class _Reader:
+    """Builds a document from the events of PyYAML."""
+
+    def __init__(self, events: Iterator[Any]) -> None:
+        self.events = events
+        self.anchors: dict[str, Any] = {}
+        self.repeated = 0
+
+    def document(self) -> Any:
+        next(self.events)  # The stream starts.
+        if isinstance(next(self.events), yaml.StreamEndEvent):
+            raise ValueError("it is empty")
+        value = self.value(next(self.events), 0)
+        next(self.events)  # The document ends.
+        if not isinstance(next(self.events), yaml.StreamEndEvent):
+            raise ValueError("it has more than one document")
+        return value
+
+    def value(self, event: Any, depth: int) -> Any:
+        if isinstance(event, yaml.AliasEvent):
+            return self.alias(event, depth)
+        if depth == MAX_DEPTH and not isinstance(event, yaml.ScalarEvent):
+            raise ValueError("it is nested too deeply")
+        value: Any
+        if isinstance(event, yaml.ScalarEvent):
+            value = _scalar(event.value) if event.implicit[0] else event.value
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = [self.value(item, depth + 1) for item in self.until(yaml.SequenceEndEvent)]
+        else:
+            value = self.mapping(depth)
+        if event.tag is not None:
+            value = Unread(_line(event))
+        if event.anchor is not None:
+            self.anchors[event.anchor] = value
+        return value
+
+    def mapping(self, depth: int) -> dict[str, Any]:
+        pairs = []
+        for key in self.until(yaml.MappingEndEvent):
+            if not isinstance(key, yaml.ScalarEvent) or key.tag is not None:
+                raise ValueError(f"it has a key that isn't plain text in line {_line(key)}")
+            if key.anchor is not None:
+                self.anchors[key.anchor] = key.value
+            event = next(self.events)
+            value = self.value(event, depth + 1)
+            if key.value == "scale_fn" and isinstance(value, int | float):
+                value = getattr(event, "value", value)  # An expression is text, even if it is 1e-5.
+            pairs.append((key.value, value))
+        found = mapping(pairs)
+        merged = found.pop("<<", ())
+        for each in merged if isinstance(merged, list | tuple) else [merged]:
+            if not isinstance(each, dict):
+                raise ValueError(f"it merges what isn't a mapping. {received('value', each)}")
+            for name, value in each.items():  # What came first takes precedence.
+                found.setdefault(name, value)
+        return found
+
+    def alias(self, event: Any, depth: int) -> Any:
+        if event.anchor not in self.anchors:  # Or it lies within what it names.
+            raise ValueError(f"it has an alias of nothing in line {_line(event)}")
+        value = self.anchors[event.anchor]
+        # Ten lines of aliases may stand for billions of values.
+        self.repeated += _size(value, MAX_DEPTH - depth)
+        if self.repeated > MOST_REPEATED:
+            raise ValueError(f"its aliases stand for more than {MOST_REPEATED} values")
+        return value
+
+    def until(self, end: type) -> Iterator[Any]:
+        for event in self.events:
+            if isinstance(event, end):
+                return
+            yield event
+
+
+def _size(value: Any, depth: int) -> int:
+    """How many values these are, which are bounded since each alias was counted in its turn."""
+    if not isinstance(value, dict | list):
+        return 1
+    if depth <= 0:
         raise ValueError("it is nested too deeply")
-    if isinstance(event, yaml.SequenceStartEvent):
-        items = _until(yaml.SequenceEndEvent, events)
-        return [_value(item, events, depth + 1) for item in items]
-    pairs = []
-    for key in _until(yaml.MappingEndEvent, events):
-        if not isinstance(key, yaml.ScalarEvent) or key.tag is not None or key.anchor is not None:
-            raise ValueError(f"it has a key that isn't plain text in line {_line(key)}")
-        pairs.append((key.value, _value(next(events), events, depth + 1)))
-    return mapping(pairs)
-
-
-def _until(end: type, events: Iterator[Any]) -> Iterator[Any]:
-    for event in events:
-        if isinstance(event, end):
-            return
-        yield event
+    inner = value.values() if isinstance(value, dict) else value
+    return 1 + sum(_size(each, depth - 1) for each in inner)
 
 
 def _line(event: Any) -> int:
@@ -95,4 +154,4 @@ def _scalar(text: str) -> Any:
         return _WORDS[text]
     if not _NUMBER.fullmatch(text):
         return text
-    return int(text) if text.lstrip("+-").isdigit() else float(text)
+    return whole(text) if text.lstrip("+-").isdigit() else float(text)

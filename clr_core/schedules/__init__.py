@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from clr_core._arguments import received
 
@@ -20,10 +20,11 @@ USUAL = "cyclic"
 
 
 def schedule_from_dict(document: Mapping[str, Any]) -> Schedule:
-    """Build a schedule of any kind from what its `to_dict` returned.
+    """Build a schedule of any kind from `to_dict()` output or a hand-written mapping.
 
-        >>> from clr_core import CyclicSchedule
-        >>> schedule_from_dict(CyclicSchedule(base_lr=0.001, max_lr=0.006).to_dict())
+    Keys that are left out get their defaults: "cyclic" for `kind`, and those of the parameters.
+
+        >>> schedule_from_dict({"base_lr": 0.001, "max_lr": 0.006})
         CyclicSchedule(base_lr=0.001, max_lr=0.006)
 
     Raises:
@@ -32,8 +33,42 @@ def schedule_from_dict(document: Mapping[str, Any]) -> Schedule:
     """
     if not isinstance(document, Mapping):
         raise TypeError(f"A schedule must be a mapping. {received('document', document)}")
-    schedule: Schedule = kind_of(document.get("kind")).from_dict(document)
+    name = document.get("kind", USUAL)
+    kind = kind_of(name)
+    schedule: Schedule = kind.from_dict({"kind": name, **with_defaults(kind, document)})
     return schedule
+
+
+def with_defaults(kind: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The document with the defaults of what it leaves out, if `kind` is a dataclass.
+
+    Raises:
+        ValueError: Keys are unknown, or missing without a default.
+    """
+    from dataclasses import MISSING, fields, is_dataclass
+
+    if not is_dataclass(kind):
+        return document
+    defaults = {each.name: each.default for each in fields(kind) if each.init}
+    needed = [key for key, value in defaults.items() if value is MISSING]
+    check_keys("A schedule", document, ("kind", *defaults), needed)
+    return {**defaults, **document}
+
+
+def check_keys(
+    what: str, document: Mapping[Any, Any], known: Sequence[str], needed: Sequence[str]
+) -> None:
+    """Raise a ValueError if a key isn't known, or a needed one is missing."""
+    for key in document:
+        if key not in known:
+            from difflib import get_close_matches
+
+            near = get_close_matches(key.lower(), known, 1) if isinstance(key, str) else []
+            hint = f"Did you mean {near.pop()!r}?" if near else f"Its keys are {', '.join(known)}"
+            raise ValueError(f"{what} has no such key. {received('key', key)}. {hint}")
+    for key in needed:
+        if key not in document:
+            raise ValueError(f"{what} must have the key `{key}`. It is missing")
 
 
 def kind_of(name: object) -> Any:

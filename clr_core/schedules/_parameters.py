@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 
-from clr_core._arguments import number, received
+from clr_core._arguments import number, one_of, received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ class Decay:
         """The factor at a step, `position` steps into its cycle."""
         raise NotImplementedError
 
+    def guard(self, product: Any, ops: Ops) -> Any:
+        """A product of the factor, for a sum that may follow."""
+        return ops.rounded(product)
+
 
 class Halving(Decay):
     """`0.5 ** cycle`, the decay of "triangular2"; exact until it is 0."""
@@ -42,10 +46,12 @@ class Exponential(Decay):
     """`gamma ** step`, the decay of "exp_range"."""
 
     def __init__(self, gamma: float) -> None:
-        self.gamma = gamma
+        from clr_core.kernels import Power  # Imported here to keep `import clr_core` light.
+
+        self._power = Power(gamma)
 
     def __call__(self, step: Any, position: Any, cycle_size: float, ops: Ops) -> Any:
-        return ops.power(self.gamma, step)
+        return self._power(step, ops)
 
 
 class Custom(Decay):
@@ -54,12 +60,19 @@ class Custom(Decay):
     keeps_band = False  # As in torch, a custom decay may take the rate beyond its boundaries.
 
     def __init__(self, function: Callable[[Any, Ops], Any], scale_mode: str) -> None:
+        from clr_core.kernels import flushed
+
         self.function, self.of_cycle = function, scale_mode == "cycle"
+        self._flushed = flushed
 
     def __call__(self, step: Any, position: Any, cycle_size: float, ops: Ops) -> Any:
         if not self.of_cycle:
             return self.function(step, ops)
-        return self.function(_cycle(step, position, cycle_size, ops) + 1.0, ops)
+        number = _cycle(step, position, cycle_size, ops) + 1.0
+        return self.function(self.guard(number, ops), ops)  # Another constant may be added to it.
+
+    def guard(self, product: Any, ops: Ops) -> Any:
+        return self._flushed(product, ops)  # It may have any sign and size.
 
 
 def _cycle(step: Any, position: Any, cycle_size: float, ops: Ops) -> Any:
@@ -75,7 +88,7 @@ def normalized(given: dict[str, Any]) -> tuple[dict[str, Any], Decay | None]:
     if base_lr > max_lr:
         raise ValueError(
             "`base_lr` must not be above `max_lr`. "
-            f"{received('base_lr', given['base_lr'])}, max_lr={given['max_lr']!r}"
+            f"{received('base_lr', given['base_lr'], max_lr=given['max_lr'])}"
         )
     step_size_up = _step_size("step_size_up", given["step_size_up"])
     step_size_down = (
@@ -87,13 +100,18 @@ def normalized(given: dict[str, Any]) -> tuple[dict[str, Any], Decay | None]:
     if cycle_size == float("inf") or cycle_size == step_size_up:
         raise ValueError(
             "`step_size_up` and `step_size_down` must have a finite sum in which neither is lost. "
-            f"{received('step_size_up', given['step_size_up'])}, step_size_down={step_size_down!r}"
+            f"{received('step_size_up', given['step_size_up'], step_size_down=step_size_down)}"
         )
-    gamma, scale_fn, decay = _decay(given)
+    modes = {
+        "mode": one_of("mode", given["mode"], MODES),
+        "scale_mode": one_of("scale_mode", given["scale_mode"], SCALE_MODES),
+    }
+    gamma, scale_fn, decay = _decay(given | modes)
     base_momentum, max_momentum = _momenta(given)
     parameters = {
         "base_lr": base_lr,
         "max_lr": max_lr,
+        **modes,
         "step_size_up": step_size_up,
         "step_size_down": step_size_down,
         "gamma": gamma,
@@ -116,13 +134,6 @@ def _step_size(name: str, value: object) -> float:
 def _decay(given: dict[str, Any]) -> tuple[float, str | Callable[..., Any] | None, Decay | None]:
     """The normal form of `gamma` and `scale_fn`, and the decay; None: the wave doesn't decay."""
     mode, scale_fn, scale_mode = given["mode"], given["scale_fn"], given["scale_mode"]
-    if not isinstance(mode, str) or mode not in MODES:
-        raise ValueError(f"`mode` must be one of {_listed(MODES)}. {received('mode', mode)}")
-    if not isinstance(scale_mode, str) or scale_mode not in SCALE_MODES:
-        raise ValueError(
-            f"`scale_mode` must be one of {_listed(SCALE_MODES)}. "
-            f"{received('scale_mode', scale_mode)}"
-        )
     gamma = number("gamma", given["gamma"])
     if not 0.0 < gamma <= 1.0:
         raise ValueError(
@@ -131,7 +142,7 @@ def _decay(given: dict[str, Any]) -> tuple[float, str | Callable[..., Any] | Non
     if gamma != 1.0 and (mode != "exp_range" or scale_fn is not None):
         raise ValueError(
             "`gamma` must be left out unless `mode` is 'exp_range'. "
-            f"{received('gamma', given['gamma'])}, mode={mode!r}"
+            f"{received('gamma', given['gamma'], mode=mode)}"
         )
     if scale_fn is not None:
         if mode != "triangular":
@@ -151,7 +162,7 @@ def _decay(given: dict[str, Any]) -> tuple[float, str | Callable[..., Any] | Non
             stacklevel=5,  # _decay, normalized, __post_init__, __init__, the caller.
         )
     if mode == "exp_range":
-        return gamma, None, Exponential(gamma)
+        return gamma, None, Exponential(gamma) if gamma < 1.0 else None
     return gamma, None, Halving() if mode == "triangular2" else None
 
 
@@ -171,22 +182,16 @@ def _function(scale_fn: object, scale_mode: str) -> tuple[Any, Callable[[Any, Op
 
 
 def _momenta(given: dict[str, Any]) -> tuple[float | None, float | None]:
-    both = {name: given[name] for name in ("base_momentum", "max_momentum")}
-    text = ", ".join(f"{name}={value!r}" for name, value in both.items())
-    if all(value is None for value in both.values()):
+    base, peak = given["base_momentum"], given["max_momentum"]
+    both = received("base_momentum", base, max_momentum=peak)
+    if base is None and peak is None:
         return None, None
-    if any(value is None for value in both.values()):
-        raise ValueError(
-            f"`base_momentum` and `max_momentum` must be given together. Received: {text}"
-        )
-    base, peak = (number(name, value) for name, value in both.items())
+    if base is None or peak is None:
+        raise ValueError(f"`base_momentum` and `max_momentum` must be given together. {both}")
+    base, peak = number("base_momentum", base), number("max_momentum", peak)
     for name, value in (("base_momentum", base), ("max_momentum", peak)):
         if not 0.0 <= value < 1.0:
             raise ValueError(f"`{name}` must be at least 0 and below 1. {received(name, value)}")
     if base > peak:
-        raise ValueError(f"`base_momentum` must not be above `max_momentum`. Received: {text}")
+        raise ValueError(f"`base_momentum` must not be above `max_momentum`. {both}")
     return base, peak
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(map(repr, names))

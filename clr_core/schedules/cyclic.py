@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 
 from clr_core import python_ops
 from clr_core._arguments import LARGEST_STEP, count, received
-from clr_core.schedules import schedule_from_dict
+from clr_core.schedules import schedule_from_dict, with_defaults
 from clr_core.schedules._parameters import MODES as MODES
 from clr_core.schedules._parameters import normalized
 
@@ -176,6 +176,22 @@ class CyclicSchedule:
             step, ops = float(step), python_ops
         return self._between(self.max_momentum, self.base_momentum, self._wave(step, ops), ops)
 
+    def scale(self, x: float) -> float:
+        """The `scale` of the formula: the factor of the decay.
+
+            >>> CyclicSchedule(base_lr=0.001, max_lr=0.006, mode="triangular2").scale(3)
+            0.25
+
+        Args:
+            x: The number of the cycle, counted from 1. In mode "exp_range", and for a `scale_fn` of
+                "iterations": the step.
+        """
+        if self._decay is None:
+            return 1.0
+        of_step = self.mode == "exp_range" or self.scale_mode == "iterations"
+        factor: float = self._decay(x if of_step else x - 1.0, 0.0, 1.0, python_ops)
+        return factor
+
     def _wave(self, step: Any, ops: Ops) -> Any:
         """The place in the band: 0 at `base_lr`, 1 at `max_lr`."""
         position = ops.fmod(step, self.cycle_size)
@@ -186,13 +202,15 @@ class CyclicSchedule:
         )
         if self._decay is None:
             return height
-        return ops.rounded(height * self._decay(step, position, self.cycle_size, ops))
+        scale = self._decay(step, position, self.cycle_size, ops)
+        return self._decay.guard(height * scale, ops)
 
     def _between(self, start: float, peak: float, wave: Any, ops: Ops) -> Any:
         """From `start` at wave 0 to `peak` at wave 1, exact to the bit at both."""
-        value = ops.rounded(start * (1.0 - wave)) + ops.rounded(peak * wave)
         if self._decay is not None and not self._decay.keeps_band:
-            return value
+            guard = self._decay.guard
+            return guard(start * (1.0 - wave), ops) + guard(peak * wave, ops)
+        value = ops.rounded(start * (1.0 - wave)) + ops.rounded(peak * wave)
         # Rounding may leave the band by the last bit if its boundaries are close.
         return ops.clip(value, start, peak) if start < peak else ops.clip(value, peak, start)
 
@@ -266,7 +284,12 @@ class CyclicSchedule:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
-        """Build a schedule from what `to_dict` returned.
+        """Build a schedule from what `to_dict` returned, or from a hand-written mapping.
+
+        `kind`, and parameters that have a default, may be left out.
+
+            >>> CyclicSchedule.from_dict({"base_lr": 0.001, "max_lr": 0.006})
+            CyclicSchedule(base_lr=0.001, max_lr=0.006)
 
         Raises:
             TypeError: Not a mapping, or a value has the wrong type.
@@ -274,16 +297,11 @@ class CyclicSchedule:
         """
         if not isinstance(document, Mapping):
             raise TypeError(f"A schedule must be a mapping. {received('document', document)}")
-        if document.get("kind") != KIND:
-            raise ValueError(f"`kind` must be {KIND!r}. {received('kind', document.get('kind'))}")
-        expected, given = {"kind", *_DEFAULTS}, set(document)
-        if given != expected:
-            raise ValueError(
-                f"A schedule must have the keys {', '.join(sorted(expected))}. "
-                f"Missing: {sorted(expected - given)}. "
-                f"Unknown: {sorted(map(str, given - expected))}"
-            )
-        return cls(**{name: value for name, value in document.items() if name != "kind"})
+        kind = document.get("kind", KIND)
+        if kind != KIND:
+            raise ValueError(f"`kind` must be {KIND!r}. {received('kind', kind)}")
+        parameters = with_defaults(cls, document)
+        return cls(**{name: value for name, value in parameters.items() if name != "kind"})
 
     def to_json(self) -> str:
         """`to_dict` as JSON in one line; the same text for equal schedules."""

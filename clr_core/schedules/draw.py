@@ -49,10 +49,14 @@ def svg(schedule: Schedule) -> str:
         return TOP + height * ((high - rate) / (high - low) if high > low else 0.5)
 
     line = " ".join(f"{x(step):.1f},{y(rate):.1f}" for step, rate in rates.items())
+    named: list[float] = []
+    for rate in levels:  # Labels that touch can't be read.
+        if all(abs(y(rate) - y(other)) > 12 for other in named):
+            named.append(rate)
     parts = [
         f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(rate):.1f}" y2="{y(rate):.1f}" '
         'stroke="currentColor" stroke-opacity="0.35" stroke-dasharray="4 3"/>'
-        + svg_text(LEFT - 6, y(rate) + 4, f"{rate:.3g}", "end")
+        + (svg_text(LEFT - 6, y(rate) + 4, f"{rate:.3g}", "end") if rate in named else "")
         for rate in levels
     ]
     parts += [

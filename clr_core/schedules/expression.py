@@ -15,7 +15,7 @@ import ast
 import math
 from collections.abc import Callable
 
-from clr_core import python_ops
+from clr_core import kernels, python_ops
 from clr_core._arguments import received
 
 TYPE_CHECKING = False
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from clr_core.ops import Ops
+
+    Value = Callable[[Any, Ops], Any] | float
 
 MAX_LENGTH = 500
 MAX_DEPTH = 40
@@ -42,20 +44,27 @@ GRAMMAR = (
 def parsed(text: str, first: int) -> tuple[str, Callable[[Any, Ops], Any]]:
     """The normal form of an expression, and its value as a function of (x, ops).
 
-    Texts with the same tree have the same normal form.
+    Texts with the same tree have the same normal form, which is its own.
 
     Raises:
-        ValueError: The text isn't in the grammar, is too long or too deep, or its value isn't
-            finite at x = `first`, 2, 10 or 10**6.
+        ValueError: The text isn't in the grammar, it or its normal form is too long or too deep, or
+            its value isn't finite at x = `first`, 2, 10 or 10**6.
     """
     tree = _tree(text)
+    normal = ast.unparse(tree)
+    if len(normal) > MAX_LENGTH:  # It couldn't be read back.
+        raise _refusal(
+            text,
+            f"must be an expression of at most {MAX_LENGTH} characters, and this one has "
+            f"{len(normal)} in the form in which it is saved, with spaces and decimal points",
+        )
     value = _closure(tree)
     function = value if callable(value) else lambda x, ops: value
     for x in (first, 2, 10, 10**6):
         scale = function(float(x), python_ops)
         if scale - scale != 0.0:
             raise _refusal(text, f"must be finite, but it is {scale} at x={x}")
-    return ast.unparse(tree), function
+    return normal, function
 
 
 def _refusal(text: str, rule: str) -> ValueError:
@@ -102,7 +111,7 @@ def _checked(node: ast.expr, text: str, depth: int) -> ast.expr:
     raise _refusal(text, f"must be an expression of {GRAMMAR}")
 
 
-def _closure(node: ast.expr) -> Callable[[Any, Ops], Any] | float:
+def _closure(node: ast.expr) -> Value:
     """A function of (x, ops), or a number if `x` doesn't occur.
 
     Constant parts are computed here, in plain Python: every host starts from the same bits.
@@ -113,32 +122,48 @@ def _closure(node: ast.expr) -> Callable[[Any, Ops], Any] | float:
         case ast.Name(name):
             return CONSTANTS[name]
         case ast.Constant(float() as value):
-            return value
+            return float(kernels.flushed(value, python_ops))
         case ast.UnaryOp(_, operand):
-            return _applied(lambda ops, a: -a, operand)
+            return _applied(lambda a, ops: -a, _closure(operand))
         case ast.Call(ast.Name(name), arguments):
-            return _applied(
-                lambda ops, *args: getattr(ops, _METHOD.get(name, name))(*args), *arguments
-            )
+            return _applied(_FUNCTIONS[name], *map(_closure, arguments))
+        case ast.BinOp(left, ast.Pow(), right):
+            return _power(_closure(left), _closure(right))
         case ast.BinOp(left, op, right):
-            return _applied(_BINARY[type(op)], left, right)
+            return _applied(_BINARY[type(op)], _closure(left), _closure(right))
     raise AssertionError(node)  # `_checked` lets nothing else through.
 
 
-_METHOD = {"min": "minimum", "max": "maximum"}
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{name: getattr(kernels, name) for name in ("sin", "cos", "tanh", "exp", "log")},
+    "sqrt": lambda x, ops: ops.sqrt(x),
+    "abs": lambda x, ops: ops.abs(x),
+    "floor": lambda x, ops: ops.floor(x),
+    "min": lambda a, b, ops: ops.minimum(a, b),
+    "max": lambda a, b, ops: ops.maximum(a, b),
+}
 _BINARY: dict[type[ast.operator], Callable[..., Any]] = {
-    ast.Add: lambda ops, a, b: a + b,
-    ast.Sub: lambda ops, a, b: a - b,
-    ast.Mult: lambda ops, a, b: ops.rounded(a * b),
-    ast.Div: lambda ops, a, b: ops.divide(a, b),
-    ast.Pow: lambda ops, a, b: ops.power(a, b),
+    ast.Add: lambda a, b, ops: a + b,
+    ast.Sub: lambda a, b, ops: a - b,
+    ast.Mult: lambda a, b, ops: a * b,
+    ast.Div: lambda a, b, ops: ops.divide(a, b),
 }
 
 
-def _applied(function: Callable[..., Any], *nodes: ast.expr) -> Callable[[Any, Ops], Any] | float:
-    arguments = [_closure(node) for node in nodes]
+def _power(base: Value, exponent: Value) -> Value:
+    if not callable(exponent):
+        return _applied(kernels.power_to(exponent), base)
+    if not callable(base):
+        return _applied(kernels.power_of(base), exponent)
+    return _applied(kernels.power, base, exponent)
+
+
+def _applied(function: Callable[..., Any], *arguments: Value) -> Value:
     if not any(callable(argument) for argument in arguments):
-        return float(function(python_ops, *arguments))
-    return lambda x, ops: function(
-        ops, *(argument(x, ops) if callable(argument) else argument for argument in arguments)
-    )
+        return float(kernels.flushed(function(*arguments, python_ops), python_ops))
+
+    def value(x: Any, ops: Ops) -> Any:
+        given = (argument(x, ops) if callable(argument) else argument for argument in arguments)
+        return kernels.flushed(function(*given, ops), ops)
+
+    return value

@@ -16,15 +16,26 @@ from clr_core.verification._faults import (
     common,
     constant_rate,
     float32_formula,
+    interrupted,
     simple_faults,
+    still,
 )
 from clr_core.verification._fit import other_parameters
+from clr_core.verification._numbering import (
+    FLOAT32_MEAN,
+    MOST_LOST,
+    Means,
+    Numbering,
+    numberings,
+)
 from clr_core.verification._search import GivenUp, LoggedRate, Target, explaining
-from clr_core.verification.faults import Constant, Fault
+from clr_core.verification.faults import Constant, Fault, Shift
 from clr_core.verification.log import Resolution
 
 # With fewer lines that differ, several faults explain them by chance.
 FEWEST_LINES = 3
+# With fewer, the lines may be means by chance.
+FEWEST_MEANS = 6
 # With fewer digits, if nothing shows that they were rounded to them, the round rates of a fine log
 # look like any rates of a coarse one.
 FEWEST_DIGITS = 3
@@ -51,6 +62,8 @@ class Verdict:
         resolution: How finely the log gives its rates, such as "float32" or "4 digits".
         unseen_shift: If it followed: by how many steps, at most, the run may have been shifted all
             the same, since the log is too coarse to show it. None: not searched to the end.
+        numbering: How the log numbers its lines, as `(a, b)`: line n has the rate of the update
+            that a * n + b others came before.
     """
 
     status: Literal["followed", "deviated", "undecided"]
@@ -62,12 +75,14 @@ class Verdict:
     candidates: tuple[Fault, ...] = ()
     first_difference: int | None = None
     unseen_shift: int | None = None
+    numbering: tuple[int, int] = (1, 0)
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as plain data, for JSON."""
         return asdict(self) | {
             "fault": self.fault and self.fault.to_dict(),
             "candidates": [fault.to_dict() for fault in self.candidates],
+            "numbering": list(self.numbering),
         }
 
 
@@ -76,6 +91,9 @@ def verify(
     steps: Iterable[int],
     lrs: Iterable[float],
     resolution: Resolution | None = None,
+    *,
+    first_step: int | None = None,
+    steps_per_epoch: int | None = None,
 ) -> Verdict:
     """Check whether the rates that a run logged are those of its schedule; if not, say why.
 
@@ -98,10 +116,14 @@ def verify(
     A run that is off by a step differs by far more. If a log is too coarse to rule out some steps,
     the sentence says so.
 
+    A log may count its updates from 1, or give the mean of the rates since the line before. If it
+    agrees so, and nothing else explains it, the run followed the schedule.
+
     If lines differ, the simple faults are tried first: a constant rate, the schedule's rate times a
-    factor, a shift by n steps, a restart, a count that runs k times too fast or too slowly. For a
-    `CyclicSchedule`, then: the errors of a formula in float32, and other parameters. A fault is
-    named if it explains every line, and no other one does.
+    factor, a shift by n steps, a restart, a count that runs k times too fast or too slowly, a rate
+    that was held for n steps, a warm-up. For a `CyclicSchedule`, then: the errors of a formula in
+    float32, and other parameters. A fault is named if it explains every line, and no other one
+    does.
 
     The search computes a limited number of rates, so that a verdict on 800 lines takes less than a
     second. If that isn't enough, the sentence says so, and no fault is named.
@@ -114,6 +136,10 @@ def verify(
         resolution: How the rates were rounded, if they were read from text; `read_rates` and
             `Resolution.of_texts` know. None: they are float32 if all of them are float32 numbers,
             else float64.
+        first_step: The number that the log gives to the first update, or to the first epoch: 0, or
+            1; -1 if it gives the rate of the next update beside each. None: it isn't known.
+        steps_per_epoch: Updates in an epoch, if `steps` are the numbers of epochs, each with the
+            rate at its start or its end, or the mean of its rates.
 
     Raises:
         TypeError: Not a schedule; steps that aren't integers, or rates that aren't numbers.
@@ -136,38 +162,98 @@ def verify(
         raise ValueError("`steps` and `lrs` must contain at least one line. Received: none")
     if resolution is None:
         resolution = Resolution.of_rates(rates)
-    target = Target(schedule, max(counted), MOST_RATES + MOST_RATES_PER_LINE * len(counted))
-    lines = _lines(target, counted, rates, resolution)
-    expected = list(map(schedule.lr, counted))
-    different = [
-        i
-        for i, (rate, (_, low, high)) in enumerate(zip(expected, lines, strict=True))
-        if not low <= rate <= high
-    ]
-    if not different:
-        return _agreeing(target, lines, resolution)
-    first = different[0]
+    ways, means = numberings(counted, first_step, steps_per_epoch)
+    last = max(way.update(max(counted)) for way in ways)
+    target = Target(schedule, last, MOST_RATES + MOST_RATES_PER_LINE * len(counted))
+    # Without a zero at an end, rates of few digits may be round numbers, and exact.
+    exact = [Resolution.of_rates(rates)] if _may_be_round(resolution) else []
+    logs: list[_Log] = []
+    for each in (*exact, resolution):
+        for way in ways:
+            log = _Log(target, way, each, counted, rates)
+            if not log.different:
+                return _agreeing(log)
+            logs.append(log)
+    # The mean of a part that only rises is also the rate of a step in its middle.
+    mean = next((each for each in means if _are_means(each, logs[-1])), None)
+    if mean is None or steps_per_epoch is None:
+        verdict = _deviated(_likeliest(logs[: len(ways)]))
+        if exact and verdict.fault is None:
+            verdict = _deviated(_likeliest(logs[len(ways) :]))
+        if mean is None or verdict.fault or verdict.candidates:
+            return verdict
+    return _followed(len(counted), resolution, mean.numbering)
+
+
+def _likeliest(logs: Sequence[_Log]) -> _Log:
+    """The first, unless in another numbering the run followed for some lines before it deviated."""
+    best = logs[0]
+    for log in logs[1:]:
+        if log.first >= best.first + FEWEST_LINES:
+            best = log
+    return best
+
+
+class _Log:
+    """A log as one of the ways to number and to round it shows it.
+
+    Args:
+        target: The schedule.
+        numbering: The updates that its numbers stand for.
+        resolution: How its rates were rounded.
+        steps: Its numbers.
+        rates: Its rates.
+
+    Attributes:
+        lines: The updates, each with the range of rates that it may have had.
+        different: The indices of the lines that differ.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        numbering: Numbering,
+        resolution: Resolution,
+        steps: Sequence[int],
+        rates: Sequence[float],
+    ) -> None:
+        self.target, self.numbering, self.resolution = target, numbering, resolution
+        self.steps, self.rates = steps, rates
+        self.lines = _lines(target, list(map(numbering.update, steps)), rates, resolution)
+        lr = target.schedule.lr
+        self.different = [
+            i for i, (step, low, high) in enumerate(self.lines) if not low <= lr(step) <= high
+        ]
+
+    @property
+    def first(self) -> int:
+        """The index of the first line that differs."""
+        return self.different[0]
+
+
+def _may_be_round(resolution: Resolution) -> bool:
+    return resolution.digits < FEWEST_DIGITS and not resolution.padded
+
+
+def _deviated(log: _Log) -> Verdict:
+    lines, first, resolution = log.lines, log.first, log.resolution
     found: list[Fault] = []
     given_up = False
-    if all(map(math.isfinite, rates)):
+    if all(map(math.isfinite, log.rates)):
         try:
-            found.extend(_faults(target, Deviation(lines, first)))
+            found.extend(_faults(log.target, Deviation(lines, first)))
         except GivenUp:
             given_up = True
     named = (
         len(found) == 1
         and len(lines) - first >= FEWEST_LINES
-        and (
-            resolution.padded
-            or resolution.digits >= FEWEST_DIGITS
-            or isinstance(found[0], Constant)
-        )
+        and (not _may_be_round(resolution) or isinstance(found[0], Constant))
         and not given_up
     )
-    step = counted[first]
+    step, expected = log.steps[first], log.target.schedule.lr(lines[first].step)
     evidence = (
-        f"Step {step} is the first that differs: {rates[first]!r} was logged, "
-        f"{expected[first]!r} expected; {len(different)} of {len(lines)} lines differ."
+        f"Step {step} is the first that differs: {log.rates[first]!r} was logged, "
+        f"{expected!r} expected; {len(log.different)} of {len(lines)} lines differ."
     )
     if named:
         says = f": it {found[0]}"
@@ -185,8 +271,10 @@ def verify(
         says = ", and none of the usual faults was found to explain its rates"
         if given_up:
             says += "; the search was given up before its end"
-        if different[-1] < len(lines) - 1:
-            says += f". It agrees again from step {counted[different[-1] + 1]} on"
+        if log.different[-1] < len(lines) - 1:
+            says += f". It agrees again from step {log.steps[log.different[-1] + 1]} on"
+    if log.numbering.says:
+        says += f" ({log.numbering.says})"
     return Verdict(
         status="deviated",
         fault=found[0] if named else None,
@@ -194,8 +282,9 @@ def verify(
         sentence=f"The run didn't follow the schedule{says}. {evidence}",
         first_difference=step,
         lines=len(lines),
-        different=len(different),
+        different=len(log.different),
         resolution=str(resolution),
+        numbering=log.numbering[:2],
     )
 
 
@@ -220,7 +309,11 @@ def picture(
     """
     from clr_core.verification._draw import draw
 
-    figure = draw(schedule, steps, lrs, title=verdict.sentence, mark=verdict.first_difference)
+    updates = list(map(Numbering(*verdict.numbering).update, steps))
+    mark = None
+    if verdict.first_difference is not None:
+        mark = Numbering(*verdict.numbering).update(verdict.first_difference)
+    figure = draw(schedule, updates, lrs, title=verdict.sentence, mark=mark)
     figure.savefig(path, dpi=150, facecolor="white")
 
 
@@ -239,38 +332,84 @@ def _searches(target: Target, log: Deviation) -> Iterator[Iterator[Fault]]:
     yield simple_faults(target, log)
     if target.cyclic is not None:
         yield float32_formula(target, target.cyclic, log)
+    yield interrupted(target, log)
+    if target.cyclic is not None:
         yield other_parameters(target, target.cyclic, log.lines, None)
         if log.first > 0:
             yield other_parameters(target, target.cyclic, log.rest, log.rest[0].step)
 
 
-def _agreeing(target: Target, lines: list[LoggedRate], resolution: Resolution) -> Verdict:
+def _agreeing(log: _Log) -> Verdict:
     """The verdict on a log without a difference: would it have shown one?"""
-    all_lines = f"all {len(lines)} lines agree" if len(lines) > 1 else "its one line agrees"
+    target, lines = log.target, log.lines
     low, high = common(lines)
-    if low <= high and not target.constant:
-        return Verdict(
-            status="undecided",
-            candidates=(Constant(*constant_rate(target, low, high)),),
-            sentence=f"The log can't tell whether the run followed the schedule: {all_lines} "
-            "with it, and with a constant rate too.",
-            lines=len(lines),
-            different=0,
-            resolution=str(resolution),
+    # However a log rounds, it rounds one rate to one text.
+    if low <= high and (still(lines) or not log.resolution.is_text) and not target.constant:
+        why = "with it, and with a constant rate too."
+        return _undecided(log, Constant(*constant_rate(target, low, high)), why)
+    if not log.numbering.sure:
+        why = (
+            f"with it if {log.numbering.says}; if it counts from 0, the run was one step behind. "
+            "Say which with `first_step=`."
         )
-    sentence = f"The run followed the schedule: {all_lines} with it, to {resolution}."
+        return _undecided(log, Shift(-1, (-1, -1)), why)
     unseen = _unseen_shift(target, lines)
+    return _followed(len(lines), log.resolution, log.numbering, unseen)
+
+
+def _undecided(log: _Log, candidate: Fault, why: str) -> Verdict:
+    return Verdict(
+        status="undecided",
+        candidates=(candidate,),
+        sentence="The log can't tell whether the run followed the schedule: "
+        f"{_all(len(log.lines))} {why}",
+        lines=len(log.lines),
+        different=0,
+        resolution=str(log.resolution),
+        numbering=log.numbering[:2],
+    )
+
+
+def _followed(
+    lines: int, resolution: Resolution, numbering: Numbering, unseen: int | None = None
+) -> Verdict:
+    says = f"; {numbering.says}" if numbering.says else ""
+    sentence = f"The run followed the schedule: {_all(lines)} with it, to {resolution}{says}."
     if unseen:
         shift = f"up to {unseen} steps" if unseen > 1 else "one step"
         sentence += f" It is a coarse log, which doesn't rule out a shift of {shift}."
     return Verdict(
         status="followed",
         sentence=sentence,
-        lines=len(lines),
+        lines=lines,
         different=0,
         resolution=str(resolution),
         unseen_shift=unseen,
+        numbering=numbering[:2],
     )
+
+
+def _all(lines: int) -> str:
+    return f"all {lines} lines agree" if lines > 1 else "its one line agrees"
+
+
+def _are_means(means: Means, log: _Log) -> bool:
+    """True if each line has the mean of the schedule's rates over some updates."""
+    if len(log.steps) < FEWEST_MEANS:
+        return False
+    lost = min(means.size * FLOAT32_MEAN, MOST_LOST)
+    lr = log.target.schedule.lr
+    left = MOST_RATES
+    for step, rate in zip(log.steps, log.rates, strict=True):
+        first = means.numbering.factor * step + means.numbering.offset
+        updates = range(max(first, 0), max(first + means.size, 1))
+        left -= len(updates)
+        if left < 0:
+            return False
+        mean = math.fsum(map(lr, updates)) / len(updates)
+        if not abs(mean - rate) <= log.resolution.half_unit(rate) + lost * mean:
+            return False
+    return True
 
 
 def _unseen_shift(target: Target, lines: list[LoggedRate]) -> int | None:
@@ -287,7 +426,7 @@ def _unseen_shift(target: Target, lines: list[LoggedRate]) -> int | None:
 
 
 def _lines(
-    target: Target, steps: list[int], rates: list[float], resolution: Resolution
+    target: Target, steps: Sequence[int], rates: Sequence[float], resolution: Resolution
 ) -> list[LoggedRate]:
     error, size = FLOAT64_ERRORS * max(map(abs, target.levels.values()), default=0.0), target.size
     half_unit, lines = resolution.half_unit, []

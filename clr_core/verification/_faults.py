@@ -20,19 +20,24 @@ from clr_core.verification._search import (
     simplest_ratio,
 )
 from clr_core.verification.faults import (
+    FAR_FETCHED,
     Constant,
     Fault,
     Float32Formula,
+    Held,
     Restart,
     Scale,
     Shift,
     Speed,
+    WarmUp,
 )
 
 # Processes or batches by which a run may be too fast: more than anybody has in one job.
 MOST_TIMES = 4096
 # The same if it becomes so at a resume: the search for the step takes longer for each of them.
 MOST_TIMES_LATER = 64
+# With fewer lines, a ramp or what follows on a rate that stood still are found by chance.
+FEWEST_LINES = 3
 # So many lines may agree by rounding after a fault began; only there its start is looked for.
 LINES_BACK = 50
 # A shift by more cycles isn't looked for: it would take a rate for each half of them and line.
@@ -42,6 +47,7 @@ MOST_CYCLES = 400
 LIKELY_SHIFT = 16
 # With lines further apart than this part of a cycle, a restart at just the right step is as likely.
 LIKELY_CHANCE = 0.01
+SAME = 1e-3  # Rates closer than this part of a line's width are the same.
 FLOAT32_ROUNDING = 2.0**-24
 FLOAT32_ERRORS = 8.0 * FLOAT32_ROUNDING  # Eight roundings; the usual formulas take five to seven.
 
@@ -91,8 +97,8 @@ def simple_faults(target: Target, log: Deviation) -> Iterator[Fault]:
     constants = list(_constant(target, log))
     yield from constants
     yield from _scale(target, log)
-    yield from _shift(target, log, still=bool(constants))
-    yield from _speed(target, log, still=bool(constants))
+    yield from _shift(target, log, constant=bool(constants))
+    yield from _speed(target, log, constant=bool(constants))
 
 
 def common(lines: Sequence[LoggedRate]) -> tuple[float, float]:
@@ -108,9 +114,15 @@ def constant_rate(target: Target, low: float, high: float) -> tuple[float, str |
     return simplest(low, high), None
 
 
+def still(lines: Sequence[LoggedRate]) -> bool:
+    """True if all lines have the same rate: however a log rounds, it rounds one rate to one."""
+    rates = [(line.low + line.high) / 2 for line in lines]
+    return max(rates) - min(rates) <= SAME * min(line.high - line.low for line in lines)
+
+
 def _constant(target: Target, log: Deviation) -> Iterator[Constant]:
     low, high = common(log.rest)
-    if low <= high:
+    if low <= high and still(log.rest):
         rate, level = constant_rate(target, low, high)
         holds = [line.low <= high and line.high >= low for line in log.lines[: log.first]]
         yield Constant(rate, level, None if all(holds) else log.rest[0].step)
@@ -137,19 +149,19 @@ def _scale(target: Target, log: Deviation) -> Iterator[Scale]:
     yield Scale(factor, None if all(holds) else log.rest[0].step)
 
 
-def _shift(target: Target, log: Deviation, *, still: bool) -> Iterator[Shift | Restart]:
+def _shift(target: Target, log: Deviation, *, constant: bool) -> Iterator[Shift | Restart]:
     """Shifts by n steps, and the one that takes the count back to 0, a restart.
 
-    If the rate stands `still`, it is no explanation that a run hasn't begun yet.
+    If the rate is constant, it is no explanation that a run hasn't begun yet, or is over.
     """
     restart = _restart(target, log)
     last = max(line.step for line in log.rest)
     farthest = min(math.ceil(target.size), LARGEST_STEP)
     most = MOST_CYCLES * farthest
-    if not target.repeats:  # A wave is the same again from there on.
+    if not target.repeats and not constant:  # A wave is the same again from there on.
         farthest = min(max(last, 10 * farthest), most)
-    back = log.rest[0].step if still else farthest
-    if not still and target.agrees(0, min(log.rest)):
+    back = log.rest[0].step if constant else farthest
+    if not constant and target.agrees(0, min(log.rest)):
         back = max(farthest, min(last, most))  # It may have waited for cycles before it began.
     ranges = explaining(target, log.rest, _shifted, -back, farthest)
     if not ranges:
@@ -189,6 +201,65 @@ def _shifted(n: int, step: int) -> int:
     return step + n
 
 
+def interrupted(target: Target, log: Deviation) -> Iterator[Held | WarmUp]:
+    """Runs whose rate stayed where it was for some steps and went on, or rose before it began."""
+    held = next((i for i in range(1, len(log.rest)) if not still([log.rest[0], log.rest[i]])), None)
+    if log.first > 0 and held is not None:
+        yield from _held(target, log, log.rest[:held], log.rest[held:])
+    if log.first == 0:
+        yield from _warm_up(target, log)
+
+
+def _held(
+    target: Target, log: Deviation, held: Sequence[LoggedRate], rest: Sequence[LoggedRate]
+) -> Iterator[Held]:
+    if len(rest) < FEWEST_LINES:
+        return
+    # The count that stood still: the lines before it agree with the schedule.
+    begin, latest = log.window()
+    counts = explaining(target, held, lambda n, _: n, begin - 1, latest)
+    if not counts:
+        return
+    longest = rest[0].step - counts[0][0]
+    shortest = max(1, held[-1].step - counts[-1][1])
+    for low, high in explaining(target, rest, lambda n, step: step - n, shortest, longest):
+        n = simplest_integer(low, high)
+        yield Held(counts[-1][1], n, (low, high))
+        return
+
+
+def _warm_up(target: Target, log: Deviation) -> Iterator[WarmUp]:
+    """A ramp, and then the schedule: from its start, or as if the ramp had been a part of it."""
+    lines = sorted(log.lines)
+    if lines[0].step > log.spacing:
+        return  # The start of the run isn't in the log.
+    rising = next(
+        (i for i in range(1, len(lines)) if lines[i].low + lines[i].high < _twice(lines[i - 1])),
+        len(lines),
+    )
+    # Among the lines that rise are those of the schedule's own rise.
+    behind = explaining(target, lines[rising - 1 :], lambda n, step: step - n, 0, lines[-1].step)
+    for low, high in behind if rising < len(lines) else []:
+        ranges = [(low, high)]
+        begin = rising - 1
+        while begin > 0 and ranges:
+            kept = narrowed(target, lines[begin - 1], lambda n, step: step - n, ranges)
+            kept = _cut(kept, 0, lines[begin - 1].step)
+            if not kept:
+                break
+            ranges, begin = kept, begin - 1
+        n = simplest_integer(*ranges[0]) if ranges[0][0] else 0
+        first = lines[begin].step
+        ramp = lines[:begin]
+        if begin >= FEWEST_LINES and not still(ramp) and (n == 0 or n > ramp[-1].step):
+            yield WarmUp(n or first, ranges[0] if n else (ramp[-1].step + 1, first), n)
+            return
+
+
+def _twice(line: LoggedRate) -> float:
+    return line.low + line.high
+
+
 class _LaterCount(Protocol):
     def __call__(self, start: int, step: int) -> int: ...
 
@@ -223,15 +294,15 @@ def _since(start: int, step: int) -> int:
     return step - start
 
 
-def _speed(target: Target, log: Deviation, *, still: bool) -> Iterator[Speed]:
+def _speed(target: Target, log: Deviation, *, constant: bool) -> Iterator[Speed]:
     """A count that runs k times too fast or too slowly: from the start, or from some step on.
 
-    If the rate stands `still`, it is no explanation that it moves too slowly to be seen, or by just
-    so many times that each line shows another cycle at the same place.
+    If the rate is constant, it is no explanation that it moves too slowly to be seen, or by just so
+    many times that each line shows another cycle at the same place.
     """
     last = max(line.step for line in log.rest)
-    most_times = MOST_TIMES_LATER if still else MOST_TIMES
-    for fast in (True,) if still else (True, False):
+    most_times, later = (FAR_FETCHED,) * 2 if constant else (MOST_TIMES, MOST_TIMES_LATER)
+    for fast in (True,) if constant else (True, False):
         # Some logs count from 1, others name the rate of the next update.
         for offset in (0, -1, 1):
             # At half a cycle a step and beyond, one goes back as well as forth, or stays.
@@ -244,7 +315,7 @@ def _speed(target: Target, log: Deviation, *, still: bool) -> Iterator[Speed]:
                 yield _named(fast, ranges, None, offset)
                 break
         else:
-            yield from _speed_later(target, log, fast)
+            yield from _speed_later(target, log, fast, later)
 
 
 def _times(count: _Speeds, offset: int, k: int, step: int) -> int:
@@ -263,12 +334,13 @@ def _slower(k: int, start: int, step: int) -> int:
     return start + (step - start) // k
 
 
-def _speed_later(target: Target, log: Deviation, fast: bool) -> Iterator[Speed]:
+def _speed_later(target: Target, log: Deviation, fast: bool, most: int) -> Iterator[Speed]:
     if log.first == 0:
         return
     found: list[Range] = []
     since = None
-    most = min(MOST_TIMES_LATER, math.ceil(target.size / 2) - 1) if fast else MOST_TIMES_LATER
+    if fast:
+        most = min(most, math.ceil(target.size / 2) - 1)
     for k in range(2, most + 1):
         starts = _starts(target, log, partial(_faster if fast else _slower, k))
         if starts:

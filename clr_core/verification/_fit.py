@@ -73,8 +73,7 @@ def other_parameters(
 
 def _alike(one: tuple[Shape, Point], other: tuple[Shape, Point]) -> bool:
     """True if the numbers are the same but for rounding, whatever the mode; no gamma is 1."""
-    names = {*one[0], *other[0]}
-    pairs = [(one[0].get(name, 1.0), other[0].get(name, 1.0)) for name in names]
+    pairs = [(one[0].get(name, 1.0), other[0].get(name, 1.0)) for name in SHAPE]
     pairs += zip(one[1], other[1], strict=True)
     return all(math.isclose(here, there, rel_tol=1e-6) for here, there in pairs)
 

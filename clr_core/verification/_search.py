@@ -47,6 +47,7 @@ class Target:
         rates: How many rates may be computed.
 
     Attributes:
+        schedule: The same, whose own `lr` costs nothing.
         cyclic: The schedule if it is a `CyclicSchedule`, else None.
         size: The steps in a cycle, or in which it rises and falls for the first time; `last` if
             that takes longer.
@@ -55,7 +56,7 @@ class Target:
     """
 
     def __init__(self, schedule: Schedule, last: int, rates: int) -> None:
-        self._schedule, self._left = schedule, rates
+        self.schedule, self._left = schedule, rates
         turns = list(islice(schedule.turns(0, LARGEST_STEP), 3))
         self.constant = len({schedule.lr(turn) for turn in turns}) == 1
         self.levels = schedule.levels()
@@ -69,7 +70,7 @@ class Target:
     def lr(self, count: int) -> float:
         """The rate at a count from 0 to 2**53."""
         self.spend(self._work)
-        return float(self._schedule.lr(count))
+        return float(self.schedule.lr(count))
 
     def spend(self, rates: int) -> None:
         """Takes rates that are computed elsewhere, or work that lasts as long, from the account."""
@@ -79,7 +80,7 @@ class Target:
 
     def turns(self, first: int, last: int) -> Iterator[int]:
         """The steps from `first` to `last` between which the rate only rises or only falls."""
-        for turn in self._schedule.turns(first, last):
+        for turn in self.schedule.turns(first, last):
             self.spend(TURN)
             yield turn
 

@@ -99,10 +99,66 @@ class Shift(Fault):
     since: int | None = None
 
     def __str__(self) -> str:
-        steps = f"{abs(self.n)} step{'s' if abs(self.n) > 1 else ''}"
         side = "ahead of" if self.n > 0 else "behind"
         others = _or(self.also, self.n_between)
-        return f"was {steps} {side} the schedule{others}{_from(self.since)}"
+        text = f"was {_steps(abs(self.n))} {side} the schedule{others}{_from(self.since)}"
+        if self.since is None and self.n_between[0] <= -1 <= self.n_between[1]:
+            text += ", or the log counts from 1 (`first_step=1`)"
+        if self.since is None and self.n_between[0] <= 1 <= self.n_between[1]:
+            text += ", or the log gives the rate of the next update (`first_step=-1`)"
+        return text
+
+
+@dataclass(frozen=True)
+class Held(Fault):
+    """The rate stayed where it was for some steps, and went on from there.
+
+        >>> str(Held(step=300, n=50, n_between=(50, 50)))
+        'held the rate of step 300 for 50 steps, and was 50 steps behind from there on'
+
+    Args:
+        step: The step whose rate it was.
+        n: For how many steps. The roundest number of `n_between`.
+        n_between: The range that it lies in, ends included.
+    """
+
+    name: ClassVar[str] = "held"
+    step: int
+    n: int
+    n_between: tuple[int, int]
+
+    def __str__(self) -> str:
+        return (
+            f"held the rate of step {self.step} for {_steps(self.n)}"
+            f"{_or((), self.n_between)}, and was {_steps(self.n)} behind from there on"
+        )
+
+
+@dataclass(frozen=True)
+class WarmUp(Fault):
+    """The rate rose in a ramp of its own before the schedule.
+
+        >>> str(WarmUp(n=100, n_between=(100, 100), behind=100))
+        'had a warm-up of 100 steps before the schedule, and was 100 steps behind from there on'
+
+    Args:
+        n: The steps of the ramp. The roundest number of `n_between`.
+        n_between: The range that it lies in, ends included.
+        behind: By how many steps the run was behind the schedule afterwards: `n` if the schedule
+            began after the ramp, and 0 if the ramp took the place of its first steps.
+    """
+
+    name: ClassVar[str] = "warm-up"
+    n: int
+    n_between: tuple[int, int]
+    behind: int
+
+    def __str__(self) -> str:
+        later = f"was {_steps(self.behind)} behind" if self.behind else "followed it"
+        return (
+            f"had a warm-up of {_steps(self.n)}{_or((), self.n_between)} before the schedule, "
+            f"and {later} from there on"
+        )
 
 
 @dataclass(frozen=True)
@@ -164,7 +220,9 @@ class Speed(Fault):
         if self.direction == "fast":
             text = (
                 f"ran {k} times too fast{when}: each step counted {k} times, "
-                f"as if each of {k} processes stepped the schedule"
+                f"as if each of {k} processes stepped the schedule, or it was stepped for each of "
+                f"{k} micro-batches whose gradients are accumulated; or the log counts epochs "
+                f"(`steps_per_epoch={k}`)"
             )
         else:
             text = (
@@ -221,6 +279,10 @@ class OtherParameters(Fault):
         listed = ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
         since = "" if self.since is None else _from(self.since)
         return f"followed a schedule with {listed}{since}"
+
+
+def _steps(n: int) -> str:
+    return f"{n} step{'s' if n > 1 else ''}"
 
 
 def _from(since: int | None) -> str:

@@ -369,7 +369,8 @@ def test_jax(folder, in_one_process):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["run.json", "--key", "a"], "--key must be left out if SOURCE is a record"),
+        (["run.json", "--key", "a"], "'run.json' must be a record at 'a': there is nothing"),
+        (["models", "--schedule-key", "a"], "--schedule-key must be left out without --sche"),
         (["run.json", "--schedule", "a"], "--schedule must be left out if SOURCE is a record"),
         (["run.json", "--groups", "2"], "--groups must be left out with --to record"),
         (["run.json", "--to", "torch"], "--out must be given with --to torch, which isn't text"),

@@ -201,7 +201,13 @@ def test_warnings_take_one_line(folder, process):
     assert ".py" not in done.stderr
 
 
-@pytest.mark.parametrize("error", [KeyError("a\nb"), RecursionError("too deep"), StopIteration()])
+class Panic(BaseException):
+    """As an extension in Rust raises it."""
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("a\nb"), RecursionError("too deep"), StopIteration(), Panic("x" * 10**6)]
+)
 @pytest.mark.parametrize("command", ["compare", "verify"])
 def test_a_crash_is_not_the_answer_no(folder, refused, monkeypatch, command, error):
     """Exit code 1 means that two schedules differ, or that a run didn't follow its schedule."""
@@ -213,7 +219,16 @@ def test_a_crash_is_not_the_answer_no(folder, refused, monkeypatch, command, err
     text = refused(command, "run.json", "log.csv")
     assert text.startswith("An error in clr itself, please report it: ")
     assert f"{type(error).__name__}: " in text
-    assert "test_main.py:" in text
+    assert ("test_main.py:" in text) == (type(error) is not Panic)  # Too long for the place.
+    assert len(text) < 2100
+
+
+def test_the_traceback_on_request(folder, process):
+    done = process("show", "nothing.json", env={"CLR_DEBUG": "1"})
+    assert done.returncode == 2
+    first, *_, last = done.stderr.splitlines()
+    assert first == "Traceback (most recent call last):"
+    assert last == "clr show: 'nothing.json': No such file or directory"
 
 
 def test_options_may_stand_between_the_files(folder, clr):

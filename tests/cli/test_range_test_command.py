@@ -35,6 +35,49 @@ def test_a_curve_without_a_number(folder, clr, data, losses):
     assert (found["max_lr"], found["warnings"]) == (None, list(result.warnings))
 
 
+HOSTILE = "\x1b[2J\x9b\u202e\r\u2028max_lr   9.0\nmax_lr   9.0 $\\frac$ </text><!--"
+
+
+@pytest.fixture
+def hostile(folder):
+    """A result in whose text there is all that a terminal, a picture or a page obeys."""
+    document = RESULT.to_dict() | {"stop_reason": HOSTILE, "warnings": [HOSTILE, "x" * 10**5] * 9}
+    document["suggestions"][HOSTILE] = 0.1
+    (folder / "hostile.json").write_text(json.dumps(document))
+    return RangeTestResult.from_dict(document)
+
+
+def test_text_from_a_file_is_inert(hostile, clr):
+    for arguments in (["show"], ["show", "--json"]):
+        done = clr("range-test", *arguments, "hostile.json")
+        assert (done.code, done.err) == (0, "")
+        assert done.out.replace("\n", "").isprintable()
+        assert "\nmax_lr   9" not in done.out
+    sizes = ("--samples", "900", "--batch-size", "9", "--epochs", "24")
+    done = clr("suggest", *sizes, "--result", "hostile.json")
+    assert done.out.replace("\n", "").isprintable()
+
+
+def test_text_from_a_file_in_a_picture(hostile, folder, clr):
+    pytest.importorskip("matplotlib")
+    for suffix in ("svg", "png"):
+        assert clr("range-test", "plot", "hostile.json", "--out", f"h.{suffix}").code == 0
+    ElementTree.parse(folder / "h.svg")
+    page = hostile._repr_html_()
+    ElementTree.fromstring(f"<html>{page}</html>")
+    assert page.replace("\n", "").isprintable()
+
+
+def test_a_long_test_reads_back(folder, clr):
+    """A result that was written can be read, though it has more than the megabyte of a record."""
+    steps = 40_000
+    lrs = [1e-6 * 1.0004**i for i in range(steps)]
+    result = RangeTestResult.from_curve(lrs, [2.3 - 1e-5 * i for i in range(steps)])
+    (folder / "long.json").write_text(json.dumps(result.to_dict()))
+    assert (folder / "long.json").stat().st_size > 2**20
+    assert clr("range-test", "show", "long.json").out.startswith("tested   40000 rates")
+
+
 def test_json(folder, data):
     found = data("range-test", "show", "range.json")
     assert found["suggestions"] == RESULT.suggestions

@@ -27,6 +27,60 @@ def test_from_anywhere(folder, clr):
         assert (done.code, done.out, done.err) == (0, RECORD.to_json(), "")
 
 
+CONFIG = """\
+lr: &lr 1e-3
+trainer:
+  schedules:
+  - {base_lr: *lr, max_lr: .006, step_size_up: 12}
+  - {base_lr: *lr, max_lr: .006, step_size_up: 13}
+"""
+FIRST, SECOND = "trainer.schedules.0", "trainer.schedules.1"
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("show", "config.yaml", "--key", FIRST), 0),
+        (("plot", "config.yaml", "--key", FIRST), 0),
+        (("export", "config.yaml", "--to", "torch", "--key", FIRST), 0),
+        (("verify", "config.yaml", "log.csv", "--key", FIRST), 1),
+        (("convert", "config.yaml", "--key", FIRST), 0),
+        (("compare", "config.yaml", "config.yaml", "--key", FIRST), 0),
+        (("compare", "config.yaml", "config.yaml", "--key-a", FIRST, "--key-b", SECOND), 1),
+        (("compare", "config.yaml", "schedule.json", "--key-a", FIRST), 0),
+        (("compare", "schedule.json", "config.yaml", "--key-b", SECOND), 1),
+    ],
+)
+def test_a_part_of_a_file(folder, clr, command, code):
+    (folder / "config.yaml").write_text(CONFIG)
+    (folder / "schedule.json").write_text(RECORD.schedule.to_json())
+    done = clr(*command)
+    assert (done.code, done.err) == (code, "")
+
+
+def test_what_is_no_part_of_a_file(folder, refused):
+    (folder / "config.yaml").write_text(CONFIG)
+    said = "'config.yaml' must be a record"
+    assert refused("show", "config.yaml", "--key", "trainer.schedule") == (
+        f"{said} at 'trainer.schedule': there is nothing. There are 'schedules' in 'trainer'"
+    )
+    assert refused("show", "config.yaml") == (
+        f"{said}: `format` must be 'cyclical-lr/1'. It is missing. Its keys are 'lr', 'trainer'. "
+        "--key reads a part of a document"
+    )
+    assert refused("show", *FLAGS, "--key", FIRST).startswith("--key must be given with a FILE.")
+    assert refused("compare", "run.json", "run.json", "--key", "a", "--key-b", "b") == (
+        "--key must be left out with --key-a or --key-b"
+    )
+
+
+def test_a_flag_given_twice(folder, refused):
+    for flags in (("--max-lr", "1"), ("--step", "3"), ("--key", "a"), ("--at", "1")):
+        assert refused("show", "run.json", *flags, *flags) == (
+            f"argument {flags[0]}: must be given once. See clr show --help"
+        )
+
+
 def test_a_schedule_by_itself(folder, clr):
     (folder / "schedule.json").write_text(RECORD.schedule.to_json())
     expected = Record(RECORD.schedule).to_json()
@@ -95,7 +149,7 @@ def test_refusals(folder, refused, command, arguments, reason):
     [
         ("", "Standard input must be a record: Expecting value: line 1 column 1 (char 0)"),
         ("[1]", "Standard input must be a record: A record must be a mapping. Received: document="),
-        ('{"kind": "cyclic"}', "Standard input must be a record: A schedule must have the keys "),
+        ('{"kind": "cyclic"}', "Standard input must be a record: A schedule must have the key `b"),
         (b"\xff\xfe", "Standard input must be UTF-8 text: invalid start byte at byte 0"),
         ("[" * 100_000, "Standard input must be a record: it is nested too deep"),
         (" " * (MAX_BYTES + 1), f"Standard input may have at most {MAX_BYTES} bytes"),

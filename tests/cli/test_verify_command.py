@@ -79,6 +79,33 @@ def test_columns_by_name(folder, clr, refused):
     assert clr("verify", "run.json", "log.csv", *there, "--step-column", "n").code == 0
 
 
+def test_logs_of_epochs(folder, clr, refused):
+    rows = [f"{epoch},{SCHEDULE.lr(50 * (epoch + 1))!r}" for epoch in range(180)]
+    (folder / "log.csv").write_text("\n".join(["epoch,learning_rate", *rows, ""]))
+    assert "give --steps-per-epoch" in refused("verify", "run.json", "log.csv")
+    done = clr("verify", "run.json", "log.csv", "--steps-per-epoch", "50")
+    assert done.code == 0
+    assert "that of the next epoch's first update, of 50 in an epoch" in done.out
+    plotted = clr("verify", "run.json", "log.csv", "--steps-per-epoch", "50", "--plot", "run.svg")
+    assert plotted.out == done.out
+    assert refused("verify", "run.json", "log.csv", "--steps-per-epoch", "0").startswith(
+        "argument --steps-per-epoch: must be an integer from 1 to"
+    )
+
+
+def test_logs_that_count_otherwise(folder, clr, refused):
+    log(folder / "log.csv", range(0, 9000, 50), lambda step: SCHEDULE.lr(max(step - 1, 0)))
+    done = clr("verify", "run.json", "log.csv")
+    assert done.code == 1
+    assert "or the log counts from 1 (--first-step 1)" in done.out
+    done = clr("verify", "run.json", "log.csv", "--first-step", "1")
+    assert (done.code, done.err) == (0, "")
+    log(folder / "log.csv", range(0, 9000, 50), lambda step: SCHEDULE.lr(step + 1))
+    assert "(--first-step -1)" in clr("verify", "run.json", "log.csv").out
+    assert clr("verify", "run.json", "log.csv", "--first-step", "-1").code == 0
+    assert "invalid choice" in refused("verify", "run.json", "log.csv", "--first-step", "7")
+
+
 @pytest.mark.parametrize(("name", "start"), [("run.png", b"\x89PNG\r\n"), ("run.svg", b"<?xml")])
 def test_picture(folder, clr, name, start):
     done = clr("verify", "run.json", "log.csv", "--plot", name)

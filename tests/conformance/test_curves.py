@@ -10,7 +10,14 @@ import pytest
 
 import oracle
 from clr_core.conformance import check, differences, golden_curves
-from schedules import expected, expected_momenta, named, random_schedule, random_steps
+from schedules import (
+    expected,
+    expected_momenta,
+    named,
+    random_expression_schedule,
+    random_schedule,
+    random_steps,
+)
 
 SCHEDULES = 125
 STEPS = 17  # Of each: 2,000 pairs or so in all, since some steps come twice.
@@ -107,24 +114,48 @@ def _integer(np, row):
 
 
 def test_float64_bits(row, np):
-    """In the modes without a power of anything but 1/2, hosts agree in every float64 bit."""
+    """In every mode, hosts agree in every float64 bit."""
     rng = random.Random(1)
-    for _ in range(40):
+    for _ in range(30):
         schedule = random_schedule(rng)
-        if schedule.scale_fn is not None or schedule.mode == "exp_range":
-            continue
-        steps = np.array(random_steps(rng, schedule, 2000, row.MAX_STEP))
-        host = np.array([schedule.lr(step) for step in steps.tolist()])
-        # XLA and TensorFlow have no numbers below float64's normal range.
-        normal = (host == 0.0) | (host >= 2.0**-1022)
-        for path, rates in row.FLOAT64.items():
-            given = np.asarray(rates(schedule, steps))
-            assert given.dtype == np.float64
-            (differing,) = np.nonzero(normal & (given != host))
-            assert not differing.size, (
-                f"{path}, {schedule!r}: {differing.size} differ; step {steps[differing[0]]}: "
-                f"expected {host[differing[0]]!r}, got {given[differing[0]]!r}"
-            )
+        steps = random_steps(rng, schedule, 2000, row.MAX_STEP)
+        _assert_same_float64(np, row, schedule, steps, [schedule.lr(step) for step in steps])
+
+
+def test_float64_bits_of_expressions(row, np):
+    _compare_expressions(np, row, 300, random.Random(2))
+
+
+@pytest.mark.slow
+def test_float64_bits_of_more_expressions(row, np):
+    _compare_expressions(np, row, 3000, random.Random(3))
+
+
+def _compare_expressions(np, row, number, rng):
+    """Random expressions at 1,000 steps each: NumPy's bits in each host, Python's in NumPy."""
+    for _ in range(number):
+        schedule = random_expression_schedule(rng)
+        steps = [int(10 ** rng.uniform(0, 6)) for _ in range(1000)]
+        host = schedule.lr(np.array(steps))
+        for step in rng.sample(range(len(steps)), 20):
+            given = schedule.lr(steps[step])
+            assert given == host[step] or given != given, (schedule, steps[step])
+        _assert_same_float64(np, row, schedule, steps, host)
+
+
+def _assert_same_float64(np, row, schedule, steps, host):
+    host, steps = np.array(host), np.array(steps, _integer(np, row))
+    # XLA and TensorFlow have no numbers below float64's normal range.
+    normal = (host == 0.0) | (abs(host) >= 2.0**-1022) | np.isnan(host)
+    for path, rates in row.FLOAT64.items():
+        given = np.asarray(rates(schedule, steps))
+        assert given.dtype == np.float64
+        same = (given == host) | (np.isnan(given) & np.isnan(host))
+        (differing,) = np.nonzero(normal & ~same)
+        assert not differing.size, (
+            f"{path}, {schedule!r}: {differing.size} differ; step {steps[differing[0]]}: "
+            f"expected {host[differing[0]]!r}, got {given[differing[0]]!r}"
+        )
 
 
 @pytest.mark.slow

@@ -37,7 +37,6 @@ ALSO = {
     "clr_core/numpy_ops.py": {"numpy"},
     "clr_core/record/_yaml.py": {"yaml"},
     "clr_core/schedules/draw.py": {"matplotlib"},
-    "clr_core/verification/log.py": {"google", "tensorboard"},
     "clr_torch/_lookahead.py": {"numpy"},
     "clr_keras/_torch_backend/evaluate.py": {"torch", "clr_torch"},
     "clr_keras/checkpoint.py": {"h5py"},

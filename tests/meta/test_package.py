@@ -45,7 +45,7 @@ def test_the_wheel_was_built_from_this_source():
 def test_the_core_needs_nothing():
     required = metadata.requires("cyclical-lr")
     assert [line for line in required if "extra ==" not in line] == []
-    assert {"torch", "keras", "jax", "yaml", "plot", "tensorboard", "migrate", "all"} == set(
+    assert {"torch", "keras", "jax", "yaml", "plot", "migrate", "all"} == set(
         metadata.metadata("cyclical-lr").get_all("Provides-Extra")
     )
 

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import optax
 
 import clr_jax
-import clr_jax.ops
+from clr_core.adapter import rate_only
+from clr_jax.evaluate import evaluate
 
 MAX_STEP = 2**31 - 1
 
@@ -43,20 +44,35 @@ def momenta(schedule, steps):
     return _used(schedule, steps)[0]["momentum"].tolist()
 
 
-def _float64(schedule, steps):
-    with jax.enable_x64(True):
-        return jax.jit(lambda step: schedule.lr(step, clr_jax.ops))(steps.astype("float64"))
+def _float64(how):
+    """Rates as a program computes them for which `jax_enable_x64` is set."""
+
+    def float64(schedule, steps):
+        with jax.enable_x64(True):
+            return how(lambda count: evaluate(schedule.lr, count, "float64"))(
+                jnp.asarray(steps, jnp.int32)
+            )
+
+    return float64
+
+
+def _scanned(rate):
+    return jax.jit(lambda counts: jax.lax.map(rate, counts))
+
+
+def _rate(schedule):
+    return clr_jax.cyclic_lr(rate_only(schedule))
 
 
 def _eager(schedule, steps):
     with jax.disable_jit():
-        return clr_jax.cyclic_lr(schedule)(steps)
+        return _rate(schedule)(steps)
 
 
 CURVES = {
-    "called": lambda schedule, steps: clr_jax.cyclic_lr(schedule)(steps),
-    "jit": lambda schedule, steps: jax.jit(clr_jax.cyclic_lr(schedule))(steps),
-    "vmap": lambda schedule, steps: jax.jit(jax.vmap(clr_jax.cyclic_lr(schedule)))(steps),
+    "called": lambda schedule, steps: _rate(schedule)(steps),
+    "jit": lambda schedule, steps: jax.jit(_rate(schedule))(steps),
+    "vmap": lambda schedule, steps: jax.jit(jax.vmap(_rate(schedule)))(steps),
     "operation by operation": _eager,
 }
-FLOAT64 = {"jit": _float64}
+FLOAT64 = {"jit": _float64(jax.jit), "scan": _float64(_scanned)}

@@ -70,13 +70,21 @@ if BACKEND == "tensorflow":
         "XLA": _compiled(lambda rate: tf.function(rate, jit_compile=True, autograph=False)),
     }
 
-    def _float64(schedule, steps):
-        rate = tf.function(
-            lambda step: schedule.lr(step, clr_keras.ops), jit_compile=True, autograph=False
-        )
-        return rate(tf.constant(steps, tf.float64)).numpy()
+    def _float64(how):
+        def float64(schedule, steps):
+            def rate(step):
+                at = tf.maximum(tf.cast(step, tf.float64), 0.0)
+                return tf.broadcast_to(schedule.lr(at, clr_keras.ops), tf.shape(step))
 
-    FLOAT64 = {"XLA": _float64}
+            return how(rate)(tf.constant(steps)).numpy()
+
+        return float64
+
+    FLOAT64 = {
+        "eager": _float64(lambda rate: rate),
+        "graph": _float64(lambda rate: tf.function(rate, autograph=False)),
+        "XLA": _float64(lambda rate: tf.function(rate, jit_compile=True, autograph=False)),
+    }
 elif BACKEND == "jax":
     import jax
 

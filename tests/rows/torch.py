@@ -41,7 +41,8 @@ def _tensors(schedule, steps):
 
 
 def _float64(schedule, steps):
-    return schedule.lr(torch.from_numpy(steps).to(torch.float64), clr_torch.ops).numpy()
+    at = torch.from_numpy(steps).to(torch.float64)
+    return torch.as_tensor(schedule.lr(at, clr_torch.ops)).expand(at.shape).numpy()
 
 
 CURVES = {"tensor": _tensors}

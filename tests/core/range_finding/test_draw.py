@@ -1,6 +1,7 @@
 """Pictures of a range test: each loss at its rate, the smooth curve, and what is suggested."""
 
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import pytest
 
@@ -8,7 +9,7 @@ from clr_core import RangeTestResult
 from clr_core._drawing import BLUE, GREEN, GREY, VERMILLION
 from clr_core.range_finding._smoothing import SmoothedLoss
 
-LEFT, RIGHT, TOP, BOTTOM = 56, 468, 26, 202  # The frame of the curve in a notebook.
+LEFT, RIGHT, TOP, BOTTOM = 86, 462, 26, 202  # The frame of the curve in a notebook.
 
 
 def result(
@@ -44,35 +45,35 @@ TINY_SVG = (
     "<title>&lt;RangeTestResult: max_lr=0.1, base_lr=0.01, losses=3, "
     "stop_reason=&#x27;The loss &lt; 1.&#x27;, warnings=[&#x27;It &amp; fell.&#x27;]&gt;</title>"
     # The axes, and a tick at each decade.
-    '<polyline points="56,26 56,202 468,202" fill="none" '
+    '<polyline points="86,26 86,202 462,202" fill="none" '
     'stroke="currentColor" stroke-opacity="0.5"/>'
-    '<line x1="56.0" x2="56.0" y1="202" y2="206" stroke="currentColor"/>'
-    '<text x="56.0" y="218.0" text-anchor="middle">0.001</text>'
-    '<line x1="262.0" x2="262.0" y1="202" y2="206" stroke="currentColor"/>'
-    '<text x="262.0" y="218.0" text-anchor="middle">0.01</text>'
-    '<line x1="468.0" x2="468.0" y1="202" y2="206" stroke="currentColor"/>'
-    '<text x="468.0" y="218.0" text-anchor="middle">0.1</text>'
+    '<line x1="86.0" x2="86.0" y1="202" y2="206" stroke="currentColor"/>'
+    '<text x="86.0" y="218.0" text-anchor="middle">0.001</text>'
+    '<line x1="274.0" x2="274.0" y1="202" y2="206" stroke="currentColor"/>'
+    '<text x="274.0" y="218.0" text-anchor="middle">0.01</text>'
+    '<line x1="462.0" x2="462.0" y1="202" y2="206" stroke="currentColor"/>'
+    '<text x="462.0" y="218.0" text-anchor="middle">0.1</text>'
     # Three losses by name.
-    '<text x="50.0" y="206.0" text-anchor="end">1</text>'
-    '<text x="50.0" y="118.0" text-anchor="end">2</text>'
-    '<text x="50.0" y="30.0" text-anchor="end">3</text>'
-    '<text x="262.0" y="234.0" text-anchor="middle">learning rate (logarithmic)</text>'
+    '<text x="80.0" y="206.0" text-anchor="end">1</text>'
+    '<text x="80.0" y="118.0" text-anchor="end">2</text>'
+    '<text x="80.0" y="30.0" text-anchor="end">3</text>'
+    '<text x="274.0" y="234.0" text-anchor="middle">learning rate (logarithmic)</text>'
     '<text x="12.0" y="114.0" text-anchor="middle" transform="rotate(-90 12 114)">'
     "loss of each batch</text>"
     # The batches, and the smooth curve.
     '<g stroke="#D55E00" stroke-width="0.8">'
-    '<circle cx="56.0" cy="26.0" r="1.7" fill="#D55E00"/>'
-    '<circle cx="262.0" cy="114.0" r="1.7" fill="#D55E00"/>'
-    '<circle cx="468.0" cy="202.0" r="1.7" fill="#D55E00"/></g>'
-    '<polyline points="56.0,26.0 262.0,114.0 468.0,202.0" '
+    '<circle cx="86.0" cy="26.0" r="1.7" fill="#D55E00"/>'
+    '<circle cx="274.0" cy="114.0" r="1.7" fill="#D55E00"/>'
+    '<circle cx="462.0" cy="202.0" r="1.7" fill="#D55E00"/></g>'
+    '<polyline points="86.0,26.0 274.0,114.0 462.0,202.0" '
     'fill="none" stroke="#0072B2" stroke-width="1.8"/>'
     # The boundaries, with their names above.
-    '<line x1="262.0" x2="262.0" y1="26" y2="202" '
+    '<line x1="274.0" x2="274.0" y1="26" y2="202" '
     'stroke="currentColor" stroke-width="1.3" stroke-dasharray="2 3"/>'
-    '<text x="264.0" y="18.0" text-anchor="end">base_lr 0.01</text>'
-    '<line x1="468.0" x2="468.0" y1="26" y2="202" '
+    '<text x="276.0" y="18.0" text-anchor="end">base_lr 0.01</text>'
+    '<line x1="462.0" x2="462.0" y1="26" y2="202" '
     'stroke="currentColor" stroke-width="1.3" stroke-dasharray="6 3"/>'
-    '<text x="466.0" y="18.0" text-anchor="start">max_lr 0.1</text></svg>'
+    '<text x="410.0" y="18.0" text-anchor="start">max_lr 0.1</text></svg>'
     "<pre>max_lr=0.1, base_lr=0.01\nThe loss &lt; 1.\nIt &amp; fell.</pre>"
 )
 # The last loss has diverged: 9 is further above the first than the lowest is below it.
@@ -187,6 +188,35 @@ def test_boundaries_within_the_tested_rates(base_lr, max_lr, names):
     texts = drawn(given)["text"]
     assert [text.text for text in texts if "_lr" in text.text] == names
     assert f"<pre>max_lr={max_lr}, base_lr={base_lr}</pre>" in given._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("lrs", "losses", "base_lr", "max_lr"),
+    [
+        (DECADES, BOWL, 0.25, 1.0),
+        (DECADES, BOWL, 0.9, 1.0),
+        (DECADES, BOWL, 1e-5, 1.1e-5),
+        (DECADES, BOWL, 1e-5, None),
+        ([10.0**k for k in range(11)], [2.3 - k / 10 for k in range(11)], 2.5e9, 1e10),
+        ([10.0 ** (6 * k) for k in range(-50, 51)], [-1.23e5 * k for k in range(101)], None, 1e300),
+        ([2e-4, 5e-4, 9e-4], [-1.234e-5, -3.7e-4, -7.4e-4], 2e-4, 8e-4),
+    ],
+)
+def test_labels_lie_within_the_picture_and_apart(lrs, losses, base_lr, max_lr):
+    picture = drawn(result(lrs, losses, base_lr=base_lr, max_lr=max_lr))
+    rows = {}
+    for text in picture["text"]:
+        if text.get("transform"):
+            continue
+        width = 6.7 * len(text.text)  # DejaVu Sans, which is wide.
+        part = {"start": 0.0, "middle": 0.5, "end": 1.0}[text.get("text-anchor")]
+        begin = float(text.get("x")) - part * width
+        # The name of the axis stands at the left of the losses.
+        assert (0 if "_lr" in text.text else 16) <= begin < begin + width <= 480, text.text
+        rows.setdefault(text.get("y"), []).append((begin, begin + width))
+    for row in rows.values():
+        row.sort()
+        assert all(end < begin for (_, end), (begin, _) in pairwise(row))
 
 
 # The figure.

@@ -196,9 +196,9 @@ REFUSED = [
     (ValueError, {}, "`format` must be 'cyclical-lr/1'. It is missing"),
     (
         ValueError,
-        PLAIN,
-        "`format` must be 'cyclical-lr/1'. It is missing. "
-        "This is a schedule alone: it belongs under `schedule`",
+        {"schedule": PLAIN},
+        "`format` must be 'cyclical-lr/1'. It is missing. Its keys are 'schedule'. "
+        "`Record.read(…, key=…)` reads a part of a document",
     ),
     (
         ValueError,

@@ -107,7 +107,6 @@ def test_both_accept(validator, good):
         [],
         None,
         {},
-        PLAIN,
         {"schedule": PLAIN},
         {"format": "cyclical-lr/1"},
         document(format="cyclical-lr/2"),

@@ -134,6 +134,12 @@ def test_levels_at_one_height_have_one_line():
     assert {y for _, y in points} == {69}
 
 
+def test_labels_that_would_touch():
+    texts, heights, _ = drawn(CyclicSchedule(base_lr=0, max_lr=1, scale_fn="1000 * x"))
+    assert len(heights) == 2
+    assert [text for text, *_ in texts[:2]] == ["0", "0"]  # The second one is a step.
+
+
 def test_what_is_not_finite_is_left_out():
     nan, inf = float("nan"), float("inf")
     _, _, points = drawn(Given(1.0, inf, 2.0, -inf, nan, 3.0, low=1.0))

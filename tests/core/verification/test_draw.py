@@ -219,7 +219,7 @@ def test_rates_are_written_with_a_power_only_if_that_is_shorter(rate, power):
 def test_the_file_of_a_verdict(matplotlib, tmp_path):
     from matplotlib.image import imread
 
-    late = [SCHEDULE.lr(step - 1) for step in STEPS]
+    late = [SCHEDULE.lr(step - 3) for step in STEPS]
     verdict = verify(SCHEDULE, STEPS, late)
     with matplotlib.rc_context({"savefig.facecolor": "black", "savefig.dpi": 50}):
         picture(SCHEDULE, STEPS, late, verdict, tmp_path / "run.png")

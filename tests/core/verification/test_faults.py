@@ -239,12 +239,17 @@ def test_float32_formula(ulps, named):
         (
             faults.Speed(2, "fast", (2, 2), (3, 99), offset=-1),
             "ran 2 times too fast from the start (3 would look the same): each step counted 2 "
-            "times, as if each of 2 processes stepped the schedule (the log names its steps late "
-            "by one)",
+            "times, as if each of 2 processes stepped the schedule, or it was stepped for each of "
+            "2 micro-batches whose gradients are accumulated; or the log counts epochs "
+            "(`steps_per_epoch=2`) (the log names its steps late by one)",
         ),
         (faults.Constant(0.25, "max_lr", since=9), "kept the rate 0.25 (max_lr) from step 9 on"),
         (faults.Scale(1 / 3), "used the schedule's rates times 0.333333 from the start"),
-        (faults.Shift(1, (1, 1)), "was 1 step ahead of the schedule from the start"),
+        (
+            faults.Shift(1, (1, 1)),
+            "was 1 step ahead of the schedule from the start, or the log gives the rate of the "
+            "next update (`first_step=-1`)",
+        ),
         (
             faults.Shift(-2, (-2, -2), (3, 4, 5, 6, 7)),
             "was 2 steps behind the schedule (3, 4, 5, 6, 7 … would look the same) from the start",

@@ -7,8 +7,10 @@ import pytest
 from clr_core import CyclicSchedule
 from clr_core.verification._fit import (
     _closest,
+    _Family,
     _section,
     _simplest_in,
+    _sizes_scanned,
     _solved,
     _turns,
     boundaries,
@@ -180,6 +182,17 @@ def test_turns_that_are_more_than_rounding():
     assert _turns([LoggedRate(0, 5.0, 5.0), LoggedRate(1, 4.0, 4.0), LoggedRate(2, 5.0, 5.0)]) == [
         1
     ]
+
+
+def test_sizes_are_scanned_on_the_first_lines():
+    other = CyclicSchedule(base_lr=0.25, max_lr=0.5, step_size_up=5)
+    lines = lines_of(other, range(0, 14_000, 7))
+    family = _Family(Target(SCHEDULE, 14_000, 10**7), SCHEDULE, "triangular")
+    found = list(_sizes_scanned(family, lines))
+    assert found == list(_sizes_scanned(family, lines[:48]))
+    # At these steps, the rates of a cycle of 10 are also those of one of 10 / 3 times seven.
+    assert len(found) == 3
+    assert all(2 * 7 <= sum(sizes) < 4 * lines[47].step for sizes in found)
 
 
 @pytest.mark.parametrize(("dip", "turns"), [(98.5, [1, 2]), (99.5, [])])

@@ -5,11 +5,12 @@ import json
 import re
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 
 from clr_core import CyclicSchedule, read_rates, verify
-from clr_core.verification import picture
+from clr_core.verification import _table, picture
 from clr_core.verification.log import Resolution
 
 SCHEDULE = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=20)
@@ -102,10 +103,107 @@ def test_a_column_may_be_named(tmp_path):
     assert read_rates(path, lr="lr/body", step="batch").lrs == [0.2, 0.4]
 
 
+TABLES = {
+    "padded names": "  step,   lr ,loss\n0, 0.001,1\n5, 0.002,1\n",
+    "a list of one": "step,lr\n0,[0.001]\n5,[0.002]\n",
+    "tensors": "step,lr\n0,tensor(0.001)\n5,\"tensor(0.002, device='cuda:0')\"\n",
+    "numpy": "step,lr\n0,np.float64(0.001)\n5,np.float64(0.002)\n",
+    "equal groups": "epoch,global_step,lr/pg0,lr/pg1\n0,0,0.001,0.001\n0,5,0.002,0.002\n",
+    "lightning": "lr-Adam/pg1,lr-Adam/pg1-momentum,step\n0.001,0.9,0\n,,3\n0.002,0.9,5\n",
+    "a name in front": "num_updates,train/learning_rate,val/lr_loss\n0,0.001,1\n5,0.002,1\n",
+    "words": "Iter;Current LR\n0;0.001\n5;0.002\n",
+    "camels": "globalStep\tlearningRate\n0\t0.001\n5\t0.002\n",
+    "tensorboard's csv": "Wall time,Step,train/lr\n1.5e9,0,0.001\n1.5e9,5,0.002\n",
+    "wandb's csv": "Step,run-1 - lr\n0,0.001\n5,0.002\n",
+    "blanks": "# step  lr   loss\n0  0.001 1\n5  0.002 1\n",
+    "a second header": "step,lr\n0,0.001\nloss,lr,step\n1,0.002,5\n",
+    "thousands": 'step,lr\n0,0.001\n"5",0.002\n',
+    "a decimal comma": "step;lr\n0;0,001\n5;0,002\n",
+    "nested json": '[{"trainer": {"step": 0}, "optimizer": {"lr": [0.001]}},'
+    ' {"trainer": {"step": 5}, "optimizer": {"lr": [0.002]}}]',
+    "json within json": '{"config": {"lr": 0.1}, "log": [{"iter": 0, "lr": 0.001},'
+    ' {"iter": 5, "lr": 0.002}]}',
+    "columns within json": '{"args": {"step": 9}, "history": {"lr": [0.001, 0.002],'
+    ' "step": [0, 5]}}',
+    "tensorboard's json": "[[1.5e9, 0, 0.001], [1.5e9, 5, 0.002]]",
+    "a line separator": '{"step": 0, "lr": 0.001, "note": "a\u2028b"}\n{"step": 5, "lr": 0.002}\n',
+    "an environment first": '{"env": "x"}\n{"step": 0, "lr": 0.001}\n{"step": 5, "lr": 0.002}\n',
+    "print": "begin\nstep 0 lr 0.001 loss 3.5\nstep 5 lr 0.002 loss 2.5\n",
+    "detectron2": "[11/30 10:00:00 d2]: eta: 0:00:01  iter: 0  total_loss: 1.2  lr: 0.001  M: 1G\n"
+    "[11/30 10:00:01 d2]: eta: 0:00:01  iter: 5  total_loss: 1.2  lr: 0.002  M: 1G\n",
+    "fairseq": "INFO | loss=2.1, num_updates=0, lr=0.001\nINFO | loss=2, num_updates=5, lr=0.002\n",
+    "a dict": "{'loss': '0.8', 'learning_rate': '0.001', 'step': 0}\n"
+    "{'loss': '0.7', 'learning_rate': '0.002', 'step': 5}\n",
+    "mlflow": "1700000000000 0.001 0\n1700000000009 0.002 5\n",
+}
+
+
+@pytest.mark.parametrize("text", TABLES.values(), ids=TABLES)
+def test_tables_as_tools_write_them(tmp_path, text):
+    path = write(tmp_path, text)
+    assert read_rates(path)[:2] == ([0, 5], [0.001, 0.002])
+    # PowerShell writes UTF-16, with a byte order mark.
+    path.write_text(text, encoding="utf-16")
+    assert read_rates(path)[:2] == ([0, 5], [0.001, 0.002])
+
+
+def test_thousands_in_a_step(tmp_path):
+    path = write(tmp_path, 'step,lr\n"1,200",0.001\n"1,000,000",0.002\n')
+    assert read_rates(path).steps == [1200, 1_000_000]
+    path = write(tmp_path, "step 1,200 lr 0.001\nstep 1,000,000 lr 0.002\n")
+    assert read_rates(path).steps == [1200, 1_000_000]
+
+
+def test_epochs(tmp_path):
+    path = write(tmp_path, "epoch,lr\n0,0.1\n1,0.2\n")
+    assert read_rates(path, per_epoch=True)[:2] == ([0, 1], [0.1, 0.2])
+    path = write(tmp_path, '{"lr": [0.1, 0.2], "loss": [1, 2]}', "history.json")
+    assert read_rates(path, per_epoch=True)[:2] == ([0, 1], [0.1, 0.2])
+    with pytest.raises(ValueError, match="or number the rows from 0 with `step='#'`"):
+        read_rates(path)
+    assert read_rates(path, step="#").steps == [0, 1]
+
+
+def test_names_as_they_stand_in_a_message(tmp_path):
+    # The one that is quoted is the one that can be given.
+    path = write(tmp_path, "  my   batch,  the   rate\n0,0.1\n1,0.2\n")
+    with pytest.raises(ValueError, match="It has: 'my batch', 'the rate'"):
+        read_rates(path)
+    assert read_rates(path, step="my batch", lr="the rate").lrs == [0.1, 0.2]
+    assert read_rates(path, step="  my   batch", lr="the   rate").lrs == [0.1, 0.2]
+
+
 MISTAKES = {
+    "steps that start over": (
+        "epoch,step,lr\n0,0,0.1\n0,1,0.2\n1,0,0.3\n",
+        ":4: 'step' must count the updates since the start of training. Received: it starts over",
+    ),
+    "a key twice": (
+        '{"step": 1, "lr": 0.1, "lr": 0.2}\n',
+        ":1: not JSON: a key is duplicated. Received: key='lr'",
+    ),
+    "5,000 digits": (
+        '{"step": 1' + "0" * 5000 + ', "lr": 0.1}\n',
+        "'step' must be an integer. Received: step='1000",
+    ),
+    "a long name": ("step," + "x" * 100_000 + "\n0,1\n", "It has: 'step', 'xxx"),
+    "many names": (",".join(f"c{i}" for i in range(60_000)) + "\n", "'c19' …. Name the one with"),
+    "a long text": ("step,lr\n0," + "x" * 100_000 + "\n", "'lr' must be a number. Received: lr="),
+    "an escape": ("step,\x1b[2J\n0,1\n", "It has: 'step', '\\x1b[2J'"),
+    "several groups": (
+        '[{"step": 0, "lr": [0.1, 0.2]}]',
+        "has several columns that could be meant: 'lr/0', 'lr/1'. Name the one with `lr=`.",
+    ),
+    "tqdm": (
+        " 45%|####5     | 450/1000 [00:10<00:12, 43.2it/s, lr=0.0012]\n",
+        "must have a column with the steps. It has: ",
+    ),
+    "markup": ("<html><body>404</body></html>\n", "must have a column with the rates. It has: "),
     "no step": (
         "epoch,lr\n0,0.1\n",
-        "must have a column with the steps. It has: 'epoch', 'lr'. Name the one with `step=`.",
+        "must have a column with the steps. It has: 'epoch', 'lr'. Name the one with `step=`; or, "
+        "if 'epoch' numbers the epochs, of which each has a line, use `per_epoch=True` here and "
+        "`steps_per_epoch=` in `verify`.",
     ),
     "no rate": (
         "step,loss\n0,0.1\n",
@@ -121,17 +219,17 @@ MISTAKES = {
         "must not have duplicated columns. Received: 'lr' ",
     ),
     "no header": ("0,0.1\n1,0.2\n", "must have a column with the rates. It has: '0', '0.1'. "),
-    "only a header": ("step,lr\n", "must have a column with the rates. It has: none. "),
+    "only a header": ("step,lr\n", "must contain at least one rate; its column 'lr' is empty"),
     "no rates in it": ("step,lr\n0,\n", "must contain at least one rate; its column 'lr' is empty"),
     "a word": ("step,lr\n0,0.1\n1,fast\n", ":3: 'lr' must be a number. Received: lr='fast'"),
     "half a step": ("step,lr\n0.5,0.1\n", ":2: 'step' must be an integer. Received: step='0.5'"),
-    "a gap": ("step,lr\n,0.1\n", ":2: 'step' must be an integer. Received: step=''"),
+    "a gap": ("step,lr\n,0.1\n", ":2: 'step' must be an integer. Received: step=None"),
     "an open quote": ('step,lr\n0,"0.1\n1,0.2\n', "not CSV: "),
     "nothing": ("", "must contain at least one line; it is empty"),
     "a cut line": ('{"step": 0, "lr": 0.1}\n{"step": 1, "l', ":2: not JSON: "),
     "no object": ('{"step": 0, "lr": 0.1}\n[1, 2]\n', ":2: must be an object with a step"),
     "a list of numbers": ("[1, 2]", "entry 1: must be an object with a step and a rate"),
-    "a list in it": ('[{"step": 0, "lr": [1]}]', "entry 1: 'lr' must be a number. "),
+    "a list in it": ('[{"step": 0, "lr": [[1, 2]]}]', "entry 1: 'lr' must be a number. "),
     "truth": ('[{"step": true, "lr": 1}]', "entry 1: 'step' must be an integer. "),
     "deep": ("[" * 100_000, ":1: not JSON: "),
 }
@@ -164,7 +262,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(ValueError, match="must have at most 256 MiB"):
         read_rates(huge)
     with pytest.raises(ValueError, match="must contain an event file of TensorBoard; it has none"):
-        read_rates(tmp_path / "..")
+        read_rates(tmp_path)
 
 
 TORCH_WRITER = """
@@ -201,6 +299,7 @@ def test_event_files_of_torch(needs, tmp_path, times, fault):
 
 TENSORFLOW_WRITER = """
 import sys
+import tracemalloc
 import tensorflow as tf
 with tf.summary.create_file_writer(sys.argv[1]).as_default():
     for step in range(60):
@@ -342,3 +441,37 @@ def test_a_picture(needs, tmp_path):
     text = (tmp_path / "run.svg").read_text()
     assert "<svg" in text
     assert "first difference" not in text
+
+
+@pytest.mark.parametrize("kind", ["csv", "json lines", "text", "columns", "wide"])
+def test_the_work_of_reading_is_linear(tmp_path, monkeypatch, kind):
+    """Names are looked at once, and only what may be a step or a rate is kept."""
+    asked = 0
+    known = _table.kind_of
+
+    def counted(name):
+        nonlocal asked
+        asked += 1
+        return known(name)
+
+    monkeypatch.setattr(_table, "kind_of", counted)
+    steps = range(2000)
+    if kind == "csv":
+        text = "step,lr\n" + "".join(f"{step},0.001\n" for step in steps)
+    elif kind == "json lines":
+        text = "".join(f'{{"step": {step}, "lr": 0.001, "loss": 1}}\n' for step in steps)
+    elif kind == "text":
+        text = "go\n" + "".join(f"step {step} lr 0.001 {'-' * 200}\n" for step in steps)
+    else:
+        empty = {f"c{i}": [] for i in range(20_000 if kind == "wide" else 2)}
+        text = json.dumps({"step": list(steps), "lr": [0.001] * 2000, **empty})
+    path = write(tmp_path, text)
+    tracemalloc.start()
+    try:
+        rates = read_rates(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert rates.steps == list(steps)
+    assert asked <= 20_010
+    assert peak < 2**20 + 40 * len(text)

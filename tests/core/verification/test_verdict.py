@@ -13,7 +13,15 @@ import pytest
 
 import oracle
 from clr_core import CyclicSchedule, Verdict, verify
-from clr_core.verification.faults import Constant, OtherParameters, Restart, Scale, Shift, Speed
+from clr_core.verification.faults import (
+    Constant,
+    Held,
+    OtherParameters,
+    Restart,
+    Scale,
+    Shift,
+    Speed,
+)
 from clr_core.verification.log import Resolution
 
 BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
@@ -81,8 +89,9 @@ def test_a_run_that_followed():
             lambda step: 2 * step,
             Speed(k=2, direction="fast", k_between=(2, 2)),
             1,
-            "it ran 2 times too fast from the start: each step counted 2 times, "
-            "as if each of 2 processes stepped the schedule.",
+            "it ran 2 times too fast from the start: each step counted 2 times, as if each of 2 "
+            "processes stepped the schedule, or it was stepped for each of 2 micro-batches whose "
+            "gradients are accumulated; or the log counts epochs (`steps_per_epoch=2`).",
         ),
         (
             lambda step: step // 50,
@@ -101,7 +110,8 @@ def test_a_run_that_followed():
             lambda step: step - 1,
             Shift(n=-1, n_between=(-1, -1)),
             1,
-            "it was 1 step behind the schedule from the start.",
+            "it was 1 step behind the schedule from the start, or the log counts from 1 "
+            "(`first_step=1`).",
         ),
         (
             lambda step: step + (step >= 640),
@@ -157,6 +167,7 @@ def test_is_plain_data():
         "candidates": [],
         "first_difference": 1,
         "unseen_shift": None,
+        "numbering": [1, 0],
     }
 
 
@@ -359,8 +370,8 @@ def test_why_a_fault_is_not_named():
 )
 def test_two_digits_show_how_only_if_the_log_was_rounded_to_them(text, named):
     # A run that used half the rates, of which one line has the digits of `text`.
-    schedule = CyclicSchedule(base_lr=0.002, max_lr=0.01, step_size_up=4)
-    lrs = [schedule.lr(step) / 2 for step in range(40)]
+    schedule = CyclicSchedule(base_lr=0.002, max_lr=0.01, step_size_up=7)
+    lrs = [round(schedule.lr(step) / 2, 6) for step in range(40)]
     resolution = Resolution.of_texts([text])
     verdict = verify(schedule, range(40), lrs, resolution)
     assert (verdict.status, verdict.fault is not None) == ("deviated", named)
@@ -371,7 +382,7 @@ def test_two_digits_show_how_only_if_the_log_was_rounded_to_them(text, named):
 def test_a_constant_is_named_with_few_digits():
     lrs = ["0.1"] * 40
     verdict = verdict_on(lrs, CyclicSchedule(base_lr=0.1, max_lr=0.9, step_size_up=4), range(40))
-    assert (verdict.fault, verdict.resolution) == (Constant(0.1, "base_lr"), "1 digit")
+    assert verdict.fault == Constant(0.1, "base_lr")
 
 
 def test_a_fault_that_was_found_before_the_search_was_given_up(monkeypatch):
@@ -434,6 +445,38 @@ def test_a_log_that_goes_over_some_steps_twice():
     lrs = logged(lambda s: s, steps=range(700)) + logged(lambda s: s - 1, steps=range(600, 1500))
     verdict = verify(SCHEDULE, steps, lrs)
     assert verdict.fault == Shift(n=-1, n_between=(-1, -1), since=600)
+
+
+@pytest.mark.parametrize("every", [1, 10])
+@pytest.mark.parametrize(("at", "n"), [(130, 50), (330, 25), (500, 300)])
+def test_a_rate_that_was_held_for_some_steps(at, n, every):
+    steps = range(0, 2000, every)
+    lrs = logged(lambda step: step if step <= at else max(at, step - n), steps=steps)
+    verdict = verify(SCHEDULE, steps, lrs)
+    assert verdict.fault == Held(at, n, (n, n))
+    assert verdict.first_difference == at + every
+    assert f"held the rate of step {at} for {n} steps, and was {n} steps" in verdict.sentence
+
+
+@pytest.mark.parametrize("behind", [True, False])
+@pytest.mark.parametrize("power", [1, 3])
+@pytest.mark.parametrize("mode", ["triangular", "triangular2"])
+def test_a_warm_up_before_the_schedule(mode, power, behind):
+    schedule = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=200, mode=mode)
+    for n, every in ((100, 1), (37, 5), (500, 10)):
+        if n > 200 and not behind:
+            continue  # That would be no ramp up to the schedule's rate.
+        steps = range(0, 2000, every)
+        first = schedule.lr(0 if behind else n)
+        lrs = [
+            schedule.lr(step - n * behind) if step >= n else first * ((step + 1) / (n + 1)) ** power
+            for step in steps
+        ]
+        verdict = verify(schedule, steps, lrs)
+        assert verdict.fault.name == "warm-up"
+        assert verdict.fault.behind == n * behind
+        low, high = verdict.fault.n_between
+        assert low <= n <= high
 
 
 def test_a_long_run_that_drifts(confusion):
@@ -606,7 +649,7 @@ def test_the_work_of_a_verdict_is_bounded(monkeypatch, schedule, steps, lrs):
     monkeypatch.setattr(CyclicSchedule, "turns", counted_turns)
     verdict = verify(schedule, steps, lrs)
     # A rate takes a microsecond.
-    assert computed < (700_000 if schedule is SCHEDULE else 450_000)
+    assert computed < (700_000 if schedule.mode == "triangular" else 450_000)
     assert (verdict.status, verdict.fault) == ("deviated", None)
 
 

@@ -12,6 +12,7 @@ import pytest
 from flax.training.train_state import TrainState
 
 from clr_core import CyclicSchedule
+from clr_core.adapter import rate_only
 from clr_jax import cyclic_lr, cyclic_momentum
 
 SCHEDULE = CyclicSchedule(
@@ -24,12 +25,12 @@ SCHEDULE = CyclicSchedule(
 )
 
 OPTIMIZERS = {
-    "sgd": lambda: optax.sgd(cyclic_lr(SCHEDULE), momentum=0.9),
-    "adam": lambda: optax.adam(cyclic_lr(SCHEDULE)),
+    "sgd": lambda: optax.sgd(cyclic_lr(rate_only(SCHEDULE)), momentum=0.9),
+    "adam": lambda: optax.adam(cyclic_lr(rate_only(SCHEDULE))),
     "momentum": lambda: optax.inject_hyperparams(optax.sgd)(
         learning_rate=cyclic_lr(SCHEDULE), momentum=cyclic_momentum(SCHEDULE)
     ),
-    "micro-batches": lambda: optax.MultiSteps(optax.adam(cyclic_lr(SCHEDULE)), 2),
+    "micro-batches": lambda: optax.MultiSteps(optax.adam(cyclic_lr(rate_only(SCHEDULE))), 2),
 }
 
 

@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from clr_core import CyclicSchedule
+from clr_core.adapter import rate_only
 from clr_core.moments import Moments
 from clr_core.record import Record
 from clr_jax import (
@@ -127,7 +128,7 @@ def test_resumes_in_each_float(tmp_path, name, dtype):
 
 
 WRAPPED = {
-    "a rate": lambda: optax.adam(cyclic_lr(SCHEDULE)),
+    "a rate": lambda: optax.adam(cyclic_lr(rate_only(SCHEDULE))),
     "chain": lambda: optax.chain(
         optax.clip_by_global_norm(1.0), cyclic_optimizer(optax.sgd, SCHEDULE)
     ),
@@ -211,7 +212,9 @@ def test_the_count_of_sgd():
 
 
 def rate_first(momentum=0.9):
-    return optax.chain(optax.scale_by_learning_rate(cyclic_lr(SCHEDULE)), optax.trace(momentum))
+    return optax.chain(
+        optax.scale_by_learning_rate(cyclic_lr(rate_only(SCHEDULE))), optax.trace(momentum)
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from clr_core import CyclicSchedule
+from clr_core.adapter import rate_only
 from clr_jax import cyclic_lr, cyclic_momentum
 
 SCHEDULE = CyclicSchedule(
@@ -47,12 +48,12 @@ def momenta(schedule, steps=range(STEPS)):
 
 
 def test_sgd(same_bits):
-    seen, _ = updates(optax.sgd(cyclic_lr(SCHEDULE)))
+    seen, _ = updates(optax.sgd(cyclic_lr(rate_only(SCHEDULE))))
     same_bits(seen, rates(SCHEDULE))
 
 
 def test_without_jit(same_bits):
-    optimizer = optax.sgd(cyclic_lr(SCHEDULE))
+    optimizer = optax.sgd(cyclic_lr(rate_only(SCHEDULE)))
     state, seen = optimizer.init(jnp.zeros(())), []
     for _ in range(STEPS):
         update, state = optimizer.update(-jnp.ones(()), state)
@@ -63,7 +64,7 @@ def test_without_jit(same_bits):
 def test_a_chain_that_scans(same_bits):
     optimizer = optax.chain(
         optax.clip_by_global_norm(2.0),
-        optax.scale_by_schedule(cyclic_lr(SCHEDULE)),
+        optax.scale_by_schedule(cyclic_lr(rate_only(SCHEDULE))),
         optax.scale(-1),
     )
 
@@ -78,7 +79,9 @@ def test_a_chain_that_scans(same_bits):
 def test_join_schedules(same_bits):
     # It evaluates every schedule at `count - boundary`, at first a negative one.
     warm_up = optax.linear_schedule(0.0, 0.001, 5)
-    joined = optax.join_schedules([warm_up, cyclic_lr(SCHEDULE), cyclic_lr(OTHER)], [5, 12])
+    joined = optax.join_schedules(
+        [warm_up, cyclic_lr(rate_only(SCHEDULE)), cyclic_lr(OTHER)], [5, 12]
+    )
     seen, _ = updates(optax.sgd(joined))
     np.testing.assert_allclose(seen[:5], [warm_up(count) for count in range(5)], rtol=1e-6)
     same_bits(seen[5:12], rates(SCHEDULE, range(7)))
@@ -114,7 +117,7 @@ def test_momentum_is_used_as_it_is_injected(same_bits):
 
 def test_injected_into_a_bfloat16_training(same_bits):
     # A weakly typed rate would be rounded to the parameters' bfloat16.
-    optimizer = optax.inject_hyperparams(optax.sgd)(learning_rate=cyclic_lr(SCHEDULE))
+    optimizer = optax.inject_hyperparams(optax.sgd)(learning_rate=cyclic_lr(rate_only(SCHEDULE)))
     _, state = updates(optimizer, count=3, dtype=jnp.bfloat16)
     same_bits(state.hyperparams["learning_rate"], rates(SCHEDULE)[2])
 
@@ -130,7 +133,7 @@ def test_adam_with_b1(same_bits):
 
 
 def test_multi_steps_counts_updates_and_not_micro_batches(same_bits):
-    optimizer = optax.MultiSteps(optax.sgd(cyclic_lr(SCHEDULE)), every_k_schedule=3)
+    optimizer = optax.MultiSteps(optax.sgd(cyclic_lr(rate_only(SCHEDULE))), every_k_schedule=3)
     seen, _ = updates(optimizer, count=3 * 6)
     same_bits(seen[2::3], rates(SCHEDULE, range(6)))
     assert not np.any([seen[0::3], seen[1::3]])
@@ -139,7 +142,7 @@ def test_multi_steps_counts_updates_and_not_micro_batches(same_bits):
 @pytest.mark.parametrize("how", ["partition", "multi_transform"])
 def test_a_schedule_per_group_of_parameters(how, same_bits):
     optimizer = getattr(optax, how)(
-        {"slow": optax.sgd(cyclic_lr(SCHEDULE)), "quick": optax.sgd(cyclic_lr(OTHER))},
+        {"slow": optax.sgd(cyclic_lr(rate_only(SCHEDULE))), "quick": optax.sgd(cyclic_lr(OTHER))},
         {"kernel": "slow", "bias": "quick"},
     )
     grads = {"kernel": -jnp.ones(()), "bias": -jnp.ones(())}
@@ -149,7 +152,7 @@ def test_a_schedule_per_group_of_parameters(how, same_bits):
 
 
 def test_a_masked_schedule(same_bits):
-    optimizer = optax.masked(optax.sgd(cyclic_lr(SCHEDULE)), {"a": True, "b": False})
+    optimizer = optax.masked(optax.sgd(cyclic_lr(rate_only(SCHEDULE))), {"a": True, "b": False})
     grads = {"a": -jnp.ones(()), "b": -jnp.ones(())}
     seen, _ = updates(optimizer, grads=grads)
     same_bits([each["a"] for each in seen], rates(SCHEDULE))
@@ -157,7 +160,9 @@ def test_a_masked_schedule(same_bits):
 
 
 def test_a_skipped_update_does_not_count(same_bits):
-    optimizer = optax.apply_if_finite(optax.sgd(cyclic_lr(SCHEDULE)), max_consecutive_errors=9)
+    optimizer = optax.apply_if_finite(
+        optax.sgd(cyclic_lr(rate_only(SCHEDULE))), max_consecutive_errors=9
+    )
     state, seen = optimizer.init(jnp.zeros(())), []
     step = jax.jit(optimizer.update)
     for count in range(12):
@@ -168,7 +173,7 @@ def test_a_skipped_update_does_not_count(same_bits):
 
 
 def test_a_count_that_is_set(same_bits):
-    optimizer = optax.scale_by_learning_rate(cyclic_lr(SCHEDULE))
+    optimizer = optax.scale_by_learning_rate(cyclic_lr(rate_only(SCHEDULE)))
     state = optax.tree.set(optimizer.init(jnp.zeros(())), count=jnp.int32(2**31 - 2))
     seen = []
     for _ in range(3):  # The count stays at the largest int32.

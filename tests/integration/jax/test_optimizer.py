@@ -172,10 +172,11 @@ def test_factories_of_ones_own(on_host, same_bits):
         same_bits(seen["momentum"], on_host(SCHEDULE.momentum))
 
 
-# Not `novograd`: a `cond` in optax requires moments and momentum of one dtype.
-@pytest.mark.parametrize(
-    "factory", [each for each in WITH_MOMENTUM + WITH_B1 if each is not optax.novograd], ids=name_of
-)
+def skipping(learning_rate, momentum):
+    return optax.apply_if_finite(optax.sgd(learning_rate, momentum), 3)
+
+
+@pytest.mark.parametrize("factory", [*WITH_MOMENTUM, *WITH_B1, skipping], ids=name_of)
 def test_bfloat16_parameters(factory, same_bits):
     # A scan requires that no dtype in the state changes.
     seen, state = train(cyclic_optimizer(factory, SCHEDULE), 50, jnp.bfloat16)
@@ -184,6 +185,26 @@ def test_bfloat16_parameters(factory, same_bits):
     assert set(state.hyperparams) <= {"learning_rate", "momentum", "b1"}
     same_bits(current_lr(state), np.float32(SCHEDULE.lr(49)))
     same_bits(current_momentum(state), np.float32(SCHEDULE.momentum(49)))
+
+
+def test_small_and_large_parameters_together():
+    # Optax's `cond` in novograd requires one dtype in both of its branches, eagerly too.
+    weights = {"a": jnp.ones(3, jnp.bfloat16), "b": jnp.ones(2), "c": jnp.ones((), jnp.float16)}
+    optimizer = cyclic_optimizer(optax.novograd, SCHEDULE)
+    state = optimizer.init(weights)
+    for _ in range(3):
+        updates, state = optimizer.update(weights, state, weights)
+    for tree in (updates, state.inner_state[0].mu):
+        assert {name: leaf.dtype for name, leaf in tree.items()} == {
+            name: leaf.dtype for name, leaf in weights.items()
+        }
+    exact = cyclic_optimizer(optax.novograd, SCHEDULE)
+    wide = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), weights)
+    state = exact.init(wide)
+    for _ in range(3):
+        expected, state = exact.update(wide, state, wide)
+    for ours, theirs in zip(jax.tree.leaves(updates), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(np.asarray(ours, np.float32), theirs, rtol=2**-6)
 
 
 def test_moments_keep_the_dtype_that_the_factory_gives_them():

@@ -17,6 +17,7 @@ from flax.training.train_state import TrainState
 
 import oracle
 from clr_core import CyclicSchedule
+from clr_core.adapter import rate_only
 from clr_core.record import Record
 from clr_jax import (
     current_lr,
@@ -44,12 +45,12 @@ UPDATES = 5
 
 OPTIMIZERS = {
     "cyclic_optimizer": lambda: cyclic_optimizer(optax.sgd, SCHEDULE),
-    "a rate": lambda: optax.adam(cyclic_lr(SCHEDULE)),
+    "a rate": lambda: optax.adam(cyclic_lr(rate_only(SCHEDULE))),
     "chain": lambda: optax.chain(
         optax.clip_by_global_norm(1.0), cyclic_optimizer(optax.adam, SCHEDULE)
     ),
     "inject": lambda: optax.inject_hyperparams(optax.adamw)(
-        cyclic_lr(SCHEDULE), weight_decay=cyclic_lr(OTHER)
+        cyclic_lr(rate_only(SCHEDULE)), weight_decay=cyclic_lr(OTHER)
     ),
     "MultiSteps": lambda: optax.MultiSteps(cyclic_optimizer(optax.adam, SCHEDULE), 2),
     "masked": lambda: optax.masked(cyclic_optimizer(optax.adam, SCHEDULE), {"a": True, "b": False}),
@@ -58,7 +59,7 @@ OPTIMIZERS = {
         LABELS,
     ),
     "conditionally": lambda: optax.conditionally_transform(
-        optax.sgd(cyclic_lr(SCHEDULE), momentum=0.9), lambda step: step >= 0
+        optax.sgd(cyclic_lr(rate_only(SCHEDULE)), momentum=0.9), lambda step: step >= 0
     ),
 }
 
@@ -341,7 +342,7 @@ def test_other_folders(stored, tmp_path):
     (tmp_path / "empty").mkdir()
     check_refused(tmp_path / "empty")
     step = to_a_manager(tmp_path / "manager", {"opt_state": trained(OPTIMIZERS["chain"](), 2)})
-    with pytest.raises(ValueError, match=rf"Pass a step of a CheckpointManager: {step}"):
+    with pytest.raises(ValueError, match=rf"Pass one of its steps, such as the last: {step}"):
         read_record(step.parent, SCHEDULE)
     unfinished = tmp_path / "300.orbax-checkpoint-tmp-1"
     shutil.copytree(stored[to_orbax], unfinished)

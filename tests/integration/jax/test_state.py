@@ -1,7 +1,9 @@
 """The rate of the last update in a state, and the step of the next one."""
 
 import functools
+import inspect
 import pickle
+from typing import NamedTuple
 
 import flax.nnx
 import flax.serialization
@@ -11,8 +13,10 @@ import numpy as np
 import optax
 import orbax.checkpoint
 import pytest
+from flax.training.train_state import TrainState
 
 from clr_core import CyclicSchedule
+from clr_core.adapter import rate_only
 from clr_jax import (
     current_lr,
     current_momentum,
@@ -81,14 +85,24 @@ COMPOSITIONS = {
         [".step", *below(".inner_state")],
     ),
     "lookahead": (lambda: optax.lookahead(adam(), 2, 0.5), below(".fast_state")),
-    "a schedule by itself": (lambda: optax.adam(cyclic_lr(SCHEDULE)), ["[1].count"]),
+    "a schedule by itself": (lambda: optax.adam(cyclic_lr(rate_only(SCHEDULE))), ["[1].count"]),
     "scheduled decay": (
-        lambda: optax.adamw(cyclic_lr(SCHEDULE), weight_decay=cyclic_lr(OTHER)),
+        lambda: optax.adamw(cyclic_lr(rate_only(SCHEDULE)), weight_decay=cyclic_lr(OTHER)),
         ["[1].count", "[2].count"],
     ),
     "injected by hand": (
-        lambda: optax.inject_hyperparams(optax.adam)(learning_rate=cyclic_lr(SCHEDULE)),
+        lambda: optax.inject_hyperparams(optax.adam)(learning_rate=cyclic_lr(rate_only(SCHEDULE))),
         [INJECTED[0], INJECTED[2]],
+    ),
+    "schedule free": (
+        lambda: optax.contrib.schedule_free(
+            optax.sgd(cyclic_lr(OTHER)), cyclic_lr(rate_only(SCHEDULE)), b1=0.9
+        ),
+        [".step_count", ".base_optimizer_state[1].count"],
+    ),
+    "a scheduled mixture": (
+        lambda: optax.contrib.ademamix(cyclic_lr(OTHER), alpha=optax.linear_schedule(0.0, 5.0, 9)),
+        ["[0].count_m2", "[2].count"],
     ),
     "everything": (
         lambda: optax.chain(
@@ -104,6 +118,7 @@ WITH_ONE = {
     name: make
     for name, (make, _) in COMPOSITIONS.items()
     if name not in ("partition", "a schedule by itself", "scheduled decay")
+    and name not in ("schedule free", "a scheduled mixture")
 }
 # The compositions with equal counts: a condition counts calls, the optimizer inside updates.
 WITH_ONE_COUNT = {
@@ -209,7 +224,7 @@ def test_several_rates_are_listed():
     ("read", "what"), [(current_lr, "learning rate"), (current_momentum, "momentum")]
 )
 def test_no_rate(read, what):
-    for optimizer in (optax.adam(0.1), optax.adam(cyclic_lr(SCHEDULE))):
+    for optimizer in (optax.adam(0.1), optax.adam(cyclic_lr(rate_only(SCHEDULE)))):
         with pytest.raises(ValueError, match=what) as error:
             read(optimizer.init(weights()))
         assert str(error.value) == (
@@ -438,11 +453,103 @@ def test_a_checkpoint_resumes(through, name, tmp_path):
     assert schedule_counts(set_step(restored, 9)) == dict.fromkeys(schedule_counts(state), 9)
 
 
-def test_a_checkpoint_without_structure():
-    state = flax.serialization.to_state_dict(adam().init(weights()))
-    for read in (current_lr, functools.partial(set_step, step=3)):
-        with pytest.raises(ValueError, match=r"`cyclic_optimizer` has\. Received: a dict without"):
-            read(state)
+@pytest.mark.parametrize("name", ["alone", "partition", "accumulated", "a schedule by itself"])
+def test_a_checkpoint_without_structure(name):
+    # The names of the fields tell what the classes would.
+    _, state = run(optimizer := COMPOSITIONS[name][0](), *initial(optimizer), 0, 4)
+    plain = flax.serialization.to_state_dict(state)
+    assert list(schedule_counts(plain).values()) == list(schedule_counts(state).values())
+    moved = flax.serialization.from_state_dict(state, set_step(plain, 9))
+    same(moved, set_step(state, 9))
+    if name in WITH_ONE:
+        assert current_lr(plain) == current_lr(state)
+        assert f"{current_momentum(plain):.7f}" == f"{current_momentum(state):.7f}"
+
+
+def test_the_step_beside_a_state():
+    state = TrainState.create(apply_fn=None, params=weights(), tx=adam())
+    moved = set_step(state, 9)
+    assert (moved.step, type(moved.step)) == (9, int)
+    same(moved.opt_state, set_step(state.opt_state, 9))
+    own = {"params": {"n": 5, "w": weights()}, "opt_state": state.opt_state, "step": jnp.uint32(3)}
+    moved = set_step(own, 9)
+    assert (moved["step"], moved["step"].dtype, moved["params"]["n"]) == (9, jnp.uint32, 5)
+
+
+# Each hands the count that corrects its bias, or the like, to a schedule as well.
+SHARING = [
+    *(optax.contrib.prodigy, optax.contrib.dadapt_adamw, optax.contrib.madgrad),
+    *(optax.contrib.momo, optax.contrib.momo_adam),
+]
+
+
+@pytest.mark.parametrize("factory", SHARING, ids=lambda each: each.__name__)
+def test_a_count_for_two_purposes(factory):
+    decayed = optax.chain(optax.add_decayed_weights(cyclic_lr(OTHER)), factory(cyclic_lr(OTHER)))
+    with pytest.raises(ValueError, match=r"a \w+State at '\[1\].*whose count is both if its rate"):
+        set_step(decayed.init(weights()), 3)
+    optimizer = cyclic_optimizer(factory, OTHER)
+    moved = set_step(optimizer.init(weights()), 3)
+    assert steps_of(moved) == {3}
+    same(moved.inner_state, optimizer.init(weights()).inner_state)
+
+
+class Own(NamedTuple):
+    turns: jax.Array
+
+
+def test_an_integer_that_nobody_knows():
+    own = optax.GradientTransformation(
+        lambda params: Own(jnp.zeros((), jnp.int32)),
+        lambda updates, state, params: (updates, state),
+    )
+    for optimizer in (optax.chain(adam(), own), optax.masked(optax.chain(own, adam()), True)):
+        state = optimizer.init(weights())
+        with pytest.raises(ValueError, match=r"a schedule may read them\..*turns', in a Own\. N"):
+            set_step(state, 3)
+        assert steps_of(state) == {0}
+    stacked = jax.vmap(lambda _: optax.chain(adam(), own).init(weights()))(jnp.arange(3))
+    with pytest.raises(ValueError, match="turns"):
+        set_step(stacked, 3)
+
+
+FACTORIES = {
+    name: factory
+    for module in (optax, optax.contrib)
+    for name, factory in vars(module).items()
+    if inspect.isfunction(factory)
+    and {"learning_rate"} <= set(inspect.signature(factory).parameters)
+    # They take no schedule, or an update takes more than gradients.
+    and name not in ("rprop", "scale_by_rprop", "sm3", "optimistic_adam", "lbfgs", "sophia")
+    and name not in ("dpsgd", "_deprecated_dpsgd", "schedule_free", "momo", "momo_adam")
+}
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+@pytest.mark.filterwarnings("ignore:Specifying a key")
+def test_the_schedule_of_each_factory_is_given_the_step(name):
+    seen = []
+
+    def schedule(count):
+        seen.append(int(count))
+        return 0.1
+
+    params = weights()
+    try:
+        optimizer = optax.chain(
+            optax.add_decayed_weights(schedule), FACTORIES[name](learning_rate=schedule)
+        )
+        state = optimizer.init(params)
+    except TypeError as error:
+        pytest.skip(str(error))
+    try:
+        moved = set_step(state, 7)
+    except ValueError:
+        assert any(each.__name__ in name for each in SHARING)
+        return
+    optimizer.update(params, moved, params)
+    # A schedule-free optimizer counts from 1.
+    assert set(seen) - ({8} if name.startswith("schedule_free") else set()) == {7}
 
 
 def test_an_optimizer_of_nnx():
@@ -490,7 +597,7 @@ def test_a_traced_step_that_is_no_step(step):
     [
         (optax.adam(0.1).init(jnp.ones(2)), "tuple"),
         (optax.EmptyState(), "EmptyState"),
-        ({"count": jnp.zeros((), jnp.int32)}, "dict"),
+        ({"count": jnp.zeros(()), "other": 3}, "dict"),
         (None, "NoneType"),
         (3, "int"),
     ],
@@ -501,7 +608,5 @@ def test_a_state_that_no_schedule_reads(state, name):
         set_step(state, 3)
     assert str(error.value) == (
         "`opt_state` must have a count that a schedule reads, as the state of a "
-        f"`cyclic_optimizer` has. Received: a {name} without one. "
-        "If it was restored as plain dicts, first restore it into the structure of "
-        "`optimizer.init(params)`."
+        f"`cyclic_optimizer` has. Received: a {name} without one."
     )

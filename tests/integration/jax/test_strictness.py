@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from clr_core import CyclicSchedule
+from clr_core.adapter import rate_only
 from clr_jax import cyclic_lr, cyclic_momentum
 
 STEPS = np.arange(60, dtype=np.int32)
@@ -41,14 +42,16 @@ def test_same_bits_under(switch, schedule, on_host, same_bits):
 def test_what_they_look_for_is_found(switch, scale_fn):
     schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=1, scale_fn=scale_fn)
     with switch(True):
-        cyclic_lr(schedule)(jnp.int32(1))
+        cyclic_lr(rate_only(schedule))(jnp.int32(1))
         with pytest.raises(FloatingPointError):
-            cyclic_lr(schedule)(jnp.int32(2 * 6 + 1 if switch is jax.debug_infs else 2 * 20 + 1))
+            cyclic_lr(rate_only(schedule))(
+                jnp.int32(2 * 6 + 1 if switch is jax.debug_infs else 2 * 20 + 1)
+            )
 
 
 def test_transfer_guard(schedule, on_host, same_bits):
     # Jitted, with its count on the device, nothing has to be sent there.
-    step = jax.jit(lambda count: (cyclic_lr(schedule)(count), count + 1))
+    step = jax.jit(lambda count: (cyclic_lr(rate_only(schedule))(count), count + 1))
     count, seen = jax.device_put(jnp.int32(0)), []
     with jax.transfer_guard("disallow"):
         for _ in range(20):
@@ -61,7 +64,7 @@ def test_a_branch_on_a_rate_is_jaxs_error(schedule):
     # And not one of ours, which would hide the remedy.
     @jax.jit
     def update(count):
-        return 1.0 if cyclic_lr(schedule)(count) > 0.1 else 0.0
+        return 1.0 if cyclic_lr(rate_only(schedule))(count) > 0.1 else 0.0
 
     with pytest.raises(jax.errors.TracerBoolConversionError):
         update(3)

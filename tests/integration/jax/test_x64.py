@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from clr_core import CyclicSchedule
+from clr_core.adapter import rate_only
 from clr_jax import cyclic_lr, cyclic_momentum
 
 SCHEDULE = CyclicSchedule(
@@ -27,15 +28,15 @@ def floats():
 
 def test_nothing_leaks_out_of_a_call():
     assert floats() == {"float32"}
-    cyclic_lr(SCHEDULE)(3)
+    cyclic_lr(rate_only(SCHEDULE))(3)
     assert (floats(), str(jnp.asarray(1).dtype)) == ({"float32"}, "int32")
     assert not jax.enable_x64.value
 
 
 def test_nothing_leaks_out_of_one_that_raises():
-    for count in (1.5, True):
-        with pytest.raises(TypeError):
-            cyclic_lr(SCHEDULE)(count)
+    for count, error in ((1.5, ValueError), (True, TypeError)):
+        with pytest.raises(error):
+            cyclic_lr(rate_only(SCHEDULE))(count)
     assert floats() == {"float32"}
 
     def broken(x):
@@ -43,12 +44,12 @@ def test_nothing_leaks_out_of_one_that_raises():
 
     schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, scale_fn=broken)
     with pytest.raises(ZeroDivisionError):
-        cyclic_lr(schedule)(3)
+        cyclic_lr(rate_only(schedule))(3)
     assert floats() == {"float32"}
 
 
 def test_nothing_leaks_into_the_function_around_it():
-    rate, dtypes = cyclic_lr(SCHEDULE), {}
+    rate, dtypes = cyclic_lr(rate_only(SCHEDULE)), {}
 
     @jax.jit
     def around(count):
@@ -91,10 +92,10 @@ def test_nothing_leaks_into_an_optimizers_state(how):
 
 def test_inside_of_a_local_x64_it_is_float64():
     with jax.enable_x64(True):
-        value = cyclic_lr(SCHEDULE)(3)
+        value = cyclic_lr(rate_only(SCHEDULE))(3)
     assert value.dtype == jnp.float64
     assert float(value) == SCHEDULE.lr(3)
-    assert cyclic_lr(SCHEDULE)(3).dtype == jnp.float32
+    assert cyclic_lr(rate_only(SCHEDULE))(3).dtype == jnp.float32
 
 
 def test_a_local_x32_in_a_global_x64(run):
@@ -160,5 +161,5 @@ print(updates.dtype)
 def test_float64_is_what_float32_is_rounded_from(same_bits):
     steps = np.arange(300)
     with jax.enable_x64(True):
-        wide = np.asarray(cyclic_lr(SCHEDULE)(steps))
-    same_bits(cyclic_lr(SCHEDULE)(steps), wide.astype(np.float32))
+        wide = np.asarray(cyclic_lr(rate_only(SCHEDULE))(steps))
+    same_bits(cyclic_lr(rate_only(SCHEDULE))(steps), wide.astype(np.float32))

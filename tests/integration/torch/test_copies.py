@@ -1,9 +1,11 @@
 """Pickling and copying: whole trainings travel that way, to other processes and into files."""
 
 import copy
+import gc
 import pickle
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 import torch
@@ -150,3 +152,54 @@ def test_a_hyperparameter_of_lightning(tmp_path):
     (path,) = tmp_path.rglob("*.ckpt")
     assert Module.load_from_checkpoint(path, weights_only=True).hparams.schedule == SCHEDULE
     assert read_record(path) == Record(SCHEDULE, step=5)  # 20 samples in batches of 4.
+
+
+def size_of(make, count=20):
+    """The memory of one of the objects that are made, on average."""
+    kept = [make()]  # What the first one is the first to need.
+    tracemalloc.start()
+    try:
+        gc.collect()
+        before, _ = tracemalloc.get_traced_memory()
+        kept += [make() for _ in range(count)]
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return (after - before) / count
+
+
+@pytest.mark.parametrize(
+    "copied", [lambda made: made, pickled, copy.deepcopy], ids=["made", "pickled", "copied"]
+)
+def test_a_scheduler_is_small_if_it_shares_its_curve(copied):
+    # With one for each parameter, as some trainings have it, it matters.
+    def make():
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(3))], lr=0.3, momentum=0.5)
+        made = CyclicLR(optimizer, 0.001, 0.006, mode="exp_range", gamma=0.99994)
+        step(made, 3)
+        return copied(made)
+
+    assert size_of(make) < 10_000
+
+
+@pytest.mark.parametrize("at", [0, 3, 5000])
+def test_a_pickle_is_small(at):
+    made = scheduler()
+    for _ in range(at):
+        made.optimizer.step()
+        made.step()
+    assert len(pickle.dumps(made)) < 2000
+
+
+def test_schedulers_at_other_steps_share_without_harm():
+    # Each has the block of its own steps.
+    made = [scheduler() for _ in range(4)]
+    for index, each in enumerate(made):
+        each.last_epoch = 5000 * index
+    for count in range(1, 4000):
+        for index, each in enumerate(made):
+            each.optimizer.step()
+            each.step()
+            if count % 500 == 0:
+                assert each.get_last_lr() == [SCHEDULE.lr(5000 * index + count)]

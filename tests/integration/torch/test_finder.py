@@ -594,3 +594,55 @@ def test_what_is_refused_leaves_everything_as_it_was(error, match, change, optio
         clr_torch.range_test(*arguments.values(), **options)
     assert match in str(caught.value)
     assert lazy or everything(*watched) == before
+
+
+class SAM(torch.optim.SGD):
+    """As its authors wrote it: a closure, and an assertion."""
+
+    def step(self, closure=None):
+        assert closure is not None, "Sharpness Aware Minimization requires closure"
+
+
+class NoClosureError(Exception):
+    """As a package names it."""
+
+
+class Other(torch.optim.SGD):
+    def step(self, closure=None):
+        raise NoClosureError(str(self))
+
+
+@pytest.mark.parametrize("kind", [torch.optim.LBFGS, SAM, Other])
+def test_an_optimizer_that_needs_a_closure_is_refused(kind):
+    torch.manual_seed(1)
+    model = network()
+    optimizer = kind(model.parameters(), lr=0.1)
+    before = everything(model, optimizer)
+    message = (
+        rf"^`optimizer` must make an update without a closure\. Received: {kind.__name__}\. Drive "
+    )
+    with pytest.raises(ValueError, match=message):
+        clr_torch.range_test(model, optimizer, loader(), nn.functional.mse_loss, **FEW)
+    assert everything(model, optimizer) == before
+
+
+def test_other_errors_of_an_optimizer_are_raised_as_they_are():
+    class Broken(torch.optim.SGD):
+        def step(self, closure=None):
+            raise TypeError("broken")
+
+    model = network()
+    with pytest.raises(TypeError, match=r"^broken$"):
+        clr_torch.range_test(
+            model, Broken(model.parameters()), loader(), nn.functional.mse_loss, **FEW
+        )
+
+
+def test_a_wrapper_of_the_optimizer_is_named():
+    model = network()
+
+    class Wrapper:
+        optimizer = torch.optim.SGD(model.parameters())
+
+    with pytest.raises(TypeError, match=r"inside of it, its `\.optimizer`$"):
+        clr_torch.range_test(model, Wrapper(), loader(), nn.functional.mse_loss, **FEW)

@@ -1,14 +1,18 @@
 """Coming from torch's own `CyclicLR`: ours loads its state dict and continues."""
 
 import copy
+import functools
 import io
 import json
+import math
+import weakref
 
 import pytest
 import torch
 from torch.optim.lr_scheduler import CyclicLR as Torchs
 
-from clr_torch import CyclicLR
+from clr_core import Record
+from clr_torch import CyclicLR, to_record
 
 CASES = {
     "triangular": {},
@@ -78,11 +82,15 @@ def test_is_taken_from_a_file(case):
 
 OTHERS = [
     ({}, {"max_lr": 0.6}, "max_lr=0.5 in place of 0.6"),
-    ({}, {"step_size_up": 3}, "total_size=4.0 in place of 6.0"),
+    (
+        {},
+        {"step_size_up": 3},
+        "step_size_down=2.0 in place of 3.0, step_size_up=2.0 in place of 3.0",
+    ),
     (
         {"step_size_up": 1, "step_size_down": 3},
         {"step_size_up": 3, "step_size_down": 1},
-        "step_ratio=0.25 in place of 0.75",
+        "step_size_down=3.0 in place of 1.0, step_size_up=1.0 in place of 3.0",
     ),
     ({}, {"mode": "triangular2"}, "mode='triangular' in place of 'triangular2'"),
     (
@@ -127,7 +135,7 @@ class Decay:
 
 def test_of_a_callable_object_is_refused_where_there_is_none():
     state = Torchs(make(), 0.1, 0.5, 2, scale_fn=Decay()).state_dict()
-    with pytest.raises(ValueError, match=r"'factor': 0\.5} in place of None"):
+    with pytest.raises(ValueError, match=r"'factor': 0\.5}\"} in place of None"):
         CyclicLR(make(), 0.1, 0.5, 2).load_state_dict(state)
 
 
@@ -174,3 +182,137 @@ def test_that_was_written_by_another_version_of_torch_is_taken():
     ours = CyclicLR(make(), 0.1, 0.5, 2)
     ours.load_state_dict(json.loads(json.dumps(state)))
     assert values(ours) == values(run(CyclicLR(make(), 0.1, 0.5, 2), 5))
+
+
+class Old:
+    """The form of the states that torch 1.1 to 1.13 wrote, made from one of today."""
+
+    def __init__(self, mode="triangular", scale_fn=None):
+        self.mode, self.given = mode, scale_fn
+
+    def _triangular_scale_fn(self, x):
+        return 1.0
+
+    def _triangular2_scale_fn(self, x):
+        return 1 / 2.0 ** (x - 1)
+
+    def _exp_range_scale_fn(self, x):
+        return 0.99**x
+
+    def method(self, x):
+        return self.given(x)
+
+    def own(self):
+        return getattr(self, f"_{self.mode}_scale_fn")
+
+
+def in_1_1(state, old):
+    state = {**state, "scale_fn": old.given or old.own()}
+    later = ("_last_lr", "_scale_fn_custom", "use_beta1", "_is_initial")
+    return {name: each for name, each in state.items() if name not in later}
+
+
+def in_1_7(state, old):
+    return in_1_1(state, old) | {"_last_lr": state["_last_lr"], "verbose": False}
+
+
+def in_1_12(state, old):
+    reference = None if old.given else weakref.WeakMethod(old.own())
+    return state | {"_scale_fn_ref": reference, "_scale_fn_custom": old.given, "verbose": False}
+
+
+def in_1_13(state, old):
+    return {**state, "_scale_fn_custom": old.given}
+
+
+def in_2_1(state, old):
+    own = functools.partial(Torchs._exp_range_scale_fn, 0.99)
+    return state | {"_scale_fn_ref": None if old.given else own, "_scale_fn_custom": old.given}
+
+
+FORMS = pytest.mark.parametrize(
+    "form", [in_1_1, in_1_7, in_1_12, in_1_13, in_2_1], ids=lambda form: form.__name__
+)
+
+
+@FORMS
+@pytest.mark.parametrize("case", ["triangular", "triangular2", "exp_range", "no momentum"])
+def test_of_an_old_torch_is_taken(form, case):
+    torchs = run(Torchs(make(), **arguments(case)), 5)
+    old = Old(torchs.mode)
+    state = form(torchs.state_dict(), old)
+    ours = CyclicLR(make(), **arguments(case))
+    ours.load_state_dict(state)
+    assert values(ours) == values(run(CyclicLR(make(), **arguments(case)), 5))
+    (schedule, _) = ours.schedules
+    assert to_record(state) == Record(schedule, 5)
+
+
+def halved(x):
+    return 0.5 ** (x - 1)
+
+
+FUNCTIONS = {
+    "function": halved,
+    "lambda": lambda x: 0.5 ** (x - 1),
+    "method": Old(scale_fn=halved).method,
+    "partial": functools.partial(pow, 0.5),
+    "object": Decay(),
+}
+
+
+@FORMS
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+@pytest.mark.parametrize("steps", [1, 3, 6])
+def test_a_function_in_the_state_of_an_old_torch_is_not_lost(form, function, steps):
+    torchs = run(Torchs(make(), 0.1, 0.5, 2, scale_fn=function), steps)
+    state = form(torchs.state_dict(), Old(scale_fn=function))
+    with pytest.raises(TypeError, match="a Python callable can't be carried"):
+        to_record(state)
+    plain = CyclicLR(make(), 0.1, 0.5, 2)
+    with pytest.raises(ValueError, match=r"scale_fn=\{'callable': .*\} in place of None"):
+        plain.load_state_dict(state)
+    assert plain.last_epoch == 0
+    ours = CyclicLR(make(), 0.1, 0.5, 2, scale_fn=function)
+    ours.load_state_dict(state)
+    assert values(ours) == values(run(CyclicLR(make(), 0.1, 0.5, 2, scale_fn=function), steps))
+
+
+@FORMS
+def test_another_function_in_the_state_of_an_old_torch_is_refused(form):
+    state = form(run(Torchs(make(), 0.1, 0.5, 2, scale_fn=halved), 1).state_dict(), Old("", halved))
+    with pytest.raises(ValueError, match="halved'} in place of"):
+        CyclicLR(make(), 0.1, 0.5, 2, scale_fn=math.exp).load_state_dict(state)
+
+
+@pytest.mark.parametrize("steps", [1, 5, 6])
+@pytest.mark.parametrize("lr", [0.3, torch.tensor(0.3)], ids=["float", "tensor"])
+def test_a_function_that_was_not_saved_shows_in_the_rate(steps, lr):
+    # `load_state_dict` and `to_record` look at the same evidence.
+    def scale(x):
+        return 0.25 / x
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(3))], lr=lr, momentum=0.9)
+    state = run(Torchs(optimizer, 0.1, 0.5, 2, scale_fn=scale), steps).state_dict()
+    plain, right, wrong = (
+        CyclicLR(
+            torch.optim.SGD([torch.nn.Parameter(torch.zeros(3))], momentum=0.9), 0.1, 0.5, 2, **each
+        )
+        for each in ({}, {"scale_fn": "0.25 / x"}, {"scale_fn": "0.3 / x"})
+    )
+    message = "^The rate of the scheduler must follow from its parameters: .* Give the decay as an"
+    for read in (to_record, plain.load_state_dict, wrong.load_state_dict):
+        with pytest.raises(ValueError, match=message):
+            read(state)
+    assert (plain.last_epoch, wrong.last_epoch) == (0, 0)
+    right.load_state_dict(state)
+    assert to_record(state, scale_fn="0.25 / x").schedule == right.schedules[0]
+
+
+def test_step_sizes_with_many_digits_are_taken():
+    # They can't be found again from their sum and ratio, but they give these.
+    sizes = {"step_size_up": 1000 / 3, "step_size_down": 2000 / 7}
+    state = run(Torchs(make(), 0.1, 0.5, **sizes), 5).state_dict()
+    ours = CyclicLR(make(), 0.1, 0.5, **sizes)
+    ours.load_state_dict(state)
+    assert ours.last_epoch == 5

@@ -3,6 +3,8 @@
 Torch's own class accepts the first ones, and changes the optimizer before it refuses the others.
 """
 
+import re
+
 import pytest
 import torch
 
@@ -246,3 +248,63 @@ def test_an_epoch_to_go_to(epoch, unchanged):
     with unchanged(optimizer), pytest.raises((TypeError, ValueError), match=r"`(step|epoch)` must"):
         scheduler.step(epoch)
     assert scheduler.last_epoch == 0
+
+
+def wrapping(name):
+    class AcceleratedOptimizer:
+        def __init__(self):
+            setattr(self, name, sgd())
+            self.more = [1]
+
+        def __repr__(self):
+            return "AcceleratedOptimizer()"
+
+    return AcceleratedOptimizer()
+
+
+@pytest.mark.parametrize("name", ["optimizer", "optim", "_optimizer", "base_optimizer"])
+@pytest.mark.parametrize("make", [CyclicLR, CyclicLR.from_schedule], ids=["class", "from_schedule"])
+def test_a_wrapper_is_told_from_its_inner_optimizer(make, name):
+    wrapper = wrapping(name)
+    message = (
+        "`optimizer` must be a torch.optim.Optimizer. Received: optimizer=AcceleratedOptimizer(). "
+        f"Pass the optimizer inside of it, its `.{name}`"
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        make(wrapper, 0.1, 0.5)
+    make(
+        getattr(wrapper, name),
+        WITH_MOMENTUM if make != CyclicLR else 0.1,
+        0.5 if make == CyclicLR else -1,
+    )
+
+
+@pytest.mark.parametrize(
+    "given", [torch.optim.SGD, [sgd()], None, "x" * 10**6, torch.nn.ReLU()], ids=type
+)
+def test_other_things_are_no_optimizer(given):
+    with pytest.raises(
+        TypeError, match=r"^`optimizer` must be a torch\.optim\.Optimizer"
+    ) as caught:
+        CyclicLR(given, 0.1, 0.5)
+    assert len(str(caught.value)) < 300
+    assert "\n" not in str(caught.value)
+
+
+def test_an_optimizer_without_rates(unchanged):
+    class Rateless(torch.optim.Optimizer):
+        def __init__(self):
+            groups = [{"params": [weight()], "lr": 0.1}, {"params": [weight()]}]
+            super().__init__(groups, {"momentum": 0.9})
+
+        def step(self):
+            """An update that changes nothing."""
+
+    optimizer = Rateless()
+    message = (
+        "`optimizer` must have a rate under 'lr' in each parameter group. "
+        "Received: Rateless with params, momentum in group 1"
+    )
+    for make in (CyclicLR, lambda *_: CyclicLR.from_schedule(optimizer, WITH_MOMENTUM)):
+        with unchanged(optimizer), pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            make(optimizer, 0.1, 0.5)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from clr_core import CyclicSchedule
-from clr_torch import CyclicLR
+from clr_torch import CyclicLR, to_record
 
 SCHEDULE = CyclicSchedule(
     base_lr=0.1,
@@ -161,7 +161,10 @@ def test_another_schedule_is_refused(changes, differing, unchanged):
         "`state_dict` must come from a scheduler with the same parameters. Received for group 1: "
     )
     assert differing in message
-    assert message.endswith(". Make the scheduler with these parameters, then load.")
+    assert message.endswith(
+        ". Make the scheduler with these parameters, then load. To go on with others, make it with "
+        "last_epoch=2 instead of loading."
+    )
 
 
 def test_another_number_of_groups_is_refused(unchanged):
@@ -247,3 +250,136 @@ JUNK = {
 @pytest.mark.parametrize(("state", "error", "message"), JUNK.values(), ids=JUNK)
 def test_junk_is_refused(state, error, message, unchanged):
     assert re.match(re.escape(message), refused(run(), state, error, unchanged))
+
+
+HUGE = torch.zeros(1).expand(10**12)
+NO_NUMBERS = {
+    "two": torch.zeros(2),
+    "none": torch.zeros(0),
+    "a million millions": HUGE,
+    "meta": torch.zeros(1, device="meta"),
+    "complex": torch.zeros(1, dtype=torch.complex64),
+    "NumPy": np.zeros(2),
+    "text": "0.1",
+    "nothing": None,
+    "NaN": float("nan"),
+    "a long text": "x" * 10**6,
+    "an integer of 5,000 digits": 10**5000,
+    "a list": [0.1],
+}
+PLACES = {
+    "a rate": lambda value: {"_last_lr": [0.1, value]},
+    "all rates": lambda value: {"_last_lr": value},
+    "the step": lambda value: {"last_epoch": value},
+    "the count": lambda value: {"_step_count": value},
+    "a boundary": lambda value: {"schedules": [SCHEDULE.to_dict() | {"max_lr": value}] * 2},
+    "a mode": lambda value: {"schedules": [SCHEDULE.to_dict() | {"mode": value}] * 2},
+    "a schedule": lambda value: {"schedules": [SCHEDULE.to_dict(), value]},
+    "applied": lambda value: {"applied": value},
+}
+TORCHS = {
+    "base_lrs": lambda value: {"base_lrs": [0.1, value]},
+    "base_lrs whole": lambda value: {"base_lrs": value},
+    "max_momentums": lambda value: {"max_momentums": [0.9, value]},
+    **{
+        name: lambda value, name=name: {name: value}
+        for name in ("total_size", "step_ratio", "gamma", "mode", "scale_mode", "cycle_momentum")
+    },
+    "_last_lr": lambda value: {"_last_lr": [0.1, value]},
+    "last_epoch": lambda value: {"last_epoch": value},
+    "_step_count": lambda value: {"_step_count": value},
+}
+
+
+def torchs_state():
+    optimizer = sgd()
+    theirs = torch.optim.lr_scheduler.CyclicLR(optimizer, 0.1, 0.5, 2, mode="exp_range", gamma=0.9)
+    for _ in range(3):
+        optimizer.step()
+        theirs.step()
+    return theirs.state_dict()
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS.values(), ids=NO_NUMBERS)
+def test_what_is_no_number_is_refused_at_once(value, unchanged):
+    ours = run([SCHEDULE, SCHEDULE])
+    theirs = CyclicLR(sgd(), 0.1, 0.5, 2, mode="exp_range", gamma=0.9)
+    cases = [(ours, ours.state_dict() | change(value)) for change in PLACES.values()]
+    cases += [(theirs, torchs_state() | change(value)) for change in TORCHS.values()]
+    for scheduler, state in cases:
+        before = scheduler.state_dict()
+        for read in (scheduler.load_state_dict, to_record):
+            expected = pytest.raises((TypeError, ValueError))
+            with unchanged(scheduler.optimizer), expected as caught:
+                read(state)
+            assert "\n" not in str(caught.value)
+            assert len(str(caught.value)) < 1000
+        assert scheduler.state_dict() == before
+
+
+def test_a_tensor_of_one_is_a_number():
+    state = torchs_state()
+    tensors = {
+        name: torch.tensor(state[name], dtype=torch.float64)
+        for name in ("total_size", "step_ratio", "gamma")
+    }
+    tensors |= {"base_lrs": [torch.tensor([0.1], dtype=torch.float64)] * 2}
+    tensors |= {"last_epoch": torch.tensor(3), "_step_count": np.int64(4)}
+    scheduler = CyclicLR(sgd(), 0.1, 0.5, 2, mode="exp_range", gamma=0.9)
+    scheduler.load_state_dict(state | tensors)
+    assert scheduler.last_epoch == 3
+    assert to_record(state | tensors) == to_record(state)
+
+
+def test_more_keys_than_fit_into_a_message():
+    many = {f"key {index}": index for index in range(60_000)}
+    state = run().state_dict()
+    broken = [state | many, state | {"schedules": [SCHEDULE.to_dict() | many, OTHER.to_dict()]}]
+    broken += [state | {"schedules": [SCHEDULE.to_dict()] * 20_000}, {0: 1} | many]
+    for each in broken:
+        for read in (run().load_state_dict, to_record):
+            with pytest.raises(ValueError, match="must") as caught:
+                read(each)
+            assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize("applied", [0, 1, None, "yes"])
+def test_applied_is_true_or_false(applied):
+    with pytest.raises(ValueError, match="`state_dict` must have True or False in 'applied'"):
+        run().load_state_dict(run().state_dict() | {"applied": applied})
+
+
+def test_a_state_that_contradicts_itself_is_refused_by_both_readers():
+    scheduler = run([SCHEDULE, SCHEDULE])
+    state = scheduler.state_dict() | {"_last_lr": [0.1, 0.1]}
+    for read in (scheduler.load_state_dict, to_record):
+        with pytest.raises(ValueError, match="The rate of the scheduler must follow from its"):
+            read(state)
+    # Somebody else's rate, in a state that says so.
+    scheduler.load_state_dict(state | {"applied": False})
+    assert to_record(state | {"applied": False}).step == 3
+
+
+def test_another_lambda_shows_in_the_rate():
+    # Both have the same name.
+    one, other = (
+        CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2, scale_fn=lambda x, a=a: a)
+        for a in (0.5, 0.25)
+    )
+    with pytest.raises(ValueError, match="The rate of the scheduler must follow from its"):
+        run([one]).load_state_dict(run([other]).state_dict())
+
+
+def test_other_parameters_on_purpose():
+    saved = run([OTHER]).state_dict()
+    changed = CyclicSchedule(
+        **{name: each for name, each in OTHER.to_dict().items() if name != "kind"}
+        | {"max_lr": 0.06}
+    )
+    with pytest.raises(
+        ValueError, match=r"To go on with others, make it with last_epoch=2 instead"
+    ):
+        run([changed], 0).load_state_dict(saved)
+    scheduler = CyclicLR.from_schedule(sgd(1), changed, last_epoch=2)
+    assert scheduler.last_epoch == saved["last_epoch"]
+    assert scheduler.get_last_lr() == [changed.lr(3)]

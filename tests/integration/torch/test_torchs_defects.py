@@ -272,6 +272,17 @@ def tensor_betas_stay_tensors(cls):
 
 
 @check
+def groups_that_share_a_tensor_get_their_own_rates(cls):
+    """Also if they share one only since a state was loaded."""
+    optimizer = sgd(2, lr=torch.tensor(0.1))
+    state = copy.deepcopy(optimizer.state_dict())
+    scheduler = cls(optimizer, [0.125, 0.25], 0.5, step_size_up=4)
+    optimizer.load_state_dict(state)
+    run(optimizer, scheduler, 8)
+    return [group["lr"].item() for group in optimizer.param_groups] == [0.125, 0.25]
+
+
+@check
 def the_momenta_of_one_cycle_lr_are_left_alone(cls):
     optimizer = sgd()
     OneCycleLR(optimizer, 0.5, total_steps=10)

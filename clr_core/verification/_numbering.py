@@ -1,0 +1,124 @@
+"""The updates that the numbers of a log stand for.
+
+A step is how many updates came before. Loggers count from 0, from 1, or in epochs, of which they
+give the rate of the first update, of the last one, or of the next epoch's first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from clr_core._arguments import LARGEST_STEP, integer, received
+
+FLOAT32_MEAN = 2.0**-24  # A mean that is summed up in float32 loses so much with each update,
+MOST_LOST = 1e-3  # and no more than this part.
+
+
+class Numbering(NamedTuple):
+    """Line n of a log has the rate of the update that `factor * n + offset` others came before.
+
+    Args:
+        factor: Updates from one number to the next.
+        offset: Updates before line 0.
+        says: The same in words; "" if that goes without saying.
+        sure: False if the log's numbers don't show it.
+    """
+
+    factor: int
+    offset: int
+    says: str = ""
+    sure: bool = True
+
+    def update(self, number: int) -> int:
+        """The updates before this line; 0 for the one just before the first update."""
+        return max(self.factor * number + self.offset, 0)
+
+
+class Means(NamedTuple):
+    """Line n has the mean rate of `size` updates, the first of them `numbering.update(n)`."""
+
+    numbering: Numbering
+    size: int
+
+
+def numberings(
+    steps: Sequence[int], first_step: object, steps_per_epoch: object
+) -> tuple[list[Numbering], list[Means]]:
+    """What the numbers may stand for, the likeliest first.
+
+    Raises:
+        TypeError, ValueError: A setting isn't one, or doesn't fit the steps.
+    """
+    size = 1 if steps_per_epoch is None else integer("steps_per_epoch", steps_per_epoch)
+    if not 1 <= size <= LARGEST_STEP:
+        raise ValueError(
+            "`steps_per_epoch` must lie between 1 and 2**53. "
+            f"{received('steps_per_epoch', steps_per_epoch)}"
+        )
+    low, high = min(steps), max(steps)
+    first = None if first_step is None else integer("first_step", first_step)
+    if first is not None and not -1 <= first <= low + 1:
+        raise ValueError(
+            "`first_step` must be -1 or more, and at most one more than the first of the steps, "
+            f"{low}. {received('first_step', first)}"
+        )
+    if (high + 2) * size > LARGEST_STEP + 2:
+        raise ValueError(
+            f"`steps` must lie between 0 and 2**53, counted in updates. Received: {high} epochs "
+            f"of {size}"
+        )
+    firsts = [0, 1] if low >= 1 else [0]
+    if first is not None:
+        firsts = [first]
+    if size == 1:
+        sure = first is not None or _counts_from_1(steps)
+        found = [
+            Numbering(1, -each, _counted_from(each), sure or each == 0 or first is not None)
+            for each in firsts
+        ]
+        return found, list(_means_between(steps)) if first is None else []
+    places = [(0, "the first"), (size - 1, "the last"), (size, "the next epoch's first")]
+    epochs = [
+        Numbering(
+            size,
+            inside - size * each,
+            f"each rate is that of {place} update, of {size} in an epoch, and epochs count from "
+            f"{each}",
+        )
+        for each in firsts
+        for inside, place in places
+    ]
+    whole = [
+        Means(
+            Numbering(size, -size * each, f"each rate is the mean of an epoch of {size} updates"),
+            size,
+        )
+        for each in firsts
+    ]
+    return epochs, whole
+
+
+def _counted_from(first: int) -> str:
+    if first < 0:
+        return "each rate is that of the next update"
+    return f"the log counts from {first}" if first else ""
+
+
+def _counts_from_1(steps: Sequence[int]) -> bool:
+    """True if a line at step 0 is missing where each other one of a regular log is there."""
+    distinct = sorted(set(steps))
+    if distinct[0] == 1 and len(distinct) > 1 and distinct[1] != 2:
+        distinct = distinct[1:]  # The very first update is often logged as well.
+    return len(distinct) > 1 and all(b - a == distinct[0] for a, b in pairwise(distinct))
+
+
+def _means_between(steps: Sequence[int]) -> Iterator[Means]:
+    """Means over the updates from one line of a regular log to the next."""
+    distinct = sorted(set(steps))
+    size = distinct[1] - distinct[0] if len(distinct) > 1 else 1
+    if size > 1 and all((b - a) % size == 0 for a, b in pairwise(distinct)):
+        for offset in (-size, 1 - size, 0):
+            says = f"each rate is the mean of {size} updates"
+            yield Means(Numbering(1, offset, says), size)
