@@ -169,7 +169,8 @@ class _Arrays:
             if path is not None and suffix(path) != ".npz":
                 raise ValueError(f"--{each} must end in .npz. Received: --{each} {path}")
         # Of an SGD of torch, which doesn't count its updates, it is the count.
-        if kind != "record" and not (kind == "torch" and options.moments is not None):
+        # A file of Keras may lack it.
+        if kind == "jax" or (kind == "torch" and options.moments is None):
             _refuse_step(options)
         if options.moments is not None and options.moments == options.weights:
             raise ValueError(f"--moments and --weights must differ. Received: {options.moments}")
@@ -191,7 +192,8 @@ class _Arrays:
 
     def _read_moments(self) -> dict[str, Any]:
         options, said = self._options, dict[str, Any]()
-        count = {} if options.step is None else {"count": options.step}
+        of_torch = options.step is not None and self._kind == "torch"
+        count = {"count": options.step} if of_torch else {}
         try:
             adapter = _adapter(self._kind)
             moments = adapter.read_moments(options.source, key=options.moments_key, **count)
@@ -317,10 +319,8 @@ def _of_torch(options: Namespace) -> Record:
 
 def _of_keras(options: Namespace) -> Record:
     _refuse_key(options, "from Keras")
-    # A file may lack the step; the rest of the flags are for the schedule.
-    others = Namespace(**{**vars(options), "step": None})
-    scale_fn = _scale_fn_alone(others)
-    schedule = None if scale_fn is not None else _schedule_given(others)
+    scale_fn = _scale_fn_alone(options)
+    schedule = None if scale_fn is not None else _schedule_given(options)
     # TensorFlow would fill standard error with remarks about the machine.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import clr_keras
