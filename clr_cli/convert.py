@@ -168,9 +168,10 @@ class _Arrays:
                 raise ValueError(f"--{each}-key must be left out without --{each}")
             if path is not None and suffix(path) != ".npz":
                 raise ValueError(f"--{each} must end in .npz. Received: --{each} {path}")
-        # Of an SGD of torch, which doesn't count its updates, it is the count.
-        # A file of Keras may lack it.
-        if kind == "jax" or (kind == "torch" and options.moments is None):
+        # It is the count of an SGD of torch, which doesn't count its updates, and the step of a
+        # file of Keras without its optimizer's state, hence without moments.
+        allowed = {"record": True, "torch": options.moments is not None}
+        if not allowed.get(kind, kind == "keras" and options.moments is None):
             _refuse_step(options)
         if options.moments is not None and options.moments == options.weights:
             raise ValueError(f"--moments and --weights must differ. Received: {options.moments}")
