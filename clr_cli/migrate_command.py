@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from clr_cli.optional import of_extra
-from clr_cli.output import error_line, one_line, visible
+from clr_cli.output import error_line, one_line
 from clr_cli.record_arguments import STDIN, read_stdin
+from clr_core.adapter import visible
 
 
 def configure(parser: ArgumentParser) -> None:
