@@ -10,5 +10,6 @@ SGD(schedule, nesterov=True, torch_velocity=True, gradient_accumulation_steps=2)
 Adam(CyclicLR(schedule_from_dict({})), beta_2=0.99, clipnorm=1.0)
 SGD(schedule, nestrov=True)  # type: ignore[call-arg]
 SGD(schedule, nesterov="yes")  # type: ignore[arg-type]
+Adam(schedule, beta_1="yes")  # type: ignore[arg-type]
 assert_type(from_record(Record(schedule, 3), SGD, nesterov=True), SGD)
 Adam(0.1)  # type: ignore[arg-type]
