@@ -10,7 +10,7 @@ MAX_STEP = 2**53 if BACKEND == "tensorflow" else 2**31 - 1  # `iterations` is in
 
 def _used(schedule, steps):
     """The optimizer's rate, and how far one update moves a weight."""
-    optimizer = keras.optimizers.SGD(clr_keras.CyclicLR(schedule))
+    optimizer = keras.optimizers.SGD(clr_keras.CyclicLR.of(schedule))
     weight = keras.Variable(0.0)
     optimizer.build([weight])
     gradient = keras.ops.convert_to_tensor(-1.0)
@@ -47,13 +47,13 @@ def momenta(schedule, steps):
 
 def _called(schedule, steps):
     steps = keras.ops.convert_to_tensor(steps)
-    return keras.ops.convert_to_numpy(clr_keras.CyclicLR(schedule)(steps))
+    return keras.ops.convert_to_numpy(clr_keras.CyclicLR.of(schedule)(steps))
 
 
 def _compiled(compiler):
     def compiled(schedule, steps):
         steps = keras.ops.convert_to_tensor(steps)
-        return keras.ops.convert_to_numpy(compiler(clr_keras.CyclicLR(schedule))(steps))
+        return keras.ops.convert_to_numpy(compiler(clr_keras.CyclicLR.of(schedule))(steps))
 
     return compiled
 
