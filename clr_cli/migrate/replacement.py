@@ -118,11 +118,19 @@ def _keras(reading: Reading, optimizer: Optimizer | None) -> str:
 
 
 def _jax(reading: Reading, optimizer: Optimizer | None) -> str:
-    if optimizer is None:
-        imports = ["from clr_core import CyclicSchedule", "from clr_jax import cyclic_lr"]
-        rate = _each(f"cyclic_lr({_which(reading)})", "learning_rate", reading)
-        return _lines(*imports, *_schedules(reading), rate)
     cycled = "base_momentum" in reading.parameters
+    if optimizer is None:
+        functions = {"cyclic_lr": "learning_rate"}
+        functions |= {"cyclic_momentum": "momentum"} if cycled else {}
+        imports = [
+            "from clr_core import CyclicSchedule",
+            f"from clr_jax import {', '.join(functions)}",
+        ]
+        made = [
+            _each(f"{function}({_which(reading)})", variable, reading)
+            for function, variable in functions.items()
+        ]
+        return _lines(*imports, *_schedules(reading), *made)
     resumes = _resumes(reading)
     imports = [
         "import optax",
