@@ -45,6 +45,8 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "other.yaml").write_text(Record(OTHER).to_json())
     rows = [f"{step},{SCHEDULE.lr(step)!r}" for step in range(0, 9000, 50)]
     (tmp_path / "log.csv").write_text("\n".join(["step,lr", *rows, ""]))
+    epochs = [f"{epoch},{SCHEDULE.lr(391 * epoch)!r}" for epoch in range(1, 30)]
+    (tmp_path / "results.csv").write_text("\n".join(["epoch,lr", *epochs, ""]))
     (tmp_path / "range.json").write_text(json.dumps(RESULT.to_dict()))
     (tmp_path / "train.py").write_text(
         "from torch.optim.lr_scheduler import CyclicLR\n"

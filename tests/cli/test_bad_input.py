@@ -104,7 +104,7 @@ def test_no_log(folder, refused, content):
         b'step,lr\n0,"0.1\n',
         b"step,lr,lr\n0,1,2\n",
         b"step,lr\n",
-        b'[{"step": 1, "lr": {"a": 1}}]',
+        b'[{"step": 1, "lr": {"a": "b"}}]',
         b'[{"step": 1e999, "lr": 1}]',
         b'{"step": 1}\n{"step"',
     ],
