@@ -18,7 +18,7 @@ from typing import Any
 from measuring import BRIEFLY, ROUNDS, rounds, table, write
 
 SCHEDULES = 20  # Of each mode.
-STEPS = 50_000  # Of each schedule, up to 2**31 - 1.
+STEPS = 10_000  # Of each schedule, up to 2**31 - 1.
 HOSTS = {"NumPy": "numpy", "torch": "torch", "TensorFlow": "tensorflow", "JAX": "jax"}
 EXPRESSIONS = (
     "1 / 2 ** (x - 1)",

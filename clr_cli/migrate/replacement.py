@@ -126,11 +126,11 @@ def _jax(reading: Reading, optimizer: Optimizer | None) -> str:
             "from clr_core import CyclicSchedule",
             f"from clr_jax import {', '.join(functions)}",
         ]
-        made = [
+        rates = [
             _each(f"{function}({_which(reading)})", variable, reading)
             for function, variable in functions.items()
         ]
-        return _lines(*imports, *_schedules(reading), *made)
+        return _lines(*imports, *_schedules(reading), *rates)
     resumes = _resumes(reading)
     imports = [
         "import optax",

@@ -203,12 +203,12 @@ def _event_files() -> Iterable[bytes]:
 
 
 def _migrate(content: bytes) -> None:
-    from clr_cli.migrate import FRAMEWORKS, as_json, as_text, migrate, read_source
+    from clr_cli.migrate import Document, as_json, as_text
 
-    text = read_source(str(_file("train.py", content)))
-    for framework in FRAMEWORKS:
-        found = migrate(text, "train.py", framework)
-        as_text(found), as_json(found)
+    for framework in (None, "torch", "keras", "jax"):
+        document = Document("train.py", framework, content)
+        as_text(document.findings), as_json(document.findings)
+        list(document.diff())
 
 
 def _sources() -> Iterable[bytes]:

@@ -60,7 +60,7 @@ ONLY = {
 FLOORS = (
     ("clr_core._arguments", "clr_core._drawing", "clr_core._float32", "clr_core.ops"),
     ("clr_core._files", "clr_core._parsing", "clr_core.python_ops", "clr_core.numpy_ops"),
-    ("clr_core.evaluate", "clr_core.moments"),
+    ("clr_core.evaluate", "clr_core.kernels", "clr_core.moments"),
     ("clr_core.schedules",),
     (
         "clr_core.adapter",
