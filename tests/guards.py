@@ -63,6 +63,13 @@ def fragile(expression):
     return _by_step(expression, step_size_up=2000, max_lr=0.3)
 
 
+def cosine(step, ops):
+    """A schedule with the kernel for cosines, between two boundaries."""
+    size = 300_000.0
+    rise, fall = kernels.cosine(ops.divide(step, size), ops.divide(size - step, size), ops)
+    return ops.rounded(0.0015 * fall) + ops.rounded(0.006 * rise)
+
+
 @contextmanager
 def without(guard, ops):
     """Takes a guard away, and gives the schedule that needs it."""

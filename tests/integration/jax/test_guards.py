@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import guards
+from clr_core import numpy_ops
 from clr_jax import ops
 from clr_jax.evaluate import evaluate
 
@@ -30,6 +31,13 @@ def test_each_guard_is_needed(guard):
 def test_fragile_expressions(expression):
     schedule = guards.fragile(expression)
     assert differing(schedule, schedule.lr(np.arange(guards.STEPS))) == 0
+
+
+def test_cosine():
+    steps = np.arange(300_001)
+    with jax.enable_x64(True):
+        given = jax.jit(lambda count: evaluate(guards.cosine, count, "float64"))(steps)
+    assert np.count_nonzero(np.asarray(given) != guards.cosine(steps.astype(float), numpy_ops)) == 0
 
 
 def test_the_inverse_of_a_root_is_a_division():

@@ -11,6 +11,7 @@ if keras.backend.backend() != "tensorflow":
 
 import tensorflow as tf
 
+from clr_core import numpy_ops
 from clr_keras import ops
 
 # Grappler, which optimizes graphs, fuses nothing and keeps divisions.
@@ -41,6 +42,16 @@ def test_each_guard_is_needed(path, guard):
 def test_fragile_expressions(path, expression):
     schedule = guards.fragile(expression)
     assert differing(path, schedule, schedule.lr(np.arange(guards.STEPS))) == 0
+
+
+@pytest.mark.parametrize("path", ["XLA", "graph"])
+def test_cosine(path):
+    steps = np.arange(300_001.0)
+    rate = tf.function(
+        lambda step: guards.cosine(step, ops), jit_compile=path == "XLA", autograph=False
+    )
+    given = rate(tf.constant(steps)).numpy()
+    assert np.count_nonzero(given != guards.cosine(steps, numpy_ops)) == 0
 
 
 def test_the_inverse_of_a_root_is_a_division():
