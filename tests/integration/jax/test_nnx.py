@@ -3,12 +3,10 @@
 import functools
 
 import flax.nnx as nnx
-import flax.serialization
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import orbax.checkpoint
 import pytest
 
 from clr_core import CyclicSchedule
@@ -27,6 +25,7 @@ from clr_jax import (
     to_moments,
     to_record,
 )
+from jax_checkpoints import to_flax, to_orbax
 
 SCHEDULE = CyclicSchedule(
     base_lr=0.01, max_lr=0.1, step_size_up=2, base_momentum=0.8, max_momentum=0.9
@@ -141,15 +140,6 @@ def test_an_optimizer_that_is_set_resumes(name):
     ):
         if jnp.issubdtype(ours.dtype, jnp.integer) or ours.shape:
             np.testing.assert_array_equal(ours, theirs)
-
-
-def to_orbax(path, tree):
-    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
-        checkpointer.save(path, tree)
-
-
-def to_flax(path, tree):
-    path.write_bytes(flax.serialization.to_bytes(tree))
 
 
 def test_a_checkpoint(form, tmp_path):

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 
-import flax.serialization
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,6 +28,7 @@ from clr_jax import (
     set_step,
     to_record,
 )
+from jax_checkpoints import to_flax, to_orbax, to_zarr
 
 SCHEDULE = CyclicSchedule(
     base_lr=0.01,
@@ -80,18 +80,6 @@ def run(request):
     )
 
 
-def to_orbax(path, tree):
-    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
-        checkpointer.save(path, tree)
-    return path
-
-
-def to_pytree_of_orbax(path, tree):
-    with orbax.checkpoint.PyTreeCheckpointer(use_ocdbt=False) as checkpointer:
-        checkpointer.save(path, tree)
-    return path
-
-
 def to_a_manager(path, tree):
     with orbax.checkpoint.CheckpointManager(path) as manager:
         manager.save(300, args=orbax.checkpoint.args.StandardSave(tree))
@@ -99,12 +87,7 @@ def to_a_manager(path, tree):
     return path / "300"
 
 
-def to_flax(path, tree):
-    path.write_bytes(flax.serialization.to_bytes(tree))
-    return path
-
-
-WRITERS = [to_orbax, to_pytree_of_orbax, to_a_manager, to_flax]
+WRITERS = [to_orbax, to_zarr, to_a_manager, to_flax]
 
 
 @pytest.fixture(params=WRITERS, ids=lambda each: each.__name__)

@@ -26,6 +26,7 @@ from clr_jax import (
     read_weights,
     to_moments,
 )
+from jax_checkpoints import to_flax, to_orbax, to_zarr
 
 SCHEDULE = CyclicSchedule(
     base_lr=0.01, max_lr=0.1, step_size_up=3, base_momentum=0.8, max_momentum=0.9
@@ -54,18 +55,6 @@ def train_state(optimizer, updates=4):
     return state
 
 
-def to_orbax(path, tree):
-    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
-        checkpointer.save(path, tree)
-    return path
-
-
-def to_zarr(path, tree):
-    with orbax.checkpoint.PyTreeCheckpointer(use_ocdbt=False) as checkpointer:
-        checkpointer.save(path, tree)
-    return path
-
-
 def to_a_manager(path, tree):
     items = {"state": orbax.checkpoint.args.StandardSave(tree)}
     items["meta"] = orbax.checkpoint.args.JsonSave({"epoch": 3})
@@ -73,11 +62,6 @@ def to_a_manager(path, tree):
         manager.save(300, args=orbax.checkpoint.args.Composite(**items))
         manager.wait_until_finished()
     return path / "300"
-
-
-def to_flax(path, tree):
-    path.write_bytes(flax.serialization.to_bytes(tree))
-    return path
 
 
 def to_flax_checkpoints(path, tree):
