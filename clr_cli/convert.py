@@ -322,11 +322,9 @@ def _of_keras(options: Namespace) -> Record:
     _refuse_key(options, "from Keras")
     scale_fn = _scale_fn_alone(options)
     schedule = None if scale_fn is not None else _schedule_given(options)
-    # TensorFlow would fill standard error with remarks about the machine.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import clr_keras
-
-    return clr_keras.read_record(options.source, schedule, scale_fn, step=options.step)
+    clr_keras = _adapter("keras")
+    record: Record = clr_keras.read_record(options.source, schedule, scale_fn, step=options.step)
+    return record
 
 
 def _of_jax(options: Namespace) -> Record:

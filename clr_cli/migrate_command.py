@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from clr_cli.optional import of_extra
-from clr_cli.output import error_line, one_line
+from clr_cli.output import error_line, one_line, say
 from clr_cli.record_arguments import STDIN, read_stdin
 from clr_core.adapter import visible
 
@@ -65,8 +65,7 @@ def run(options: Namespace) -> int:
     if options.json:
         print(migrate.as_json(found))
     elif not (options.diff or options.write):
-        # A file's name and its code may hold what would control a terminal.
-        print("\n".join(map(visible, migrate.as_text(found).split("\n"))))
+        say(*migrate.as_text(found).split("\n"))
     elif not found and not code:
         print("Nothing found.", file=sys.stdout if options.write else sys.stderr)
     return code
