@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any
 
 from clr_core import python_ops
@@ -110,6 +110,12 @@ class Power:
         whole = ops.rint(high + low)
         rest = (whole - high) - low
         return (1.0 + ops.rounded(rest * _horner(EXP2, rest, ops.rounded))) * ops.power(0.5, whole)
+
+
+@lru_cache(maxsize=64)
+def power_of_steps(gamma: float) -> Power:
+    """`Power(gamma)`, made once: each group of a training may have a schedule with this gamma."""
+    return Power(gamma)
 
 
 def cosine(x: Any, y: Any, ops: Ops) -> tuple[Any, Any]:

@@ -46,9 +46,11 @@ class Exponential(Decay):
     """`gamma ** step`, the decay of "exp_range"."""
 
     def __init__(self, gamma: float) -> None:
-        from clr_core.kernels import Power  # Imported here to keep `import clr_core` light.
+        from clr_core.kernels import (
+            power_of_steps,  # Imported here to keep `import clr_core` light.
+        )
 
-        self._power = Power(gamma)
+        self._power = power_of_steps(gamma)
 
     def __call__(self, step: Any, position: Any, cycle_size: float, ops: Ops) -> Any:
         return self._power(step, ops)
