@@ -260,8 +260,8 @@ class CyclicSchedule:
         sizes are multiplied by `factor`, `gamma` becomes `gamma ** (1 / factor)`, and `x` in a
         `scale_fn` of "iterations" becomes `x / factor`.
 
-            >>> CyclicSchedule(base_lr=0.1, max_lr=0.5, mode="exp_range", gamma=0.9).rescaled(0.5)
-            CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=1000.0, mode='exp_range', gamma=0.81)
+            >>> CyclicSchedule(base_lr=0.001, max_lr=0.006).rescaled(0.5)
+            CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=1000.0)
 
         Args:
             factor: Updates of the new run for one of the old: old batch size / new batch size. A
