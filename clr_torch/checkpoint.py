@@ -13,7 +13,8 @@ from zipfile import ZIP_STORED, ZipFile
 from clr_core.adapter import check_regular_file, received
 from clr_torch import foreign
 from clr_torch._tensors import BUILDS, Storage, storage_type
-from clr_torch._unpickler import Build, Damaged, Foreign, load
+from clr_torch._unpickler import Build, Damaged, Foreign, Name, load
+from clr_torch.state import COUNTS
 
 DEPTH = 8
 """How many keys may lead to a scheduler's state in a checkpoint."""
@@ -49,7 +50,7 @@ def read(name: str) -> Any:
             size = os.fstat(file.fileno()).st_size
             if file.read(4) != b"PK\3\4":
                 file.seek(0)
-                return _of_stream(lambda: open(name, "rb"), file, size, BUILDS | NESTED)
+                return _of_stream(lambda: open(name, "rb"), file, size, PLAIN | NESTED)
         return _of_archive(ZipFile(name), size)
     except (OSError, Damaged):
         raise
@@ -95,7 +96,7 @@ def _of_archive(archive: ZipFile, size: int) -> Any:
     big_endian = order in names and content(order) == b"big"
     storages = _Storages(lambda key: content(f"{root}data/{key}"), big_endian)
     data = content(pickled)
-    return load(BytesIO(data), len(data), BUILDS, storages.at)
+    return load(BytesIO(data), len(data), PLAIN, storages.at)
 
 
 class _Storages:
@@ -161,10 +162,21 @@ def _of_stream(
 
 def _nested(data: bytes) -> Any:
     """A storage in a pickle that `torch.save` didn't write."""
-    return _of_stream(lambda: BytesIO(data), BytesIO(data), len(data), BUILDS)
+    return _of_stream(lambda: BytesIO(data), BytesIO(data), len(data), PLAIN)
 
 
 NESTED: dict[str, Build] = {"torch.storage._load_from_bytes": _nested}
+
+
+def _schedule(document: dict[str, Any]) -> dict[str, Any]:
+    """A schedule in a pickle as plain data, with a note in place of a callable."""
+    return {
+        name: {"callable": value.name} if isinstance(value, Name | Foreign) else value
+        for name, value in document.items()
+    }
+
+
+PLAIN: dict[str, Build] = {**BUILDS, "clr_core.schedules.schedule_from_dict": _schedule}
 
 
 def find(tree: object, key: str | None = None) -> Mapping[str, Any]:
@@ -194,7 +206,21 @@ def find(tree: object, key: str | None = None) -> Mapping[str, Any]:
             "A scheduler inside another one can't be carried together with the other one's work. "
             f"To continue with it alone, pass key={place!r}."
         )
-    return state
+    return _of_object(state) if "_set_at" in state else state
+
+
+def _of_object(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The state of a scheduler of this package that was pickled whole."""
+    try:
+        schedules = [dict(each) for each in attributes["_schedules"]]
+        for name, values in attributes["_lists"].items():
+            for schedule, value in zip(schedules, values, strict=True):
+                schedule[name] = value
+        kept = {name: attributes[name] for name in COUNTS}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ValueError("its CyclicLR was pickled whole and lacks attributes") from None
+    applied = attributes["_set_at"] == attributes["last_epoch"]
+    return {**kept, "schedules": schedules, "applied": applied}
 
 
 def choose(found: Sequence[tuple[str, T]], key: str | None, what: str) -> tuple[str, T]:
@@ -257,4 +283,5 @@ def _is_scheduler(state: Mapping[str, Any]) -> bool:
 
 
 def _is_cyclic(state: Mapping[str, Any]) -> bool:
-    return foreign.is_one(state) or ("schedules" in state and "last_epoch" in state)
+    ours = {"schedules", "last_epoch"} <= state.keys() or {"_schedules", "_set_at"} <= state.keys()
+    return foreign.is_one(state) or ours
