@@ -9,7 +9,7 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from clr_core.adapter import integer, one_line, path_name, received
+from clr_core.adapter import integer, path_name, received, refusing
 from clr_core.record import Record, check_record
 from clr_torch import checkpoint, foreign, state
 from clr_torch.schedule import CyclicLR
@@ -82,11 +82,8 @@ def read_record(
         OSError: The file doesn't exist or can't be read.
     """
     name = path_name(path)
-    try:
+    with refusing(name, "the state of a CyclicLR"):
         return _record(checkpoint.find(checkpoint.read(name), key), scale_fn)
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{name!r} must hold the state of a CyclicLR: {one_line(error)}") from None
 
 
 def from_record(

@@ -37,6 +37,21 @@ def test_a_state_dict_alone(tmp_path, kind, zipped):
     assert read_record(path) == read_record(str(path)) == to_record(scheduler)
 
 
+@pytest.mark.filterwarnings("ignore:The lr scheduler")
+@pytest.mark.parametrize("arguments", [{}, {"mode": "triangular", "scale_fn": abs}], ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_scheduler_that_was_saved_whole(tmp_path, kind, arguments):
+    scheduler, path = begun(kind, 1, **arguments), tmp_path / "scheduler.pt"
+    scheduler.max_lrs[0] = 0.5  # A list that was touched is saved too.
+    torch.save({"epoch": 3, "scheduler": scheduler}, path)
+    if not arguments:
+        assert read_record(path) == to_record(scheduler)
+    else:
+        with pytest.raises(TypeError, match=r"this is one: builtins\.abs\. Give the decay"):
+            read_record(path)
+        assert read_record(path, scale_fn="abs(x)") == to_record(scheduler, scale_fn="abs(x)")
+
+
 def test_in_another_protocol_of_pickle(tmp_path):
     # Torch reads it with a warning, which is of no use to the user.
     scheduler, path = begun(), tmp_path / "scheduler.pt"
