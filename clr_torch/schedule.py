@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from clr_core import CyclicSchedule, Schedule
 from clr_core.adapter import check_schedule, count, integer, number, received
-from clr_torch import foreign, state
+from clr_torch import foreign, state, updates
 from clr_torch._lookahead import Table
 from clr_torch.param_groups import (
     any_value,
@@ -121,6 +121,11 @@ class CyclicLR(LRScheduler):
         max_momentum: Momentum at `base_lr`, in the same forms.
         last_epoch: The number of updates done, less one; -1 for a fresh start. The next update uses
             the rate of step `last_epoch + 1`.
+        momentum_key: The key of the momentum in the groups, if it is neither "momentum" nor
+            "betas", or the other one of both.
+        step_with_optimizer: Advance with each update that the optimizer makes. Then `step()` may be
+            called by anyone, any number of times, or never: it sets the rate that is set already.
+            The attribute of the same name turns it on and off.
 
     Raises:
         TypeError, ValueError: An argument is out of range (see `clr_core.CyclicSchedule`), a list
@@ -131,6 +136,8 @@ class CyclicLR(LRScheduler):
         UserWarning: Another argument makes one meaningless, which torch ignores silently; or a
             momentum (or beta1) is 0, which torch would switch on and which stays 0 here, also if it
             is 0 only since the optimizer loaded a state.
+        UserWarning: Once in each case: the optimizer made no update or several since the last
+            `step()`; or it made one with a rate that something else has written.
 
     References:
         https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.CyclicLR.html
@@ -153,6 +160,7 @@ class CyclicLR(LRScheduler):
         last_epoch: int = -1,
         *,
         momentum_key: str | None = None,
+        step_with_optimizer: bool = False,
     ) -> None:
         _check_optimizer(optimizer)
         decay: dict[str, Any] = {"mode": mode, "gamma": gamma, "scale_mode": scale_mode}
@@ -172,7 +180,7 @@ class CyclicLR(LRScheduler):
             )
             for row in zip(*columns.values(), strict=True)
         ]
-        self._start(optimizer, schedules, last_epoch, momentum_key)
+        self._start(optimizer, schedules, last_epoch, momentum_key, step_with_optimizer)
 
     @classmethod
     def from_schedule(
@@ -182,6 +190,7 @@ class CyclicLR(LRScheduler):
         last_epoch: int = -1,
         *,
         momentum_key: str | None = None,
+        step_with_optimizer: bool = False,
     ) -> Self:
         """A scheduler that follows `schedule`: one for all parameter groups, or one per group.
 
@@ -198,6 +207,7 @@ class CyclicLR(LRScheduler):
             schedule: A schedule of any kind, or a list with one per parameter group.
             last_epoch: The number of updates done, less one; -1 for a fresh start.
             momentum_key: See `CyclicLR`.
+            step_with_optimizer: See `CyclicLR`.
 
         Raises:
             TypeError, ValueError: Not a schedule, not one per group, or a momentum for an optimizer
@@ -209,7 +219,9 @@ class CyclicLR(LRScheduler):
         for each in schedules:
             check_schedule(each)
         scheduler = cls.__new__(cls)
-        scheduler._start(optimizer, schedules, last_epoch, momentum_key, strict=True)
+        scheduler._start(
+            optimizer, schedules, last_epoch, momentum_key, step_with_optimizer, strict=True
+        )
         return scheduler
 
     def _start(
@@ -218,6 +230,7 @@ class CyclicLR(LRScheduler):
         schedules: Sequence[Schedule],
         last_epoch: int,
         momentum_key: str | None,
+        step_with_optimizer: bool,
         *,
         strict: bool = False,
     ) -> None:
@@ -253,12 +266,21 @@ class CyclicLR(LRScheduler):
                 f"{received('momentum_key', momentum_key)}",
                 stacklevel=3,
             )
+        if not isinstance(step_with_optimizer, bool):
+            raise TypeError(
+                "`step_with_optimizer` must be a bool. "
+                f"{received('step_with_optimizer', step_with_optimizer)}"
+            )
+        self.step_with_optimizer = step_with_optimizer
+        self._counted(optimizer)
         self._momentum_key = momentum_key
         self._lists: dict[str, Any] | None = None
         self._keys: Sequence[str | None] = [None] * len(schedules)
         self._last_momentum: Sequence[float | None] = [None] * len(schedules)
         self._zeros: Mapping[int, str] = {}
         self._set_at: int | None = None
+        self._composed = self._told_of_count = self._told_of_rate = False
+        self._idle_at = -(_IDLE + 1)
         for group, lr in zip(optimizer.param_groups, first, strict=True):
             # Torch's base class asks for it, and SequentialLR returns to it.
             group.setdefault("initial_lr", lr)
@@ -269,6 +291,27 @@ class CyclicLR(LRScheduler):
             write(optimizer.param_groups, used, first, [each.momentum(0) for each in schedules])
         super().__init__(optimizer, last_epoch)
         self._lists = self._lists or {}
+
+    def _counted(self, optimizer: Optimizer) -> None:
+        """Be told of the optimizer's updates."""
+        self._since = _FIRST
+        try:
+            others = updates.tell(self, optimizer)
+        except AttributeError:  # A wrapper without torch's hooks.
+            if self.step_with_optimizer:
+                raise ValueError(
+                    "`optimizer` must have torch's hooks for the scheduler to step with it. "
+                    f"Received: {type(optimizer).__name__}. Pass the optimizer inside of it."
+                ) from None
+            return
+        for other in others:
+            if self.step_with_optimizer and other.step_with_optimizer:
+                other.step_with_optimizer = False
+                warnings.warn(
+                    "The optimizer had another scheduler that stepped with it, and doesn't any "
+                    "more.",
+                    stacklevel=_outside(),
+                )
 
     def _follow(self, schedules: Sequence[Schedule]) -> None:
         # Groups with equal schedules share one, which is evaluated once per step.
@@ -402,6 +445,109 @@ class CyclicLR(LRScheduler):
         pairs = zip(self._keys, self._last_momentum, strict=False)
         return [None if key is None else momentum for key, momentum in pairs]
 
+    def step(self, epoch: int | None = None) -> None:
+        """Go to the next step, once the optimizer has made an update.
+
+        With `step_with_optimizer`, the update itself has done so, and this sets the same again.
+        """
+        if self._since == 1 and epoch is None and not is_dynamo_compiling():
+            # What torch's method does beside this is to see whether the optimizer has stepped.
+            self._since = 0
+            self._step_count += 1
+            self._go_to(None)
+        elif is_dynamo_compiling():
+            torch.compiler.disable(super().step)(epoch)  # type: ignore[no-untyped-call]
+        elif self._step_count == 0:  # In the constructor.
+            super().step(epoch)
+        else:
+            self._step_with_a_look(epoch)
+
+    def _step_with_a_look(self, epoch: int | None) -> None:
+        since, self._since = self._since, 0
+        if since >= _FIRST:
+            since -= _FIRST
+            self._composed |= updates.within_another(self)
+        if self.step_with_optimizer and self.last_epoch != self._set_at:
+            self._hand_over()
+        if epoch is not None or not self.step_with_optimizer:
+            if epoch is None and since != 1:
+                self._notice(since)
+            super().step(epoch)
+        else:
+            self._go_to(self.last_epoch)  # A scheduler before it in a ChainedScheduler has written.
+
+    def _initial_step(self) -> None:
+        if self._set_at is not None:  # It is the first one in a SequentialLR.
+            self._composed = True
+            if self.step_with_optimizer:
+                self._hand_over()
+        super()._initial_step()
+
+    def _updated(self) -> None:
+        """The optimizer has made an update."""
+        if not (self._composed or self._told_of_rate):
+            self._compare_rates()
+        if not self.step_with_optimizer:
+            self._since += 1
+        elif self.last_epoch != self._set_at:
+            self._since += 1
+            self._hand_over()
+        elif not updates.was_skipped(self.optimizer):
+            self._step_count += 1
+            self._go_to(None)
+
+    def _hand_over(self) -> None:
+        """Let others count the steps, as SequentialLR and ignite's LRScheduler do."""
+        self.step_with_optimizer, self._composed = False, True
+        warnings.warn(
+            "`step_with_optimizer` has been turned off, since something else set `last_epoch`, as "
+            "SequentialLR does. The calls of `step()` count from here on.",
+            stacklevel=_outside(),
+        )
+
+    def _notice(self, made: int) -> None:
+        """Say once that a step hasn't been an update."""
+        if self._told_of_count or not updates.are_counted(self.optimizer):
+            return
+        if made == 0:
+            # A GradScaler leaves updates out, at first several in a row. Of a loop that has never
+            # made one, torch itself warns.
+            if not getattr(self.optimizer, "_opt_called", False):
+                return
+            if updates.overflowed(self.optimizer):
+                return
+            before, self._idle_at = self._idle_at, self.last_epoch
+            if self.last_epoch - before > _IDLE:
+                return
+        self._told_of_count = True
+        number = f"{made} updates" if made else "no update"
+        warnings.warn(
+            f"A step is an update, but the optimizer made {number} since the last `step()`. "
+            f"{updates.advice()}",
+            stacklevel=_outside(),
+        )
+
+    def _compare_rates(self) -> None:
+        """Say once that an update was made with another rate than this scheduler's."""
+        if self.last_epoch != self._set_at:
+            return
+        pairs = zip(self.optimizer.param_groups, self._last_lr, strict=False)
+        for index, (group, lr) in enumerate(pairs):
+            found = group.get("lr")
+            # To compare a tensor would be to wait for its device.
+            if found is lr or isinstance(found, Tensor) or found == lr:
+                continue
+            if updates.others(self, self.optimizer):
+                return
+            self._told_of_rate = True
+            warnings.warn(
+                f"The optimizer made an update with the rate {found!r} in group {index}, where the "
+                f"schedule has {lr!r}: something else wrote it, and `step()` writes over it. To "
+                "have other rates, make a scheduler with another schedule and the same last_epoch.",
+                stacklevel=_outside(),
+            )
+            return
+
     def _update_lr(self, epoch: int | None = None) -> None:
         # Torch's `step()` and SequentialLR call this. A compiled function calls it uncompiled, as
         # it would have to be recompiled at each step. (If it were always disabled, a step would
@@ -416,7 +562,10 @@ class CyclicLR(LRScheduler):
         return getattr(self.get_lr, "__func__", None) is not _GET_LR
 
     def _go_to(self, epoch: int | None) -> None:
-        step = self.last_epoch + 1 if epoch is None else integer("epoch", epoch)
+        if epoch is None:
+            step = self.last_epoch + 1
+        else:
+            step, self._since = integer("epoch", epoch), 0
         if not self._has_own_get_lr():
             if self._lists:
                 self._take_over()
@@ -460,7 +609,7 @@ class CyclicLR(LRScheduler):
             # False while another scheduler sets the rate, as in SequentialLR, or `last_epoch` was
             # set by hand.
             "applied": self._set_at == self.last_epoch
-            and last == state.plain("lr", lrs(self.optimizer)),
+            and not (self._composed and last != state.plain("lr", lrs(self.optimizer))),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -497,6 +646,7 @@ class CyclicLR(LRScheduler):
         else:
             self._update_lr(saved.last_epoch)
         self._step_count = saved.step_count
+        self._since = _FIRST
 
     def __getstate__(self) -> dict[str, Any]:
         left_out = ("_table", "_groups", "_seen")  # They are computed or found out again.
@@ -505,9 +655,14 @@ class CyclicLR(LRScheduler):
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._follow(self._schedules)
+        self._counted(self.optimizer)  # Copies of an optimizer have no hooks.
 
 
 _GET_LR = CyclicLR.get_lr
+_FIRST = 2**40
+"""`_since` before the first step, and the first one after a load."""
+_IDLE = 8
+"""Two steps without an update, so few steps apart, aren't a GradScaler's."""
 
 
 def _check_optimizer(optimizer: Any) -> None:

@@ -34,25 +34,23 @@ class _Counter:
     def _before(self, *_: object) -> None:
         self._within = True
 
-    def _after(self, optimizer: Optimizer, *_: object) -> None:
-        if not is_dynamo_compiling():
-            self._tell(optimizer)
-        elif self.followed:
-            _uncompiled(self._tell)(optimizer)
-        else:
-            self.compiled = True  # Nothing else, so that the compiled step stays as it would be.
+    def _after(self, *_: object) -> None:
+        if self.followed and "torch._dynamo" in sys.modules:
+            from clr_torch._uncompiled import uncompiled
 
-    def _tell(self, optimizer: Optimizer) -> None:
+            uncompiled(self._tell)
+        elif is_dynamo_compiling():
+            self.compiled = True  # Nothing else, so that the compiled step stays as it would be.
+        else:
+            self._tell()
+
+    def _tell(self) -> None:
         # If a class overrides `step` and calls the inherited one, torch runs the hooks around both:
         # the second time, nothing came before.
         if self._within and not self.paused:
             self._within = False
             for scheduler in self.schedulers:
                 scheduler._updated()
-
-
-def _uncompiled(function: Any) -> Any:
-    return torch.compiler.disable(function)  # type: ignore[no-untyped-call]
 
 
 _counters: WeakKeyDictionary[Optimizer, _Counter] = WeakKeyDictionary()
@@ -62,7 +60,7 @@ def tell(scheduler: Counting, optimizer: Optimizer) -> list[Any]:
     """Tell a scheduler of each update from now on, as long as it lives.
 
     Returns:
-        The other schedulers on this optimizer.
+        The others that are told.
 
     Raises:
         AttributeError: It is a wrapper without torch's hooks.
@@ -70,10 +68,16 @@ def tell(scheduler: Counting, optimizer: Optimizer) -> list[Any]:
     counter = _counters.get(optimizer)
     if counter is None:
         counter = _counters[optimizer] = _Counter(optimizer)
-    others = [each for each in counter.schedulers if each is not scheduler]
     counter.schedulers.add(scheduler)
     counter.followed |= scheduler.step_with_optimizer
-    return others
+    return others(scheduler, optimizer)
+
+
+def others(scheduler: Counting, optimizer: Optimizer) -> list[Any]:
+    """The other schedulers that are told of the optimizer's updates."""
+    counter = _counters.get(optimizer)
+    schedulers = () if counter is None else counter.schedulers
+    return [each for each in schedulers if each is not scheduler]
 
 
 def are_counted(optimizer: Optimizer) -> bool:
