@@ -9,7 +9,8 @@ are here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from clr_core._arguments import (
@@ -46,6 +47,7 @@ __all__ = [
     "rate_only",
     "read_text",
     "received",
+    "refusing",
     "schedule_from_document",
     "suffix",
     "visible",
@@ -53,6 +55,26 @@ __all__ = [
 ]
 
 HINT = "Give the decay as an expression, such as scale_fn='1 / 2 ** (x - 1)'."
+
+
+@contextmanager
+def refusing(name: str, what: str) -> Iterator[None]:
+    """Name the file in each error about its content, which becomes one line.
+
+        >>> with refusing("run.pt", "weights"):
+        ...     raise ValueError("it is empty")
+        Traceback (most recent call last):
+        ValueError: 'run.pt' must hold weights: it is empty
+
+    Args:
+        name: The file.
+        what: What it must hold.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name!r} must hold {what}: {one_line(error)}") from None
 
 
 def portable(schedule: Schedule, scale_fn: str | None = None) -> Schedule:
