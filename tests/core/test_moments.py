@@ -6,7 +6,11 @@ import pickle
 import re
 import subprocess
 import sys
+import tracemalloc
+from copy import copy
 from dataclasses import replace
+from functools import partial
+from zipfile import ZipFile
 
 import pytest
 
@@ -185,9 +189,9 @@ def test_another_files_arrays_are_refused(np, moments, tmp_path, change):
 
 
 def test_a_damaged_file_has_one_kind_of_error(np, moments, tmp_path):
-    """Some changes do no harm, such as one of a time stamp; zipfile and zlib complain of others."""
+    """Some changes do no harm, such as one of a time stamp or of a number."""
     path = tmp_path / "moments.npz"
-    np.savez_compressed(path, kind="sgd", count=1, **{"velocity/0": np.arange(100.0)})
+    moments.write(path)
     whole, errors = path.read_bytes(), []
     for place in range(0, len(whole), 3):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
@@ -198,6 +202,47 @@ def test_a_damaged_file_has_one_kind_of_error(np, moments, tmp_path):
     assert len(errors) > len(whole) / 3 / 4
     for error in errors:
         assert isinstance(error, OSError) or "must hold moments as an .npz: " in str(error)
+
+
+def compressed(np, path):
+    np.savez_compressed(path, kind="sgd", count=1, **{"velocity/0": np.zeros(2**20)})
+
+
+def overlapping(np, path):
+    """Many names of one array."""
+    compressed(np, path)
+    with ZipFile(path) as archive, ZipFile(path, "a") as more:
+        for index in range(1, 100):
+            info = copy(archive.getinfo("velocity/0.npy"))
+            info.filename = f"velocity/{index}.npy"
+            more.filelist.append(info)
+        more._didModify = True
+
+
+def claiming(np, path, **claim):
+    with ZipFile(path, "w") as archive, archive.open("velocity/0.npy", "w") as member:
+        header = {"descr": "<f8", "fortran_order": False, "shape": (), **claim}
+        np.lib.format.write_array_header_1_0(member, header)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (compressed, "its arrays are larger than the file: it is damaged or compressed"),
+        (overlapping, "its arrays are larger than the file: it is damaged or compressed"),
+        (partial(claiming, shape=(2**27,)), "an array has fewer bytes than it claims: the file "),
+        (partial(claiming, shape=(2**20,) * 9), "an array has fewer bytes than it claims: the f"),
+        (partial(claiming, descr=f"<U{2**28}"), "an array has fewer bytes than it claims: the f"),
+    ],
+)
+def test_a_file_that_claims_too_much(np, moments, tmp_path, make, reason):
+    path = tmp_path / "moments.npz"
+    make(np, path)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=f"must hold moments as an .npz: {reason}"):
+        type(moments).read(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
 
 
 def test_an_array_alone_is_refused(np, moments, tmp_path):
