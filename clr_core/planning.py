@@ -124,8 +124,8 @@ def suggest_schedule(
         batch_size: Samples in a batch of one process.
         epochs: Epochs of the whole training.
         max_lr: The upper boundary.
-        result: The result of a range test, in place of `max_lr`. If both are given, `max_lr`
-            overrides the suggestion.
+        result: The result of a range test, in place of `max_lr`. A `max_lr` or `base_lr` that is
+            given too overrides that of the test, and a warning says so.
         base_lr: The lower boundary; None: a quarter of `max_lr`.
         accumulation_steps: Batches whose gradients make one update. Batches left over at the end
             of an epoch make one more update.
@@ -158,7 +158,7 @@ def suggest_schedule(
     warnings = [
         *_about_the_cycles(schedule, steps, per_epoch, ending),
         *_about_the_batches(sizes, batches, drop_last),
-        *(result.warnings if result is not None else ()),
+        *_about_the_result(result, {"max_lr": max_lr, "base_lr": base_lr}),
     ]
     return Suggestion(
         schedule=schedule,
@@ -281,6 +281,20 @@ def _about_the_cycles(
             f"Half a cycle has {_many(half, 'epoch')}: the paper suggests {SHORTEST} to {LONGEST}."
         )
     return said
+
+
+def _about_the_result(
+    result: RangeTestResult | None, given: Mapping[str, float | None]
+) -> list[str]:
+    if result is None:
+        return []
+    found = {"max_lr": result.max_lr, "base_lr": result.base_lr}
+    overridden = [
+        f"`{name}` is {given[name]!r} as given, in place of the range test's {value!r}."
+        for name, value in found.items()
+        if None not in (value, given[name]) and value != given[name]
+    ]
+    return [*overridden, *result.warnings]
 
 
 def _about_the_batches(given: Mapping[str, int], batches: int, drop_last: bool) -> list[str]:

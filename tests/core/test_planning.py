@@ -193,9 +193,21 @@ def test_from_a_range_test():
     found = suggest(max_lr=None, result=FOUND)
     assert (found.schedule.max_lr, found.schedule.base_lr) == (FOUND.max_lr, FOUND.base_lr)
     assert found.warnings == FOUND.warnings
-    own = suggest(max_lr=0.4, result=FOUND).schedule
-    assert (own.max_lr, own.base_lr) == (0.4, 0.1)
-    assert suggest(max_lr=None, result=FOUND, base_lr=0.0).schedule.base_lr == 0
+    same = suggest(max_lr=FOUND.max_lr, base_lr=FOUND.base_lr, result=FOUND)
+    assert same.warnings == FOUND.warnings
+
+
+@pytest.mark.parametrize("given", [{"max_lr": 0.4}, {"base_lr": 0.0}, {"max_lr": 1, "base_lr": 0}])
+def test_what_overrides_a_range_test_is_said(given):
+    found = suggest(**{"max_lr": None, **given}, result=FOUND)
+    said = [
+        f"`{name}` is {value!r} as given, in place of the range test's {getattr(FOUND, name)!r}."
+        for name, value in given.items()
+    ]
+    assert found.warnings == (*said, *FOUND.warnings)
+    upper = given.get("max_lr", FOUND.max_lr)
+    assert found.schedule.max_lr == upper
+    assert found.schedule.base_lr == given.get("base_lr", upper / 4)
 
 
 def test_what_the_range_test_says_is_passed_on():
