@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from io import BytesIO
 from typing import Any
 
-from clr_cli.output import as_json, one_line
+from clr_cli.output import as_json, complain, say_text
 from clr_cli.parser import count
 from clr_cli.record_arguments import (
     STDIN,
@@ -138,12 +137,12 @@ def run(options: Namespace) -> int:
     arrays.write()
     if options.json:
         found = None if record is None else record.to_dict()
-        print(as_json({"record": found, "to": options.to, "out": name} | document))
+        say_text(as_json({"record": found, "to": options.to, "out": name} | document))
         return 0
     if name is None and record is not None:
-        print(record.to_json(), end="")
+        say_text(record.to_json())
     for line in (*notes, *_lines(document)):
-        print(f"clr convert: {one_line(line)}", file=sys.stderr)
+        complain("clr convert", line)
     return 0
 
 
