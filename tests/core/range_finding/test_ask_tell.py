@@ -100,22 +100,15 @@ def test_nothing_after_the_end():
     ("change", "error", "text"),
     [
         ({"start_lr": 0}, ValueError, "`start_lr` must be positive. Received: start_lr=0"),
-        ({"start_lr": -1e-3}, ValueError, "`start_lr` must be positive. Received: start_lr=-0.001"),
         ({"start_lr": math.nan}, ValueError, "`start_lr` must be finite. Received: start_lr=nan"),
         ({"end_lr": math.inf}, ValueError, "`end_lr` must be finite. Received: end_lr=inf"),
         ({"start_lr": "1"}, TypeError, "`start_lr` must be a number. Received: start_lr='1'"),
-        (
-            {"start_lr": 0.1, "end_lr": 0.1},
-            ValueError,
-            "`end_lr` must be at least 1.1 times `start_lr`. Received: end_lr=0.1, start_lr=0.1",
-        ),
         (
             {"start_lr": 0.1, "end_lr": 0.01},
             ValueError,
             "`end_lr` must be at least 1.1 times `start_lr`. Received: end_lr=0.01, start_lr=0.1",
         ),
         ({"num_steps": 9}, ValueError, "`num_steps` must be at least 10. Received: num_steps=9"),
-        ({"num_steps": 0}, ValueError, "`num_steps` must be at least 10. Received: num_steps=0"),
         (
             {"num_steps": 50.0},
             TypeError,
@@ -127,19 +120,9 @@ def test_nothing_after_the_end():
             "`ramp` must be one of 'exponential', 'linear'. Received: ramp='exp'",
         ),
         (
-            {"ramp": 3},
-            ValueError,
-            "`ramp` must be one of 'exponential', 'linear'. Received: ramp=3",
-        ),
-        (
             {"divergence": 0},
             ValueError,
             "`divergence` must be positive or None. Received: divergence=0",
-        ),
-        (
-            {"divergence": -1},
-            ValueError,
-            "`divergence` must be positive or None. Received: divergence=-1",
         ),
         (
             {"divergence": math.nan},

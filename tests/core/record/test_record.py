@@ -143,7 +143,6 @@ KEYS = (
 )
 REFUSED = [
     (TypeError, [], "A record must be a mapping. Received: document=[]"),
-    (TypeError, None, "A record must be a mapping. Received: document=None"),
     (ValueError, {}, "`format` must be 'cyclical-lr/1'. It is missing"),
     (
         ValueError,
@@ -156,11 +155,6 @@ REFUSED = [
         changed(format="cyclical-lr/2"),
         "`format` must be 'cyclical-lr/1'. Received: format='cyclical-lr/2'. "
         "Another version of cyclical-lr wrote this",
-    ),
-    (
-        ValueError,
-        changed(format="torch"),
-        "`format` must be 'cyclical-lr/1'. Received: format='torch'",
     ),
     (ValueError, changed(format=1), "`format` must be 'cyclical-lr/1'. Received: format=1"),
     (
@@ -190,11 +184,6 @@ REFUSED = [
     ),
     (
         ValueError,
-        with_parameters(BASE_LR=3),
-        "A schedule has no such key. Received: key='BASE_LR'. Did you mean 'base_lr'?",
-    ),
-    (
-        ValueError,
         with_parameters(epochs=3),
         f"A schedule has no such key. Received: key='epochs'. Its keys are {KEYS}",
     ),
@@ -209,7 +198,6 @@ REFUSED = [
         "`kind` must be 'cyclic'. Received: kind='onecycle'",
     ),
     (TypeError, changed(schedule=None), "A schedule must be a mapping. Received: schedule=None"),
-    (TypeError, changed(schedule="x"), "A schedule must be a mapping. Received: schedule='x'"),
     (
         ValueError,
         changed(schedule=[]),
@@ -227,8 +215,6 @@ REFUSED = [
     ),
     (TypeError, with_parameters(gamma=None), "`gamma` must be a number. Received: gamma=None"),
     (TypeError, changed(step=1.0), "`step` must be an integer. Received: step=1.0"),
-    (TypeError, changed(step=None), "`step` must be an integer. Received: step=None"),
-    (ValueError, changed(step=-1), "`step` must lie between 0 and 2**53. Received: step=-1"),
 ]
 
 
