@@ -32,6 +32,11 @@ def test_received(value, text):
     assert received("step", value) == text
 
 
+def test_a_name_from_a_file_is_visible_and_short():
+    assert received("lr\0\n\x1b[2J", 1) == r"Received: lr\x00 \x1b[2J=1"
+    assert len(received("lr" * 5000, 1)) < 200
+
+
 class Index:
     def __index__(self):
         return 7
