@@ -29,9 +29,7 @@ def figure_class() -> type[Figure]:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError(
-            "This needs matplotlib. Install it with: pip install 'cyclical-lr[plot]'"
-        ) from error
+        raise ImportError("a picture needs matplotlib: pip install 'cyclical-lr[plot]'") from error
     return Figure
 
 

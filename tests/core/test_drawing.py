@@ -46,9 +46,7 @@ def test_matplotlib_is_asked_for_by_the_name_of_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError) as caught:
         figure_class()
-    assert str(caught.value) == (
-        "This needs matplotlib. Install it with: pip install 'cyclical-lr[plot]'"
-    )
+    assert str(caught.value) == "a picture needs matplotlib: pip install 'cyclical-lr[plot]'"
 
 
 def test_the_figure_of_matplotlib():
