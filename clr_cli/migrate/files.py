@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from clr_cli.migrate import notebook
 from clr_cli.migrate.scan import migrate, rewritten
-from clr_cli.migrate.source import decoded, read_bytes, suffix
+from clr_cli.migrate.source import decoded, read_bytes
 from clr_cli.migrate.unread import in_text
-from clr_core.adapter import write
+from clr_core.adapter import suffix, write
 
 CONFIGURATIONS = {
     *(".cfg", ".conf", ".gin", ".ini", ".json", ".jsonnet"),

@@ -53,6 +53,10 @@ class Path:
     """True if it may come from a `from … import *`."""
 
 
+UNKNOWN = Path("?")
+"""What only running the program would show."""
+
+
 class Names:
     """The bindings of all names of a file.
 
@@ -92,7 +96,7 @@ class Names:
         self._followed: dict[BaseAssignment, list[Path]] = {}
 
     def paths(self, node: ast.AST, depth: int = 0) -> list[Path]:
-        """The possible targets of a name or a dotted name; none if unknown."""
+        """The possible targets of a name or a dotted name; none if it isn't bound."""
         attributes: list[str] = []
         while isinstance(node, ast.Attribute):
             attributes.insert(0, node.attr)
@@ -111,9 +115,10 @@ class Names:
                 found.append(Path(f"builtins.{node.id}"))
         if attributes:
             found = [
-                Path(".".join([each.dotted, *attributes]), None, each.statement, each.starred)
+                UNKNOWN
+                if each.definition or each is UNKNOWN
+                else Path(".".join([each.dotted, *attributes]), None, each.statement, each.starred)
                 for each in found
-                if each.definition is None
             ]
         return list(dict.fromkeys(found))[:MOST_PATHS]
 
@@ -168,9 +173,11 @@ class Names:
         if isinstance(node, DEFINITIONS):
             return [Path(name, node)]
         value = self._value(binding)
-        if value is not None and depth < DEEPEST:
-            return self.paths(value, depth + 1)
-        return []
+        if isinstance(value, ast.Constant) and value.value is None:
+            return []  # As in `except ImportError: torch = None`: nobody calls that.
+        if isinstance(value, ast.Name | ast.Attribute) and depth < DEEPEST:
+            return self.paths(value, depth + 1) or [UNKNOWN]
+        return [UNKNOWN]
 
     def _bound_by(self, binding: BaseAssignment) -> ast.AST | None:
         node = getattr(binding, "node", None)

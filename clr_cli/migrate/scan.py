@@ -37,10 +37,14 @@ def migrate(
     parsed = Source(source, name, cells)
     try:
         found: list[Finding] = []
+        names = None
         # Names are only looked up in a file that has one, or a parameter of a renamed copy.
-        if any(word in source for word in (*CLASSES, "max_lr")):
-            found = calls(parsed, Names(parsed), to)
-        for others in (looks_cyclical(parsed), named(parsed, alone=not found)):
+        if any(
+            word in source for word in (*CLASSES, "lr_scheduler", "tensorflow_addons", "max_lr")
+        ):
+            names = Names(parsed)
+            found = calls(parsed, names, to)
+        for others in (looks_cyclical(parsed), named(parsed, names, alone=not found)):
             taken = {(each.cell, each.line) for each in found}
             found += (each for each in others if (each.cell, each.line) not in taken)
     except RecursionError:

@@ -39,7 +39,6 @@ TRIANGLES = {
     "interp": "lr = np.interp(t % n, [0, n / 2, n], [a, b, a])",
     "sawtooth": "lr = a + (b - a) * scipy.signal.sawtooth(t / n, 0.5)",
     "arcsin": "lr = a + (b - a) * np.arcsin(np.sin(t / n))",
-    "linspace": "lrs = np.concatenate([np.linspace(a, b, n), np.linspace(b, a, n)])",
     "a turning sign": "lr += delta\nif lr >= max_lr or lr <= min_lr:\n    delta = -delta",
     "a turning sign, multiplied": "lr += step\nif lr > max_lr:\n    lr = max_lr\n    step *= -1",
     "a list of rates": "lrs = itertools.cycle([low_lr, high_lr])",
