@@ -1,28 +1,13 @@
-r"""The arguments of a call, and their values as far as the file shows them.
-
->>> from clr_cli.migrate.names import Names
->>> source = Source("BASE = 1e-3\nf(BASE / 4, args.lr)", "train.py")
->>> given = given_to(source.tree.body[1].value, ["low", "high"], source, Names(source))
->>> [(name, each.text, each.known) for name, each in given.named.items()]
-[('low', 'BASE / 4', True), ('high', 'args.lr', False)]
-
-A value is known if it is a literal, a constant of the module, or arithmetic with them.
-"""
+"""The arguments of a call. Their values are known if they are literals."""
 
 from __future__ import annotations
 
 import ast
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from clr_cli.migrate.names import Names
 from clr_cli.migrate.source import Source
-
-MOST_GROUPS = 1000
-"""The most parameter groups that are read."""
-
 
 UNKNOWN: Any = object()
 """A value that only running the program would show."""
@@ -34,9 +19,7 @@ class Argument:
 
     text: str
     value: Any = UNKNOWN
-    node: ast.expr | None = field(default=None, repr=False)
-    items: tuple[Argument, ...] | None = None
-    """The elements, if it is written as a list or a tuple."""
+    node: ast.expr | None = None
 
     @property
     def known(self) -> bool:
@@ -55,7 +38,7 @@ class Given:
     """`*args` and `**options`, whose contents are unknown."""
 
 
-def given_to(call: ast.Call, parameters: Sequence[str], source: Source, names: Names) -> Given:
+def given_to(call: ast.Call, parameters: Sequence[str], source: Source) -> Given:
     """Match the arguments of a call with the parameters of a class, given in order."""
     given = Given()
     for index, node in enumerate(call.args):
@@ -64,7 +47,7 @@ def given_to(call: ast.Call, parameters: Sequence[str], source: Source, names: N
             given.spread += [source.text_of(each) for each in call.args[index:]]
             break
         if index < len(parameters):
-            given.named[parameters[index]] = argument_of(node, source, names)
+            given.named[parameters[index]] = Argument(source.text_of(node), value_of(node), node)
         else:
             given.unknown.append(source.text_of(node))
     for keyword in call.keywords:
@@ -73,7 +56,7 @@ def given_to(call: ast.Call, parameters: Sequence[str], source: Source, names: N
             given.spread.append(f"**{source.text_of(keyword.value)}")
             continue
         for name, node in pairs:
-            argument = argument_of(node, source, names)
+            argument = Argument(source.text_of(node), value_of(node), node)
             if name in parameters:
                 given.named[name] = argument
             else:
@@ -104,64 +87,11 @@ def literal(value: Any) -> Argument:
     return Argument(f'"{value}"' if isinstance(value, str) else repr(value), value)
 
 
-def argument_of(node: ast.expr, source: Source, names: Names) -> Argument:
-    """The argument at a node."""
-    items = None
-    if (
-        isinstance(node, ast.List | ast.Tuple)
-        and 0 < len(node.elts) <= MOST_GROUPS
-        and not any(isinstance(each, ast.Starred) for each in node.elts)
-    ):
-        items = tuple(argument_of(each, source, names) for each in node.elts)
-    return Argument(source.text_of(node), value_of(node, names), node, items)
-
-
-def value_of(node: ast.expr, names: Names | None) -> Any:
-    """The value of an expression of literals, and of constants if `names` are given."""
-    value: Any
-    match node:
-        case ast.Constant(bool() | int() | float() | str() | None as value):
-            return value
-        case ast.Name() if names is not None:
-            constant = names.constant(node)
-            # One level only, and no list: a constant must be a plain literal.
-            value = UNKNOWN if constant is None else value_of(constant, None)
-            return UNKNOWN if isinstance(value, list) else value
-        case ast.UnaryOp(ast.USub() | ast.UAdd() as sign, operand):
-            return _calculated(
-                ast.Mult(), -1 if isinstance(sign, ast.USub) else 1, value_of(operand, names)
-            )
-        case ast.BinOp(left, op, right) if type(op) in _ARITHMETIC:
-            return _calculated(op, value_of(left, names), value_of(right, names))
-        case ast.List(elements) | ast.Tuple(elements) if len(elements) <= MOST_GROUPS:
-            values = [value_of(each, names) for each in elements]
-            return UNKNOWN if any(value is UNKNOWN for value in values) else values
-    return UNKNOWN
-
-
-_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Pow: operator.pow,
-}
-# Larger powers aren't computed: `9**9**9` would take all memory.
-_LARGEST, _LARGEST_EXPONENT = 2.0**64, 64
-
-
-def _calculated(op: ast.operator, left: Any, right: Any) -> Any:
-    if not (_is_number(left) and _is_number(right)):
-        return UNKNOWN
-    if isinstance(op, ast.Pow) and (abs(right) > _LARGEST_EXPONENT or abs(left) > _LARGEST):
-        return UNKNOWN
+def value_of(node: ast.expr) -> Any:
+    """The value of a literal, or UNKNOWN."""
     try:
-        value = _ARITHMETIC[type(op)](left, right)
-    except ArithmeticError:
+        value = ast.literal_eval(node)
+    except (ValueError, TypeError, RecursionError):
         return UNKNOWN
-    return value if _is_number(value) else UNKNOWN
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
+    plain = value is None or isinstance(value, bool | int | float | str | list | tuple)
+    return value if plain else UNKNOWN

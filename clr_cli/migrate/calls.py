@@ -9,7 +9,7 @@ from typing import Any
 from clr_cli.migrate.arguments import given_to
 from clr_cli.migrate.finding import Caution, Finding, finding_at
 from clr_cli.migrate.names import Names, Path
-from clr_cli.migrate.origins import ADDONS, FRAMEWORKS, TORCH, UNREAD, best, origin_of
+from clr_cli.migrate.origins import ADDONS, FRAMEWORKS, TORCH, best, origin_of
 from clr_cli.migrate.reading import read, record_of
 from clr_cli.migrate.replacement import advice, replacement_for
 from clr_cli.migrate.rewriting import Use, changed_lines, plan
@@ -40,9 +40,7 @@ def _uses(source: Source, names: Names) -> Iterator[Use]:
         call = parent if isinstance(parent, ast.Call) and parent.func is node else None
         every = names.paths(node)
         origin, paths = best(every, call)
-        if origin is None:
-            continue
-        if call is None and (origin.in_this_file or origin.family == UNREAD):
+        if origin is None or (call is None and origin.in_this_file):
             continue
         # Only one of several star imports provided the name.
         others = len(paths) < len(every) and not all(each.starred for each in every)
@@ -61,10 +59,8 @@ def _read(use: Use, source: Source, names: Names) -> dict[str, Any] | None:
         use.kept = f"`{parent.name}` is derived from it."
     if use.call is None:
         return None
-    use.given = given_to(use.call, origin.parameters, source, names)
-    if origin.family == UNREAD:
-        return None
-    use.reading = read(origin, use.given, source, names)
+    use.given = given_to(use.call, origin.parameters, source)
+    use.reading = read(origin, use.given, names)
     record = record_of(use.reading)
     use.kept = use.reading.refused
     if origin.family == TORCH and len(use.call.args) == len(origin.parameters):
@@ -74,7 +70,7 @@ def _read(use: Use, source: Source, names: Names) -> dict[str, Any] | None:
 
 def _finding(use: Use, record: dict[str, Any] | None, source: Source, to: str | None) -> Finding:
     origin, reading = use.origin, use.reading
-    to = to or FRAMEWORKS.get(origin.family, "torch")
+    to = to or FRAMEWORKS[origin.family]
     cautions = [Caution("origin", origin.doubt)] if origin.doubt else []
     if use.others:
         says = "The name is bound more than once and may mean something else. It is read as "
@@ -86,17 +82,13 @@ def _finding(use: Use, record: dict[str, Any] | None, source: Source, to: str | 
         says = use.kept if isinstance(source.parents[use.node], ast.ClassDef) else ""
         says = says or f"{origin.name} is named here and not called, so no arguments are read."
         cautions.append(Caution("reference", says))
-    elif reading is None and use.given is not None:
-        says = f"{origin.name} is unknown, so its arguments are shown but not interpreted."
-        cautions.append(Caution("origin", says))
-        arguments = {str(index): text for index, text in enumerate(use.given.unknown)}
     elif reading is not None:
         cautions += reading.cautions
     if use.edits:
         replacement = changed_lines(use, source)
     elif (
         reading is not None
-        and not reading.refused
+        and not (reading.refused or reading.grouped)
         and (to != FRAMEWORKS[origin.family] or origin.family not in (TORCH, ADDONS))
     ):
         replacement = replacement_for(to, reading)

@@ -5,16 +5,16 @@ Arguments that the other class ignores are left out, since `CyclicSchedule` woul
 
 from __future__ import annotations
 
+import ast
 import warnings
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from clr_cli.migrate.arguments import Argument, Given, literal
+from clr_cli.migrate.arguments import UNKNOWN, Argument, Given, literal
 from clr_cli.migrate.finding import Caution
 from clr_cli.migrate.names import Names
 from clr_cli.migrate.origins import ADDONS, TORCH, Origin
 from clr_cli.migrate.scale import portable
-from clr_cli.migrate.source import Source
 from clr_core import CyclicSchedule
 from clr_core.record import Record
 
@@ -23,7 +23,6 @@ OUR_NAMES = {
     "maximal_learning_rate": "max_lr",
     "step_size": "step_size_up",
 }
-PER_GROUP = ("base_lr", "max_lr", "base_momentum", "max_momentum")
 DEFAULTS = {each.name: each.default for each in fields(CyclicSchedule)}
 # Left out if they have their defaults.
 OPTIONAL = ("step_size_down", "mode", "gamma", "scale_fn", "scale_mode")
@@ -41,6 +40,8 @@ class Reading:
     """Why the call can't be translated, or empty."""
     whole: bool = True
     """True if nothing but values may be unknown."""
+    grouped: bool = False
+    """True if there is a schedule for each parameter group."""
     cautions: list[Caution] = field(default_factory=list)
 
     def warn(self, about: str, says: str) -> None:
@@ -52,26 +53,8 @@ class Reading:
         self.warn(about, says)
         self.refused, self.whole = self.refused or says, False
 
-    @property
-    def groups(self) -> int | None:
-        """The number of parameter groups in the boundaries; None: one schedule for all."""
-        return max(self.sizes, default=None)
 
-    @property
-    def sizes(self) -> set[int]:
-        """The lengths of the lists among the boundaries."""
-        listed = (self.parameters[name].items for name in PER_GROUP if name in self.parameters)
-        return {len(items) for items in listed if items is not None}
-
-    def of_group(self, index: int) -> dict[str, Argument]:
-        """The parameters of one group."""
-        return {
-            name: argument.items[index] if name in PER_GROUP and argument.items else argument
-            for name, argument in self.parameters.items()
-        }
-
-
-def read(origin: Origin, given: Given, source: Source, names: Names) -> Reading:
+def read(origin: Origin, given: Given, names: Names) -> Reading:
     """Read the schedule from a call of `origin` with these arguments."""
     reading = Reading()
     named = {OUR_NAMES.get(name, name): argument for name, argument in given.named.items()}
@@ -91,15 +74,14 @@ def read(origin: Origin, given: Given, source: Source, names: Names) -> Reading:
             reading.refuse("missing", f"`{name}` is missing.")
     kept = ("base_lr", "max_lr", "step_size_up", "step_size_down")
     reading.parameters = {name: named[name] for name in kept if name in named}
-    if origin.family != TORCH:
-        # Only torch has parameter groups; others take no list as a boundary.
-        reading.parameters = {
-            name: replace(argument, items=None) for name, argument in reading.parameters.items()
-        }
-    _decay(reading, origin, named, source, names)
+    _decay(reading, origin, named, names)
     if origin.family == TORCH:
         _momenta(reading, named)
         _start(reading, named.get("last_epoch"))
+        nodes = [each.node for name, each in reading.parameters.items() if "step" not in name]
+        if any(isinstance(node, ast.List | ast.Tuple | ast.ListComp) for node in nodes):
+            reading.grouped, reading.whole = True, False
+            reading.warn("groups", "There is one schedule for each parameter group.")
     if "verbose" in named:
         reading.warn(
             "verbose", "`verbose` is left out: torch has removed it, and clr never had it."
@@ -108,14 +90,10 @@ def read(origin: Origin, given: Given, source: Source, names: Names) -> Reading:
         argument = reading.parameters.get(name)
         if argument is not None and argument.known and argument.value == DEFAULTS[name]:
             del reading.parameters[name]
-    if len(reading.sizes) > 1:
-        reading.refuse("groups", "The lists must have one length, with a number for each group.")
     return reading
 
 
-def _decay(
-    reading: Reading, origin: Origin, named: dict[str, Argument], source: Source, names: Names
-) -> None:
+def _decay(reading: Reading, origin: Origin, named: dict[str, Argument], names: Names) -> None:
     parameters = reading.parameters
     scale_fn, gamma = named.get("scale_fn"), named.get("gamma")
     custom = scale_fn is not None and not (scale_fn.known and scale_fn.value is None)
@@ -129,7 +107,7 @@ def _decay(
             f"`scale_mode={scale_mode.text}` means 'iterations' there and is refused here.",
         )
     elif custom and scale_fn is not None:
-        _custom(reading, scale_fn, scale_mode, source, names)
+        _custom(reading, scale_fn, scale_mode, names)
         mode, gamma = None, None
     elif origin.family == ADDONS and origin.mode != "triangular" and scale_mode.value != usual:
         reading.refuse(
@@ -158,11 +136,9 @@ def _decay(
         )
 
 
-def _custom(
-    reading: Reading, scale_fn: Argument, scale_mode: Argument, source: Source, names: Names
-) -> None:
+def _custom(reading: Reading, scale_fn: Argument, scale_mode: Argument, names: Names) -> None:
     """A custom decay, which replaces the mode."""
-    text = None if scale_fn.node is None else portable(scale_fn.node, source, names)
+    text = None if scale_fn.node is None else portable(scale_fn.node, names)
     if text is None:
         says = (
             f"`scale_fn={scale_fn.text}` isn't translated. Write it as text in `x`, such as "
@@ -197,35 +173,21 @@ def _start(reading: Reading, last: Argument | None) -> None:
     reading.step = last.value + 1 if type(last.value) is int and last.value >= -1 else None
 
 
-def schedules_of(reading: Reading) -> CyclicSchedule | tuple[CyclicSchedule, ...] | None:
-    """The schedule, or one for each group; None if something is unknown or refused.
+def record_of(reading: Reading) -> dict[str, Any] | None:
+    """The portable record, if the schedule and the step are known.
 
     Warnings and refusals of `CyclicSchedule` become cautions.
     """
-    if not reading.whole:
-        return None
-    groups = reading.groups
-    rows = [reading.of_group(index) for index in range(groups or 1)]
-    if not all(each.known for row in rows for each in row.values()):
+    values = {name: argument.value for name, argument in reading.parameters.items()}
+    if not reading.whole or UNKNOWN in values.values():
         return None
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         try:
-            schedules = tuple(
-                CyclicSchedule(**{name: argument.value for name, argument in row.items()})
-                for row in rows
-            )
+            schedule = CyclicSchedule(**values)
         except (TypeError, ValueError) as error:
             reading.refuse("refused", str(error))
             return None
     for said in dict.fromkeys(str(each.message) for each in heard):
         reading.warn("mode", said)
-    return schedules[0] if groups is None else schedules
-
-
-def record_of(reading: Reading) -> dict[str, Any] | None:
-    """The portable record, if both the schedule and the step are known."""
-    schedules = schedules_of(reading)
-    if schedules is None or reading.step is None:
-        return None
-    return Record(schedules, reading.step).to_dict()
+    return None if reading.step is None else Record(schedule, reading.step).to_dict()

@@ -15,15 +15,19 @@ MADE = {
     ("torch", False): (
         "from clr_torch import CyclicLR",
         "scheduler",
-        "CyclicLR.from_schedule(optimizer, {})",
+        "CyclicLR.from_schedule(optimizer, schedule)",
     ),
-    ("keras", False): ("from clr_keras import CyclicLR", "learning_rate", "CyclicLR({})"),
-    ("keras", True): ("from clr_keras import SGD", "optimizer", "SGD({}, torch_velocity=True)"),
-    ("jax", False): ("from clr_jax import cyclic_lr", "learning_rate", "cyclic_lr({})"),
+    ("keras", False): ("from clr_keras import CyclicLR", "learning_rate", "CyclicLR(schedule)"),
+    ("keras", True): (
+        "from clr_keras import SGD",
+        "optimizer",
+        "SGD(schedule, torch_velocity=True)",
+    ),
+    ("jax", False): ("from clr_jax import cyclic_lr", "learning_rate", "cyclic_lr(schedule)"),
     ("jax", True): (
         "from clr_jax import cyclic_optimizer\nimport optax",
         "optimizer",
-        "cyclic_optimizer(optax.sgd, {})",
+        "cyclic_optimizer(optax.sgd, schedule)",
     ),
 }
 
@@ -31,14 +35,10 @@ MADE = {
 def replacement_for(to: str, reading: Reading) -> str:
     """Write code for another framework that follows the schedule of a call."""
     imports, variable, value = MADE[to, "base_momentum" in reading.parameters]
-    if reading.groups is None:
-        made = f"schedule = {_schedule(reading.parameters)}"
-        made += f"\n{variable} = {value.format('schedule')}"
-    else:
-        rows = (_schedule(reading.of_group(index), "    ") for index in range(reading.groups))
-        made = "".join(["schedules = [\n", *(f"    {row},\n" for row in rows), "]"])
-        made += f"\n{variable}s = [{value.format('each')} for each in schedules]"
-    return f"from clr_core import CyclicSchedule\n{imports}\n\n{made}"
+    return (
+        f"from clr_core import CyclicSchedule\n{imports}\n\n"
+        f"schedule = {_schedule(reading.parameters)}\n{variable} = {value}"
+    )
 
 
 def advice(to: str, origin: Origin, reading: Reading) -> Iterator[Caution]:
@@ -87,18 +87,11 @@ def advice(to: str, origin: Origin, reading: Reading) -> Iterator[Caution]:
             f"`last_epoch={reading.last_epoch.text}`: the next update is step {step}. To start "
             f"there: {place}.",
         )
-    if reading.groups is not None:
-        one = {"keras": "keras.optimizers.MultiOptimizer", "jax": "optax.multi_transform"}[to]
-        yield Caution(
-            "groups", f"There is one schedule for each parameter group: `{one}` can use them."
-        )
 
 
-def _schedule(parameters: Mapping[str, Argument], indent: str = "") -> str:
+def _schedule(parameters: Mapping[str, Argument]) -> str:
     """A call in one line, or with a line for each argument if that is too long."""
     parts = [f"{name}={parameters[name].text}" for name in DEFAULTS if name in parameters]
     line = f"CyclicSchedule({', '.join(parts)})"
-    if len(line) <= WIDEST:
-        return line
-    inner = "".join(f"{indent}    {part},\n" for part in parts)
-    return f"CyclicSchedule(\n{inner}{indent})"
+    inner = "".join(f"    {part},\n" for part in parts)
+    return line if len(line) <= WIDEST else f"CyclicSchedule(\n{inner})"

@@ -2,7 +2,7 @@ r"""Translate a `scale_fn` from a lambda or function to a portable expression.
 
 >>> from clr_cli.migrate.source import Source
 >>> source = Source("import numpy as np\nf = lambda n: 0.5 * (1 + np.sin(n * np.pi / 2.))", "t")
->>> portable(source.tree.body[1].value, source, Names(source))
+>>> portable(source.tree.body[1].value, Names(source))
 '0.5 * (1 + sin(x * pi / 2.0))'
 """
 
@@ -12,9 +12,7 @@ import ast
 import copy
 from typing import Any
 
-from clr_cli.migrate.arguments import UNKNOWN, value_of
 from clr_cli.migrate.names import Names
-from clr_cli.migrate.source import Source
 from clr_core.schedules.expression import CONSTANTS, FUNCTIONS, parsed
 
 # In these modules, functions of the same name agree on numbers.
@@ -34,7 +32,7 @@ POWERS = {"pow", "power", "float_power"}
 BUILTINS = {"abs", "min", "max", "pow", "float"}
 
 
-def portable(node: ast.expr, source: Source, names: Names) -> str | None:
+def portable(node: ast.expr, names: Names) -> str | None:
     """The expression in `x` for a function of one argument; None if the grammar lacks it."""
     function = _function(node, names)
     if function is None:
@@ -81,8 +79,7 @@ class _Translation(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.expr:
         if node.id == self._parameter:
             return ast.Name("x")
-        value = value_of(node, self._names)
-        return self.visit_Attribute(node) if value is UNKNOWN else ast.Constant(value)
+        return self.visit_Attribute(node)
 
     def visit_Attribute(self, node: ast.Name | ast.Attribute) -> ast.expr:
         name = self._resolved(node)

@@ -18,20 +18,16 @@ def test_the_replacement_follows_the_schedule(name):
     (finding,) = migrate(source, "train.py", to="jax")
     names = {}
     exec(compile(finding.replacement, "train.py", "exec"), names)
-    several = isinstance(means, list)
-    for index, each in enumerate(means if several else [means]):
-        document = CyclicSchedule(**each).to_dict()
-        made = names.get("learning_rates" if several else "learning_rate")
-        if made is not None:
-            rate = made[index] if several else made
-            for step in range(STEPS):
-                assert float(rate(step)) == oracle.to_float32(oracle.lr(document, step))
-            continue
-        optimizer = names["optimizers"][index] if several else names["optimizer"]
-        weights = jnp.ones(3)
-        state = optimizer.init(weights)
+    document = CyclicSchedule(**means).to_dict()
+    if "learning_rate" in names:
         for step in range(STEPS):
-            _, state = optimizer.update(2 * weights, state, weights)
-            assert float(current_lr(state)) == oracle.to_float32(oracle.lr(document, step))
-            expected = oracle.to_float32(oracle.momentum(document, step))
-            assert float(current_momentum(state)) == expected
+            rate = float(names["learning_rate"](step))
+            assert rate == oracle.to_float32(oracle.lr(document, step))
+        return
+    weights = jnp.ones(3)
+    state = names["optimizer"].init(weights)
+    for step in range(STEPS):
+        _, state = names["optimizer"].update(2 * weights, state, weights)
+        assert float(current_lr(state)) == oracle.to_float32(oracle.lr(document, step))
+        momentum = oracle.to_float32(oracle.momentum(document, step))
+        assert float(current_momentum(state)) == momentum

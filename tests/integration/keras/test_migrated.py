@@ -31,15 +31,8 @@ def test_the_replacement_follows_the_schedule(name):
     (finding,) = migrate(source, "train.py", to="keras")
     names = {}
     exec(compile(finding.replacement, "train.py", "exec"), names)
-    several = isinstance(means, list)
-    for index, each in enumerate(means if several else [means]):
-        made = {
-            key: names[f"{key}s"][index] if several else names[key]
-            for key in ("learning_rate", "optimizer")
-            if (f"{key}s" if several else key) in names
-        }
-        optimizer = made.get("optimizer") or keras.optimizers.SGD(made["learning_rate"])
-        _check(optimizer, CyclicSchedule(**each))
+    optimizer = names.get("optimizer") or keras.optimizers.SGD(names["learning_rate"])
+    _check(optimizer, CyclicSchedule(**means))
 
 
 @pytest.mark.parametrize("name", cases.ADDONS)

@@ -39,10 +39,7 @@ SOURCES = {
         f"Adam {key}": cases.torch_source(call, cases.ADAM)
         for key, (call, _) in cases.TORCH.items()
     },
-    **{
-        f"groups {key}": cases.torch_source(call, cases.TWO_GROUPS)
-        for key, (call, _) in cases.GROUPS.items()
-    },
+    **{f"groups {call}": cases.torch_source(call, cases.TWO_GROUPS) for call in cases.GROUPS},
     **{
         f"resumed at {step}": cases.torch_source(
             f"optimizer, 0.001, 0.006, 3, cycle_momentum=False, last_epoch={step}", before=RESUMED
