@@ -11,8 +11,11 @@ from __future__ import annotations
 import ast
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+
+import libcst
 
 from clr_cli.migrate.arguments import Given
 from clr_cli.migrate.names import Names, Path, Statement
@@ -22,6 +25,10 @@ from clr_cli.migrate.source import Source
 
 Edit = tuple[int, int, str]
 """The offsets between which a text takes the place of the old one."""
+
+NOTHING = libcst.SimpleWhitespace("")
+EQUAL = libcst.AssignEqual(NOTHING, NOTHING)
+COMMA = libcst.Comma(whitespace_after=libcst.SimpleWhitespace(" "))
 
 
 @dataclass
@@ -45,6 +52,17 @@ class Use:
     def imports(self) -> list[Statement]:
         """The imports that it may come from."""
         return [each.statement for each in self.paths if each.statement is not None]
+
+    def rewrite_call(self, source: Source, names: AbstractSet[str], add: bool = False) -> None:
+        """Add an edit of the call's arguments, or say why it isn't rewritten."""
+        assert self.call is not None
+        start, end = source.span(self.call.func)[1], source.span(self.call)[1]
+        try:
+            self.edits.append((start, end, _arguments(self, source.text[start:end], names, add)))
+        except libcst.ParserSyntaxError:
+            self.kept, self.edits = "Its arguments can't be taken apart.", []
+        except ValueError as error:
+            self.kept, self.edits = str(error), []
 
     @property
     def statement(self) -> Statement | None:
@@ -108,29 +126,26 @@ def applied(text: str, edits: Iterable[Edit]) -> str:
 
 def _torch(uses: Sequence[Use], source: Source) -> None:
     """The same arguments; another class, by a changed import or at each use."""
+    for use in uses:
+        if use.given is not None and "verbose" in use.given.named and not use.kept:
+            use.rewrite_call(source, use.given.named.keys() - {"verbose"})
     stays = {id(each) for use in uses if use.kept for each in use.imports}
-    imported: dict[int, list[Edit] | None] = {}
+    imported = {id(each): _imports_ours(source, each) for use in uses for each in use.imports}
     for use in uses:
         if use.kept:
             continue
-        for statement in use.imports:
-            if id(statement) not in imported:
-                imported[id(statement)] = _imports_ours(source, statement)
         shared = [imported[id(each)] for each in use.imports if id(each) not in stays]
         if len(shared) == len(use.paths) and None not in shared:
-            use.edits = [edit for edits in shared for edit in edits or ()]
+            use.edits += [edit for edits in shared for edit in edits or ()]
         elif use.statement is None:
-            use.kept = "The name may mean something else."
+            use.kept, use.edits = "The name may mean something else.", []
         elif use.call is None and id(use.statement) in stays:
             use.kept = "Another use in this file stays with torch's class."
         else:
-            added = _insert(source, use.statement, "import clr_torch")
-            use.edits = [(*source.span(use.node), "clr_torch.CyclicLR"), added]
-        if use.call is not None and use.edits:
-            removed = _changed(source, use.call, _without_verbose)
-            use.edits += removed or []
-            if removed is None:
-                use.kept, use.edits = "A comment in it would be lost.", []
+            use.edits += [
+                (*source.span(use.node), "clr_torch.CyclicLR"),
+                _insert(source, use.statement, "import clr_torch"),
+            ]
 
 
 def _imports_ours(source: Source, statement: Statement) -> list[Edit] | None:
@@ -158,7 +173,8 @@ def _addons(uses: Sequence[Use], source: Source, names: Names) -> None:
         elif use.statement is None:
             use.kept = "The name may mean something else."
         else:
-            use.edits = _schedule(use, use.call, use.reading, source)
+            use.edits = [(*source.span(use.node), "clr_keras.CyclicLR")]
+            use.rewrite_call(source, use.reading.parameters.keys() | {"name"}, add=True)
             if use.edits:
                 groups.setdefault(use.statement, []).append(use)
     for statement, group in groups.items():
@@ -175,80 +191,51 @@ def _addons(uses: Sequence[Use], source: Source, names: Names) -> None:
             use.edits += shared
 
 
-def _schedule(use: Use, call: ast.Call, reading: Reading, source: Source) -> list[Edit]:
-    wanted = {name: each.text for name, each in reading.parameters.items()}
-
-    def change(old: str, value: ast.expr) -> tuple[str, str] | None:
-        new = OUR_NAMES.get(old, old)
-        text = "" if new == "name" else wanted.pop(new, None)
-        return None if text is None else (new, text)
-
-    edits = _changed(source, call, change, use.origin.parameters, wanted)
-    if edits is None:
-        use.kept = "A comment in it would be lost."
-        return []
-    return [(*source.span(use.node), "clr_keras.CyclicLR"), *edits]
-
-
-def _without_verbose(name: str, value: ast.expr) -> tuple[str, str] | None:
-    return None if name == "verbose" else (name, "")
-
-
-def _changed(
-    source: Source,
-    call: ast.Call,
-    change: Callable[[str, ast.expr], tuple[str, str] | None],
-    parameters: Sequence[str] = (),
-    more: dict[str, str] | None = None,
-) -> list[Edit] | None:
-    """The edits of a call's arguments, or None if a comment would be lost.
+def _arguments(use: Use, text: str, names: AbstractSet[str], add: bool) -> str:
+    """The arguments of a call in parentheses, under the names that they have here.
 
     Args:
-        source: The file.
-        call: The call.
-        change: From the name and the value of an argument, its new name and text, or None to
-            remove it. An empty text leaves the value as it is.
-        parameters: Names for the arguments without one; the others stay as they are.
-        more: Arguments to add at the end; `change` may take from it.
+        use: The use.
+        text: The arguments of its call, in parentheses.
+        names: The arguments that stay; all others are removed.
+        add: Give every argument its name, and add those that the class implies.
+
+    Raises:
+        ValueError: A comment would be lost, or a name is within a dict.
     """
-    given: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
-    spans = [source.span(each) for each in given]
-    edits: list[Edit] = []
-    kept = []
-    for index, each in enumerate(given):
-        value = each.value if isinstance(each, ast.keyword) else each
-        keyword = each.arg if isinstance(each, ast.keyword) else None
-        old = keyword or ("" if index >= len(parameters) else parameters[index])
-        new = (old, "") if not old else change(old, value)
-        if new is None:
+    call = libcst.ensure_type(libcst.parse_expression(f"f{text}"), libcst.Call)
+    wanted = dict(use.reading.parameters) if use.reading and add else {}
+    given, kept = use.given.named if use.given else {}, []
+    for position, argument in enumerate(call.args):
+        if argument.star:
+            raise ValueError("Its arguments are in a dict.")
+        old = argument.keyword.value if argument.keyword else use.origin.parameters[position]
+        new = OUR_NAMES.get(old, old)
+        if new not in names:
             continue
-        kept.append(index)
-        name, text = new
-        start = spans[index][0]
-        if keyword is None and name:
-            before = source.span(call.func)[1] if index == 0 else spans[index - 1][1]
-            edits.append((_outside(source.text, before, start, index == 0), 0, f"{name}="))
-        elif keyword is not None and name != keyword:
-            edits.append((start, start + len(keyword), name))
-        if text and text != source.text_of(value):
-            edits.append((*source.span(value), text))
-    edits = [(start, end or start, text) for start, end, text in edits]
-    last = kept[-1] if kept else -1
-    gone = [(spans[i][0], spans[i + 1][0]) for i in range(last) if i not in kept]
-    if last < len(given) - 1 and last >= 0:
-        gone.append((spans[last][1], spans[-1][1]))
-    if any("#" in source.text[start:end] for start, end in gone):
-        return None
-    if more and kept:
-        added = "".join(f", {name}={text}" for name, text in more.items())
-        edits.append((spans[last][1], spans[last][1], added))
-    return [*edits, *((start, end, "") for start, end in gone)]
-
-
-def _outside(text: str, before: int, start: int, first: bool) -> int:
-    """The start of an argument together with the parentheses around it."""
-    found = [each.start() for each in re.finditer(r"\(", text[before:start])][1 if first else 0 :]
-    return before + found[0] if found else start
+        if add:
+            value = wanted.pop(new, given[old]).text
+            argument = argument.with_changes(
+                keyword=libcst.Name(new),
+                equal=argument.equal if argument.keyword else EQUAL,
+                value=argument.value
+                if value == given[old].text
+                else libcst.parse_expression(value),
+            )
+        kept.append(argument)
+    # What follows the last argument, such as a line break, stays at the end.
+    end = call.args[-1]
+    last = {"comma": end.comma, "whitespace_after_arg": end.whitespace_after_arg}
+    for name, each in wanted.items():
+        kept[-1] = kept[-1].with_changes(comma=COMMA, whitespace_after_arg=NOTHING)
+        kept.append(libcst.Arg(libcst.parse_expression(each.text), libcst.Name(name), EQUAL))
+    kept[-1] = kept[-1].with_changes(**last)
+    newline = re.search(r"\r\n|\r|\n", text)
+    module = libcst.Module([], default_newline=newline[0] if newline else "\n")
+    changed: str = module.code_for_node(call.with_changes(args=kept))[1:]
+    if changed.count("#") < text.count("#"):
+        raise ValueError("A comment in it would be lost.")
+    return changed
 
 
 def _imports(

@@ -90,7 +90,7 @@ class Source:
         except (RecursionError, MemoryError):
             raise too_deep(name) from None
         except (SyntaxError, ValueError) as error:
-            line = getattr(error, "lineno", None) or _line_of_null(text)
+            line = getattr(error, "lineno", None)
             place = f"`{name}` line {line}" if line else f"`{name}`"
             raise ValueError(f"{place} {NOT_PYTHON_3}: {getattr(error, 'msg', error)}") from None
 
@@ -171,7 +171,3 @@ def too_deep(name: str) -> ValueError:
 def too_large(name: str, limit: int) -> ValueError:
     """The error for a file that is larger than `limit`."""
     return ValueError(f"`{name}` may have at most {limit} bytes to be read")
-
-
-def _line_of_null(text: str) -> int | None:
-    return text.count("\n", 0, text.index("\0")) + 1 if "\0" in text else None

@@ -202,8 +202,6 @@ def _fold(nodes: Iterable[ast.AST]) -> ast.expr | ast.stmt | None:
                 ast.Compare(ops=[op, *_]) as test
             ) if isinstance(op, ORDER) and is_periodic(test):
                 return node
-            case ast.If(test, body) if _turns(test, body):
-                return node
     return None
 
 
@@ -220,22 +218,6 @@ def _is_distance(node: ast.AST) -> bool:
     """True for `t / size - 2 * cycle + 1`: the distance of a quotient from whole cycles."""
     operators = {type(each.op) for each in _all([node]) if isinstance(each, ast.BinOp)}
     return {ast.Sub, ast.Div, ast.Mult} <= operators
-
-
-def _turns(test: ast.expr, body: Iterable[ast.stmt]) -> bool:
-    """True if a sign changes where a rate reaches a boundary."""
-    inside = list(_all([test]))
-    ordered = any(isinstance(each, ast.Compare) for each in inside)
-    if not ordered or not any(RATE.search(word) for each in inside for word in _words(each)):
-        return False
-    for statement in body:
-        match statement:
-            case ast.AugAssign(_, ast.Mult(), ast.UnaryOp(ast.USub())):
-                return True
-            case ast.Assign([target], ast.UnaryOp(ast.USub(), operand)):
-                if dotted(target) is not None and dotted(target) == dotted(operand):
-                    return True
-    return False
 
 
 def _inside(unit: ast.AST) -> Iterator[ast.AST]:
