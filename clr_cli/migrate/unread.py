@@ -38,7 +38,8 @@ RATE = re.compile(
     r"|(?:^|[a-z_])LRs?(?:$|_|[A-Z][a-z])|^lr[A-Z]|Lr(?:$|[A-Z_])"
 )
 CYCLIC_RATE = re.compile(
-    r"(?:cycl|triang)\w*?(?:lr|rate|sched)|(?:lr|rate|sched)\w*?(?:cyclic|triang)|^use_clr",
+    r"(?:(?<!one)(?<!one_)cycl|triang)\w*?(?:lr|rate|sched)"
+    r"|(?:lr|rate|sched)\w*?(?:cyclic|triang)|^use_clr",
     re.IGNORECASE,
 )
 OURS = re.compile(r"^\s*(?:from|import)\s+clr_(?:core|torch|keras|jax)\b", re.MULTILINE)
@@ -56,7 +57,7 @@ def named(source: Source, names: Names | None, alone: bool = True) -> list[Findi
     Args:
         source: The file.
         names: Its names, if it mentions a module of schedulers.
-        alone: Nothing else was found there, so that comparisons count.
+        alone: Nothing else was found there, so that comparisons and modes count.
     """
     found = []
     for node in source.nodes:
@@ -66,10 +67,10 @@ def named(source: Source, names: Names | None, alone: bool = True) -> list[Findi
         match node:
             case ast.Constant(str(text)) if len(text) < 200:
                 name = _name_in(text, source.text_of_line(node.lineno), source.parents[node])
-                compared = any(
+                weak = text in MODES or any(
                     isinstance(each, ast.Compare | ast.Set) for each in source.around(node)[:3]
                 )
-                name = "" if compared and not alone else name
+                name = "" if weak and not alone else name
             case ast.Call(ast.Name("getattr" | "vars"), [module, *rest]) if not any(
                 isinstance(each, ast.Constant) for each in rest
             ):
