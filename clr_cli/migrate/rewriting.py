@@ -207,8 +207,8 @@ def _arguments(use: Use, text: str, names: AbstractSet[str], add: bool) -> str:
     wanted = dict(use.reading.parameters) if use.reading and add else {}
     given, kept = use.given.named if use.given else {}, []
     for position, argument in enumerate(call.args):
-        if argument.star:
-            raise ValueError("Its arguments are in a dict.")
+        if argument.star or isinstance(argument.value, libcst.NamedExpr):
+            raise ValueError("Its arguments can't be taken apart.")
         old = argument.keyword.value if argument.keyword else use.origin.parameters[position]
         new = OUR_NAMES.get(old, old)
         if new not in names:

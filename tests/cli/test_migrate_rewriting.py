@@ -192,6 +192,19 @@ KEPT = {
         "tfa.optimizers.Triangular2CyclicalLearningRate(1, 2, 3, scale_mode=m)",
         "`scale_mode=m` must be 'cycle' for this decay.",
     ),
+    "Addons, a value that is bound": (
+        "import tensorflow_addons as tfa\n"
+        "tfa.optimizers.TriangularCyclicalLearningRate(1, high := 2, 3)",
+        "Its arguments can't be taken apart.",
+    ),
+    "a dict": (
+        DIRECT + "CyclicLR(o, 1, **{'max_lr': 2, 'verbose': True})",
+        "Its arguments can't be taken apart.",
+    ),
+    "a call stays, and so does the import": (
+        DIRECT + "CyclicLR(o, 1, 2, verbose=True,  # Lost.\n  mode='triangular2')",
+        "A comment in it would be lost.",
+    ),
     "Addons, a comment": (
         "import tensorflow_addons as tfa\n"
         "tfa.optimizers.TriangularCyclicalLearningRate(1, 2,\n  scale_mode='cycle',  # A comment.\n"
