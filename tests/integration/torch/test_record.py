@@ -209,6 +209,12 @@ def test_any_step_sizes_are_those_of_torch_to_the_bit(up, down):
         assert again[name] == state[name]
 
 
+def test_what_torch_ignored_is_not_carried():
+    ignored = {"gamma": 0.9, "scale_mode": "iterations"}
+    torchs = Torchs(make(), 0.1, 0.5, 2, mode="triangular2", **ignored)
+    assert to_record(torchs) == to_record(CyclicLR(make(), 0.1, 0.5, 2, mode="triangular2"))
+
+
 def test_a_tensor_for_a_boundary():
     torchs = after(Torchs(make(), 0.125, torch.tensor(0.5), 2), 9)
     ours = after(CyclicLR(make(), 0.125, 0.5, 2), 9)
