@@ -338,7 +338,7 @@ def test_more_keys_than_fit_into_a_message():
     broken += [state | {"schedules": [SCHEDULE.to_dict()] * 20_000}, {0: 1} | many]
     for each in broken:
         for read in (run().load_state_dict, to_record):
-            with pytest.raises(ValueError, match="must") as caught:
+            with pytest.raises(ValueError, match=r"must|no such key") as caught:
                 read(each)
             assert len(str(caught.value)) < 2000
 
