@@ -66,7 +66,7 @@ def test_several_optimizers(tmp_path):
     assert read_record(tmp_path / "run.keras") == Record((OTHER, SCHEDULE), 3)
     trained.optimizer.optimizers[0].iterations.assign(4)
     trained.save(tmp_path / "run.keras")
-    with pytest.raises(ValueError, match=r"at the same step, .*: iterations \[4, 3\], gradient_"):
+    with pytest.raises(ValueError, match=r"at the same step. Received: \[4, 3\]"):
         read_record(tmp_path / "run.keras")
 
 

@@ -157,8 +157,8 @@ def test_a_part_of_the_weights(tmp_path):
     ("optimizer", "message"),
     [
         (lambda: keras.optimizers.SGD(0.01), "its SGD has no momentum, and plain SGD keeps no st"),
-        (lambda: keras.optimizers.Adam(0.01, amsgrad=True), "its `amsgrad` must be off"),
-        (lambda: keras.optimizers.Adam(0.01, use_ema=True), "its `use_ema` must be off"),
+        (lambda: keras.optimizers.Adam(0.01, amsgrad=True), "`amsgrad` must be off"),
+        (lambda: keras.optimizers.Adam(0.01, use_ema=True), "`use_ema` must be off"),
         (lambda: keras.optimizers.Lion(0.01), "its optimizer must be SGD, Adam or AdamW. Received"),
     ],
 )
