@@ -31,9 +31,6 @@ MAX_CONFIG = 2**26
 """The largest config that is read, in bytes."""
 MAX_GROUPS = 10**5
 """The most groups whose arrays are read: several for each layer."""
-MOST_SLOTS = 3
-"""The most arrays that Keras's optimizers with slots remember for a weight."""
-
 OTHERS = (
     "A SavedModel or a checkpoint of TensorFlow must be loaded in Keras 2 and saved as a .keras or "
     ".h5 file"
@@ -109,12 +106,13 @@ class File:
     def accumulates(self, optimizer: Optimizer) -> bool:
         """True if an optimizer in a file of weights has accumulated gradients before its slots.
 
-        A single array for each weight may be either of the two, and isn't taken for gradients.
+        The shapes show that if the slots come weight after weight, as in most optimizers. What may
+        be slots alone isn't taken for gradients.
         """
         weights = [each.shape for each in self.model_weights().values()]
         found = [getattr(each, "shape", ()) for each in optimizer.variables]
         shapes = [shape for shape in found if shape != ()]
-        widths = range(1, MOST_SLOTS + 1)
+        widths = range(1, 4)
         if any(are_slots(shapes, width, weights) for width in widths):
             return False
         parts = [(width, len(shapes) // (width + 1)) for width in widths]

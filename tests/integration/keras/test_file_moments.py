@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import clr_keras
-from clr_core import CyclicSchedule
-from clr_keras import CyclicLR, read_moments, read_weights, to_moments
+from clr_core import CyclicSchedule, Record
+from clr_keras import CyclicLR, read_moments, read_record, read_weights, to_moments
 from integration.keras.test_record import multi
 
 SCHEDULE = CyclicSchedule(
@@ -166,3 +166,38 @@ def test_what_has_no_moments(optimizer, message, tmp_path):
     path = save(trained(optimizer()), tmp_path / "run.keras")
     with pytest.raises(ValueError, match=f"must be a Keras file with moments: {message}"):
         read_moments(path)
+
+
+REMEMBERING = {
+    "SGD": {"momentum": 0.9},
+    "Adam": {},
+    "Nadam": {},
+    "Lion": {"name": "mine"},
+    "Adagrad": {},
+}
+
+
+@pytest.mark.parametrize("rate", [0.01, CyclicLR.of(SCHEDULE)], ids=["number", "schedule"])
+@pytest.mark.parametrize("name", REMEMBERING)
+def test_a_count_of_micro_batches_is_said_where_it_shows(name, rate, tmp_path):
+    make = getattr(keras.optimizers, name)
+    path, record = tmp_path / "run.weights.h5", Record(SCHEDULE, 5)
+    save(trained(make(rate, **REMEMBERING[name])), path)
+    assert read_record(path, SCHEDULE) == record
+    save(trained(make(rate, **REMEMBERING[name], gradient_accumulation_steps=2)), path)
+    with pytest.warns(UserWarning, match="accumulates gradients, and counts micro-ba") as caught:
+        assert read_record(path, SCHEDULE) == record
+    assert caught[0].filename == __file__
+    assert read_record(path, CyclicLR.of(SCHEDULE, 2)) == Record(SCHEDULE, 2)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: keras.optimizers.Adam(0.01, amsgrad=True),
+        lambda: keras.optimizers.RMSprop(0.01, momentum=0.9, centered=True),
+    ],
+)
+def test_no_other_count_is_taken_for_one_of_micro_batches(optimizer, tmp_path):
+    path = save(trained(optimizer()), tmp_path / "run.weights.h5")
+    assert read_record(path, SCHEDULE) == Record(SCHEDULE, 5)

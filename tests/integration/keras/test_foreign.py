@@ -57,16 +57,6 @@ def test_their_defaults():
     assert schedule_from_addons(config("Triangular2CyclicalLearningRate")).mode == "triangular2"
 
 
-def test_as_keras_2_and_keras_3_write_the_class():
-    wanted = schedule_from_addons(config("TriangularCyclicalLearningRate"))
-    written = config("TriangularCyclicalLearningRate")
-    keras_2 = {**written, "class_name": "Addons>TriangularCyclicalLearningRate"}
-    keras_3 = {**written, "module": "tensorflow_addons.optimizers", "registered_name": "Addons>T"}
-    assert schedule_from_addons(keras_2) == schedule_from_addons(keras_3) == wanted
-    named = {**written, "config": {**written["config"], "name": "mine"}}
-    assert schedule_from_addons(named) == wanted
-
-
 @pytest.mark.parametrize("scale_mode", ["cycle", "iterations"])
 def test_a_custom_function_in_addons(scale_mode):
     given = config("CyclicalLearningRate", scale_fn={"class_name": "f"}, scale_mode=scale_mode)

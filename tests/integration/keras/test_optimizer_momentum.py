@@ -73,26 +73,6 @@ def test_lion_weighs_with_the_beta_1_of_its_step(loop):
         assert np.sign(trained.get_weights()[0][:2, 0]).tolist() == [-1.0, 1.0]
 
 
-@pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
-@pytest.mark.parametrize("name", ["SGD", "SGD-torch"])
-def test_the_same_update_uses_the_rate_of_its_step(name, loop):
-    trained = model(optimizer(name), **loop)
-    given = []
-    for _ in range(UPDATES):
-        velocity(trained.optimizer).assign(np.zeros((WEIGHTS, 1), "float32"))
-        trained.set_weights([np.zeros((WEIGHTS, 1), "float32")])
-        trained.train_on_batch(OF_0_AND_1, np.float32([[-1000.0]]))
-        given.append(-trained.get_weights()[0][1, 0])
-    assert_same(given, rates())
-
-
-@pytest.mark.parametrize("name", ["SGD", "Adam"])
-def test_gradient_accumulation_counts_updates(name):
-    trained = model(optimizer(name, gradient_accumulation_steps=4), **LOOPS.get("jit", {}))
-    assert_same(used(trained, of_each=4), momenta())
-    assert_same(numbers(trained.optimizer.learning_rate), np.float32(SCHEDULE.lr(UPDATES)))
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_outside_the_step_it_is_a_float_the_momentum_of_the_next_update(name):
     class Read(keras.callbacks.Callback):

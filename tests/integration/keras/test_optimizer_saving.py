@@ -68,14 +68,25 @@ def test_gradient_accumulation_goes_on_in_the_middle_of_an_update(tmp_path):
     np.testing.assert_array_equal(fit(loaded, micro_batches[22:]), uninterrupted)
 
 
+@pytest.mark.parametrize("way", ["weights"] + ["checkpoint"] * (BACKEND == "tensorflow"))
 @pytest.mark.parametrize("variant", ["SGD", "SGD-torch", "Nadam", "RMSprop"])
-def test_saved_weights_carry_velocity_and_step(variant, tmp_path):
+def test_saved_weights_carry_velocity_and_step(variant, way, tmp_path):
     uninterrupted, trained = fit(model(optimizer(variant))), model(optimizer(variant))
     fit(trained, GRADIENTS[:SAVED_AT])
-    trained.save_weights(tmp_path / "model.weights.h5")
     other = model(optimizer(variant))
-    other.load_weights(tmp_path / "model.weights.h5")
+    if way == "weights":
+        trained.save_weights(tmp_path / "model.weights.h5")
+        other.load_weights(tmp_path / "model.weights.h5")
+    else:
+        path = checkpoint(trained).write(tmp_path / "checkpoint")
+        checkpoint(other).read(path).assert_consumed()
     np.testing.assert_array_equal(fit(other, GRADIENTS[SAVED_AT:]), uninterrupted)
+
+
+def checkpoint(trained):
+    import tensorflow as tf
+
+    return tf.train.Checkpoint(model=trained, optimizer=trained.optimizer)
 
 
 def test_weights_of_keras_own_optimizer_with_a_schedule_fit(tmp_path):

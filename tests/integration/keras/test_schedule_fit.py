@@ -43,14 +43,6 @@ def test_every_update_uses_the_rate_of_its_step(loop, schedule):
     assert_same(used(trained), at(schedule))
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="Keras has no steps_per_execution on torch")
-@with_loops({name: loop for name, loop in LOOPS.items() if name != "eager"})
-def test_steps_per_execution(loop):
-    trained = model(keras.optimizers.SGD(CyclicLR(TRIANGULAR2)), steps_per_execution=4, **loop)
-    fit(trained)
-    assert_same(used(trained), at(TRIANGULAR2))
-
-
 def test_a_second_fit_and_train_on_batch_continue_the_cycle():
     trained = model(keras.optimizers.SGD(CyclicLR(TRIANGULAR2)))
     fit(trained, range(3))
