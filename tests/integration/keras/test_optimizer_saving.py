@@ -44,17 +44,6 @@ def test_a_loaded_model_goes_on_bit_for_bit(variant, tmp_path):
     np.testing.assert_array_equal(fit(loaded, GRADIENTS[SAVED_AT:]), uninterrupted)
 
 
-@pytest.mark.parametrize("lost", ["momentum", "iteration"])
-def test_what_is_saved_matters(lost):
-    """Without either of the two the weights would differ by far."""
-    trained = model(optimizer("SGD"))
-    fit(trained, GRADIENTS[:SAVED_AT])
-    (variable,) = (each for each in trained.optimizer.variables if lost in each.name)
-    variable.assign(np.zeros(variable.shape))
-    given = fit(trained, GRADIENTS[SAVED_AT:])
-    assert abs(given - fit(model(optimizer("SGD")))).max() > 1e-3
-
-
 def test_gradient_accumulation_goes_on_in_the_middle_of_an_update(tmp_path):
     def new():
         return model(optimizer("Adam", gradient_accumulation_steps=4), jit_compile=jit)
@@ -111,18 +100,6 @@ def test_a_cloned_model_starts_at_step_0_with_the_same_schedule(name):
     assert type(clone.optimizer) is type(trained.optimizer)
     assert clone.optimizer is not trained.optimizer
     np.testing.assert_array_equal(fit(clone), uninterrupted)
-
-
-def test_loss_scaling_around_it_is_saved_with_it(tmp_path):
-    def new():
-        return model(keras.optimizers.LossScaleOptimizer(optimizer("SGD")), jit_compile=jit)
-
-    jit = BACKEND == "jax"
-    uninterrupted, trained = fit(new()), new()
-    fit(trained, GRADIENTS[:SAVED_AT])
-    trained.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(fit(loaded, GRADIENTS[SAVED_AT:]), uninterrupted)
 
 
 @pytest.fixture(scope="module")
