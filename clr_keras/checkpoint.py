@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import RawIOBase
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 from zipfile import ZIP_STORED, ZipFile
 
 import h5py
@@ -51,7 +51,8 @@ def _errors() -> Iterator[None]:
         raise ValueError("its weights aren't a whole HDF5 file") from None
 
 
-class Optimizer(NamedTuple):
+@dataclass(frozen=True)
+class Optimizer:
     """An optimizer that makes updates."""
 
     config: Mapping[str, Any] | None
@@ -65,7 +66,7 @@ class Optimizer(NamedTuple):
     def count(self) -> int:
         """The `iterations`."""
         first = self.variables[0]
-        if getattr(first, "shape", None) != () or first.dtype.kind not in "iu":
+        if first.shape != () or first.dtype.kind not in "iu":
             raise _Fault("its optimizer doesn't begin with `iterations`, a whole number")
         return int(_array(first))
 
@@ -110,8 +111,7 @@ class File:
         be slots alone isn't taken for gradients.
         """
         weights = [each.shape for each in self.model_weights().values()]
-        found = [getattr(each, "shape", ()) for each in optimizer.variables]
-        shapes = [shape for shape in found if shape != ()]
+        shapes = [each.shape for each in optimizer.variables if each.shape != ()]
         widths = range(1, 4)
         if any(are_slots(shapes, width, weights) for width in widths):
             return False
@@ -163,17 +163,16 @@ def opened(path: str | os.PathLike[str], content: str) -> Iterator[File]:
             raise ValueError(f"it isn't a regular file, but a folder. {OTHERS}")
         check_regular_file(name)
         with open(name, "rb") as file:
-            start = file.read(8)
-            if start == b"\x89HDF\r\n\x1a\n":
-                configs, weights = None, file
-            elif start.startswith(b"PK\3\4"):
+            start, configs = file.read(8), None
+            weights: BinaryIO = file
+            if start.startswith(b"PK\3\4"):
                 try:
                     archive = ZipFile(file)
                 except Exception:  # A broken archive raises half a dozen kinds.
                     raise ValueError("it isn't a whole .keras file") from None
                 configs = _config(archive, file)
                 weights = _member(archive, file, "model.weights.h5")
-            else:
+            elif start != b"\x89HDF\r\n\x1a\n":
                 raise ValueError(f"it is neither a .keras nor an .h5 file. {OTHERS}")
             with _errors():
                 root = h5py.File(weights, "r")
@@ -299,9 +298,9 @@ def _within(group: Any, seen: set[int]) -> Iterator[tuple[str, list[Any]]]:
     elif (several := _child(group, "optimizers")) is not None:  # In a MultiOptimizer.
         for each in sorted(several, key=_natural):
             yield from _within(_child(several, each), seen)
-    elif (variables := _child(group, "vars")) is not None:
-        name = variables.attrs.get("name", "")  # Keras 2 writes none.
-        yield str(name), [_child(variables, each) for each in sorted(variables, key=_natural)]
+    elif variables := _variables(group):
+        name = _child(group, "vars").attrs.get("name", "")  # Keras 2 writes none.
+        yield str(name), list(variables.values())
 
 
 def _named(root: h5py.File) -> Iterator[tuple[str, list[Any]]]:
@@ -312,7 +311,7 @@ def _named(root: h5py.File) -> Iterator[tuple[str, list[Any]]]:
     for name in names:
         # Keras 3 begins with the name of the optimizer and has no ":0".
         owner = "" if ":" in names[0] else name.partition("/")[0]
-        by_name.setdefault(owner, []).append(_descendant(group, name))
+        by_name.setdefault(owner, []).append(_dataset(group, name))
     if len(by_name) > 1:  # The rest are those inside of the first, a wrapper.
         del by_name[names[0].partition("/")[0]]
     yield from by_name.items()
@@ -321,10 +320,8 @@ def _named(root: h5py.File) -> Iterator[tuple[str, list[Any]]]:
 def _layers(group: Any, config: Any, seen: set[int], path: str = "") -> Iterator[tuple[str, Any]]:
     """The weights below a group in which arrays have numbers, in the order of the config."""
     _check_new(group, seen)
-    variables = _child(group, "vars")
-    if variables is not None:
-        for name in sorted(variables, key=_natural):
-            yield f"{path}vars/{name}", _child(variables, name)
+    for name, data in _variables(group).items():
+        yield f"{path}vars/{name}", data
     inner = config.get("config") if isinstance(config, Mapping) else None
     layers = inner.get("layers") if isinstance(inner, Mapping) else None
     configs = _containers(layers) if isinstance(layers, list) else {}
@@ -372,7 +369,7 @@ def _lists(weights: h5py.File) -> Iterator[tuple[str, Any]]:
         for name in _strings(group, "weight_names"):
             full = name if name not in seen else f"{layer}/{name}"
             seen.add(name)
-            yield full, _descendant(group, name)
+            yield full, _dataset(group, name)
 
 
 def _strings(group: Any, name: str) -> list[str]:
@@ -388,6 +385,20 @@ def _strings(group: Any, name: str) -> list[str]:
 def _natural(name: str) -> str:
     """A key that sorts names by the numbers in them."""
     return re.sub(r"[0-9]+", lambda found: found[0].zfill(20), name)
+
+
+def _variables(group: Any) -> dict[str, Any]:
+    """The numbered arrays of an object."""
+    inside = _child(group, "vars")
+    names = sorted(inside, key=_natural) if isinstance(inside, h5py.Group) else []
+    return {name: _dataset(inside, name) for name in names}
+
+
+def _dataset(group: Any, path: str) -> Any:
+    found = _descendant(group, path)
+    if not isinstance(found, h5py.Dataset) or found.shape is None:
+        raise _Fault("it has something else in the place of an array")
+    return found
 
 
 def _descendant(group: Any, path: str) -> Any:
@@ -410,8 +421,6 @@ def _child(group: Any, name: str) -> Any:
 
 def _size(dataset: Any) -> int:
     """The size of an array in bytes, before anything of it is read."""
-    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
-        raise _Fault("it has something else in the place of an array")
     if dataset.external is not None or dataset.is_virtual:
         raise _Fault("it has an array that lies in another file")
     size = int(dataset.dtype.itemsize * dataset.size)

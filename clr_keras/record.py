@@ -256,7 +256,8 @@ def _stored(
     reason: str,
 ) -> tuple[Schedule, int]:
     """The run of an optimizer in a file; `reason` says why a file without a config has none."""
-    schedule, cycles, legacy = None, True, False
+    schedule: Schedule | None = None
+    cycles, legacy = True, False
     counted = accumulated = given.gradient_accumulation_steps if given else 1
     if optimizer.config is not None:
         options = optimizer.config["config"]

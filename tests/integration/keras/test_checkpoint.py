@@ -202,10 +202,11 @@ CLAIMS = {
     "compressed": ({"data": np.zeros(10**6), "compression": "gzip"}, "a compressed or damaged arr"),
     "never written": (
         {"shape": (10**9,), "dtype": "f4"},
-        "a compressed or damaged array, which ha",
+        "or damaged array, which has fewer",
     ),
     "virtual": ({"layout": h5py.VirtualLayout((10**9,), "f4")}, "an array that lies in another f"),
     "text": ({"data": ["text"]}, "it has "),
+    "nothing": ({"data": h5py.Empty("f4")}, "it has something else in the place of an array"),
     "many names for one": (None, "its arrays are larger than the file"),
 }
 
@@ -300,7 +301,7 @@ WEIGHTS = {
     "an array for a group": (lambda file: file.update({"optimizer": 3}), "saved without the state"),
     "a fraction": (lambda file: file.update({"optimizer/vars/0": 1.5}), "doesn't begin with `iter"),
     "an array": (lambda file: file.update({"optimizer/vars/0": [1, 2]}), "doesn't begin with `it"),
-    "a group": (lambda file: file.create_group("optimizer/vars/0"), "doesn't begin with `iterat"),
+    "a group": (lambda file: file.create_group("optimizer/vars/0"), "it has something else in the"),
     "below 0": (lambda file: file.update({"optimizer/vars/0": -1}), "`step` must lie between"),
     "a link": (_linked, "its '0' is a link to elsewhere"),
     "a link to another file": (_in_another_file, "its '0' is a link to elsewhere"),
