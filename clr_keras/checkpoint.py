@@ -164,7 +164,7 @@ def opened(path: str | os.PathLike[str], content: str) -> Iterator[File]:
         check_regular_file(name)
         with open(name, "rb") as file:
             start, configs = file.read(8), None
-            weights: BinaryIO = file
+            weights: Any = _Part(file, 0, os.fstat(file.fileno()).st_size)
             if start.startswith(b"PK\3\4"):
                 try:
                     archive = ZipFile(file)
@@ -285,9 +285,26 @@ class _Part(RawIOBase):
     def readinto(self, buffer: Any) -> int:
         self._file.seek(self._start + self._at)
         data = self._file.read(max(0, min(len(buffer), self._size - self._at)))
+        if data.startswith(b"GCOL"):
+            _check_heap(data)
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+
+def _check_heap(data: bytes) -> None:
+    """Raise a ValueError if the objects in a heap of HDF5 don't follow one another to its end.
+
+    HDF5 1.14.6 itself never gets past an object without a size.
+    """
+    (size,) = struct.unpack_from("<Q", data, 8)
+    place = 16
+    while place + 16 <= min(size, len(data)):
+        number, length = struct.unpack_from("<H6xQ", data, place)
+        step = -(-length // 8) * 8 + 16 if number else length  # The free space counts its header.
+        if step < 16:
+            raise ValueError
+        place += step
 
 
 def _within(group: Any, seen: set[int]) -> Iterator[tuple[str, list[Any]]]:

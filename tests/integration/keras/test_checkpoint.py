@@ -1,5 +1,6 @@
 """Records from files that Keras wrote, and a one-line error for any other file."""
 
+import faulthandler
 import json
 import os
 import struct
@@ -323,6 +324,21 @@ def test_weights_that_were_cut_short(parts, tmp_path):
     for length in [8, 100, *range(500, len(whole), 2999), len(whole) - 1]:
         path.write_bytes(whole[:length])
         refuses(path, "its weights aren't a whole HDF5 file", schedule=SCHEDULE)
+
+
+def test_a_heap_that_hdf5_never_gets_through(parts, tmp_path):
+    path, data = tmp_path / "run.weights.h5", bytearray(parts["model.weights.h5"])
+    place = data.index(b"GCOL") + 16
+    while number := data[place]:
+        assert number < 10
+        place += 16 + -(-data[place + 8] // 8) * 8
+    data[place + 8 : place + 16] = bytes(8)  # The free space, without a size.
+    path.write_bytes(data)
+    faulthandler.dump_traceback_later(60, exit=True)  # HDF5 can't be interrupted.
+    try:
+        refuses(path, "its weights aren't a whole HDF5 file", schedule=SCHEDULE)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def test_a_schedule_is_asked_for_where_there_is_none_and_only_there(parts, tmp_path):
