@@ -94,7 +94,8 @@ def _ahead(schedules: dict[int, Schedule], steps: Any) -> dict[int, Any]:
         found = value(steps, ops)
         if found is None:  # The schedule has no momentum.
             return [None] * len(steps)
-        return np.broadcast_to(np.asarray(found, np.float64), steps.shape).tolist()
+        values: list[Any] = np.broadcast_to(found, steps.shape).tolist()
+        return values
 
     ops = SimpleNamespace(**vars(numpy_ops) | {"fmod": fmod})
     with np.errstate(all="ignore"):

@@ -134,9 +134,12 @@ class _Machine(pickle._Unpickler):
     def __init__(
         self, file: _Bounded, builds: Mapping[str, Build], stored: Callable[[Any], Any]
     ) -> None:
-        super().__init__(file, encoding="latin-1")  # type: ignore[arg-type]
-        self._bounded, self._builds, self.persistent_load = file, builds, stored
+        super().__init__(file, encoding="latin-1")
+        self._bounded, self._builds, self._stored = file, builds, stored
         self._copied = 0
+
+    def persistent_load(self, pid: Any) -> Any:
+        return self._stored(pid)
 
     def find_class(self, module: str, name: str) -> Name:
         module = {"__builtin__": "builtins", "copy_reg": "copyreg"}.get(module, module)

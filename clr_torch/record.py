@@ -58,10 +58,11 @@ def read_record(
     """Read the schedule and step of a scheduler from a file that `torch.save` wrote.
 
     The state may be anywhere in the file: a state dict alone, such as Hugging Face's
-    `scheduler.pt`, a checkpoint in a form of your choice, or a `.ckpt` of Lightning. Objects of any
-    class may lie beside it. No name in the file is imported and nothing is run, tensors stay on
-    disk, and the parts that are read are compared with their checksums. Files from before torch 1.6
-    and plain pickles have none; saving such a file again with torch adds them.
+    `scheduler.pt`, a checkpoint in a form of your choice, or a `.ckpt` of Lightning; or the
+    scheduler was saved whole. Objects of any class may lie beside it. No name in the file is
+    imported and nothing is run, tensors stay on disk, and the parts that are read are compared with
+    their checksums. Files from before torch 1.6 and plain pickles have none; saving such a file
+    again with torch adds them.
 
         >>> import tempfile, torch
         >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(3))], momentum=0.9)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from clr_core import CyclicSchedule, Schedule
 from clr_core.adapter import check_schedule, count, integer, number, received
@@ -30,6 +28,13 @@ from clr_torch.param_groups import (
 )
 
 BOUNDARIES = ("base_lr", "max_lr", "base_momentum", "max_momentum")
+OWN_ATTRIBUTES = {
+    *("optimizer", "last_epoch", "verbose", "_step_count", "_last_lr", "_is_initial"),
+    *("_get_lr_called_within_step", "_schedules", "_table", "_groups", "_seen", "_momentum_key"),
+    *("_lists", "_keys", "_last_momentum", "_zeros", "_set_at", "step_with_optimizer", "_since"),
+    *("_composed", "_told_of_count", "_told_of_rate", "_idle_at"),
+}
+"""What this class and torch's base class keep in a scheduler; all else is a derived class's."""
 
 
 def _boundaries(parameter: str) -> Any:
@@ -82,7 +87,7 @@ def _shared(name: str) -> Any:
     return property(get, put, doc=f"The `{name}` of torch's class; it can't be set.")
 
 
-class CyclicLR(LRScheduler):
+class CyclicLR(updates.CountingScheduler):
     """Sets the learning rate and momentum of each parameter group to a point in a cycle.
 
     A drop-in for `torch.optim.lr_scheduler.CyclicLR`, with the same parameters in the same order
@@ -266,21 +271,13 @@ class CyclicLR(LRScheduler):
                 f"{received('momentum_key', momentum_key)}",
                 stacklevel=3,
             )
-        if not isinstance(step_with_optimizer, bool):
-            raise TypeError(
-                "`step_with_optimizer` must be a bool. "
-                f"{received('step_with_optimizer', step_with_optimizer)}"
-            )
-        self.step_with_optimizer = step_with_optimizer
-        self._counted(optimizer)
+        self._count_updates(optimizer, step_with_optimizer)
         self._momentum_key = momentum_key
         self._lists: dict[str, Any] | None = None
         self._keys: Sequence[str | None] = [None] * len(schedules)
         self._last_momentum: Sequence[float | None] = [None] * len(schedules)
         self._zeros: Mapping[int, str] = {}
         self._set_at: int | None = None
-        self._composed = self._told_of_count = self._told_of_rate = False
-        self._idle_at = -(_IDLE + 1)
         for group, lr in zip(optimizer.param_groups, first, strict=True):
             # Torch's base class asks for it, and SequentialLR returns to it.
             group.setdefault("initial_lr", lr)
@@ -291,27 +288,6 @@ class CyclicLR(LRScheduler):
             write(optimizer.param_groups, used, first, [each.momentum(0) for each in schedules])
         super().__init__(optimizer, last_epoch)
         self._lists = self._lists or {}
-
-    def _counted(self, optimizer: Optimizer) -> None:
-        """Be told of the optimizer's updates."""
-        self._since = _FIRST
-        try:
-            others = updates.tell(self, optimizer)
-        except AttributeError:  # A wrapper without torch's hooks.
-            if self.step_with_optimizer:
-                raise ValueError(
-                    "`optimizer` must have torch's hooks for the scheduler to step with it. "
-                    f"Received: {type(optimizer).__name__}. Pass the optimizer inside of it."
-                ) from None
-            return
-        for other in others:
-            if self.step_with_optimizer and other.step_with_optimizer:
-                other.step_with_optimizer = False
-                warnings.warn(
-                    "The optimizer had another scheduler that stepped with it, and doesn't any "
-                    "more.",
-                    stacklevel=_outside(),
-                )
 
     def _follow(self, schedules: Sequence[Schedule]) -> None:
         # Groups with equal schedules share one, which is evaluated once per step.
@@ -427,7 +403,7 @@ class CyclicLR(LRScheduler):
                 "The momentum (or beta1) isn't cycled any more in group "
                 f"{', '.join(map(str, lost))}: it is 0 in the state that the optimizer has "
                 "loaded, and stays 0.",
-                stacklevel=_outside(),
+                stacklevel=updates.outside(),
             )
         separate(groups, keys)
         self._groups, self._seen, self._zeros = groups, [*groups], zeros
@@ -444,109 +420,6 @@ class CyclicLR(LRScheduler):
         """The momentum (or beta1) last set for each group; None if it doesn't cycle."""
         pairs = zip(self._keys, self._last_momentum, strict=False)
         return [None if key is None else momentum for key, momentum in pairs]
-
-    def step(self, epoch: int | None = None) -> None:
-        """Go to the next step, once the optimizer has made an update.
-
-        With `step_with_optimizer`, the update itself has done so, and this sets the same again.
-        """
-        if self._since == 1 and epoch is None and not is_dynamo_compiling():
-            # What torch's method does beside this is to see whether the optimizer has stepped.
-            self._since = 0
-            self._step_count += 1
-            self._go_to(None)
-        elif is_dynamo_compiling():
-            torch.compiler.disable(super().step)(epoch)  # type: ignore[no-untyped-call]
-        elif self._step_count == 0:  # In the constructor.
-            super().step(epoch)
-        else:
-            self._step_with_a_look(epoch)
-
-    def _step_with_a_look(self, epoch: int | None) -> None:
-        since, self._since = self._since, 0
-        if since >= _FIRST:
-            since -= _FIRST
-            self._composed |= updates.within_another(self)
-        if self.step_with_optimizer and self.last_epoch != self._set_at:
-            self._hand_over()
-        if epoch is not None or not self.step_with_optimizer:
-            if epoch is None and since != 1:
-                self._notice(since)
-            super().step(epoch)
-        else:
-            self._go_to(self.last_epoch)  # A scheduler before it in a ChainedScheduler has written.
-
-    def _initial_step(self) -> None:
-        if self._set_at is not None:  # It is the first one in a SequentialLR.
-            self._composed = True
-            if self.step_with_optimizer:
-                self._hand_over()
-        super()._initial_step()
-
-    def _updated(self) -> None:
-        """The optimizer has made an update."""
-        if not (self._composed or self._told_of_rate):
-            self._compare_rates()
-        if not self.step_with_optimizer:
-            self._since += 1
-        elif self.last_epoch != self._set_at:
-            self._since += 1
-            self._hand_over()
-        elif not updates.was_skipped(self.optimizer):
-            self._step_count += 1
-            self._go_to(None)
-
-    def _hand_over(self) -> None:
-        """Let others count the steps, as SequentialLR and ignite's LRScheduler do."""
-        self.step_with_optimizer, self._composed = False, True
-        warnings.warn(
-            "`step_with_optimizer` has been turned off, since something else set `last_epoch`, as "
-            "SequentialLR does. The calls of `step()` count from here on.",
-            stacklevel=_outside(),
-        )
-
-    def _notice(self, made: int) -> None:
-        """Say once that a step hasn't been an update."""
-        if self._told_of_count or not updates.are_counted(self.optimizer):
-            return
-        if made == 0:
-            # A GradScaler leaves updates out, at first several in a row. Of a loop that has never
-            # made one, torch itself warns.
-            if not getattr(self.optimizer, "_opt_called", False):
-                return
-            if updates.overflowed(self.optimizer):
-                return
-            before, self._idle_at = self._idle_at, self.last_epoch
-            if self.last_epoch - before > _IDLE:
-                return
-        self._told_of_count = True
-        number = f"{made} updates" if made else "no update"
-        warnings.warn(
-            f"A step is an update, but the optimizer made {number} since the last `step()`. "
-            f"{updates.advice()}",
-            stacklevel=_outside(),
-        )
-
-    def _compare_rates(self) -> None:
-        """Say once that an update was made with another rate than this scheduler's."""
-        if self.last_epoch != self._set_at:
-            return
-        pairs = zip(self.optimizer.param_groups, self._last_lr, strict=False)
-        for index, (group, lr) in enumerate(pairs):
-            found = group.get("lr")
-            # To compare a tensor would be to wait for its device.
-            if found is lr or isinstance(found, Tensor) or found == lr:
-                continue
-            if updates.others(self, self.optimizer):
-                return
-            self._told_of_rate = True
-            warnings.warn(
-                f"The optimizer made an update with the rate {found!r} in group {index}, where the "
-                f"schedule has {lr!r}: something else wrote it, and `step()` writes over it. To "
-                "have other rates, make a scheduler with another schedule and the same last_epoch.",
-                stacklevel=_outside(),
-            )
-            return
 
     def _update_lr(self, epoch: int | None = None) -> None:
         # Torch's `step()` and SequentialLR call this. A compiled function calls it uncompiled, as
@@ -598,10 +471,12 @@ class CyclicLR(LRScheduler):
     def state_dict(self) -> dict[str, Any]:
         """A snapshot as plain data, which JSON can hold and `torch.load(weights_only=True)` loads.
 
-        A `scale_fn` that is a Python callable is noted by its name.
+        A `scale_fn` that is a Python callable is noted by its name. The attributes that a derived
+        class gives to the scheduler are added as they are, as in torch's class.
         """
         last = state.plain("_last_lr", self.get_last_lr())
-        return {
+        attributes = self._attributes()
+        return ({"attributes": attributes} if attributes else {}) | {
             "schedules": [state.written(schedule) for schedule in self.schedules],
             "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
@@ -610,6 +485,16 @@ class CyclicLR(LRScheduler):
             # set by hand.
             "applied": self._set_at == self.last_epoch
             and not (self._composed and last != state.plain("lr", lrs(self.optimizer))),
+        }
+
+    def _attributes(self) -> dict[str, Any]:
+        """What a derived class keeps in the scheduler."""
+        if type(self) is CyclicLR:
+            return {}
+        return {
+            name: each
+            for name, each in vars(self).items()
+            if name not in OWN_ATTRIBUTES and not callable(each)
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -646,7 +531,11 @@ class CyclicLR(LRScheduler):
         else:
             self._update_lr(saved.last_epoch)
         self._step_count = saved.step_count
-        self._since = _FIRST
+        self._since = updates.FIRST
+        attributes = state_dict.get("attributes", state_dict)
+        for name in self._attributes():
+            if name in attributes:
+                setattr(self, name, attributes[name])
 
     def __getstate__(self) -> dict[str, Any]:
         left_out = ("_table", "_groups", "_seen")  # They are computed or found out again.
@@ -655,14 +544,10 @@ class CyclicLR(LRScheduler):
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._follow(self._schedules)
-        self._counted(self.optimizer)  # Copies of an optimizer have no hooks.
+        self._be_told(self.optimizer)  # Copies of an optimizer have no hooks.
 
 
 _GET_LR = CyclicLR.get_lr
-_FIRST = 2**40
-"""`_since` before the first step, and the first one after a load."""
-_IDLE = 8
-"""Two steps without an update, so few steps apart, aren't a GradScaler's."""
 
 
 def _check_optimizer(optimizer: Any) -> None:
@@ -699,14 +584,6 @@ def _alike(schedules: Sequence[Any]) -> Any:
             f"Make a new scheduler. {received('schedules', schedules)}"
         )
     return schedules[0]
-
-
-def _outside() -> int:
-    """The `stacklevel` of the caller's line, for a warning within a step."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back and frame.f_globals["__name__"].partition(".")[0] in ("clr_torch", "torch"):
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 def _last_epoch(given: Any) -> int:

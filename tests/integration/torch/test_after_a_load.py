@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import CyclicLR as Torchs
 
-from clr_core import CyclicSchedule
 from clr_torch import CyclicLR
 
 STEPS = 12
@@ -293,23 +292,3 @@ def test_another_number_of_groups(groups, message):
             act()
         assert [group["lr"] for group in optimizer.param_groups] == [0.7] * groups
     assert re.search(message.replace("=1", "=0"), str(caught.value))
-
-
-def test_a_momentum_that_reaches_0_is_known_in_a_new_process():
-    schedule = CyclicSchedule(
-        base_lr=0.1, max_lr=0.5, step_size_up=3, base_momentum=0.0, max_momentum=0.9
-    )
-    straight = run(CyclicLR.from_schedule(make(lr=0.1, momentum=0.9), schedule), 3)
-    states = saved(straight)
-    for order in range(3):
-        optimizer = make(lr=0.1, momentum=0.9)
-        if order == 0:
-            optimizer.load_state_dict(states[0])
-        scheduler = CyclicLR.from_schedule(optimizer, schedule)
-        if order == 1:
-            optimizer.load_state_dict(states[0])
-        scheduler.load_state_dict(states[1])
-        if order == 2:
-            optimizer.load_state_dict(states[0])
-        seen = [values(run(scheduler, 1)) for _ in range(STEPS)]
-        assert seen == [[(schedule.lr(k), schedule.momentum(k))] for k in range(4, 4 + STEPS)]

@@ -391,9 +391,11 @@ def replaced_by_another_scheduler():
 def copied():
     optimizer = sgd()
     scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+    rates_of(optimizer, lambda number: scheduler.step(), 2)
     optimizer.step()
     other = copy.deepcopy(scheduler)
     scheduler.step()
+    other.step()
     rates_of(optimizer, lambda number: scheduler.step(), 5)
     rates_of(other.optimizer, lambda number: other.step(), 5)
 
