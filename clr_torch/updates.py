@@ -142,7 +142,7 @@ class CountingScheduler(LRScheduler):
     def _notice(self, made: int) -> None:
         """Say once that a step hasn't been an update."""
         counter = _counters.get(self.optimizer)
-        if self._told_of_count or counter is None or counter.compiled:
+        if self._told_of_count or counter is None or counter.unsure:
             return
         if made == 0:
             # A GradScaler leaves updates out, at first several in a row. If a loop has never made
@@ -194,7 +194,8 @@ class _Counter:
     """The hooks of one optimizer, and the schedulers to tell of its updates."""
 
     def __init__(self, optimizer: Optimizer) -> None:
-        self.compiled = self.paused = self._followed = self._within = False
+        self.unsure = self.paused = self._followed = self._within = False
+        # `unsure`: it can't be known how many updates have been made.
         self._schedulers: list[ref[CountingScheduler]] = []
         optimizer.register_step_pre_hook(self._before)
         optimizer.register_step_post_hook(self._after)
@@ -211,14 +212,16 @@ class _Counter:
     def _before(self, *_: object) -> None:
         self._within = True
 
-    def _after(self, *_: object) -> None:
+    def _after(self, optimizer: Optimizer, *_: object) -> None:
         if self._followed and "torch._dynamo" in sys.modules:
             from clr_torch._uncompiled import uncompiled
 
             uncompiled(self._tell)
         elif is_dynamo_compiling():
-            self.compiled = True  # Nothing else, so that the compiled update stays as it would be.
+            self.unsure = True  # Nothing else, so that the compiled update stays as it would be.
         else:
+            # Whether a fused optimizer leaves out the update, its device decides.
+            self.unsure |= getattr(optimizer, "found_inf", None) is not None
             self._tell()
 
     def _tell(self) -> None:

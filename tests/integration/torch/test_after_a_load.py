@@ -126,7 +126,8 @@ def test_of_a_momentum_that_is_lost_is_told_once():
 
     again = scheduled(make(lr=0.1, momentum=0.9))
     again.optimizer.load_state_dict(states[0])
-    again.optimizer.step()
+    with pytest.warns(UserWarning, match="an update with the rate 0.0775"):  # That of step 3.
+        again.optimizer.step()
     with pytest.warns(UserWarning, match="isn't cycled any more") as caught:
         again.step()
     assert caught[0].filename == __file__
@@ -248,8 +249,10 @@ def test_dicts_that_were_put_into_the_same_list():
     optimizer.param_groups.clear()
     for parameters in groups:
         optimizer.add_param_group({"params": parameters, "momentum": 0.0})
+    with pytest.warns(UserWarning, match="an update with the rate 0.1 in group 0"):
+        optimizer.step()
     with pytest.warns(UserWarning, match=r"any more in group 0, 1"):
-        run(scheduler, 1)
+        scheduler.step()
     assert [group["momentum"] for group in optimizer.param_groups] == [0.0, 0.0]
     assert [group["lr"] for group in optimizer.param_groups] == [scheduler.schedules[0].lr(2)] * 2
 

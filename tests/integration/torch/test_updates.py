@@ -246,6 +246,7 @@ def test_it_resumes_in_either_order(optimizer_first):
 
 
 def test_a_compiled_update_advances_it_and_is_compiled_once():
+    torch._dynamo.reset()
     weights = torch.nn.Parameter(torch.ones(3))
     weights.grad = torch.ones(3)
     optimizer = torch.optim.SGD([weights], lr=torch.tensor(0.1))
@@ -323,9 +324,9 @@ def test_accumulation_with_a_step_per_micro_batch_is_said():
     assert "made no update since the last `step()`" in said
 
 
-def with_grad_scaler():
+def with_grad_scaler(fused=False):
     weight = torch.nn.Parameter(torch.zeros(()))
-    optimizer = torch.optim.SGD([weight])
+    optimizer = torch.optim.SGD([weight], fused=fused)
     scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)
     optimizer.step()
@@ -432,6 +433,7 @@ def plotted_before_any_update():
 
 RIGHT = {
     "GradScaler": with_grad_scaler,
+    "GradScaler, fused": lambda: with_grad_scaler(fused=True),
     "SequentialLR, first": lambda: in_a_sequence(True),
     "SequentialLR, second": lambda: in_a_sequence(False),
     "resuming": resumed,
