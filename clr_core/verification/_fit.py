@@ -24,6 +24,9 @@ MOST_LINES = 160
 # its bounds, 1 here, though the true parameters are near. In a fit on a part of the log, from which
 # the next part is reached, that matters less than when a round number is to be told from others.
 WORST, CLOSE = 3.0, 1.5
+# A fit ends when a turn makes the sum of squares smaller by less than this part: what is left to
+# gain then is far less than a line's last digit.
+LEAST_GAIN = 1e-4
 # Fits for the roundest numbers of one shape. Numbers as people write them take some tens.
 TRIES = 150
 # A first fit over two cycles: over one, gamma and the boundaries can't be told apart.
@@ -59,16 +62,18 @@ class Fit(NamedTuple):
 
 
 def other_parameters(
-    target: Target, schedule: CyclicSchedule, lines: Sequence[LoggedRate], since: int | None
+    target: Target, lines: Sequence[LoggedRate], since: int | None
 ) -> Iterator[OtherParameters]:
     """Other parameters that explain every line; several if the log doesn't settle it.
 
     Args:
-        target: The schedule that was to be followed, which counts what is computed.
-        schedule: The same. Its own values are kept if they fit.
+        target: The schedule that was to be followed. Its own values are kept if they fit.
         lines: The lines to explain.
         since: Goes into the fault.
     """
+    schedule = target.cyclic
+    if schedule is None:
+        return
     lines = sorted(lines)
     tried = set()
     for family, start in _starts(target, schedule, lines):
@@ -101,9 +106,10 @@ def _as_simple(
         if free and set(free) != numbers:
             start = {name: getattr(found if name in free else own, name) for name in names}
             fit = family.improved(start, free, spread(lines, MOST_LINES))
-            other = fit and family.roundest(fit.numbers, free, lines)
-            if other:
-                yield other
+            if fit and fit.worst <= WORST:
+                other = family.roundest(fit.numbers, free, lines)
+                if other:
+                    yield other
 
 
 def _changes(schedule: CyclicSchedule, found: CyclicSchedule) -> dict[str, Any]:
@@ -141,14 +147,14 @@ class Family:
         """The rate at each line, between the boundaries 0 and 1."""
         unit = self.schedule(numbers | {"base_lr": 0.0, "max_lr": 1.0})
         self.target.spend(WORK * len(lines))
-        return unit and [unit.lr(line.step) for line in lines]
+        return None if unit is None else [unit.lr(line.step) for line in lines]
 
     def closest(
         self, numbers: Numbers, free: Sequence[str], lines: Sequence[LoggedRate]
     ) -> Fit | None:
         """The best values of those boundaries that are free."""
         waves = self.waves(numbers, lines)
-        return waves and closest_boundaries(waves, lines, numbers, free)
+        return None if waves is None else closest_boundaries(waves, lines, numbers, free)
 
     def fitted(self, start: Numbers, lines: Sequence[LoggedRate]) -> Fit | None:
         """The numbers closest to all lines, found on the first cycles and then on twice as many.
@@ -196,7 +202,7 @@ class Family:
                 return fit
             gain, fit = fit.cost - better.cost, better
             damping /= 16.0
-            if gain < 1e-9 * fit.cost + 1e-12:
+            if gain < LEAST_GAIN * fit.cost + 1e-12:
                 break
         return fit
 
@@ -233,19 +239,21 @@ class Family:
                 if next(tries, None) is None:
                     return None
                 fit = self.improved(numbers | {name: value}, left, sample)
-                found = search(fit.numbers, left) if fit and fit.worst <= CLOSE else None
-                if found:
-                    return found
+                # With one boundary left, it can be said exactly if it explains the lines.
+                if fit and (fit.worst <= CLOSE or name == "base_lr"):
+                    found = search(fit.numbers, left)
+                    if found:
+                        return found
             return None
 
         return search(numbers, free)
 
-    def _boundary(
-        self, numbers: Numbers, name: str, lines: Sequence[LoggedRate]
-    ) -> float | None:
+    def _boundary(self, numbers: Numbers, name: str, lines: Sequence[LoggedRate]) -> float | None:
         """The boundary's simplest value that explains all lines, if the other numbers are right."""
-        waves = self.waves(numbers, lines)
-        between = waves and boundary_between(waves, lines, numbers, name)
+        between: tuple[float, float] | None = 0.0, math.inf
+        for some in (spread(lines, MOST_LINES), lines):  # A few mostly refute what is wrong.
+            waves = between and self.waves(numbers, some)
+            between = boundary_between(waves, some, numbers, name) if waves else None
         if not between:
             return None
         own: float = getattr(self.own, name)
@@ -376,44 +384,23 @@ def _sizes(family: Family, lines: Sequence[LoggedRate]) -> Iterator[tuple[float,
     """The schedule's own sizes; those of the curve's first turns; and those of a scan."""
     own = family.own
     yield own.step_size_up, own.step_size_down or own.step_size_up
-    peaks = turns_of(lines)
-    if len(peaks) > 1:
-        yield float(peaks[0]), float(max(1, peaks[1] - peaks[0]))
-    if peaks:
-        yield float(peaks[0]), float(peaks[0])
-    yield from sizes_scanned(family, lines)
-
-
-def turns_of(lines: Sequence[LoggedRate]) -> list[int]:
-    """The steps of the first peak, of the trough after it, and so on."""
-    rates = [(line.low + line.high) / 2 for line in lines]
-    # What is less than this isn't a turn but rounding.
-    least = max((max(rates) - min(rates)) / 50, 4 * max(line.high - line.low for line in lines))
-    turns: list[int] = []
-    sign, best = 1.0, 0
-    for i, rate in enumerate(rates):
-        if sign * (rate - rates[best]) >= 0.0:
-            best = i
-        elif sign * (rates[best] - rate) > least:
-            if lines[best].step > 0:
-                turns.append(lines[best].step)
-            sign, best = -sign, i
-    return turns
+    yield from sizes_scanned(family, sorted(spread(lines, SCANNED_LINES)))
+    yield from sizes_scanned(family, lines[:SCANNED_LINES])
 
 
 def sizes_scanned(family: Family, lines: Sequence[LoggedRate]) -> Iterator[tuple[float, float]]:
     """The three best sizes on the first lines, of a grid: for logs with few lines a cycle."""
-    near = lines[:SCANNED_LINES]
-    span = near[-1].step
-    size = 2.0 * max(1.0, span / len(near))
+    span = lines[-1].step - lines[0].step
+    size = 2.0 * max(1.0, span / len(lines))
     part = family.own.step_size_up / family.own.cycle_size
     tried = []
     while size < 4.0 * span:
-        sizes = {"step_size_up": part * size, "step_size_down": size - part * size}
-        tried.append((_cost(family, sizes | family.gamma, near), *sizes.values()))
+        sizes = part * size, size - part * size
+        numbers = dict(zip(SIZES, sizes, strict=True)) | family.gamma
+        tried.append((_cost(family, numbers, lines), sizes))
         # A tenth of a cycle's difference at the end of these lines.
         size *= 1.0 + min(0.1, 0.1 * size / span)
-    yield from (sizes for cost, *sizes in sorted(tried)[:3] if cost < math.inf)
+    yield from (sizes for cost, sizes in sorted(tried)[:3] if cost < math.inf)
 
 
 def solved(slopes: Sequence[Any], errors: Sequence[float], damping: float) -> list[float]:
