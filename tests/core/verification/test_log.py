@@ -10,7 +10,7 @@ import tracemalloc
 import pytest
 
 from clr_core import CyclicSchedule, read_rates, verify
-from clr_core.verification import _table, picture
+from clr_core.verification import _table
 from clr_core.verification.log import Resolution
 
 SCHEDULE = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=20)
@@ -427,20 +427,6 @@ def test_numbers_have_no_digits():
 )
 def test_zeros_at_the_end_show_that_a_log_was_rounded(texts, padded):
     assert Resolution.of_texts(texts).padded == padded
-
-
-def test_a_picture(needs, tmp_path):
-    needs("matplotlib")
-    for count in (20, 20_000):
-        steps = range(count)
-        lrs = [SCHEDULE.lr(2 * step) for step in steps]
-        path = tmp_path / f"{count}.png"
-        picture(SCHEDULE, steps, lrs, verify(SCHEDULE, steps, lrs), path)
-        assert path.read_bytes().startswith(b"\x89PNG")
-    picture(SCHEDULE, STEPS, LRS, verify(SCHEDULE, STEPS, LRS), tmp_path / "run.svg")
-    text = (tmp_path / "run.svg").read_text()
-    assert "<svg" in text
-    assert "first difference" not in text
 
 
 @pytest.mark.parametrize("kind", ["csv", "json lines", "text", "columns", "wide"])
