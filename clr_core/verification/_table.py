@@ -241,7 +241,7 @@ def _step(table: Table, place: int, name: str, value: object) -> int:
             return int(number)
     except ValueError:
         pass
-    raise table.error(place, f"{name!r} must be an integer. {received(name, value)}")
+    raise table.error(place, f"{listed([name])} must be an integer. {received(name, value)}")
 
 
 def _rate(table: Table, place: int, name: str, value: object) -> str:
@@ -256,4 +256,4 @@ def _rate(table: Table, place: int, name: str, value: object) -> str:
         return wrapped[1]
     if comma:
         return f"{comma[1]}.{comma[2]}"
-    raise table.error(place, f"{name!r} must be a number. {received(name, value)}")
+    raise table.error(place, f"{listed([name])} must be a number. {received(name, value)}")
