@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 
-@torch.compiler.disable
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def uncompiled(function: Callable[[], None]) -> None:
     """Call a function that would have to be compiled anew at each step."""
     function()
