@@ -102,6 +102,22 @@ def known(value: Any) -> Any:
     return None if array.dtype == object else array
 
 
+def counts_replicas(count: Any) -> int:
+    """How many replicas each add their update to one and the same count, 1 if it counts updates.
+
+    They do if the optimizer was made outside of the scope of a TensorFlow strategy. `_value` read
+    in 3.10.0 and 3.15.1.
+    """
+    if BACKEND != "tensorflow":
+        return 1
+    from tensorflow import distribute
+
+    if distribute.in_cross_replica_context():
+        return 1
+    replicas: int = distribute.get_strategy().num_replicas_in_sync
+    return 1 if isinstance(count._value, distribute.DistributedValues) else replicas
+
+
 def velocities(optimizer: Any, variables: Any) -> list[Any]:
     """The velocity of each variable in an SGD or RMSprop. Read in 3.10.0 and 3.15.1."""
     all_of_them = optimizer.momentums if isinstance(optimizer, SGD) else optimizer._momentums

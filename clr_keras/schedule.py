@@ -192,6 +192,13 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
         """Note what an optimizer that asks for its rate does with this schedule."""
         if optimizer is None:
             return
+        replicas = internals.counts_replicas(step)
+        if replicas > 1:
+            raise ValueError(
+                "The optimizer must be made within `strategy.scope()`. Made outside of it, it has "
+                f"one count for all {replicas} replicas, to which each adds its update: the "
+                f"schedule would run {replicas} times too fast."
+            )
         # On torch, a compiled step notices by itself what has changed.
         is_new = BACKEND != "torch" and compiled.get(optimizer) is not self
         if is_new and internals.known(step.value) is None:
