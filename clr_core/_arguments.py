@@ -18,7 +18,8 @@ def received(name: str, value: object, /, **others: object) -> str:
     'Received: base_lr=2, max_lr=1'
     """
     given = {name: value, **others}
-    return "Received: " + ", ".join(f"{name}={_shown(value)}" for name, value in given.items())
+    # A name may come from a file, too.
+    return "Received: " + ", ".join(f"{_short(each)}={_shown(given[each])}" for each in given)
 
 
 def _shown(value: object) -> str:
@@ -26,6 +27,11 @@ def _shown(value: object) -> str:
         text = repr(value)
     except Exception:  # An int of 5,000 digits has no repr; a user's class may have a broken one.
         text = f"<{type(value).__name__}>"
+    return _short(text)
+
+
+def _short(text: str) -> str:
+    """At most 120 visible characters of it, in one line."""
     length = len(text)
     text = visible(text[:121].replace("\n", " "))
     return text if length <= 120 else f"{text[:100]}… ({length} characters)"

@@ -13,8 +13,10 @@ read too, also as a part of a larger document, such as the configuration of a tr
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from os import PathLike
 from typing import Any, Self
 
@@ -22,6 +24,7 @@ from clr_core import _files, _parsing
 from clr_core._arguments import check_schedule, count, listed, received
 from clr_core.schedules import check_keys, kind_of, schedule_from_dict
 from clr_core.schedules.protocol import Schedule
+from clr_core.schedules.rescaling import as_ratio
 
 FORMAT = "cyclical-lr/1"
 MAX_DEPTH = _parsing.MAX_DEPTH - 2  # Of a schedule, which lies in a list in a mapping.
@@ -104,6 +107,52 @@ class Record:
         _check_format(document)
         check_keys("A record", document, ("format", "schedule", "step"), ("schedule",))
         return cls(_schedules(document["schedule"]), document.get("step", 0))
+
+    def rescaled(self, factor: float | Fraction, *, round_step: bool = False) -> Self:
+        """The record of the same moment in a run with `factor` times as many updates.
+
+        Each schedule is rescaled (see `CyclicSchedule.rescaled`), and so is the step.
+
+            >>> from clr_core import CyclicSchedule
+            >>> Record(CyclicSchedule(base_lr=0.001, max_lr=0.006), step=1500).rescaled(0.5).step
+            750
+
+        Args:
+            factor: Updates of the new run for one of the old: old batch size / new batch size.
+            round_step: If the new step isn't whole, round it, with a warning that says by how much
+                the curve is shifted.
+
+        Raises:
+            TypeError: `factor` isn't a number, or a schedule can't be rescaled.
+            ValueError: `factor` isn't positive, a parameter would be out of range, or the new step
+                isn't whole and `round_step` isn't set.
+        """
+        several = isinstance(self.schedule, tuple)
+        schedules: Sequence[Any] = self.schedule if several else [self.schedule]  # type: ignore[assignment]
+        for schedule in schedules:
+            if not hasattr(schedule, "rescaled"):
+                raise TypeError(
+                    "`schedule` must be of a kind that can be rescaled. "
+                    f"{received('schedule', schedule)}"
+                )
+        new = tuple(schedule.rescaled(factor) for schedule in schedules)
+        exact = self.step * as_ratio(factor)
+        step = round(exact)
+        if step != exact and not round_step:
+            period = as_ratio(factor).denominator
+            before = self.step // period * period
+            raise ValueError(
+                f"`step` must stay whole. {received('step', self.step, factor=factor)}, which give "
+                f"{float(exact)!r}. Rescale at step {before} or {before + period}, or set "
+                "`round_step`."
+            )
+        if step != exact:
+            warnings.warn(
+                f"Step {self.step} is {float(exact)!r} after rescaling, rounded to {step}: the "
+                f"curve is shifted by {float(step - exact):+.3g} steps.",
+                stacklevel=2,
+            )
+        return type(self)(new if several else new[0], step)
 
     def to_json(self) -> str:
         """`to_dict` as indented JSON with a final newline; the same text for equal records."""

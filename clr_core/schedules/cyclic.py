@@ -14,6 +14,7 @@ from clr_core.schedules._parameters import normalized
 TYPE_CHECKING = False  # `typing` itself would double the time of `import clr_core`.
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from fractions import Fraction
     from typing import Any, Self, overload
 
     import numpy as np
@@ -251,6 +252,29 @@ class CyclicSchedule:
             return [up]
         rise = [up * i / pieces for i in range(1, pieces + 1)]
         return rise + [up + self._fall * i / pieces for i in range(1, pieces)]
+
+    def rescaled(self, factor: float | Fraction) -> Self:
+        """The same curve in `factor` times as many steps, for another batch size or world size.
+
+        Step `k * factor` has the rate and the momentum of step `k` here, up to rounding: the step
+        sizes are multiplied by `factor`, `gamma` becomes `gamma ** (1 / factor)`, and `x` in a
+        `scale_fn` of "iterations" becomes `x / factor`.
+
+            >>> CyclicSchedule(base_lr=0.001, max_lr=0.006).rescaled(0.5)
+            CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=1000.0)
+
+        Args:
+            factor: Updates of the new run for one of the old: old batch size / new batch size. A
+                float that is nearest to a simple ratio, as 1 / 3 is, stands for the ratio.
+
+        Raises:
+            TypeError: `factor` isn't a number, or `scale_fn` is a Python callable of the step.
+            ValueError: `factor` isn't positive, or a parameter would be out of range.
+        """
+        from clr_core.schedules.rescaling import rescaled
+
+        schedule: Self = rescaled(self, factor)
+        return schedule
 
     def levels(self, of: str = "lr") -> dict[str, float]:
         """The boundaries by name: of the rate, or of the "momentum" if there is one.

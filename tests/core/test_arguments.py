@@ -35,6 +35,11 @@ def test_received(value, text):
     assert received("step", value) == text
 
 
+def test_a_name_from_a_file_is_visible_and_short():
+    assert received("lr\0\n\x1b[2J", 1) == r"Received: lr\x00 \x1b[2J=1"
+    assert len(received("lr" * 5000, 1)) < 200
+
+
 @pytest.mark.parametrize("value", [2, 2.0, fractions.Fraction(2)], ids=repr)
 def test_a_number_is_a_float(value):
     assert (number("gamma", value), type(number("gamma", value))) == (2.0, float)
