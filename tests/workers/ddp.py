@@ -14,19 +14,11 @@ from worker import log, planted, schedule, updates
 torch.set_num_threads(1)
 
 
-def batch(step, rank):
+def loss(step):
+    """On this rank's own batch."""
     generator = torch.Generator().manual_seed(1000 * step + rank)
-    return torch.randn(4, 8, generator=generator), torch.randn(4, 1, generator=generator)
-
-
-def make_optimizer(weights, name):
-    if name == "sgd":
-        return torch.optim.SGD(weights, lr=0.1, momentum=0.9)
-    if name == "adam":
-        return torch.optim.Adam(weights)
-    # A compiled step needs them as tensors.
-    betas = torch.tensor(0.9), torch.tensor(0.999)
-    return torch.optim.AdamW(weights, lr=torch.tensor(0.1), betas=betas)
+    images, labels = (torch.randn(4, size, generator=generator) for size in (8, 1))
+    return torch.nn.functional.mse_loss(model(images), labels)
 
 
 def log_update(optimizer, *_):
@@ -40,9 +32,12 @@ network = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Tanh(), torch.nn.L
 dist.init_process_group("gloo")  # on GPUs "nccl"
 rank = dist.get_rank()
 model = DistributedDataParallel(network)
-optimizer = make_optimizer(model.parameters(), sys.argv[1])
-scheduler = CyclicLR.from_schedule(optimizer, schedule)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+if sys.argv[1] == "adamw":  # With tensors, as a compiled step needs them.
+    rate, beta1, beta2 = map(torch.tensor, (0.1, 0.9, 0.999))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(beta1, beta2))
 
+scheduler = CyclicLR.from_schedule(optimizer, schedule)
 if os.path.exists("run.pt"):
     saved = torch.load("run.pt")  # on every rank
     model.load_state_dict(saved["model"])
@@ -52,15 +47,15 @@ if os.path.exists("run.pt"):
 optimizer.register_step_pre_hook(log_update)
 if "--unchecked" not in sys.argv:
     step = scheduler.last_epoch
-    steps = torch.tensor([step, -step])
-    dist.all_reduce(steps, dist.ReduceOp.MAX)
-    if steps.sum() != 0:
-        raise RuntimeError(f"Rank {rank} resumes at {step}, another at {-steps[1]} or {steps[0]}")
+    most_and_least = torch.tensor([step, -step])
+    dist.all_reduce(most_and_least, dist.ReduceOp.MAX)
+    most, least = most_and_least[0].item(), -most_and_least[1].item()
+    if most != least:
+        raise RuntimeError(f"Rank {rank} resumes at update {step}; others at {least} and {most}")
 
 for step in range(scheduler.last_epoch, updates):
     optimizer.zero_grad()
-    images, labels = batch(step, rank)
-    torch.nn.functional.mse_loss(model(images), labels).backward()
+    loss(step).backward()
     optimizer.step()
     scheduler.step()
     if rank == 0:

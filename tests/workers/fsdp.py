@@ -1,4 +1,4 @@
-"""FSDP2 (`fully_shard`) with a distributed checkpoint after each update."""
+"""FSDP2 (`fully_shard`): an update from two micro-batches, and then a distributed checkpoint."""
 
 import shutil
 from pathlib import Path
@@ -15,11 +15,12 @@ from clr_torch import CyclicLR
 from worker import log, planted, schedule, updates
 
 torch.set_num_threads(1)
+MICRO_BATCHES = 2
 
 
-def loss(step):
+def loss(step, part):
     """The same on each rank, so that the mean of their gradients doesn't depend on their number."""
-    generator = torch.Generator().manual_seed(step)
+    generator = torch.Generator().manual_seed(1000 * step + part)
     images, labels = (torch.randn(4, size, generator=generator) for size in (8, 1))
     return torch.nn.functional.mse_loss(model(images), labels)
 
@@ -55,7 +56,9 @@ dist.barrier()  # Nobody saves before all have looked.
 optimizer.register_step_pre_hook(log_update)
 for step in range(scheduler.last_epoch, updates):
     optimizer.zero_grad()
-    loss(step).backward()
+    for part in range(MICRO_BATCHES):
+        model.set_requires_gradient_sync(part == MICRO_BATCHES - 1)
+        (loss(step, part) / MICRO_BATCHES).backward()
     optimizer.step()
     scheduler.step()
     if planted(step):

@@ -25,16 +25,15 @@ def of_keras():
 
 outside = of_keras()
 strategy = tf.distribute.MirroredStrategy(devices)
-with strategy.scope():
+with strategy.scope():  # the optimizer too
     if os.path.exists("run.keras"):
         model = keras.saving.load_model("run.keras")
     else:
         model = make_model()
-        if made == "clr_keras":
-            optimizer = clr_keras.SGD(schedule, torch_velocity=True)
-        else:
-            optimizer = of_keras() if made == "keras" else outside
-        model.compile(optimizer, "mse")
+        model.compile(clr_keras.SGD(schedule, torch_velocity=True), "mse")
+if made != "clr_keras":
+    with strategy.scope():
+        model.compile(of_keras() if made == "keras" else outside, "mse")
 
 
 def save():
@@ -42,9 +41,9 @@ def save():
     os.replace("new.keras", "run.keras")
 
 
-step = clr_keras.to_record(model).step if model.optimizer.built else 0
+first = clr_keras.to_record(model).step if model.optimizer.built else 0
 model.fit(
-    *batches(step, updates),
+    *batches(first, updates),
     batch_size=8,
     shuffle=False,
     verbose=0,

@@ -43,7 +43,10 @@ def test_zero_with_micro_batches_is_killed_and_resumes(tmp_path):
 def test_a_rank_without_its_checkpoint_shows(tmp_path):
     killed = Job("ddp.py", tmp_path / "killed", 2, 16, ["sgd"])
     killed.kill(8)
-    assert "resumes at 0, another at" in killed.copied(tmp_path / "checked", lost=True).fail()
+    assert (
+        "resumes at update 0; others at 0 and "
+        in killed.copied(tmp_path / "checked", lost=True).fail()
+    )
     unchecked = killed.copied(tmp_path / "lost", arguments=["sgd", "--unchecked"], lost=True)
     unchecked.fail()
     assert any("launch 1, rank 1, device 0: begins at [0]" in fault for fault in unchecked.faults())

@@ -16,9 +16,11 @@ torch.set_num_threads(1)
 MICRO_BATCHES = 2
 
 
-def batch(step, part):
+def loss(step, part):
+    """On this rank's own batch."""
     generator = torch.Generator().manual_seed(1000 * step + 10 * part + rank)
-    return torch.randn(4, 8, generator=generator), torch.randn(4, 1, generator=generator)
+    images, labels = (torch.randn(4, size, generator=generator) for size in (8, 1))
+    return torch.nn.functional.mse_loss(model(images), labels)
 
 
 def log_update(each, *_):
@@ -50,9 +52,7 @@ for step in range(scheduler.last_epoch, updates):
     for part in range(MICRO_BATCHES):
         is_last = part == MICRO_BATCHES - 1
         with contextlib.nullcontext() if is_last else model.no_sync():
-            images, labels = batch(step, part)
-            loss = torch.nn.functional.mse_loss(model(images), labels)
-            (loss / MICRO_BATCHES).backward()
+            (loss(step, part) / MICRO_BATCHES).backward()
     optimizer.step()
     scheduler.step()  # once per update, and not per micro-batch
     optimizer.consolidate_state_dict(to=0)  # every rank takes part
