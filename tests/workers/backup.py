@@ -11,6 +11,7 @@ BATCHES = 4
 
 model = make_model()
 model.compile(clr_keras.SGD(schedule, torch_velocity=True), "mse")
+model.optimizer.build(model.trainable_variables)
 # Keras doesn't write these files atomically. With `double_checkpoint` it keeps the former ones.
 backup = keras.callbacks.BackupAndRestore("backup", double_checkpoint=True)
 model.fit(

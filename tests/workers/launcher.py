@@ -74,9 +74,8 @@ class Job:
     def kill(self, at: int, first: int = 0) -> None:
         """Send SIGKILL during update `at`: to rank `first`, and then to the others."""
         with self._launched({"HOLD": str(at + 1)}) as processes:
-            logs, _ = self.launches[-1]
             deadline = time.monotonic() + SECONDS
-            while not any(line["step"] == at for line in lines(logs[first])):
+            while not all(_steps(used)[-1:] == [at] for used in _used(*self.launches[-1]).values()):
                 assert time.monotonic() < deadline, self.said()
                 assert all(process.poll() is None for process in processes), self.said()
                 time.sleep(0.005)
@@ -146,22 +145,17 @@ class Job:
         """Where an update, on any worker of any launch, wasn't the one that it should have been."""
         found = []
         ends = [*self.kills, self.updates - 1]
-        for number, ((logs, devices), end) in enumerate(zip(self.launches, ends, strict=True)):
+        for number, (launch, end) in enumerate(zip(self.launches, ends, strict=True)):
             starts = self._starts(ends[number - 1]) if number else {0}
-            for rank, log in enumerate(logs):
-                for device in range(devices):
-                    worker = f"launch {number}, rank {rank}, device {device}: "
-                    used = [line for line in lines(log) if line["device"] == device]
-                    steps = [line["step"] for line in used]
-                    if not steps or steps[0] not in starts:
-                        found.append(f"{worker}begins at {steps[:1]} and not in {starts}")
-                        continue
-                    starts = {steps[0]}
-                    # Ranks that a kill wasn't waiting for may be an update behind.
-                    last = {end} if number == len(self.kills) else {end - 1, end}
-                    if steps != [*range(steps[0], steps[-1] + 1)] or steps[-1] not in last:
-                        found.append(f"{worker}makes the updates {steps}, and not up to {end}")
-                    found += [worker + fault for line in used for fault in self._wrong(line)]
+            for name, used in _used(*launch).items():
+                worker, steps = f"launch {number}, {name}", _steps(used)
+                if not steps or steps[0] not in starts:
+                    found.append(f"{worker}: begins at {steps[:1]} and not in {starts}")
+                    continue
+                starts = {steps[0]}
+                if steps != [*range(steps[0], end + 1)]:
+                    found.append(f"{worker}: makes the updates {steps}, and not up to {end}")
+                found += [f"{worker}: {fault}" for line in used for fault in self._wrong(line)]
         return found
 
     def _starts(self, killed: int) -> set[int]:
@@ -188,10 +182,20 @@ class Job:
         return each[0]
 
 
-def lines(log: Path) -> list[dict[str, Any]]:
-    """The whole lines of a log."""
-    text = log.read_text() if log.exists() else ""
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+def _used(logs: Sequence[Path], devices: int) -> dict[str, list[dict[str, Any]]]:
+    """What each device of each rank has logged, without a line that a kill cut off."""
+    used = {}
+    for rank, log in enumerate(logs):
+        text = log.read_text() if log.exists() else ""
+        lines = [json.loads(each) for each in text.splitlines(keepends=True) if each.endswith("\n")]
+        for device in range(devices):
+            name = f"rank {rank}, device {device}"
+            used[name] = [line for line in lines if line["device"] == device]
+    return used
+
+
+def _steps(used: list[dict[str, Any]]) -> list[int]:
+    return [line["step"] for line in used]
 
 
 def free_ports(number: int) -> list[int]:

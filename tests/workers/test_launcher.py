@@ -19,11 +19,11 @@ def log(path, steps, device=0, wrong=None):
 
 @pytest.fixture
 def job(tmp_path):
-    """Two ranks, killed during update 5, of which rank 1 had not yet got there."""
+    """Two ranks, killed during update 5."""
     job = Job("none.py", tmp_path, ranks=2, updates=10, kills=[5])
     job.launches += [([tmp_path / f"{n}-{rank}" for rank in range(2)], 1) for n in range(2)]
-    log(tmp_path / "0-0", range(6))
-    log(tmp_path / "0-1", range(5))
+    for rank in range(2):
+        log(tmp_path / f"0-{rank}", range(6))
     return job
 
 
