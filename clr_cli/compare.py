@@ -79,26 +79,13 @@ def _group(a: Schedule, b: Schedule, steps: int | None) -> dict[str, Any]:
         steps = usual_steps([a, b])
     lr = momentum = None
     if parameters:  # Equal schedules have equal curves.
-        lr = _curves(_rates(a, steps), _rates(b, steps))
+        lr = _curves(*([each.lr(step) for step in range(steps)] for each in (a, b)))
         if a.momentum(0) is not None and b.momentum(0) is not None:
-            momentum = _curves(_momenta(a, steps), _momenta(b, steps))
-    return {
-        "parameters": parameters,
-        "steps": steps,
-        "lr": lr,
-        "momentum": momentum,
-    }
+            momentum = _curves(*([each.momentum(step) for step in range(steps)] for each in (a, b)))
+    return {"parameters": parameters, "steps": steps, "lr": lr, "momentum": momentum}
 
 
-def _rates(schedule: Schedule, steps: int) -> list[float]:
-    return [schedule.lr(step) for step in range(steps)]
-
-
-def _momenta(schedule: Schedule, steps: int) -> list[Any]:
-    return [schedule.momentum(step) for step in range(steps)]
-
-
-def _curves(a: list[float], b: list[float]) -> dict[str, Any] | None:
+def _curves(a: list[Any], b: list[Any]) -> dict[str, Any] | None:
     """The first and the largest difference between two curves; None if they are equal."""
     # NaN isn't equal to itself, though it is the same rate.
     steps = [i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y and (x == x or y == y)]
@@ -116,21 +103,10 @@ def _curves(a: list[float], b: list[float]) -> dict[str, Any] | None:
             "a": x,
             "b": y,
             "difference": abs(x - y),
-            "float32_ulps": float32_ulps(x, y),
+            "float32_ulps": ulps_apart(x, y) if x == x and y == y else None,
         }
 
     return {"different": len(steps), "first": at(steps[0]), "largest": at(max(steps, key=apart))}
-
-
-def float32_ulps(a: float, b: float) -> int | None:
-    """The distance between two rates in float32 numbers; None if one isn't a number.
-
-    >>> float32_ulps(0.5, 0.50000006)
-    1
-    """
-    if a != a or b != b:
-        return None
-    return ulps_apart(a, b)
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

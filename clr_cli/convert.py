@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from io import BytesIO
 from typing import Any
 
-from clr_cli.output import as_json, one_line
+from clr_cli.output import as_json, complain, replaced, say_text
 from clr_cli.parser import count
 from clr_cli.record_arguments import (
     STDIN,
@@ -122,28 +121,35 @@ def run(options: Namespace) -> int:
     kind = options.kind or _kind(options.source)
     if kind != "record" and options.source in (None, STDIN):
         raise ValueError(f"SOURCE must be a file with --from {kind}")
-    arrays = _Arrays(options, kind)
+    _check_arrays(options, kind)
     record: Record | None = None
     notes: list[str] = []
     try:
         record = READERS[kind](options)
     except (TypeError, ValueError) as error:
         # Someone else's checkpoint has no schedule, but moments and weights.
-        if not arrays.wanted or _asks_for_record(options):
-            raise ValueError(_with_flags(str(error))) from None
-        notes.append(f"no record: {_with_flags(str(error))}")
-    document = arrays.read()
+        arrays_alone = options.moments is not None or options.weights is not None
+        if not arrays_alone or _asks_for_record(options):
+            raise ValueError(replaced(str(error), FLAGS)) from None
+        notes.append(f"no record: {replaced(str(error), FLAGS)}")
+    # Everything is read before anything is written.
+    moments, weights, document = _arrays(options, kind)
     if name is not None and record is not None:
         write(name, _written(record, options.to, options.groups))
-    arrays.write()
+    if moments is not None:
+        moments.write(options.moments)
+    if weights is not None:
+        from clr_core.moments import write_arrays
+
+        write_arrays(options.weights, weights)
     if options.json:
         found = None if record is None else record.to_dict()
-        print(as_json({"record": found, "to": options.to, "out": name} | document))
+        say_text(as_json({"record": found, "to": options.to, "out": name} | document))
         return 0
     if name is None and record is not None:
-        print(record.to_json(), end="")
+        say_text(record.to_json())
     for line in (*notes, *_lines(document)):
-        print(f"clr convert: {one_line(line)}", file=sys.stderr)
+        complain("clr convert", line)
     return 0
 
 
@@ -152,76 +158,51 @@ def _asks_for_record(options: Namespace) -> bool:
     return any(each is not None for each in given) or bool(flags(options))
 
 
-class _Arrays:
-    """The moments and the weights, read before anything is written."""
+def _check_arrays(options: Namespace, kind: str) -> None:
+    """Raise a ValueError if what is asked for of moments and weights makes no sense."""
+    for each in ("moments", "weights"):
+        path, key = getattr(options, each), getattr(options, f"{each}_key")
+        if path is not None and kind == "record":
+            raise ValueError(f"--{each} must be left out if SOURCE is a record")
+        if path is None and key is not None:
+            raise ValueError(f"--{each}-key must be left out without --{each}")
+        if path is not None and suffix(path) != ".npz":
+            raise ValueError(f"--{each} must end in .npz. Received: --{each} {path}")
+    # It is the count of an SGD of torch, which doesn't count its updates, and the step of a
+    # file of Keras without its optimizer's state, hence without moments.
+    allowed = {"record": True, "torch": options.moments is not None}
+    if not allowed.get(kind, kind == "keras" and options.moments is None):
+        _refuse_step(options)
+    if options.moments is not None and options.moments == options.weights:
+        raise ValueError(f"--moments and --weights must differ. Received: {options.moments}")
 
-    def __init__(self, options: Namespace, kind: str) -> None:
-        self._options, self._kind = options, kind
-        self._moments: Any = None
-        self._weights: Any = None
-        self.wanted = [each for each in ("moments", "weights") if getattr(options, each)]
-        for each in ("moments", "weights"):
-            path, key = getattr(options, each), getattr(options, f"{each}_key")
-            if path is not None and kind == "record":
-                raise ValueError(f"--{each} must be left out if SOURCE is a record")
-            if path is None and key is not None:
-                raise ValueError(f"--{each}-key must be left out without --{each}")
-            if path is not None and suffix(path) != ".npz":
-                raise ValueError(f"--{each} must end in .npz. Received: --{each} {path}")
-        # It is the count of an SGD of torch, which doesn't count its updates, and the step of a
-        # file of Keras without its optimizer's state, hence without moments.
-        allowed = {"record": True, "torch": options.moments is not None}
-        if not allowed.get(kind, kind == "keras" and options.moments is None):
-            _refuse_step(options)
-        if options.moments is not None and options.moments == options.weights:
-            raise ValueError(f"--moments and --weights must differ. Received: {options.moments}")
 
-    def read(self) -> dict[str, Any]:
-        """Read them; return what is said of them."""
-        options, said = self._options, dict[str, Any]()
+def _arrays(options: Namespace, kind: str) -> tuple[Any, Any, dict[str, Any]]:
+    """The moments, the weights, and what is said of them; None: not asked for."""
+    moments = weights = None
+    said: dict[str, Any] = {}
+    table = MOMENTS_FLAGS
+    try:
         if options.moments is not None:
-            said |= self._read_moments()
-        if options.weights is not None:
-            try:
-                self._weights = _adapter(self._kind).read_weights(
-                    options.source, key=options.weights_key
-                )
-            except (TypeError, ValueError) as error:
-                raise ValueError(_with_flags(str(error), WEIGHTS_FLAGS)) from None
-            said["weights"] = {"out": options.weights, "arrays": len(self._weights)}
-        return said
-
-    def _read_moments(self) -> dict[str, Any]:
-        options, said = self._options, dict[str, Any]()
-        of_torch = options.step is not None and self._kind == "torch"
-        count = {"count": options.step} if of_torch else {}
-        try:
-            adapter = _adapter(self._kind)
-            moments = adapter.read_moments(options.source, key=options.moments_key, **count)
+            adapter, source, key = _adapter(kind), options.source, options.moments_key
+            of_torch = options.step is not None and kind == "torch"
+            count = {"count": options.step} if of_torch else {}
+            moments = adapter.read_moments(source, key=key, **count)
             if hasattr(adapter, "read_hyperparameters"):
-                said["optimizer"] = adapter.read_hyperparameters(
-                    options.source, key=options.moments_key
-                )
-        except (TypeError, ValueError) as error:
-            raise ValueError(_with_flags(str(error), MOMENTS_FLAGS)) from None
-        self._moments = moments
-        first, *_ = moments.slots.values()
-        said["moments"] = {
-            "out": options.moments,
-            "kind": moments.kind,
-            "count": moments.count,
-            "parameters": len(first),
-        }
-        return said
-
-    def write(self) -> None:
-        """Write what was read."""
-        if self._moments is not None:
-            self._moments.write(self._options.moments)
-        if self._weights is not None:
-            from clr_core.moments import write_arrays
-
-            write_arrays(self._options.weights, self._weights)
+                said["optimizer"] = adapter.read_hyperparameters(source, key=key)
+            said["moments"] = {
+                "out": options.moments,
+                "kind": moments.kind,
+                "count": moments.count,
+                "parameters": len(next(iter(moments.slots.values()))),
+            }
+        if options.weights is not None:
+            table = WEIGHTS_FLAGS
+            weights = _adapter(kind).read_weights(options.source, key=options.weights_key)
+            said["weights"] = {"out": options.weights, "arrays": len(weights)}
+    except (TypeError, ValueError) as error:
+        raise ValueError(replaced(str(error), table)) from None
+    return moments, weights, said
 
 
 def _adapter(kind: str) -> Any:
@@ -256,13 +237,6 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield "the file doesn't say if the weight decay is Adam's or AdamW's"
     if "weights" in document:
         yield f"{document['weights']['arrays']} arrays of weights"
-
-
-def _with_flags(message: str, flags_of_it: Mapping[str, str] = FLAGS) -> str:
-    """An adapter's message, with the options of this command in place of arguments."""
-    for argument, flag_of_it in flags_of_it.items():
-        message = message.replace(argument, flag_of_it)
-    return message
 
 
 def _target(options: Namespace) -> str | None:
@@ -319,26 +293,24 @@ def _of_torch(options: Namespace) -> Record:
 
 
 def _of_keras(options: Namespace) -> Record:
-    _refuse_key(options, "from Keras")
+    if options.key is not None:
+        raise ValueError("--key must be left out if SOURCE is from Keras")
     scale_fn = _scale_fn_alone(options)
     schedule = None if scale_fn is not None else _schedule_given(options)
-    clr_keras = _adapter("keras")
-    record: Record = clr_keras.read_record(options.source, schedule, scale_fn, step=options.step)
-    return record
+    read: Callable[..., Record] = _adapter("keras").read_record
+    return read(options.source, schedule, scale_fn, step=options.step)
 
 
 def _of_jax(options: Namespace) -> Record:
     schedule = _schedule_given(options)
     if schedule is None:
-        raise _no_schedule("An optax state")
+        raise ValueError(
+            "An optax state holds no schedule: give it by --schedule FILE, or by flags such as "
+            "--base-lr and --max-lr"
+        )
     import clr_jax
 
     return clr_jax.read_record(options.source, schedule, count=options.key)
-
-
-def _refuse_key(options: Namespace, kind: str) -> None:
-    if options.key is not None:
-        raise ValueError(f"--key must be left out if SOURCE is {kind}")
 
 
 def _scale_fn_alone(options: Namespace) -> str | None:
@@ -367,13 +339,6 @@ def _schedule_given(options: Namespace) -> Any:
 def _refuse_step(options: Namespace) -> None:
     if options.step is not None:
         raise ValueError(f"{options.source!r} has its own step. Received: --step {options.step}")
-
-
-def _no_schedule(what: str) -> ValueError:
-    return ValueError(
-        f"{what} holds no schedule: give it by --schedule FILE, or by flags such as --base-lr and "
-        "--max-lr"
-    )
 
 
 def _written(record: Record, to: str, groups: int | None) -> bytes:

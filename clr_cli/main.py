@@ -108,10 +108,9 @@ class _Version(argparse.Action):
 
 
 def _complain(name: str, error: BaseException | str) -> None:
-    from clr_cli.output import error_line
+    from clr_cli.output import complain
 
-    with suppress(OSError, ValueError):  # Standard error may be closed.
-        print(f"{name}: {error_line(error)}", file=sys.stderr)
+    complain(name, error)
 
 
 def _crash(error: BaseException) -> str:

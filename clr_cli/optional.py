@@ -1,8 +1,9 @@
-"""Modules that need an extra, imported on request."""
+"""What needs an extra, imported on request."""
 
 from __future__ import annotations
 
 from importlib import import_module
+from io import BytesIO
 from typing import Any
 
 PICTURES = (".png", ".svg")
@@ -22,3 +23,14 @@ def of_extra(module: str, library: str, extra: str = "plot") -> Any:
         raise ImportError(
             f"This needs {library}. Install it with: pip install 'cyclical-lr[{extra}]'"
         ) from None
+
+
+def image(figure: Any, suffix: str) -> bytes:
+    """Render a figure of matplotlib as ".png" or ".svg"; equal figures give equal bytes."""
+    from matplotlib import rc_context
+
+    data = BytesIO()
+    metadata = {"Date": None} if suffix == ".svg" else None
+    with rc_context({"svg.hashsalt": "clr"}):
+        figure.savefig(data, format=suffix[1:], dpi=150, metadata=metadata, facecolor="white")
+    return data.getvalue()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from clr_core import adapter as core
@@ -41,6 +43,23 @@ def error_line(error: BaseException | str) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         text = f"{error.filename!r}: {error.strerror}"
     return one_line(text or type(error).__name__)
+
+
+def replaced(text: str, words: Mapping[str, str]) -> str:
+    """The text with the words of a command, such as its flags, in place of Python's.
+
+    >>> replaced("`count` must be given", {"`count`": "--step"})
+    '--step must be given'
+    """
+    for word, other in words.items():
+        text = text.replace(word, other)
+    return text
+
+
+def complain(command: str, error: BaseException | str) -> None:
+    """Print one line about an error, or another remark, to standard error."""
+    with suppress(OSError, ValueError):  # It may be closed.
+        print(f"{command}: {error_line(error)}", file=sys.stderr)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:

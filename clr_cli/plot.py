@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from clr_cli.optional import PICTURES, of_extra
+from clr_cli.optional import PICTURES, image, of_extra
 from clr_cli.output import as_json, say_text
 from clr_cli.parser import count
 from clr_cli.record_arguments import add_record, groups_of, record_given
@@ -53,7 +53,6 @@ def run(options: Namespace) -> int:
     record = record_given(options)
     drawn = samples(groups_of(record), options.steps)
     if name is not None:
-        image = of_extra("clr_cli.picture", "matplotlib").image
         figure = picture(drawn, step=record.step, steps_per_epoch=options.steps_per_epoch)
         write(name, image(figure, suffix(name)))
     if options.json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from clr_cli.optional import PICTURES, of_extra
+from clr_cli.optional import PICTURES, image
 from clr_cli.output import as_json, say, say_text, table
 from clr_cli.record_arguments import read_result
 from clr_core.adapter import file_name, suffix, write
@@ -40,7 +40,6 @@ def run(options: Namespace) -> int:
     name = None if options.out is None else file_name(options.out, PICTURES)
     result = read_result(options.file)
     if name is not None:
-        image = of_extra("clr_cli.picture", "matplotlib").image
         write(name, image(result.plot(), suffix(name)))
     if options.json:
         plain = result.to_dict()

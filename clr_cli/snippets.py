@@ -18,20 +18,21 @@ def torch(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     often = "In the loop over batches"
     if accumulation_steps > 1:
         often += f", after every {accumulation_steps} of them and the last"
-    if len(schedules) == 1:
+    made = [_made(schedule) for schedule in schedules]
+    if len(made) == 1:
         model, parameters = "torch.nn.Linear(4, 2)", "model.parameters()"
-        given = "schedule"
+        given, lines = "schedule", [f"schedule = {made[0]}"]
     else:
         layers = ", ".join(["torch.nn.Linear(4, 4)"] * len(schedules))
         model = f"torch.nn.Sequential({layers})"
         parameters = '[{"params": layer.parameters()} for layer in model]'
-        given = "schedules"
+        given, lines = "schedules", ["schedules = [", *(f"    {each}," for each in made), "]"]
     return _lines(
         "import torch",
-        _import(schedules),
+        *_import(made),
         "from clr_torch import CyclicLR",
         "",
-        *_schedules(schedules),
+        *lines,
         "",
         f"model = {model}  # Your own model.",
         f"optimizer = torch.optim.SGD({parameters}{momentum})",
@@ -46,24 +47,22 @@ def keras(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     if accumulation_steps > 1:
         more = f", gradient_accumulation_steps={accumulation_steps}"
     made = [
-        f"keras.optimizers.SGD(clr_keras.CyclicLR({{}}{more}){more})"
+        f"keras.optimizers.SGD({_rate('clr_keras.CyclicLR', schedule, more)}{more})"
         if schedule.momentum(0) is None
-        else f"clr_keras.SGD({{}}{more})"
+        else f"clr_keras.SGD({_made(schedule)}{more})"
         for schedule in schedules
     ]
-    if len(schedules) == 1:
-        optimizers = [f"optimizer = {made[0].format('schedule')}"]
+    if len(made) == 1:
+        optimizers = [f"optimizer = {made[0]}"]
         started = [f"optimizer.iterations.assign({step})"]
     else:
-        rows = (f"    {each.format(f'schedules[{i}]')}," for i, each in enumerate(made))
+        rows = (f"    {each}," for each in made)
         optimizers = ["# For a keras.optimizers.MultiOptimizer.", "optimizers = [", *rows, "]"]
         started = ["for optimizer in optimizers:", f"    optimizer.iterations.assign({step})"]
     return _lines(
         "import clr_keras",
         *(["import keras"] if any(each.startswith("keras") for each in made) else []),
-        _import(schedules),
-        "",
-        *_schedules(schedules),
+        *_import(made),
         "",
         *optimizers,
         *(started if step else []),
@@ -73,29 +72,36 @@ def keras(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
 
 def jax(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     """An optimizer and its state for each schedule."""
+    made = [
+        f"optax.sgd({_rate('cyclic_lr', schedule)})"
+        if schedule.momentum(0) is None
+        else f"cyclic_optimizer(optax.sgd, {_made(schedule)})"
+        for schedule in schedules
+    ]
+    names = [name for name in ("cyclic_lr", "cyclic_optimizer") if name in " ".join(made)]
+    names += ["set_step"] * bool(step)
+    if accumulation_steps > 1:
+        made = [f"optax.MultiSteps({each}, {accumulation_steps})" for each in made]
     state = "optimizer.init(parameters)"
     if step:
         state = f"set_step({state}, {step})"
-    optimizer = "cyclic_optimizer(optax.sgd, schedule)"
-    if accumulation_steps > 1:
-        optimizer = f"optax.MultiSteps({optimizer}, {accumulation_steps})"
-    made = [f"optimizer = {optimizer}", f"state = {state}"]
-    if len(schedules) > 1:
-        made = [
+    if len(made) == 1:
+        optimizers = [f"optimizer = {made[0]}", f"state = {state}"]
+    else:
+        rows = (f"    {each}," for each in made)
+        optimizers = [
             "# For optax.partition, with a label for each group of parameters.",
-            "optimizers = [cyclic_optimizer(optax.sgd, schedule) for schedule in schedules]",
+            *("optimizers = [", *rows, "]"),
             f"states = [{state} for optimizer in optimizers]",
         ]
     return _lines(
         "import jax.numpy as jnp",
         "import optax",
-        _import(schedules),
-        f"from clr_jax import cyclic_optimizer{', set_step' if step else ''}",
-        "",
-        *_schedules(schedules),
+        *_import(made),
+        f"from clr_jax import {', '.join(names)}",
         "",
         'parameters = {"weights": jnp.zeros(3)}  # Your own parameters.',
-        *made,
+        *optimizers,
     )
 
 
@@ -106,25 +112,27 @@ WRITERS: dict[str, Callable[..., str]] = {
 }
 
 
-def _import(schedules: Schedules) -> str:
-    usual = [type(schedule) is CyclicSchedule for schedule in schedules]
-    names = ["CyclicSchedule"] * any(usual) + ["schedule_from_dict"] * (not all(usual))
-    return f"from clr_core import {', '.join(names)}"
+def _import(made: Sequence[str]) -> list[str]:
+    """The line that imports what this code needs from `clr_core`, if anything."""
+    names = [
+        name for name in ("CyclicSchedule", "schedule_from_dict") if f"{name}(" in " ".join(made)
+    ]
+    return [f"from clr_core import {', '.join(names)}"] if names else []
 
 
-def _schedules(schedules: Schedules) -> list[str]:
-    if len(schedules) == 1:
-        return [f"schedule = {_made(schedules[0])}"]
-    return ["schedules = [", *(f"    {_made(schedule, 4)}," for schedule in schedules), "]"]
+def _rate(function: str, schedule: Schedule, more: str = "") -> str:
+    """The call that makes a framework's own rate, by the parameters of the schedule if it can."""
+    if type(schedule) is CyclicSchedule:
+        return repr(schedule).replace("CyclicSchedule", function, 1).removesuffix(")") + f"{more})"
+    return f"{function}({_made(schedule)}{more})"
 
 
-def _made(schedule: Schedule, indent: int = 0) -> str:
+def _made(schedule: Schedule) -> str:
     """The expression that makes a schedule: of any kind, from its plain data."""
     if type(schedule) is CyclicSchedule:
         return repr(schedule)
-    inner = " " * (indent + 4)
-    plain = pformat(schedule.to_dict(), sort_dicts=False).replace("\n", f"\n{inner}")
-    return f"schedule_from_dict(\n{inner}{plain}\n{' ' * indent})"
+    plain = pformat(schedule.to_dict(), sort_dicts=False).replace("\n", "\n    ")
+    return f"schedule_from_dict(\n    {plain}\n)"
 
 
 def _lines(*lines: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from clr_cli.output import as_json, say_text
+from clr_cli.output import as_json, replaced, say_text
 from clr_cli.parser import count
 from clr_cli.record_arguments import PARAMETERS, add_parameters, flag, flags, read_result
 from clr_cli.snippets import WRITERS
@@ -13,13 +13,14 @@ from clr_core.planning import GIVEN_BY_EPOCHS, suggest_schedule
 from clr_core.record import Record
 
 SIZES = ("samples", "batch_size", "epochs", "accumulation_steps", "processes")
-OWN = {
-    "epochs_per_half_cycle": "--epochs-per-half-cycle",
-    **{name: flag(name) for name in SIZES},
-    **{each.name: flag(each.name) for each in PARAMETERS},
-    "drop_last": "--drop-last",
-    "result": "--result",
-}
+NAMES = (
+    *SIZES,
+    "epochs_per_half_cycle",
+    "drop_last",
+    "result",
+    *(each.name for each in PARAMETERS),
+)
+FLAGS = {f"`{name}`": flag(name) for name in NAMES}
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -86,7 +87,7 @@ def run(options: Namespace) -> int:
             **flags(options),
         )
     except ValueError as error:
-        raise ValueError(_with_flags(str(error))) from None
+        raise ValueError(replaced(str(error), FLAGS)) from None
     if name is not None:
         write(name, Record(found.schedule).to_json().encode())
     code = None
@@ -99,10 +100,3 @@ def run(options: Namespace) -> int:
     if code is not None:
         say_text(f"\n{code}")
     return 0
-
-
-def _with_flags(text: str) -> str:
-    """The text with the names of arguments replaced by flags."""
-    for name, option in OWN.items():
-        text = text.replace(f"`{name}`", option)
-    return text

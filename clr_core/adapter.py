@@ -9,7 +9,8 @@ are here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from clr_core._arguments import (
@@ -46,6 +47,7 @@ __all__ = [
     "rate_only",
     "read_text",
     "received",
+    "refusing",
     "schedule_from_document",
     "suffix",
     "visible",
@@ -53,6 +55,26 @@ __all__ = [
 ]
 
 HINT = "Give the decay as an expression, such as scale_fn='1 / 2 ** (x - 1)'."
+
+
+@contextmanager
+def refusing(name: str, what: str) -> Iterator[None]:
+    """Name the file in each error about its content, which becomes one line.
+
+        >>> with refusing("run.pt", "weights"):
+        ...     raise ValueError("it is empty")
+        Traceback (most recent call last):
+        ValueError: 'run.pt' must hold weights: it is empty
+
+    Args:
+        name: The file.
+        what: What it must hold.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name!r} must hold {what}: {one_line(error)}") from None
 
 
 def portable(schedule: Schedule, scale_fn: str | None = None) -> Schedule:
@@ -63,10 +85,11 @@ def portable(schedule: Schedule, scale_fn: str | None = None) -> Schedule:
         ValueError: It has none, and `scale_fn` is given.
     """
     check_schedule(schedule)
-    document = schedule.to_dict(strict=False)
-    if scale_fn is None and not any(map(callable, _values(document))):
-        return schedule
-    return schedule_from_document(document, scale_fn)
+    if scale_fn is None:
+        with suppress(TypeError):  # It has a callable.
+            schedule.to_dict()
+            return schedule
+    return schedule_from_document(schedule.to_dict(strict=False), scale_fn)
 
 
 def schedule_from_document(
@@ -89,16 +112,14 @@ def schedule_from_document(
     noted = _name if name_of is None else name_of
     found: list[str] = []
 
-    def replaced(value: Any) -> Any:
+    def with_expression(_: str, value: Any) -> Any:
         name = noted(value)
-        if name is not None:
-            found.append(name)
-            return scale_fn
-        if isinstance(value, Mapping):
-            return {key: replaced(each) for key, each in value.items()}
-        return [replaced(each) for each in value] if isinstance(value, list | tuple) else value
+        if name is None:
+            return value
+        found.append(name)
+        return scale_fn
 
-    plain = replaced(document)
+    plain = _changed(document, with_expression)
     if found and not isinstance(scale_fn, str):
         raise TypeError(
             "A `scale_fn` that is a Python callable can't be carried to another framework, and "
@@ -123,28 +144,24 @@ def rate_only(schedule: Schedule) -> Schedule:
     check_schedule(schedule)
     if schedule.momentum(0) is None:
         return schedule
-    return schedule_from_dict(_without_momentum(schedule.to_dict(strict=False)))
+
+    def without_momentum(key: str, value: Any) -> Any:
+        return None if key.endswith("momentum") else value
+
+    return schedule_from_dict(_changed(schedule.to_dict(strict=False), without_momentum))
 
 
-def _without_momentum(value: Any) -> Any:
+def _changed(value: Any, change: Callable[[str, Any], Any], key: str = "") -> Any:
+    """Nested plain data, with `change(key, value)` in place of each value in it."""
+    value = change(key, value)
     if isinstance(value, Mapping):
-        return {
-            key: None if key.endswith("momentum") else _without_momentum(each)
-            for key, each in value.items()
-        }
-    return [_without_momentum(each) for each in value] if isinstance(value, list | tuple) else value
+        return {name: _changed(each, change, name) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_changed(each, change, key) for each in value]
+    return value
 
 
 def _name(value: Any) -> str | None:
     if not callable(value):
         return None
     return getattr(value, "__name__", None) or listed([value])
-
-
-def _values(value: Any) -> list[Any]:
-    """All values in nested plain data."""
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    elif not isinstance(value, list | tuple):
-        return [value]
-    return [inner for each in value for inner in _values(each)]

@@ -22,8 +22,11 @@ from __future__ import annotations
 
 import math
 import sys
+from array import array
 from collections.abc import Callable
-from functools import lru_cache, reduce
+from functools import cache, lru_cache, reduce
+from itertools import accumulate, repeat
+from operator import mul
 from typing import TYPE_CHECKING, Any
 
 from clr_core import python_ops
@@ -58,6 +61,10 @@ EXP2 = _floats(
     "0x1.430912f86b7dbp-13 0x1.5d87fe78a3f9cp-10 0x1.3b2ab6fba4e79p-7 "
     "0x1.c6b08d704a0c6p-5 0x1.ebfbdff82c58fp-3 0x1.62e42fefa39efp-1"
 )
+# 2**(-r / 256) = 1 - r * (c0 - c1 * r + r**2 * (c2 - c3 * r)), |r| <= 1/2: 2**-57.5.
+POWER = _floats(
+    "0x1.62e42fefa39d9p-9 0x1.ebfbdff82c585p-19 0x1.c6b0902b5a0abp-29 0x1.3b2ab83eadfb0p-39"
+)
 # sin(r) = r + r**3 * P(r * r), |r| <= pi / 4: 2**-54.
 SIN = _floats(
     "-0x1.ab161790d481ep-41 0x1.61217c18c5ad8p-33 -0x1.ae64540f0c1bcp-26 "
@@ -89,7 +96,9 @@ class Power:
         >>> Power(0.5)(10.0, python_ops), Power(0.99994)(0.0, python_ops)
         (0.0009765625, 1.0)
 
-    With `-log2(gamma) = high + low`, computed once with 60 digits, `step * high` is exact.
+    With `-256 * log2(gamma) = high + low`, computed once with 60 digits, `step * high` is exact.
+    The power at the nearest whole `n` is looked up: `0.25 ** (n // 512)` in one table and
+    `2 ** (-(n % 512) / 256)` in another. A polynomial of the rest is subtracted from it.
     """
 
     def __init__(self, gamma: float) -> None:
@@ -98,18 +107,38 @@ class Power:
 
         with localcontext() as context:
             context.prec = 60
-            log = -Fraction(Decimal(gamma).ln() / Decimal(2).ln())
-        self.limit = float(min(2**53, math.ceil(1100 / log)))  # Beyond, it is 0.
+            log = -256 * Fraction(Decimal(gamma).ln() / Decimal(2).ln())
+        self.limit = float(min(2**53, math.ceil(256 * 1100 / log)))  # Beyond, it is 0.
         unit = Fraction(2) ** (math.frexp(float(log))[1] - 53 + int(self.limit).bit_length())
         self.high = float(log // unit * unit)  # Rounded down, so that no product is negative.
         self.low = float(log - Fraction(self.high))
+        self.quarters = array("d", (0.25**k for k in range(int(self.limit * log / 512) + 2)))
+        self.roots = _roots()
 
     def __call__(self, step: Any, ops: Ops) -> Any:
+        rounded = ops.rounded
         step = ops.minimum(step, self.limit)
-        high, low = step * self.high, ops.rounded(step * self.low)
+        high, low = step * self.high, rounded(step * self.low)
         whole = ops.rint(high + low)
-        rest = (whole - high) - low
-        return (1.0 + ops.rounded(rest * _horner(EXP2, rest, ops.rounded))) * ops.power(0.5, whole)
+        rest = (high - whole) + low
+        # Two short sums in place of Horner's long one, which takes longer. In this form neither is
+        # a sum with a constant that another sum follows.
+        square = rounded(rest * rest)
+        upper = POWER[2] - rounded(rest * POWER[3])
+        slope = (POWER[0] - rounded(rest * POWER[1])) + rounded(square * upper)
+        scale, root = ops.lookup(self.quarters, self.roots, whole)
+        return (root - rounded(root * rounded(rest * slope))) * scale
+
+
+@cache
+def _roots() -> array[float]:
+    """`2 ** (-k / 256)` for k from 0 to 511, correctly rounded."""
+    from decimal import Decimal, localcontext
+
+    with localcontext() as context:
+        context.prec = 60
+        root = Decimal(2) ** (Decimal(-1) / 256)
+        return array("d", map(float, accumulate(repeat(root, 511), mul, initial=Decimal(1))))
 
 
 @lru_cache(maxsize=64)

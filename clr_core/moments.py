@@ -10,12 +10,14 @@ This module needs NumPy, which the rest of the core does not.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from math import prod
 from os import PathLike
 from typing import Any, Self
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,26 +136,49 @@ class Moments:
         Raises:
             TypeError: `path` isn't a path.
             OSError: The file doesn't exist or can't be read.
-            ValueError: It holds something else.
+            ValueError: It holds something else, or is compressed, which `write` never does.
         """
         name = _files.path_name(path)
         try:
             _files.check_regular_file(name)
-            # NumPy would leave a file open that it can't read.
-            with open(name, "rb") as file, np.load(file, allow_pickle=False) as stored:
-                kind, count = str(stored["kind"]), int(stored["count"])
-                slots = {
-                    slot: [
-                        stored[f"{slot}/{index}"]
-                        for index in range(sum(key.startswith(f"{slot}/") for key in stored.files))
-                    ]
-                    for slot in SLOTS.get(kind, ())
-                }
-                return cls(kind, count, slots)
+            stored = _read_arrays(name)
+            kind, count = str(stored["kind"]), int(stored["count"])
+            slots = {
+                slot: [
+                    stored[f"{slot}/{index}"]
+                    for index in range(sum(key.startswith(f"{slot}/") for key in stored))
+                ]
+                for slot in SLOTS.get(kind, ())
+            }
+            return cls(kind, count, slots)
         except OSError:
             raise
-        except Exception as error:  # NumPy, zipfile and zlib have many kinds for a broken file.
+        except Exception as error:  # NumPy and zipfile have many kinds for a broken file.
             raise ValueError(f"{name!r} must hold moments as an .npz: {one_line(error)}") from None
+
+
+def _read_arrays(path: str) -> dict[str, NDArray[Any]]:
+    """The arrays of a file that `write_arrays` wrote, which take no more memory than the file."""
+    with ZipFile(path) as archive:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > os.path.getsize(path):
+            raise ValueError("its arrays are larger than the file: it is damaged or compressed")
+        return {
+            member.filename.removesuffix(".npy"): _read_array(archive, member) for member in members
+        }
+
+
+def _read_array(archive: ZipFile, member: ZipInfo) -> NDArray[Any]:
+    with archive.open(member) as data:
+        # NumPy would allocate what the header claims before it reads anything.
+        first = np.lib.format.read_magic(data) == (1, 0)
+        read_header = getattr(np.lib.format, f"read_array_header_{1 if first else 2}_0")
+        shape, _, dtype = read_header(data)
+        if prod(shape) * dtype.itemsize > member.file_size:
+            raise ValueError("an array has fewer bytes than it claims: the file is damaged")
+        data.seek(0)
+        array: NDArray[Any] = np.lib.format.read_array(data, allow_pickle=False)
+        return array
 
 
 def write_arrays(path: str | PathLike[str], arrays: Mapping[str, NDArray[Any]]) -> None:

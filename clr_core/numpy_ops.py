@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,11 @@ abs = np.abs
 floor = np.floor
 rounded = unguarded
 where = np.where
+
+
+def lookup(high: Sequence[float], low: Sequence[float], n: Any) -> tuple[Any, Any]:
+    n, size = n.astype(np.intp), len(low)  # Shifted and masked: `//` takes longer.
+    return np.take(high, n >> size.bit_length() - 1), np.take(low, n & size - 1)
 
 
 def clip(x: Any, low: float, high: float) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 
@@ -44,6 +44,12 @@ class Ops(Protocol):
 
     def rint(self, x: Any, /) -> Any:
         """The nearest whole number."""
+
+    def lookup(self, high: Sequence[float], low: Sequence[float], n: Any, /) -> tuple[Any, Any]:
+        """`high[n // len(low)]` and `low[n % len(low)]`, for a whole `n` from 0.
+
+        Both are sequences of Python floats; the length of `low` is a power of 2.
+        """
 
     def power(self, a: Any, b: Any, /) -> Any:
         """`a ** b`, exact where a = 0.5 and b is a whole number."""

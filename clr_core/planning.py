@@ -124,8 +124,8 @@ def suggest_schedule(
         batch_size: Samples in a batch of one process.
         epochs: Epochs of the whole training.
         max_lr: The upper boundary.
-        result: The result of a range test, in place of `max_lr`. If both are given, `max_lr`
-            overrides the suggestion.
+        result: The result of a range test, in place of `max_lr`. A `max_lr` or `base_lr` that is
+            given too overrides that of the test, and a warning says so.
         base_lr: The lower boundary; None: a quarter of `max_lr`.
         accumulation_steps: Batches whose gradients make one update. Batches left over at the end
             of an epoch make one more update.
@@ -149,16 +149,31 @@ def suggest_schedule(
         "processes": processes,
     }
     _check(sizes, drop_last, result, options)
-    batches, per_epoch, steps = _counts(sizes, drop_last)
-    schedule = _schedule(
-        _step_size(epochs, per_epoch, epochs_per_half_cycle), max_lr, base_lr, result, options
-    )
+    batches = _batches(samples, batch_size, processes, drop_last, drop_last)
+    if not batches:
+        raise ValueError(
+            "With `drop_last` an epoch must have a full batch for each process. "
+            f"{received('samples', samples, batch_size=batch_size, processes=processes)}"
+        )
+    per_epoch = -(-batches // accumulation_steps)
+    steps = epochs * per_epoch
+    if steps > LARGEST_STEP:
+        raise ValueError(
+            f"`epochs` must result in at most 2**53 updates. {received('epochs', epochs)}"
+        )
+    size = _step_size(epochs, per_epoch, epochs_per_half_cycle)
+    if result is not None:
+        schedule = result.schedule(size, max_lr=max_lr, base_lr=base_lr, **options)
+    elif max_lr is not None:
+        schedule = CyclicSchedule(step_size_up=size, **boundaries(max_lr, base_lr), **options)
+    else:
+        raise ValueError("`max_lr` must be given, or the `result` of a range test.")
     ends, cycles = _end(schedule, steps)
     ending = None if ends else steps / (2 * max(1, round(steps / schedule.cycle_size)))
     warnings = [
         *_about_the_cycles(schedule, steps, per_epoch, ending),
         *_about_the_batches(sizes, batches, drop_last),
-        *(result.warnings if result is not None else ()),
+        *_about_the_result(result, {"max_lr": max_lr, "base_lr": base_lr}),
     ]
     return Suggestion(
         schedule=schedule,
@@ -194,26 +209,6 @@ def _check(
             )
 
 
-def _counts(sizes: Mapping[str, int], drop_last: bool) -> tuple[int, int, int]:
-    """Batches of an epoch in each process, updates of an epoch, updates of the training."""
-    samples, batch_size, processes = (
-        sizes[name] for name in ("samples", "batch_size", "processes")
-    )
-    batches = _batches(samples, batch_size, processes, drop_last, drop_last)
-    if not batches:
-        raise ValueError(
-            "With `drop_last` an epoch must have a full batch for each process. "
-            f"Received: samples={samples}, batch_size={batch_size}, processes={processes}"
-        )
-    per_epoch = -(-batches // sizes["accumulation_steps"])
-    steps = sizes["epochs"] * per_epoch
-    if steps > LARGEST_STEP:
-        raise ValueError(
-            f"`epochs` must result in at most 2**53 updates. {received('epochs', sizes['epochs'])}"
-        )
-    return batches, per_epoch, steps
-
-
 def _batches(
     samples: int, batch_size: int, processes: int, drop_last: bool, sampler_drops: bool
 ) -> int:
@@ -222,14 +217,11 @@ def _batches(
     return own // batch_size if drop_last else -(-own // batch_size)
 
 
-def _cycles(epochs: int) -> int:
-    """The number of cycles: three if these aren't too short, and more if they would be long."""
-    return max(1, min(CYCLES, epochs // (2 * SHORTEST)), round(epochs / (2 * USUAL)))
-
-
 def _step_size(epochs: int, per_epoch: int, epochs_per_half_cycle: float | None) -> float:
     if epochs_per_half_cycle is None:
-        return epochs * per_epoch / (2 * _cycles(epochs))
+        # Three cycles if these aren't too short, and more if they would be long.
+        cycles = max(1, min(CYCLES, epochs // (2 * SHORTEST)), round(epochs / (2 * USUAL)))
+        return epochs * per_epoch / (2 * cycles)
     half = number("epochs_per_half_cycle", epochs_per_half_cycle)
     if half <= 0.0:
         raise ValueError(
@@ -237,20 +229,6 @@ def _step_size(epochs: int, per_epoch: int, epochs_per_half_cycle: float | None)
             f"{received('epochs_per_half_cycle', epochs_per_half_cycle)}"
         )
     return half * per_epoch
-
-
-def _schedule(
-    step_size: float,
-    max_lr: float | None,
-    base_lr: float | None,
-    result: RangeTestResult | None,
-    options: ScheduleOptions,
-) -> CyclicSchedule:
-    if result is not None:
-        return result.schedule(step_size, max_lr=max_lr, base_lr=base_lr, **options)
-    if max_lr is None:
-        raise ValueError("`max_lr` must be given, or the `result` of a range test.")
-    return CyclicSchedule(step_size_up=step_size, **boundaries(max_lr, base_lr), **options)
 
 
 def _end(schedule: CyclicSchedule, steps: int) -> tuple[bool, int]:
@@ -281,6 +259,20 @@ def _about_the_cycles(
             f"Half a cycle has {_many(half, 'epoch')}: the paper suggests {SHORTEST} to {LONGEST}."
         )
     return said
+
+
+def _about_the_result(
+    result: RangeTestResult | None, given: Mapping[str, float | None]
+) -> list[str]:
+    if result is None:
+        return []
+    found = {"max_lr": result.max_lr, "base_lr": result.base_lr}
+    overridden = [
+        f"`{name}` is {given[name]!r} as given, in place of the range test's {value!r}."
+        for name, value in found.items()
+        if None not in (value, given[name]) and value != given[name]
+    ]
+    return [*overridden, *result.warnings]
 
 
 def _about_the_batches(given: Mapping[str, int], batches: int, drop_last: bool) -> list[str]:

@@ -6,7 +6,7 @@ If `math` raises, these return what IEEE 754 and every array library give: NaN o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ def rint(x: float) -> float:
         return float(round(x))
     except (OverflowError, ValueError):  # Infinite, or NaN.
         return x
+
+
+def lookup(high: Sequence[float], low: Sequence[float], n: float) -> tuple[float, float]:
+    upper, lower = divmod(int(n), len(low))
+    return high[upper], low[lower]
 
 
 def power(a: float, b: float) -> float:

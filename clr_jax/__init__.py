@@ -45,18 +45,10 @@ __all__ = [
 # Loaded when first used, since `clr_keras` on its JAX backend uses `clr_jax.evaluate` and has no
 # optax; each name with its module.
 _LATER = {
-    "current_lr": "state",
-    "current_momentum": "state",
+    **dict.fromkeys(("current_lr", "current_momentum", "schedule_counts", "set_step"), "state"),
+    **dict.fromkeys(("from_moments", "read_moments", "read_weights", "to_moments"), "moments"),
+    **dict.fromkeys(("from_record", "read_record", "to_record"), "record"),
     "cyclic_optimizer": "optimizer",
-    "from_moments": "moments",
-    "from_record": "record",
-    "read_moments": "moments",
-    "read_record": "record",
-    "read_weights": "moments",
-    "schedule_counts": "state",
-    "set_step": "state",
-    "to_moments": "moments",
-    "to_record": "record",
 }
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from clr_core.adapter import check_regular_file, one_line, received
+from clr_core.adapter import check_regular_file, received
 
 MAX_METADATA = 2**26
 """The largest `_METADATA` of orbax that is read, in bytes."""
@@ -58,16 +58,6 @@ def read(name: str) -> tuple[Any, Load]:
         return _of_orbax(Path(name).absolute())
     check_regular_file(name)
     return _of_msgpack(name)
-
-
-@contextmanager
-def refusing(name: str, what: str) -> Iterator[None]:
-    """Name the file, in one line, in each error about its content."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{name!r} must hold {what}: {one_line(error)}") from None
 
 
 def at_key(tree: Any, key: str | None) -> tuple[Any, tuple[str, ...]]:

@@ -66,6 +66,10 @@ def _check_whole(step: Any) -> None:
 
 def _to_float32(x: Any) -> Any:
     # XLA's own conversion flushes numbers below float32's normal range to zero; other hosts don't.
-    # There, float32 is fixed-point: its bits are x as a multiple of 2**-149.
-    subnormal = jax.lax.bitcast_convert_type(jnp.rint(x * 2.0**149).astype(jnp.int32), jnp.float32)
+    # There, float32 is fixed-point: its bits are x as a multiple of 2**-149. Adding 2**52 rounds
+    # this to a whole number n, and the float32 of 2**23 + n has n in its last bits. A conversion to
+    # an integer takes longer.
+    multiple = ops.rounded(x * 2.0**149 + 2.0**52) - (2.0**52 - 2.0**23)
+    bits = jax.lax.bitcast_convert_type(multiple.astype(jnp.float32), jnp.int32)
+    subnormal = jax.lax.bitcast_convert_type(bits - 0x4B000000, jnp.float32)
     return jnp.where((x >= 0.0) & (x < 2.0**-126), subnormal, x.astype(jnp.float32))

@@ -13,7 +13,7 @@ import numpy as np
 from jax.tree_util import keystr
 from numpy.typing import NDArray
 
-from clr_core.adapter import path_name, received
+from clr_core.adapter import path_name, received, refusing
 from clr_core.moments import FLOATS, Moments, agreed_count, check_moments
 from clr_jax import checkpoint
 from clr_jax.state import (
@@ -118,7 +118,7 @@ def read_moments(
         ImportError: The library that reads it isn't installed.
     """
     name = path_name(path)
-    with checkpoint.refusing(name, "the moments of an optax state"):
+    with refusing(name, "the moments of an optax state"):
         tree, load = checkpoint.read(name)
         state, _ = checkpoint.at_key(tree, key)
         found = nodes(state)
@@ -172,7 +172,7 @@ def read_weights(path: str | os.PathLike[str], *, key: str | None = None) -> dic
         ImportError: The library that reads it isn't installed.
     """
     name = path_name(path)
-    with checkpoint.refusing(name, "weights"):
+    with refusing(name, "weights"):
         tree, load = checkpoint.read(name)
         part, prefix = checkpoint.at_key(tree, key)
         found = nodes(part)
@@ -283,9 +283,8 @@ def _any_below(path: Path, others: list[Path]) -> bool:
 def _found(opt_state: Any, every: list[Node], states: list[Path]) -> Node:
     """The state with the moments, in the parts of a tree that are optimizers' states."""
     by_path = {node.path: node for node in every}
-    parts = [
-        part for path in states for part in _parts(by_path, path, _at(by_path, path, opt_state))
-    ]
+    values = {(): opt_state} | dict(place for node in every for place in node.fields.values())
+    parts = [part for path in states for part in _parts(by_path, path, values[path])]
     found = [node for node in parts if node.kind in KINDS]
     if not found:
         raise ValueError(
@@ -308,13 +307,6 @@ def _found(opt_state: Any, every: list[Node], states: list[Path]) -> Node:
                 f"opt_state{keystr(each.path)}. Chain them in the other order"
             )
     return state
-
-
-def _at(by_path: Mapping[Path, Node], path: Path, tree: Any) -> Any:
-    if not path:
-        return tree
-    parent = by_path[path[:-1]]
-    return next(value for place, value in parent.fields.values() if place == path)
 
 
 def _parts(by_path: Mapping[Path, Node], path: Path, value: Any) -> Iterator[Node]:

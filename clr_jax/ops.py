@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -50,6 +50,21 @@ def fmod(a: Any, b: float) -> Any:
         return jnp.fmod(a, b)
     whole = a.astype(jnp.int64)
     return jnp.fmod(whole, int(b)).astype(jnp.float64) + (a - whole.astype(jnp.float64))
+
+
+def lookup(high: Sequence[float], low: Sequence[float], n: Any) -> tuple[Any, Any]:
+    n, size = n.astype(jnp.int32), len(low)  # Shifted and masked: `//` and `%` allow for n < 0.
+    return _element(high, n >> size.bit_length() - 1), _element(low, n & size - 1)
+
+
+def _element(table: Sequence[float], index: Any) -> Any:
+    # Without the promise, the index is clamped first; without a sharding, an index with an explicit
+    # one is refused.
+    return (
+        jnp.asarray(table, jnp.float64)
+        .at[index]
+        .get(mode="promise_in_bounds", out_sharding=jax.typeof(index).sharding)
+    )
 
 
 def power(a: Any, b: Any) -> Any:

@@ -10,7 +10,7 @@ import optax
 from jax.tree_util import keystr
 
 from clr_core import Record, Schedule
-from clr_core.adapter import check_schedule, path_name, received
+from clr_core.adapter import check_schedule, path_name, received, refusing
 from clr_core.record import check_record
 from clr_jax import checkpoint
 from clr_jax.optimizer import cyclic_optimizer
@@ -112,7 +112,7 @@ def read_record(
         ImportError: The library that reads it isn't installed.
     """
     name = path_name(path)
-    with checkpoint.refusing(name, "an optax state"):
+    with refusing(name, "an optax state"):
         tree, load = checkpoint.read(name)
         found = nodes(tree)
         counts = counts_in(found)

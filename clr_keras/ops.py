@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -48,6 +48,12 @@ log = _of_float64(tf.math.log)
 sqrt = _of_float64(tf.sqrt)
 abs = _of_float64(tf.abs)
 floor = _of_float64(tf.floor)
+
+
+def lookup(high: Sequence[float], low: Sequence[float], n: Any) -> tuple[Any, Any]:
+    n = tf.cast(n, tf.int32)
+    upper, lower = (tf.constant(x, tf.float64) for x in (high, low))
+    return tf.gather(upper, n // len(low)), tf.gather(lower, n % len(low))
 
 
 def where(condition: Any, a: Any, b: Any) -> tf.Tensor:

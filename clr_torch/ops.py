@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -34,6 +34,12 @@ abs = torch.abs
 floor = torch.floor
 # Eager torch stores each result, and torch.compile turns contraction off (-ffp-contract=off).
 rounded = unguarded
+
+
+def lookup(high: Sequence[float], low: Sequence[float], n: Any) -> tuple[Any, Any]:
+    n = n.to(torch.int64)
+    upper, lower = (torch.tensor(x, dtype=torch.float64, device=n.device) for x in (high, low))
+    return upper[n // len(low)], lower[n % len(low)]
 
 
 def where(condition: Any, a: Any, b: Any) -> torch.Tensor:

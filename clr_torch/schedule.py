@@ -30,6 +30,12 @@ from clr_torch.param_groups import (
 )
 
 BOUNDARIES = ("base_lr", "max_lr", "base_momentum", "max_momentum")
+OWN_ATTRIBUTES = {
+    *("optimizer", "last_epoch", "verbose", "_step_count", "_last_lr", "_is_initial"),
+    *("_get_lr_called_within_step", "_schedules", "_table", "_groups", "_seen", "_momentum_key"),
+    *("_lists", "_keys", "_last_momentum", "_zeros", "_set_at"),
+}
+"""What this class and torch's base class keep in a scheduler; all else is a derived class's."""
 
 
 def _boundaries(parameter: str) -> Any:
@@ -449,10 +455,12 @@ class CyclicLR(LRScheduler):
     def state_dict(self) -> dict[str, Any]:
         """A snapshot as plain data, which JSON can hold and `torch.load(weights_only=True)` loads.
 
-        A `scale_fn` that is a Python callable is noted by its name.
+        A `scale_fn` that is a Python callable is noted by its name. The attributes that a derived
+        class gives to the scheduler are added as they are, as in torch's class.
         """
         last = state.plain("_last_lr", self.get_last_lr())
-        return {
+        attributes = self._attributes()
+        return ({"attributes": attributes} if attributes else {}) | {
             "schedules": [state.written(schedule) for schedule in self.schedules],
             "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
@@ -461,6 +469,16 @@ class CyclicLR(LRScheduler):
             # set by hand.
             "applied": self._set_at == self.last_epoch
             and last == state.plain("lr", lrs(self.optimizer)),
+        }
+
+    def _attributes(self) -> dict[str, Any]:
+        """What a derived class keeps in the scheduler."""
+        if type(self) is CyclicLR:
+            return {}
+        return {
+            name: each
+            for name, each in vars(self).items()
+            if name not in OWN_ATTRIBUTES and not callable(each)
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -497,6 +515,10 @@ class CyclicLR(LRScheduler):
         else:
             self._update_lr(saved.last_epoch)
         self._step_count = saved.step_count
+        attributes = state_dict.get("attributes", state_dict)
+        for name in self._attributes():
+            if name in attributes:
+                setattr(self, name, attributes[name])
 
     def __getstate__(self) -> dict[str, Any]:
         left_out = ("_table", "_groups", "_seen")  # They are computed or found out again.

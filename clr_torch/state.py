@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -108,7 +108,13 @@ def saved(state: Mapping[str, Any], groups: int | None = None) -> Saved:
     Raises:
         ValueError: Not such a state.
     """
-    check_keys(state, KEYS, exactly=True)
+    check_keys([key for key in state if key != "attributes"], KEYS, exactly=True)
+    attributes = state.get("attributes", {})
+    if not isinstance(attributes, Mapping):
+        raise ValueError(
+            "`state_dict` must have a mapping in 'attributes'. "
+            f"{received('attributes', attributes)}"
+        )
     documents = per_group(state, "schedules", groups)
     if not all(isinstance(each, Mapping) for each in documents):
         raise ValueError(
@@ -176,7 +182,7 @@ def rates(state: Mapping[str, Any], groups: int | None) -> tuple[list[float], fl
     )
 
 
-def check_keys(state: Mapping[str, Any], keys: set[str], *, exactly: bool) -> None:
+def check_keys(state: Collection[str], keys: set[str], *, exactly: bool) -> None:
     """Raise a ValueError unless `state` has the keys; `exactly`: and no others."""
     if not keys <= set(state) or (exactly and set(state) != keys):
         raise ValueError(

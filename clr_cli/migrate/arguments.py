@@ -1,14 +1,30 @@
-"""The arguments of a call, by the names of their parameters."""
+"""The arguments of a call. Their values are known if they are literals."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from clr_cli.migrate.names import Names
 from clr_cli.migrate.source import Source
-from clr_cli.migrate.values import Argument, argument_of
+
+UNKNOWN: Any = object()
+"""A value that only running the program would show."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument as it was written, and its value or UNKNOWN."""
+
+    text: str
+    value: Any = UNKNOWN
+    node: ast.expr | None = None
+
+    @property
+    def known(self) -> bool:
+        """True if its value is known."""
+        return self.value is not UNKNOWN
 
 
 @dataclass
@@ -22,26 +38,16 @@ class Given:
     """`*args` and `**options`, whose contents are unknown."""
 
 
-def given_to(
-    call: ast.Call, parameters: Sequence[str], source: Source, names: Names, skip: int = 0
-) -> Given:
-    """Match the arguments of a call with the parameters of a class.
-
-    Args:
-        call: The call.
-        parameters: The names of the parameters, in order.
-        source: The file of the call.
-        names: The names of that file.
-        skip: The number of positional arguments to ignore, as in `partial(CyclicLR, …)`.
-    """
+def given_to(call: ast.Call, parameters: Sequence[str], source: Source) -> Given:
+    """Match the arguments of a call with the parameters of a class, given in order."""
     given = Given()
-    for index, node in enumerate(call.args[skip:]):
+    for index, node in enumerate(call.args):
         if isinstance(node, ast.Starred):
             # The positions of all that follows are unknown.
-            given.spread += [source.text_of(each) for each in call.args[skip + index :]]
+            given.spread += [source.text_of(each) for each in call.args[index:]]
             break
         if index < len(parameters):
-            given.named[parameters[index]] = argument_of(node, source, names)
+            given.named[parameters[index]] = Argument(source.text_of(node), value_of(node), node)
         else:
             given.unknown.append(source.text_of(node))
     for keyword in call.keywords:
@@ -50,7 +56,7 @@ def given_to(
             given.spread.append(f"**{source.text_of(keyword.value)}")
             continue
         for name, node in pairs:
-            argument = argument_of(node, source, names)
+            argument = Argument(source.text_of(node), value_of(node), node)
             if name in parameters:
                 given.named[name] = argument
             else:
@@ -70,3 +76,22 @@ def _pairs(keyword: ast.keyword) -> list[tuple[str, ast.expr]] | None:
             return None
         pairs.append((key.value, value))
     return pairs
+
+
+def literal(value: Any) -> Argument:
+    """The argument for a value; text gets double quotes.
+
+    >>> literal("triangular2").text
+    '"triangular2"'
+    """
+    return Argument(f'"{value}"' if isinstance(value, str) else repr(value), value)
+
+
+def value_of(node: ast.expr) -> Any:
+    """The value of a literal, or UNKNOWN."""
+    try:
+        value = ast.literal_eval(node)
+    except (ValueError, TypeError, RecursionError):
+        return UNKNOWN
+    plain = value is None or isinstance(value, bool | int | float | str | list | tuple)
+    return value if plain else UNKNOWN

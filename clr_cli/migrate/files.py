@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from clr_cli.migrate import notebook
 from clr_cli.migrate.scan import migrate, rewritten
-from clr_cli.migrate.source import decoded, read_bytes, suffix
+from clr_cli.migrate.source import decoded, read_bytes
 from clr_cli.migrate.unread import in_text
-from clr_core.adapter import write
+from clr_core.adapter import suffix, write
 
 CONFIGURATIONS = {
     *(".cfg", ".conf", ".gin", ".ini", ".json", ".jsonnet"),
@@ -43,7 +43,7 @@ class Document:
             data = read_bytes(name, limit) if limit else read_bytes(name)
         self._data = data
         if kind == ".ipynb":
-            self._text, self._encoding = _utf8(data, name)
+            self._text, self._encoding = decoded(data, name)
             self._notebook = notebook.Notebook(self._text, name)
             self.unread = self._notebook.unread
             self.findings = migrate(self._notebook.code, name, to, self._notebook.cells)
@@ -113,14 +113,6 @@ def in_folder(folder: str) -> Iterator[str]:
 def _is_small(name: str) -> bool:
     """True if a file isn't too large for a configuration; larger ones are data."""
     return os.path.isfile(name) and os.path.getsize(name) <= 2**20
-
-
-def _utf8(data: bytes, name: str) -> tuple[str, str]:
-    encoding = "utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8"
-    try:
-        return data.decode(encoding), encoding
-    except UnicodeDecodeError as error:
-        raise ValueError(f"`{name}` must be UTF-8 text: {error.reason}") from None
 
 
 def _lines(text: str) -> list[str]:

@@ -77,13 +77,16 @@ class Finding:
 def finding_at(source: Source, node: ast.expr | ast.stmt, origin: str, **more: Any) -> Finding:
     """The finding at a node of a file."""
     cell, line = source.place(node.lineno)
+    # Of a definition or a branch, its first line.
+    head = isinstance(node, ast.stmt) and hasattr(node, "body")
+    code = source.text_of_line(node.lineno) if head else source.text_of(node)
     return Finding(
         file=source.name,
         cell=cell,
         line=line,
-        end_line=line + (node.end_lineno or node.lineno) - node.lineno,
+        end_line=line if head else line + (node.end_lineno or node.lineno) - node.lineno,
         origin=origin,
-        code=source.text_of(node),
+        code=code,
         **more,
     )
 

@@ -53,6 +53,10 @@ class Path:
     """True if it may come from a `from … import *`."""
 
 
+UNKNOWN = Path("?")
+"""What only running the program would show."""
+
+
 class Names:
     """The bindings of all names of a file.
 
@@ -92,7 +96,7 @@ class Names:
         self._followed: dict[BaseAssignment, list[Path]] = {}
 
     def paths(self, node: ast.AST, depth: int = 0) -> list[Path]:
-        """The possible targets of a name or a dotted name; none if unknown."""
+        """The possible targets of a name or a dotted name; none if it isn't bound."""
         attributes: list[str] = []
         while isinstance(node, ast.Attribute):
             attributes.insert(0, node.attr)
@@ -111,9 +115,10 @@ class Names:
                 found.append(Path(f"builtins.{node.id}"))
         if attributes:
             found = [
-                Path(".".join([each.dotted, *attributes]), None, each.statement, each.starred)
+                UNKNOWN
+                if each.definition or each is UNKNOWN
+                else Path(".".join([each.dotted, *attributes]), None, each.statement, each.starred)
                 for each in found
-                if each.definition is None
             ]
         return list(dict.fromkeys(found))[:MOST_PATHS]
 
@@ -133,17 +138,6 @@ class Names:
         """The value or definition of a name that is bound exactly once, or None."""
         found = self.bindings(node)
         return self._value(found[0]) if len(found) == 1 else None
-
-    def constant(self, node: ast.Name) -> ast.expr | None:
-        """The value of a name that is assigned exactly once, at module level; else None."""
-        access = self._uses.get(self._place(node))
-        found = [] if access is None else list(access.scope[node.id])
-        if len(found) != 1 or found[0].scope is not found[0].scope.globals:
-            return None
-        value = self._value(found[0])
-        if not isinstance(value, ast.expr) or self._in_branch(found[0]):
-            return None
-        return value
 
     def uses_of(self, statement: Statement, aliases: Sequence[ast.alias]) -> list[Position]:
         """The places, as line and column, that use a name which an import binds."""
@@ -168,9 +162,11 @@ class Names:
         if isinstance(node, DEFINITIONS):
             return [Path(name, node)]
         value = self._value(binding)
-        if value is not None and depth < DEEPEST:
-            return self.paths(value, depth + 1)
-        return []
+        if isinstance(value, ast.Constant) and value.value is None:
+            return []  # As in `except ImportError: torch = None`: nobody calls that.
+        if isinstance(value, ast.Name | ast.Attribute) and depth < DEEPEST:
+            return self.paths(value, depth + 1) or [UNKNOWN]
+        return [UNKNOWN]
 
     def _bound_by(self, binding: BaseAssignment) -> ast.AST | None:
         node = getattr(binding, "node", None)
@@ -231,26 +227,19 @@ def _check_pairs(source: Source) -> None:
             f"`{source.name}` may have at most {MOST_NODES} expressions to be read. "
             f"It has {len(source.nodes)}"
         )
-    bound: Counter[tuple[ast.AST, str]] = Counter()
-    used: Counter[tuple[ast.AST, str]] = Counter()
-    scopes: dict[ast.AST, ast.AST] = {source.tree: source.tree}
+    bound: Counter[str] = Counter()
+    used: Counter[str] = Counter()
     for node in source.nodes:
-        scope = scopes[node]
-        inner = node if isinstance(node, (*DEFINITIONS, ast.Lambda)) else scope
-        for child in ast.iter_child_nodes(node):
-            scopes[child] = inner
         match node:
             case ast.Name(name, ast.Load()):
-                used[scope, name] += 1
-                if scope is not source.tree:
-                    used[source.tree, name] += 1
+                used[name] += 1
             case ast.Name(name):
-                bound[scope, name] += 1
+                bound[name] += 1
             case ast.alias(name, other):
-                bound[scope, other or name.partition(".")[0]] += 10  # They cost more.
-    worst = max(bound, key=lambda each: bound[each] * used[each], default=None)
-    if worst is not None and sum(bound[each] * used[each] for each in bound) > MOST_PAIRS:
+                bound[other or name.partition(".")[0]] += 10  # They cost more.
+    worst = max(bound, key=lambda each: bound[each] * used[each], default="")
+    if sum(bound[each] * used[each] for each in bound) > MOST_PAIRS:
         raise ValueError(
-            f"`{source.name}` binds and uses `{worst[1]}` too often to be read: "
-            f"{bound[worst]} and {used[worst]} times in one scope"
+            f"`{source.name}` binds and uses `{worst}` too often to be read: "
+            f"{bound[worst]} and {used[worst]} times"
         )

@@ -74,7 +74,7 @@ class Notebook:
             raise too_deep(name) from None
         except ValueError as error:
             raise ValueError(f"`{name}` must be a notebook: {error}") from None
-        if not isinstance(document, dict) or not _lists(document):
+        if not isinstance(document, dict) or not isinstance(document.get("cells"), list):
             raise ValueError(f"`{name}` must be a notebook: it has no cells")
         if not _is_python(document.get("metadata")):
             return
@@ -127,14 +127,6 @@ def _parsed(raw: str) -> Any:
     return decoder.decode(raw)
 
 
-def _lists(document: Mapping[str, Any]) -> list[list[Any]]:
-    """The lists of cells: one, or in the third version of the format one for each sheet."""
-    sheets = document.get("worksheets", [])
-    holders = [document, *(sheets if isinstance(sheets, list) else [])]
-    found = [each.get("cells") for each in holders if isinstance(each, dict)]
-    return [each for each in found if isinstance(each, list)]
-
-
 def _is_python(metadata: object) -> bool:
     if not isinstance(metadata, dict):
         return True
@@ -147,11 +139,10 @@ def _is_python(metadata: object) -> bool:
 
 
 def _code_cells(document: Mapping[str, Any]) -> Iterator[_Cell]:
-    every = [cell for cells in _lists(document) for cell in cells]
-    for number, cell in enumerate(every, 1):
+    for number, cell in enumerate(document["cells"], 1):
         if not isinstance(cell, dict) or cell.get("cell_type") != "code":
             continue
-        source = cell.get("source", cell.get("input"))
+        source = cell.get("source")
         lines: list[Any] = source if isinstance(source, list) else [source]
         if lines and all(isinstance(line, _Text) for line in lines):
             yield _Cell(number, tuple(lines), isinstance(source, list), "".join(lines))

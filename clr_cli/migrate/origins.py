@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from clr_cli.migrate.arguments import UNKNOWN, value_of
 from clr_cli.migrate.names import Path
-from clr_cli.migrate.values import UNKNOWN, value_of
 
-TORCH, ADDONS, CALLBACK, UNREAD = "torch", "addons", "callback", "unread"
+TORCH, ADDONS, CALLBACK = "torch", "addons", "callback"
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def origin_of(path: Path, call: ast.Call | None) -> Origin | None:
     if root in _OURS or (name != "CyclicLR" and name not in _ADDONS):
         return None
     if name in _ADDONS:
-        return _ADDONS[name] if root == "tensorflow_addons" else _unread(path)
+        return _ADDONS[name] if root == "tensorflow_addons" else None
     if module.startswith("torch.optim"):
         return _TORCH
     if root == "keras_contrib":
@@ -110,23 +110,14 @@ def origin_of(path: Path, call: ast.Call | None) -> Origin | None:
             doubt=f"`{module}` wasn't opened. Its name and arguments suggest bckenstler's "
             "callback, or a copy.",
         )
-    return _unread(path)
+    return None
 
 
-def best(paths: list[Path], call: ast.Call | None) -> tuple[Origin | None, Path | None, int]:
-    """The first known implementation among a name's targets, its path, and the number of others."""
+def best(paths: list[Path], call: ast.Call | None) -> tuple[Origin | None, list[Path]]:
+    """The first known implementation among a name's targets, and the paths that lead to it."""
     found = [(origin, path) for path in paths if (origin := origin_of(path, call)) is not None]
-    if not found:
-        return None, None, 0
-    chosen, path = next((each for each in found if each[0].family != UNREAD), found[0])
-    # Only one of several star imports provided the name.
-    if all(each.starred for each in paths):
-        return chosen, path, 0
-    return chosen, path, len({each.name for each, _ in found} - {chosen.name})
-
-
-def _unread(path: Path) -> Origin:
-    return Origin(path.dotted.lstrip("."), UNREAD)
+    chosen = found[0][0] if found else None
+    return chosen, [path for each, path in found if each == chosen]
 
 
 def _is_called_as_callback(call: ast.Call | None) -> bool:
@@ -142,31 +133,26 @@ def _of_this_file(path: Path) -> Origin | None:
     node = path.definition
     if not isinstance(node, ast.ClassDef):
         return None
+    name = f"{node.name} of this file"
     bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
-    init = next(
-        (each for each in node.body if isinstance(each, ast.FunctionDef) and _is_init(each)), None
-    )
+    methods = [each for each in node.body if isinstance(each, ast.FunctionDef)]
+    init = next((each for each in methods if each.name == "__init__"), None)
     if init is None or "Callback" not in bases:
-        return Origin(f"{node.name} of this file", UNREAD) if node.name == "CyclicLR" else None
+        return None
     names = tuple(argument.arg for argument in init.args.args[1:])
     known = set(_CALLBACK.parameters[:3]) <= set(names) <= set(_CALLBACK.parameters)
     # Without a `mode`, `gamma` means something else.
     if not known or ("gamma" in names and "mode" not in names):
-        return Origin(f"{node.name} of this file", UNREAD) if node.name == "CyclicLR" else None
-    values = [value_of(default, None) for default in init.args.defaults]
-    defaults = dict(zip(names[len(names) - len(values) :], values, strict=True))
+        return None
+    values = [value_of(default) for default in init.args.defaults]
     if any(value is UNKNOWN for value in values):
-        return Origin(f"{node.name} of this file", UNREAD)
+        return None
     return Origin(
-        f"{node.name} of this file",
+        name,
         CALLBACK,
         names,
-        defaults,
+        dict(zip(names[len(names) - len(values) :], values, strict=True)),
         in_this_file=True,
         doubt=f"The class `{node.name}` of this file (line {node.lineno}) has the parameters of "
         "bckenstler's callback, and is taken for a copy of it.",
     )
-
-
-def _is_init(node: ast.FunctionDef) -> bool:
-    return node.name == "__init__"

@@ -10,18 +10,25 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+import libcst
+
+from clr_cli.migrate.arguments import Given
 from clr_cli.migrate.names import Names, Path, Statement
-from clr_cli.migrate.origins import ADDONS, Origin
+from clr_cli.migrate.origins import ADDONS, TORCH, Origin
 from clr_cli.migrate.reading import OUR_NAMES, Reading
 from clr_cli.migrate.source import Source
 
 Edit = tuple[int, int, str]
 """The offsets between which a text takes the place of the old one."""
 
-KERAS_IMPORTS = ("import clr_keras", "from clr_core import CyclicSchedule")
+NOTHING = libcst.SimpleWhitespace("")
+EQUAL = libcst.AssignEqual(NOTHING, NOTHING)
+COMMA = libcst.Comma(whitespace_after=libcst.SimpleWhitespace(" "))
 
 
 @dataclass
@@ -29,30 +36,38 @@ class Use:
     """A place that names a class of another package, and the edits there."""
 
     node: ast.Name | ast.Attribute
-    path: Path
+    call: ast.Call | None
     origin: Origin
-    others: int = 0
-    """The number of other meanings that the name may have."""
-    call: ast.Call | None = None
+    paths: list[Path]
+    """The paths that lead to this class."""
+    others: bool
+    """True if the name may also mean something else."""
+    given: Given | None = None
     reading: Reading | None = None
     kept: str = ""
     """Why it isn't rewritten, or empty."""
     edits: list[Edit] = field(default_factory=list)
-    twins: list[Use] = field(default_factory=list)
-    """The same place, for another import of the same class."""
 
     @property
-    def all(self) -> list[Use]:
-        """This one and its twins."""
-        return [self, *self.twins]
+    def imports(self) -> list[Statement]:
+        """The imports that it may come from."""
+        return [each.statement for each in self.paths if each.statement is not None]
+
+    def rewrite_call(self, source: Source, names: AbstractSet[str], add: bool = False) -> None:
+        """Add an edit of the call's arguments, or say why it isn't rewritten."""
+        assert self.call is not None
+        start, end = source.span(self.call.func)[1], source.span(self.call)[1]
+        try:
+            self.edits.append((start, end, _arguments(self, source.text[start:end], names, add)))
+        except libcst.ParserSyntaxError:
+            self.kept, self.edits = "Its arguments can't be taken apart.", []
+        except ValueError as error:
+            self.kept, self.edits = str(error), []
 
     @property
-    def every_edit(self) -> list[Edit]:
-        """The edits for all imports; none if one of them stays."""
-        if any(not use.edits for use in self.all):
-            self.kept = self.kept or next((use.kept for use in self.twins if use.kept), "")
-            return []
-        return [edit for use in self.all for edit in use.edits]
+    def statement(self) -> Statement | None:
+        """The import that it certainly comes from."""
+        return self.imports[0] if len(self.paths) == 1 and not self.others else None
 
 
 def plan(uses: Sequence[Use], source: Source, names: Names) -> None:
@@ -61,24 +76,37 @@ def plan(uses: Sequence[Use], source: Source, names: Names) -> None:
     Raises:
         ValueError: A use has neither.
     """
-    taken = {
+    bound = {
         node.id
         for node in source.nodes
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
-    } & {"clr_torch", "clr_keras"}
-    for use in uses:
-        if taken and not use.kept:
-            use.kept = f"This file has a variable `{min(taken)}`."
-        if use.path.statement is None and not use.kept:
-            use.kept = "It isn't clear which import it comes from."
-    groups: dict[int, list[Use]] = {}
-    for use in uses:
-        groups.setdefault(id(use.path.statement), []).append(use)
-    for group in groups.values():
-        statement = group[0].path.statement
-        if statement is not None:
-            write = _addons if group[0].origin.family == ADDONS else _torch
-            write(group, statement, source, names)
+    }
+    for name in sorted(bound & {"clr_torch", "clr_keras"}):
+        for use in uses:
+            use.kept = use.kept or f"This file has a variable `{name}`."
+    _torch([use for use in uses if use.origin.family == TORCH], source)
+    _addons([use for use in uses if use.origin.family == ADDONS], source, names)
+
+
+def changed_lines(use: Use, source: Source) -> str:
+    """The lines of a use and of its edits, as they become."""
+    spans = [source.span(use.call or use.node), *((start, end) for start, end, _ in use.edits)]
+    regions: list[list[int]] = []
+    for start, end in sorted(spans):
+        first = source.starts[bisect_right(source.starts, start) - 1]
+        line = bisect_right(source.starts, end)
+        last = source.starts[line] if line < len(source.starts) else len(source.text)
+        if regions and first < regions[-1][1]:
+            regions[-1][1] = max(last, regions[-1][1])
+        else:
+            regions.append([first, last])
+    return "\n".join(
+        applied(
+            source.text[first:last],
+            [(a - first, b - first, new) for a, b, new in use.edits if first <= a and b <= last],
+        ).strip("\r\n")
+        for first, last in regions
+    )
 
 
 def applied(text: str, edits: Iterable[Edit]) -> str:
@@ -96,189 +124,153 @@ def applied(text: str, edits: Iterable[Edit]) -> str:
     return "".join([*parts, text[position:]])
 
 
-def _torch(group: list[Use], statement: Statement, source: Source, names: Names) -> None:
+def _torch(uses: Sequence[Use], source: Source) -> None:
     """The same arguments; another class, by a changed import or at each use."""
-    stays = any(use.kept for use in group)
-    bound = [alias for alias in statement.names if alias.name == "CyclicLR"]
-    star = statement.names[0].name == "*" and all(
-        use.path.dotted == f"{_module(statement)}.CyclicLR" for use in group
-    )
-    new = "from clr_torch import CyclicLR"
-    if not stays and star:
-        shared = [_insert(source, statement, (new,))]
-    elif not stays and len(bound) == 1 and isinstance(statement, ast.ImportFrom):
-        name = bound[0].asname
-        shared = _imports(source, statement, bound, (new + (f" as {name}" if name else ""),))
-    else:
-        shared = []
-    for use in group:
+    for use in uses:
+        if use.given is not None and "verbose" in use.given.named and not use.kept:
+            use.rewrite_call(source, use.given.named.keys() - {"verbose"})
+    stays = {id(each) for use in uses if use.kept for each in use.imports}
+    imported = {id(each): _imports_ours(source, each) for use in uses for each in use.imports}
+    for use in uses:
         if use.kept:
             continue
-        if use.others and not shared:
-            use.kept = "The name may mean something else."
-        elif use.call is None and stays:
+        shared = [imported[id(each)] for each in use.imports if id(each) not in stays]
+        if len(shared) == len(use.paths) and None not in shared:
+            use.edits += [edit for edits in shared for edit in edits or ()]
+        elif use.statement is None:
+            use.kept, use.edits = "The name may mean something else.", []
+        elif use.call is None and id(use.statement) in stays:
             use.kept = "Another use in this file stays with torch's class."
         else:
-            use.edits = list(shared)
-            if not shared:
-                use.edits = [
-                    (*source.span(use.node), "clr_torch.CyclicLR"),
-                    _insert(source, statement, ("import clr_torch",)),
-                ]
-            if use.call is not None:
-                removed = _changed(source, use.call, _without_verbose)
-                use.edits += removed or []
-                if removed is None:
-                    use.kept, use.edits = "A comment in it would be lost.", []
+            use.edits += [
+                (*source.span(use.node), "clr_torch.CyclicLR"),
+                _insert(source, use.statement, "import clr_torch"),
+            ]
 
 
-def _addons(group: list[Use], statement: Statement, source: Source, names: Names) -> None:
-    """`clr_keras.CyclicLR(CyclicSchedule(…))`, with the arguments where they are."""
-    for use in group:
+def _imports_ours(source: Source, statement: Statement) -> list[Edit] | None:
+    """Import our class under the same name; None if the statement imports a module."""
+    if not isinstance(statement, ast.ImportFrom):
+        return None
+    new = "from clr_torch import CyclicLR"
+    if statement.names[0].name == "*":
+        star = (statement.module or "") == "torch.optim.lr_scheduler"
+        return [_insert(source, statement, new)] if star else None
+    old = [alias for alias in statement.names if alias.name == "CyclicLR"]
+    if len(old) != 1:
+        return None
+    return _imports(source, statement, old, new + (f" as {old[0].asname}" if old[0].asname else ""))
+
+
+def _addons(uses: Sequence[Use], source: Source, names: Names) -> None:
+    """`clr_keras.CyclicLR(…)`, with the arguments where they are."""
+    groups: dict[Statement, list[Use]] = {}
+    for use in uses:
         if use.kept:
             continue
         if use.call is None or use.reading is None:
             use.kept = "It is named here and not called: the parameters have other names."
-        elif use.others:
+        elif use.statement is None:
             use.kept = "The name may mean something else."
         else:
-            use.edits = _schedule(use, use.call, use.reading, source)
-    done = {source.span(_root(use.node)) for use in group if use.edits}
-    if not done:
-        return
-    of = [alias for alias in statement.names if _bound(alias) in {_root(u.node).id for u in group}]
-    lines = [source.starts[line - 1] + column for line, column in names.uses_of(statement, of)]
-    unused = of if set(lines) <= {start for start, _ in done} else []
-    if unused and statement.names[0].name != "*":
-        shared = _imports(source, statement, unused, KERAS_IMPORTS)
-    else:
-        shared = [_insert(source, statement, KERAS_IMPORTS)]
-    for use in group:
-        if use.edits:
+            use.edits = [(*source.span(use.node), "clr_keras.CyclicLR")]
+            use.rewrite_call(source, use.reading.parameters.keys() | {"name"}, add=True)
+            if use.edits:
+                groups.setdefault(use.statement, []).append(use)
+    for statement, group in groups.items():
+        roots = {source.span(_root(use.node))[0] for use in group}
+        bound = {_root(use.node).id for use in group}
+        old = [each for each in statement.names if _bound(each) in bound]
+        places = names.uses_of(statement, old)
+        unused = {source.starts[line - 1] + column for line, column in places} <= roots
+        if unused and statement.names[0].name != "*":
+            shared = _imports(source, statement, old, "import clr_keras")
+        else:
+            shared = [_insert(source, statement, "import clr_keras")]
+        for use in group:
             use.edits += shared
 
 
-def _schedule(use: Use, call: ast.Call, reading: Reading, source: Source) -> list[Edit]:
-    wanted = {name: each.text for name, each in reading.parameters.items()}
-    name = ""
-
-    def change(old: str, value: ast.expr) -> tuple[str, str] | None:
-        nonlocal name
-        new = OUR_NAMES.get(old, old)
-        if new == "name":
-            name = f", name={source.text_of(value)}"
-        text = wanted.pop(new, None)
-        return None if text is None else (new, text)
-
-    edits = _changed(source, call, change, use.origin.parameters, wanted)
-    if edits is None:
-        use.kept = "A comment in it would be lost."
-        return []
-    start, end = source.span(use.node)
-    last = source.span(call)[1]
-    return [
-        *edits,
-        (start, end, "clr_keras.CyclicLR(CyclicSchedule"),
-        (last, last, f"{name})"),
-    ]
-
-
-def _without_verbose(name: str, value: ast.expr) -> tuple[str, str] | None:
-    return None if name == "verbose" else (name, "")
-
-
-def _changed(
-    source: Source,
-    call: ast.Call,
-    change: Callable[[str, ast.expr], tuple[str, str] | None],
-    parameters: Sequence[str] = (),
-    more: dict[str, str] | None = None,
-) -> list[Edit] | None:
-    """The edits of a call's arguments, or None if a comment would be lost.
+def _arguments(use: Use, text: str, names: AbstractSet[str], add: bool) -> str:
+    """The arguments of a call in parentheses, under the names that they have here.
 
     Args:
-        source: The file.
-        call: The call.
-        change: From the name and the value of an argument, its new name and text, or None to
-            remove it. An empty text leaves the value as it is.
-        parameters: Names for the arguments without one; the others stay as they are.
-        more: Arguments to add at the end; `change` may take from it.
+        use: The use.
+        text: The arguments of its call, in parentheses.
+        names: The arguments that stay; all others are removed.
+        add: Give every argument its name, and add those that the class implies.
+
+    Raises:
+        ValueError: A comment would be lost, or a name is within a dict.
     """
-    given: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
-    spans = [source.span(each) for each in given]
-    edits: list[Edit] = []
-    kept = []
-    for index, each in enumerate(given):
-        value = each.value if isinstance(each, ast.keyword) else each
-        keyword = each.arg if isinstance(each, ast.keyword) else None
-        old = keyword or ("" if index >= len(parameters) else parameters[index])
-        new = (old, "") if not old else change(old, value)
-        if new is None:
+    call = libcst.ensure_type(libcst.parse_expression(f"f{text}"), libcst.Call)
+    wanted = dict(use.reading.parameters) if use.reading and add else {}
+    given, kept = use.given.named if use.given else {}, []
+    for position, argument in enumerate(call.args):
+        if argument.star or isinstance(argument.value, libcst.NamedExpr):
+            raise ValueError("Its arguments can't be taken apart.")
+        old = argument.keyword.value if argument.keyword else use.origin.parameters[position]
+        new = OUR_NAMES.get(old, old)
+        if new not in names:
             continue
-        kept.append(index)
-        name, text = new
-        start = spans[index][0]
-        if keyword is None and name:
-            before = source.span(call.func)[1] if index == 0 else spans[index - 1][1]
-            edits.append((_outside(source.text, before, start, index == 0), 0, f"{name}="))
-        elif keyword is not None and name != keyword:
-            edits.append((start, start + len(keyword), name))
-        if text and text != source.text_of(value):
-            edits.append((*source.span(value), text))
-    edits = [(start, end or start, text) for start, end, text in edits]
-    last = kept[-1] if kept else -1
-    gone = [(spans[i][0], spans[i + 1][0]) for i in range(last) if i not in kept]
-    if last < len(given) - 1 and last >= 0:
-        gone.append((spans[last][1], spans[-1][1]))
-    if any("#" in source.text[start:end] for start, end in gone):
-        return None
-    if more and kept:
-        added = "".join(f", {name}={text}" for name, text in more.items())
-        edits.append((spans[last][1], spans[last][1], added))
-    return [*edits, *((start, end, "") for start, end in gone)]
-
-
-def _outside(text: str, before: int, start: int, first: bool) -> int:
-    """The start of an argument together with the parentheses around it."""
-    found = [each.start() for each in re.finditer(r"\(", text[before:start])][1 if first else 0 :]
-    return before + found[0] if found else start
+        if add:
+            value = wanted.pop(new, given[old]).text
+            argument = argument.with_changes(
+                keyword=libcst.Name(new),
+                equal=argument.equal if argument.keyword else EQUAL,
+                value=argument.value
+                if value == given[old].text
+                else libcst.parse_expression(value),
+            )
+        kept.append(argument)
+    # What follows the last argument, such as a line break, stays at the end.
+    end = call.args[-1]
+    last = {"comma": end.comma, "whitespace_after_arg": end.whitespace_after_arg}
+    for name, each in wanted.items():
+        kept[-1] = kept[-1].with_changes(comma=COMMA, whitespace_after_arg=NOTHING)
+        kept.append(libcst.Arg(libcst.parse_expression(each.text), libcst.Name(name), EQUAL))
+    kept[-1] = kept[-1].with_changes(**last)
+    newline = re.search(r"\r\n|\r|\n", text)
+    module = libcst.Module([], default_newline=newline[0] if newline else "\n")
+    changed: str = module.code_for_node(call.with_changes(args=kept))[1:]
+    if changed.count("#") < text.count("#"):
+        raise ValueError("A comment in it would be lost.")
+    return changed
 
 
 def _imports(
-    source: Source, statement: Statement, old: Sequence[ast.alias], new: Sequence[str]
+    source: Source, statement: Statement, old: Sequence[ast.alias], new: str
 ) -> list[Edit]:
-    """Other imports in the place of some names of an import statement."""
+    """Another import in the place of some names of an import statement."""
     start, end = source.span(statement)
-    rest = [alias for alias in statement.names if alias not in old]
-    if not rest:
+    kept = [index for index, alias in enumerate(statement.names) if alias not in old]
+    if not kept:
         module = getattr(statement, "module", None) or ""
         begins = source.text.find(module, start, end)
-        if len(new) == 1 and module and begins >= 0:
+        if new.startswith("from ") and begins >= 0:
             # Only the module: its name and its comments may stay.
             return [(begins, begins + len(module), "clr_torch")]
-        line = (_alone(source, statement) or "; ").join(new)
-        return [(start, end, line)]
+        return [(start, end, new)]
     spans = [source.span(alias) for alias in statement.names]
-    kept = [index for index, alias in enumerate(statement.names) if alias in rest]
     gone = [
         (spans[index][0], spans[index + 1][0]) for index in range(kept[-1]) if index not in kept
     ]
     if kept[-1] < len(spans) - 1:
         gone.append((spans[kept[-1]][1], spans[-1][1]))
     said = re.findall(r"#[^\r\n]*", "\n".join(source.text[a:b] for a, b in gone))
-    lines = [*new[:-1], "  ".join([new[-1], *said])] if _alone(source, statement) else list(new)
-    return [*((a, b, "") for a, b in gone), _insert(source, statement, lines)]
+    line = "  ".join([new, *said]) if _alone(source, statement) else new
+    return [*((a, b, "") for a, b in gone), _insert(source, statement, line)]
 
 
-def _insert(source: Source, statement: Statement, lines: Sequence[str]) -> Edit:
-    """Other statements right after an import."""
+def _insert(source: Source, statement: Statement, new: str) -> Edit:
+    """Another statement right after an import."""
     end = source.span(statement)[1]
     between = _alone(source, statement)
     if between is None:
-        return (end, end, "".join(f"; {line}" for line in lines))
+        return (end, end, f"; {new}")
     line = re.compile(r"[^\r\n]*").match(source.text, end)
     end = line.end() if line else end
-    return (end, end, "".join(f"{between}{line}" for line in lines))
+    return (end, end, between + new)
 
 
 def _alone(source: Source, statement: Statement) -> str | None:
@@ -301,7 +293,3 @@ def _root(node: ast.expr) -> ast.Name:
 
 def _bound(alias: ast.alias) -> str:
     return alias.asname or alias.name.partition(".")[0]
-
-
-def _module(statement: Statement) -> str:
-    return getattr(statement, "module", None) or ""

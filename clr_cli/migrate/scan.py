@@ -37,12 +37,15 @@ def migrate(
     parsed = Source(source, name, cells)
     try:
         found: list[Finding] = []
+        names = None
         # Names are only looked up in a file that has one, or a parameter of a renamed copy.
-        if any(word in source for word in (*CLASSES, "max_lr")):
-            found = calls(parsed, Names(parsed), to)
-        for others in (looks_cyclical(parsed), named(parsed, alone=not found)):
-            taken = {(each.cell, each.line) for each in found}
-            found += (each for each in others if (each.cell, each.line) not in taken)
+        if any(
+            word in source for word in (*CLASSES, "lr_scheduler", "tensorflow_addons", "max_lr")
+        ):
+            names = Names(parsed)
+            found = calls(parsed, names, to)
+        _add(found, looks_cyclical(parsed))
+        _add(found, named(parsed, names, alone=not found))
     except RecursionError:
         raise too_deep(name) from None
     return sorted(found, key=lambda each: (each.cell or 0, each.line, each.end_line))
@@ -60,3 +63,8 @@ def rewritten(source: str, findings: Sequence[Finding]) -> str:
     except (SyntaxError, ValueError) as error:
         raise ValueError(f"the rewritten code wouldn't be Python: {error}") from None
     return text
+
+
+def _add(found: list[Finding], more: Sequence[Finding]) -> None:
+    taken = {(each.cell, each.line) for each in found}
+    found += (each for each in more if (each.cell, each.line) not in taken)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import io
-import os
 import re
 import sys
 import tokenize
@@ -12,15 +11,11 @@ import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 from clr_core.adapter import check_regular_file
 
 MAX_BYTES = 2**20
 """The largest Python or configuration file: some 25,000 lines."""
-
-MOST = 20
-"""The most uses of one name that are looked at; generated code may have thousands."""
 
 NOT_PYTHON_3 = f"must be Python 3 to be read, up to {sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -95,7 +90,7 @@ class Source:
         except (RecursionError, MemoryError):
             raise too_deep(name) from None
         except (SyntaxError, ValueError) as error:
-            line = getattr(error, "lineno", None) or _line_of_null(text)
+            line = getattr(error, "lineno", None)
             place = f"`{name}` line {line}" if line else f"`{name}`"
             raise ValueError(f"{place} {NOT_PYTHON_3}: {getattr(error, 'msg', error)}") from None
 
@@ -109,30 +104,6 @@ class Source:
         """The parent of each node."""
         return {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
 
-    @cached_property
-    def calls(self) -> list[ast.Call]:
-        """All calls."""
-        return [node for node in self.nodes if isinstance(node, ast.Call)]
-
-    @cached_property
-    def assigned(self) -> dict[str, list[ast.Assign]]:
-        """The first assignments to each name or dotted name."""
-        found: dict[str, list[ast.Assign]] = {}
-        for node in self.nodes:
-            if isinstance(node, ast.Assign):
-                for target in node.targets:
-                    _add(found, dotted(target), node)
-        return found
-
-    @cached_property
-    def attributes(self) -> dict[str, list[ast.Attribute]]:
-        """The first attributes of each name or dotted name."""
-        found: dict[str, list[ast.Attribute]] = {}
-        for node in self.nodes:
-            if isinstance(node, ast.Attribute):
-                _add(found, dotted(node.value), node)
-        return found
-
     def around(self, node: ast.AST) -> list[ast.AST]:
         """The ancestors of a node, from its parent to the module."""
         found = []
@@ -141,17 +112,17 @@ class Source:
             found.append(node)
         return found
 
-    def function_of(self, node: ast.AST) -> ast.AST:
-        """The function that contains a node, or the module."""
-        functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.Module)
-        return next((each for each in self.around(node) if isinstance(each, functions)), self.tree)
-
     def text_of(self, node: ast.expr | ast.stmt) -> str:
         """A node as it was written if it has one line; otherwise as `ast.unparse` writes it."""
         if node.lineno != node.end_lineno:
             return ast.unparse(node)
         start, end = self.span(node)
         return self.text[start:end]
+
+    def text_of_line(self, number: int) -> str:
+        """A line without its indent."""
+        start, *end = self.starts[number - 1 : number + 1]
+        return self.text[start : end[0] if end else None].strip()
 
     def span(self, node: ast.AST) -> tuple[int, int]:
         """The offsets in the text at which a node begins and ends."""
@@ -178,16 +149,6 @@ class Source:
         cell, first = self._cells[index]
         return cell, line - first + 1
 
-    def line(self, number: int) -> str:
-        """A line in words, such as "line 3" or "line 3 of cell 2"."""
-        cell, line = self.place(number)
-        return f"line {line}" if cell is None else f"line {line} of cell {cell}"
-
-
-def _add(found: dict[str, list[Any]], name: str | None, node: ast.AST) -> None:
-    if name is not None and len(found.setdefault(name, [])) < MOST:
-        found[name].append(node)
-
 
 def dotted(node: ast.AST) -> str | None:
     """A name or a dotted name as text; None for anything else.
@@ -210,12 +171,3 @@ def too_deep(name: str) -> ValueError:
 def too_large(name: str, limit: int) -> ValueError:
     """The error for a file that is larger than `limit`."""
     return ValueError(f"`{name}` may have at most {limit} bytes to be read")
-
-
-def suffix(name: str) -> str:
-    """The suffix of a file's name, in lower case."""
-    return os.path.splitext(name)[1].lower()
-
-
-def _line_of_null(text: str) -> int | None:
-    return text.count("\n", 0, text.index("\0")) + 1 if "\0" in text else None

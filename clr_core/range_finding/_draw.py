@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from math import ceil, floor, log10
 from textwrap import wrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clr_core._arguments import visible
 from clr_core._drawing import BLUE, GREEN, GREY, VERMILLION, figure_class, svg_frame, svg_text
@@ -17,6 +17,11 @@ from clr_core.range_finding._smoothing import (
     within_bounds,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from clr_core.range_finding.result import RangeTestResult
+
 WIDTH, HEIGHT = 480, 240
 LEFT, RIGHT, TOP, BOTTOM = 86, 18, 26, 38  # Room for the labels.
 LETTER = 7.0  # The width of a letter, rather more than less.
@@ -24,18 +29,11 @@ MOST_TICKS, MOST_LINES = 8, 10
 DOTS: dict[str, Any] = {"linestyle": "none", "color": VERMILLION, "alpha": 0.7, "markersize": 3.5}
 
 
-def svg(
-    lrs: Sequence[float],
-    losses: Sequence[float],
-    *,
-    max_lr: float | None,
-    base_lr: float | None,
-    title: str,
-    sentences: Sequence[str],
-) -> str:
+def svg(result: RangeTestResult) -> str:
     """An SVG for a notebook: the loss over the rate with both boundaries, above the sentences."""
+    lrs, losses, max_lr, base_lr = result.lrs, result.losses, result.max_lr, result.base_lr
     rates = f"max_lr={max_lr!r}, base_lr={base_lr!r}"
-    text = f"<pre>{escape(chr(10).join([rates, *map(visible, sentences)]))}</pre>"
+    text = f"<pre>{escape(chr(10).join([rates, *map(visible, sentences(result))]))}</pre>"
     if not can_be_smoothed(lrs):
         return text
     shown = clipped(losses)
@@ -101,37 +99,26 @@ def svg(
         f'<polyline points="{line}" fill="none" stroke="{BLUE}" stroke-width="1.8"/>'
         f"{boundaries}"
     )
-    return svg_frame(title, WIDTH, HEIGHT, body) + text
+    return svg_frame(repr(result), WIDTH, HEIGHT, body) + text
 
 
-def figure(
-    lrs: Sequence[float],
-    losses: Sequence[float],
-    *,
-    scores: Sequence[float] | None,
-    ramp: str,
-    suggestions: Mapping[str, float | None],
-    max_lr: float | None,
-    base_lr: float | None,
-    sentences: Sequence[str],
-) -> Any:
+def figure(result: RangeTestResult) -> Figure:
     """The loss over the rate, raw and smooth, with the suggestions and both boundaries.
-
-    Returns:
-        A `matplotlib.figure.Figure`, which leaves pyplot alone.
 
     Raises:
         ImportError: matplotlib isn't installed.
     """
     drawn = figure_class()(figsize=(9.0, 5.0), layout="constrained")
     axes = drawn.subplots()
+    lrs, losses, max_lr, base_lr = result.lrs, result.losses, result.max_lr, result.base_lr
     losses = within_bounds(losses)
     axes.plot(lrs, losses, marker="o", label="single batches", **DOTS)
     if can_be_smoothed(lrs):
-        _draw_smoothed(axes, lrs, losses, suggestions)
-    if scores is not None:
+        _draw_smoothed(axes, lrs, losses, result.suggestions)
+    if result.scores is not None:
         right = axes.twinx()
-        right.plot(lrs, within_bounds(scores), color=GREEN, linewidth=1.2, linestyle=(0, (1, 1)))
+        scores = within_bounds(result.scores)
+        right.plot(lrs, scores, color=GREEN, linewidth=1.2, linestyle=(0, (1, 1)))
         right.set_ylabel("score of each batch (dotted)", color=GREEN)
         right.spines["top"].set_visible(False)
     if base_lr is not None and max_lr is not None:
@@ -140,17 +127,22 @@ def figure(
         if lr is not None:
             axes.axvline(lr, color="black", linewidth=1.6, linestyle=line, label=f"{name} {lr:.2g}")
     axes.set_xscale("log")
-    axes.set_xlabel(f"learning rate (logarithmic scale; {ramp} ramp)")
+    axes.set_xlabel(f"learning rate (logarithmic scale; {result.ramp} ramp)")
     axes.set_ylabel("loss of each batch")
     axes.margins(x=0.01)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, frameon=False, fontsize=9)
-    lines = [line for each in sentences for line in wrap(visible(each), 110)]
+    lines = [line for each in sentences(result) for line in wrap(visible(each), 110)]
     if len(lines) > MOST_LINES:
         lines[MOST_LINES:] = ["…"]
     # A dollar sign in a sentence begins no formula.
     drawn.suptitle("\n".join(lines), fontsize=9, x=0.01, ha="left", parse_math=False)
     return drawn
+
+
+def sentences(result: RangeTestResult) -> list[str]:
+    """Why the test stopped, if it did, and the warnings."""
+    return [each for each in (result.stop_reason, *result.warnings) if each is not None]
 
 
 def _draw_smoothed(

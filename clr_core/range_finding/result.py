@@ -137,7 +137,10 @@ class RangeTestResult:
             ValueError: There are no results, or they have different rates.
         """
         runs = _checked_runs(results)
-        losses, scores = _median_losses(runs), None
+        # A run that has stopped counts as infinitely high.
+        ended = zip_longest(*(within_bounds(run.losses) for run in runs), fillvalue=float("inf"))
+        losses = [middle for middle in map(median, ended) if middle < float("inf")]
+        scores = None
         if all(run.scores is not None for run in runs):
             reached = zip_longest(*(within_bounds(run.scores or ()) for run in runs))
             medians = [median(each for each in at if each is not None) for at in reached]
@@ -191,10 +194,9 @@ class RangeTestResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain data, for JSON."""
-        plain = {each.name: getattr(self, each.name) for each in fields(self)}
         return {
             name: list(value) if isinstance(value, tuple) else value
-            for name, value in plain.items()
+            for name, value in vars(self).items()
         } | {"suggestions": dict(self.suggestions)}
 
     @classmethod
@@ -229,33 +231,14 @@ class RangeTestResult:
         Raises:
             ImportError: matplotlib isn't installed.
         """
-        drawn = figure(
-            self.lrs,
-            self.losses,
-            scores=self.scores,
-            ramp=self.ramp,
-            suggestions=self.suggestions,
-            max_lr=self.max_lr,
-            base_lr=self.base_lr,
-            sentences=self._sentences(),
-        )
+        drawn = figure(self)
         if path is not None:
             drawn.savefig(path, dpi=150, facecolor="white")
         return drawn
 
-    def _sentences(self) -> list[str]:
-        return [each for each in (self.stop_reason, *self.warnings) if each is not None]
-
     def _repr_html_(self) -> str:
         """The curve as a picture and the sentences below it, for notebooks."""
-        return svg(
-            self.lrs,
-            self.losses,
-            max_lr=self.max_lr,
-            base_lr=self.base_lr,
-            title=repr(self),
-            sentences=self._sentences(),
-        )
+        return svg(self)
 
     def __repr__(self) -> str:
         said = {
@@ -352,11 +335,6 @@ def _checked_runs(results: Sequence[RangeTestResult]) -> list[RangeTestResult]:
                 "and `ramp`. Received: other rates"
             )
     return runs
-
-
-def _median_losses(runs: Sequence[RangeTestResult]) -> list[float]:
-    ended = zip_longest(*(within_bounds(run.losses) for run in runs), fillvalue=float("inf"))
-    return [middle for middle in map(median, ended) if middle < float("inf")]
 
 
 def _disagreements(runs: Sequence[RangeTestResult]) -> list[str]:

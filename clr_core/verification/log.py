@@ -96,7 +96,9 @@ class Resolution:
             decimal = max(decimal, 0.5 * 10.0 ** (exponent + 1 - self.digits))
         if self.digits > FLOAT32_DIGITS:
             return decimal
-        return decimal + _half_ulp32(rate)
+        # The shortest text that stands for a float32 may be off by half its distance to the next.
+        half_ulp = _half_ulp32(rate)
+        return max(decimal, half_ulp) + half_ulp
 
     def __str__(self) -> str:
         if self.digits > FLOAT32_DIGITS:

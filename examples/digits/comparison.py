@@ -1,6 +1,6 @@
 """Compare the trainings with the schedule and with each other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -107,7 +107,12 @@ def table(problem: Problem, trainings: Mapping[str, Training]) -> str:
             for name, training in trainings.items()
         ),
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """The lines of a table: the first column aligned at the left, the others at the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  "
         + f"{row[0]:<{widths[0]}}"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from comparison import aligned
 from leg import Trained, schedule, trained
 from problem import Problem
 
@@ -87,13 +88,7 @@ def table(relay: Relay) -> str:
                 "" if mine else f"{weights_apart(relay, leg):.1e}",
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    return "\n".join(
-        "  "
-        + f"{row[0]:<{widths[0]}}"
-        + "".join(f"   {cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
-        for row in rows
-    )
+    return aligned(rows)
 
 
 def faults(relay: Relay) -> list[str]:

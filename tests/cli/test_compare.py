@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import oracle
-from clr_cli.compare import float32_ulps
 from clr_core import CyclicSchedule
 from clr_core.conformance import float32
 from clr_core.record import Record
@@ -127,19 +126,3 @@ def test_standard_input(folder, clr, refused):
     assert clr("compare", "-", "run.json", stdin=RECORD.to_json()).code == 0
     assert clr("compare", "run.json", "-", stdin=GROUPS.to_json()).code == 1
     assert refused("compare", "-", "-") == "A and B can't both be read from standard input"
-
-
-@pytest.mark.parametrize(
-    ("a", "b"), [(0.5, 0.25), (-1e-45, 1e-45), (0.1, 0.1 + 1e-9), (1e39, 3e38), (0.0, -0.0)]
-)
-def test_ulps_are_numpys(a, b):
-    """NumPy needs as many steps of `nextafter`; for far numbers, their bits are compared."""
-    with np.errstate(over="ignore"):
-        low, high = sorted((np.float32(a), np.float32(b)))
-    ulps = float32_ulps(a, b)
-    if ulps < 1000:
-        for _ in range(ulps):
-            low = np.nextafter(low, np.float32(np.inf))
-        assert low == high
-    else:
-        assert ulps == int(high.view(np.int32)) - int(low.view(np.int32))

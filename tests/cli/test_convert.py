@@ -39,7 +39,7 @@ called = trained(lambda o: CyclicLR(o, 0.001, 0.006, 20, scale_fn=lambda x: 1 / 
                                     cycle_momentum=False))
 torch.save(called.state_dict(), "called.pt")
 
-import os, pickle
+import os
 from pathlib import Path
 
 class Hostile:
@@ -47,14 +47,8 @@ class Hostile:
         return os.mkdir, ("was-run",)
 
 torch.save({"scheduler": Hostile()}, "hostile.pt")
-Path("pickle.pt").write_bytes(pickle.dumps(Hostile()))
 whole = Path("ours.pt").read_bytes()
 Path("cut.pt").write_bytes(whole[: len(whole) // 2])
-Path("empty.pt").write_bytes(b"")
-Path("text.pt").write_text("{}")
-with open("huge.pt", "wb") as file:
-    file.truncate(2**30)
-torch.save({"weights": torch.ones(3)}, "foreign.pt")
 
 torch.manual_seed(0)
 layers = torch.nn.Linear(3, 2), torch.nn.Linear(2, 1)
@@ -86,7 +80,7 @@ clr_torch.to_moments(adam).write("expected-adam.npz")
 clr_torch.to_moments(sgd, count=3).write("expected-sgd.npz")
 numpy.savez("expected-weights.npz", **{k: v.numpy() for k, v in model.state_dict().items()})
 """
-HOSTILE = ("hostile", "pickle", "cut", "empty", "text", "huge", "foreign", "missing")
+HOSTILE = ("hostile", "cut", "missing")
 ARRAYS = ("--moments", "moments.npz", "--weights", "weights.npz")
 CHOSEN = ("--moments", "sgd.npz", "--moments-key", "sgd", "--weights", "ema.npz")
 CHOSEN += ("--weights-key", "ema")

@@ -109,6 +109,19 @@ def test_refusals(folder, refused, arguments, reason):
     assert refused("export", "run.json", *arguments).startswith(reason)
 
 
+@pytest.mark.parametrize(
+    ("to", "line"),
+    [
+        ("keras", "optimizer = keras.optimizers.SGD(clr_keras.CyclicLR(base_lr=0.1, max_lr=0.5))"),
+        ("jax", "optimizer = optax.sgd(cyclic_lr(base_lr=0.1, max_lr=0.5))"),
+    ],
+)
+def test_a_rate_alone_takes_one_line(clr, to, line):
+    code = clr("export", "--base-lr", "0.1", "--max-lr", "0.5", "--to", to).out
+    assert line in code.splitlines()
+    assert "clr_core" not in code
+
+
 RECORDS = {
     "momentum": Record(SCHEDULE),
     "later": Record(SCHEDULE, step=1990),
@@ -170,8 +183,11 @@ for name, code in CODES.items():
         columns.append([])
         for step in range(STEPS):
             updates, state = update(gradients, state, parameters)
-            momentum = float(clr_jax.current_momentum(state)) if CYCLED[name][group] else 0.0
-            columns[-1].append((float(clr_jax.current_lr(state)), momentum))
+            if CYCLED[name][group]:
+                used_now = clr_jax.current_lr(state), clr_jax.current_momentum(state)
+            else:
+                used_now = -updates["weights"][0], 0.0
+            columns[-1].append(tuple(map(float, used_now)))
     used[name] = list(zip(*columns))
 print(json.dumps(used))
 """,

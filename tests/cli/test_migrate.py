@@ -34,14 +34,7 @@ def _about(finding):
 
 FORMS = {
     "import torch": ("import torch", "torch.optim.lr_scheduler.CyclicLR(o, 1, 2)", TORCH),
-    "import a submodule": (
-        "import torch.optim.lr_scheduler",
-        "torch.optim.lr_scheduler.CyclicLR(o, 1, 2)",
-        TORCH,
-    ),
     "import as": ("import torch.optim.lr_scheduler as S", "S.CyclicLR(o, 1, 2)", TORCH),
-    "from torch": ("from torch import optim", "optim.lr_scheduler.CyclicLR(o, 1, 2)", TORCH),
-    "from optim as": ("from torch.optim import lr_scheduler as l", "l.CyclicLR(o, 1, 2)", TORCH),
     "from as": ("from torch.optim.lr_scheduler import CyclicLR as C", "C(o, 1, 2)", TORCH),
     "star": (
         "from torch.optim.lr_scheduler import *\nfrom utils import *",
@@ -76,21 +69,13 @@ FORMS = {
         "T(1, 2, 3)",
         f"{ADDONS}Triangular2CyclicalLearningRate",
     ),
-    "addons, the module": (
-        "from tensorflow_addons.optimizers import cyclical_learning_rate as c",
-        "c.ExponentialCyclicalLearningRate(1, 2, 3, gamma=.5)",
-        f"{ADDONS}ExponentialCyclicalLearningRate",
-    ),
     "addons, star": (
         "from tensorflow_addons.optimizers import *",
         "CyclicalLearningRate(1, 2, 3, lambda x: 1.)",
         f"{ADDONS}CyclicalLearningRate",
     ),
     "the callback": ("from clr_callback import CyclicLR", "CyclicLR(1, 2)", CALLBACK),
-    "the callback, star": ("from clr_callback import *", "CyclicLR(1, 2)", CALLBACK),
-    "the callback, deeper": ("from lib.clr_callback import CyclicLR", "CyclicLR(1, 2)", CALLBACK),
     "the callback, relative": ("from .clr import CyclicLR", "CyclicLR(1, 2)", CALLBACK),
-    "the callback, its module": ("import clr_callback as c", "c.CyclicLR(1, 2)", CALLBACK),
     "the callback, by its arguments": (
         "from my.callbacks import CyclicLR",
         "CyclicLR(base_lr=1, max_lr=2, step_size=3)",
@@ -155,20 +140,18 @@ def test_an_ambiguous_name_has_a_caution():
 @pytest.mark.parametrize("name", cases.all_cases())
 def test_the_record_is_the_schedule_that_the_call_means(name):
     source, means = cases.all_cases()[name]
-    several = isinstance(means, list)
-    expected = [CyclicSchedule(**each) for each in (means if several else [means])]
     for to in ("torch", "keras", "jax"):
         finding = _one(source, to)
         record = Record.from_dict(finding.record)
-        assert record == Record(expected if several else expected[0])
+        assert record == Record(CyclicSchedule(**means))
         ast.parse(finding.replacement)
 
 
 @pytest.mark.parametrize(
-    ("last_epoch", "step"), [("-1", 0), ("0", 1), ("4", 5), ("N", 8), ("epoch", None), ("-2", None)]
+    ("last_epoch", "step"), [("-1", 0), ("0", 1), ("4", 5), ("N", None), ("-2", None)]
 )
 def test_the_record_is_at_the_step_of_the_next_update(last_epoch, step):
-    source = f"{IMPORTED}N = 7\nCyclicLR(o, 1, 2, last_epoch={last_epoch})"
+    source = f"{IMPORTED}CyclicLR(o, 1, 2, last_epoch={last_epoch})"
     record = _one(source).record
     assert (record and record["step"]) == step
 
@@ -185,98 +168,37 @@ def test_what_is_not_a_literal_is_shown_as_it_is(argument):
         assert f"base_lr={argument}" in finding.replacement
 
 
-@pytest.mark.parametrize(
-    ("before", "value"),
-    [
-        ("LR = 0.5", 0.5),
-        ("LR: float = 0.5", 0.5),
-        ("LR = -0.5 + 1", 0.5),
-        ("LR = 1 / 2\nHR = LR", 0.5),
-        ("LR = 0.5\nLR = 0.5", None),
-        ("LR = 0.5\nLR += 1", None),
-        ("if fast:\n    LR = 0.5", None),
-        ("for LR in range(3): pass", None),
-        ("LR = 0.5\ndef f():\n    global LR\n    LR = 2", None),
-        ("LR = 0.5\nwith f() as LR: pass", None),
-        ("LR = 0.5\nimport LR", None),
-        ("LR = BASE = 0.5", None),
-        ("LR, BASE = 0.5, 1", None),
-        ("BASE = 0.5\nLR = BASE", None),
-        ("LR = f()", None),
-        ("LR = 9 ** 9 ** 9", None),
-        ("(LR := 0.5)", None),
-        ("class T:\n    LR = 0.5", None),
-        ("match x:\n    case {'a': 1, **LR}: pass", None),
-    ],
-)
-def test_a_constant_of_the_module_is_followed_if_it_is_one(before, value):
-    finding = _one(f"{IMPORTED}{before}\nCyclicLR(o, LR, 2)")
-    assert finding.arguments["base_lr"] == "LR"
-    assert (finding.record and finding.record["schedule"]["base_lr"]) == value
-
-
-@pytest.mark.parametrize(
-    "use",
-    [
-        "def f(LR):\n    CyclicLR(o, LR, 2)",
-        "def f():\n    LR = 1\n    CyclicLR(o, LR, 2)",
-        "f = lambda LR: CyclicLR(o, LR, 2)",
-        "[CyclicLR(o, LR, 2) for LR in rates]",
-        "class T:\n    LR = 1\n    s = CyclicLR(o, LR, 2)",
-    ],
-)
-def test_a_constant_is_not_mistaken_for_another_name(use):
-    assert _one(f"{IMPORTED}LR = 0.5\n{use}").record is None
-
-
 SCALES = {
     "lambda x: 1 / x": "1 / x",
     "lambda n: 0.5 * (1 + np.sin(n * np.pi / 2.))": "0.5 * (1 + sin(x * pi / 2.0))",
-    "lambda n: math.exp(-n / 1000)": "exp(-x / 1000)",
     "lambda n: exp(-n)": "exp(-x)",
     "lambda n: math.pow(0.5, n - 1) * 0.5": "0.5 ** (x - 1) * 0.5",
     "lambda n: pow(0.5, +n) + 1 / (1 + abs(n))": "0.5 ** x + 1 / (1 + abs(x))",
-    "lambda n: max(0.1, 1 - n / HALF)": "max(0.1, 1 - x / 50)",
-    "lambda n: torch.tanh(n) ** 2": "tanh(x) ** 2",
-    "lambda n: math.e ** -float(n)": "e ** (-x)",
+    "lambda n: math.e ** -float(max(n, 1))": "e ** (-max(x, 1))",
     "decay": "1 / (1 + x)",
-    "named": "1 / x ** 2",
 }
-UNTRANSLATED = {
+UNTRANSLATED = (
     "lambda n: 0.5 if n > 3 else 1",
-    "lambda n: n // 2",
-    "lambda n: 1 / n + noise()",
     "lambda n: np.random.rand() * n",
     "lambda n: my.sin(n)",
     "lambda n, m=2: 1 / n",
-    "lambda *n: 1 / n[0]",
-    "lambda n: math.log(n, 2)",
     "lambda n: pow(n, 2, 3)",
-    "lambda n: 1 / (1 + gamma * n)",
+    "lambda n: 1 / (1 + HALF * n)",
     "lambda n: (0 - 1) ** 0.5 * n",
     "twice",
-    "decorated",
-    "make()",
     "args.scale",
-}
+)
 SCALE_HEAD = """\
 import math
 import numpy as np
-import torch
 import my
 from math import exp
 HALF = 50
-gamma = 1
-gamma = 2
 def decay(cycle):
     '''A decay.'''
     return 1 / (1 + cycle)
-named = lambda c: 1 / c ** 2
 def twice(cycle):
     cycle = cycle + 1
-    return cycle
-@my.decorator
-def decorated(cycle):
     return cycle
 """
 
@@ -288,20 +210,16 @@ def test_a_scale_fn_in_the_grammar_is_translated(function):
     expected = CyclicSchedule(base_lr=1, max_lr=2, scale_fn=SCALES[function], **cases.MOMENTA)
     assert Record.from_dict(finding.record) == Record(expected)
     # The text computes the same as the function.
-    namespace = {"my": None}
-    exec(SCALE_HEAD.replace("import my\n", "").replace("@my.decorator\n", ""), namespace)
-    if "torch" not in function:
-        original = eval(function, namespace)
-        for cycle in (1, 2, 5):
-            step = (
-                2 * cycle - 1
-            ) * 2000  # The peak of this cycle, at which the wave equals the scale.
-            assert math.isclose(
-                expected.lr(step) - 1, original(cycle), rel_tol=1e-12, abs_tol=1e-12
-            )
+    namespace = {}
+    exec(SCALE_HEAD.replace("import my\n", ""), namespace)
+    original = eval(function, namespace)
+    for cycle in (1, 2, 5):
+        # The peak of this cycle, at which the wave equals the scale.
+        peak = expected.lr((2 * cycle - 1) * 2000)
+        assert math.isclose(peak - 1, original(cycle), rel_tol=1e-12)
 
 
-@pytest.mark.parametrize("function", sorted(UNTRANSLATED))
+@pytest.mark.parametrize("function", UNTRANSLATED)
 def test_another_scale_fn_is_shown_and_not_guessed(function):
     source = f"{SCALE_HEAD}{IMPORTED}CyclicLR(o, 1, 2, scale_fn={function})"
     for to in ("torch", "keras", "jax"):
@@ -318,12 +236,8 @@ def test_another_scale_fn_is_shown_and_not_guessed(function):
     "arguments",
     [
         "base_lr=0.006, max_lr=0.001",
-        "base_lr=-0.001, max_lr=0.001",
         "base_lr=0.001, max_lr='0.006'",
-        "base_lr=0.001, max_lr=0.006, step_size_up=0",
-        "base_lr=0.001, max_lr=0.006, step_size_up=True",
         "base_lr=0.001, max_lr=0.006, step_size_up=[3, 4]",
-        "base_lr=0.001, max_lr=0.006, mode='cats'",
         "base_lr=0.001, max_lr=0.006, mode='exp_range', gamma=1.1",
         "base_lr=0.001, max_lr=0.006, base_momentum=0.9, max_momentum=0.8",
     ],
@@ -348,7 +262,6 @@ def test_what_a_schedule_refuses_has_its_sentence(arguments):
         ("o, 1, 2, **options", "spread"),
         ("o, *boundaries", "spread"),
         ("o, 1, 2, max=3", "unknown_argument"),
-        ("o, [1, 2], [3, 4, 5]", "groups"),
     ],
 )
 def test_a_call_that_cannot_be_read_has_no_replacement(arguments, about):
@@ -359,63 +272,33 @@ def test_a_call_that_cannot_be_read_has_no_replacement(arguments, about):
         assert finding.replacement is None
 
 
-def test_a_partial_is_shown_and_not_guessed():
-    finding = _one(f"from functools import partial\n{IMPORTED}make = partial(CyclicLR, max_lr=2)")
-    assert _about(finding) == ["partial"]
-    assert finding.arguments == {"max_lr": "2"}
-    assert finding.record is None
-    assert finding.replacement is None
-
-
-@pytest.mark.parametrize(
-    "use", ["schedulers = {'clr': CyclicLR}", "isinstance(s, CyclicLR)", "class S(CyclicLR): ..."]
-)
+@pytest.mark.parametrize("use", ["{'clr': {}}", "isinstance(s, {})", "partial({}, max_lr=2)"])
 def test_a_reference_to_a_class_is_found(use):
-    finding = _one(f"{IMPORTED}{use}")
+    finding = _one(IMPORTED + use.replace("{}", "CyclicLR"))
     assert (finding.line, finding.origin, _about(finding)) == (2, TORCH, ["reference"])
 
 
-@pytest.mark.parametrize(
-    ("head", "base"),
-    [
-        (IMPORTED, "CyclicLR"),
-        ("import tensorflow_addons as tfa\n", "tfa.optimizers.CyclicalLearningRate"),
-    ],
-)
-def test_a_derived_class_is_not_read(head, base):
+@pytest.mark.parametrize("base", ["l.CyclicLR", "tfa.optimizers.CyclicalLearningRate"])
+def test_a_derived_class_is_not_read(base):
+    head = "import torch.optim.lr_scheduler as l, tensorflow_addons as tfa\n"
     finding = _one(f"{head}class Mine({base}): ...\nMine(1, 2, 3)")
     assert (finding.line, _about(finding), finding.record) == (2, ["reference"], None)
-    assert finding.warnings[0].says == (
-        "`Mine` is derived from it. That class and its calls aren't read."
-    )
+    assert finding.warnings[0].says == finding.kept == "`Mine` is derived from it."
 
 
-def test_a_class_of_this_name_from_elsewhere_is_shown():
-    finding = _one("from my.schedulers import CyclicLR\nCyclicLR(optimizer, 0.1, max=0.5)")
-    assert (finding.origin, _about(finding)) == ("my.schedulers.CyclicLR", ["origin"])
-    assert list(finding.arguments.values()) == ["optimizer", "0.1", "max=0.5"]
-    assert finding.record is None
-    # An early copy for torch takes an optimizer, which the callback doesn't.
-    call = "CyclicLR(optimizer, base_lr=1, max_lr=2, step_size=3)"
-    finding = _one(f"from my.schedulers import CyclicLR\n{call}")
-    assert (finding.origin, finding.record) == ("my.schedulers.CyclicLR", None)
+@pytest.mark.parametrize("call", ["CyclicLR(o, 0.1, max=0.5)", "CyclicLR(o, base_lr=1, max_lr=2)"])
+def test_a_class_of_this_name_from_elsewhere_is_pointed_to(call):
+    (finding,) = migrate(f"from my.schedulers import CyclicLR\n{call}", "train.py")
+    assert (finding.line, finding.origin) == (2, "looks like a cycle, not read: look here")
 
 
-def test_a_list_is_refused_unless_there_are_groups():
+@pytest.mark.parametrize("call", cases.GROUPS)
+def test_groups_are_rewritten_and_not_translated(call):
+    source = cases.torch_source(call)
+    assert (_one(source).record, len(_one(source).edits)) == (None, 2)
+    assert (_one(source, "jax").replacement, _about(_one(source, "jax"))) == (None, ["groups"])
     source = "from keras_contrib.callbacks import CyclicLR\nCyclicLR([1, 2], 3)"
     assert "refused" in _about(_one(source))
-
-
-def test_the_momentum_has_the_name_of_the_optimizers_argument():
-    for optimizer, says in {
-        "Adam(p)": "The beta1 of Adam cycles between 0.9 and 0.8",
-        "SGD(p)": "The SGD has no momentum.",
-        "SGD(p, 1, m)": "`momentum=m` of the SGD is never used: torch's class cycles it between",
-        "make(p)": "torch's class also cycles the momentum, between 0.9 and 0.8",
-    }.items():
-        finding = _one(_program(MOMENTUM, optimizer=optimizer), "jax")
-        (momentum,) = (each for each in finding.warnings if each.about == "momentum")
-        assert momentum.says.startswith(says)
 
 
 COPY = """\
@@ -443,113 +326,31 @@ def test_another_callback_of_the_file_is_left_alone():
     assert _read(f"{COPY}\nOther()".replace("base_lr=0.01", "low=1"), "keras") == []
 
 
-def _program(call="CyclicLR(optimizer, 1, 2, cycle_momentum=False)", loop="", optimizer="SGD(p)"):
-    return (
-        f"from torch.optim import *\n{IMPORTED}optimizer = {optimizer}\nscheduler = {call}\n{loop}"
-    )
-
-
-PER_BATCH = """
-for epoch in range(3):
-    for batch in loader:
-        loss.backward()
-        optimizer.step()
-        scheduler.step()
-"""
-PER_EPOCH = PER_BATCH.replace("        scheduler", "    scheduler")
-ADAM, MOMENTUM = "Adam(p)", "CyclicLR(optimizer, 1, 2)"
-IN_KERAS_CONTRIB = "from keras_contrib.callbacks import CyclicLR\n"
+TORCH_CALL = "CyclicLR(o, 1, 2, cycle_momentum=False)"
 CAUTIONS = {
-    "nothing": (_program(loop=PER_BATCH), "torch", []),
-    "nothing, keras": (_program(loop=PER_BATCH, optimizer=ADAM), "keras", []),
-    "nothing, jax": (_program(loop=PER_BATCH), "jax", []),
-    "per epoch": (_program(loop=PER_EPOCH), "torch", []),
-    "per epoch, jax": (_program(loop=PER_EPOCH), "jax", ["per_epoch"]),
-    "step with an argument": (
-        _program(loop="for batch in loader:\n    scheduler.step(epoch + i / n)"),
-        "torch",
-        ["step_argument"],
-    ),
-    "Adam": (_program(MOMENTUM, optimizer=ADAM), "torch", ["momentum"]),
-    "Adam, keras": (_program(MOMENTUM, optimizer=ADAM), "keras", ["momentum"]),
-    "Adam without it": (_program(optimizer=ADAM), "torch", []),
-    "SGD without momentum": (_program(MOMENTUM), "torch", ["momentum"]),
-    "SGD with momentum": (_program(MOMENTUM, optimizer="SGD(p, 1, 0.9)"), "torch", []),
-    "SGD with another momentum": (
-        _program(MOMENTUM, optimizer="SGD(p, 1, 0.5)"),
-        "torch",
-        ["momentum"],
-    ),
-    "SGD with another momentum, not cycled": (
-        _program(optimizer="SGD(p, 1, 0.5)"),
-        "torch",
-        [],
-    ),
-    "Keras's velocity, cycled": (
-        _program(MOMENTUM, optimizer="SGD(p, momentum=0.9)"),
-        "keras",
-        ["velocity"],
-    ),
-    "Keras's velocity": (_program(optimizer="SGD(p, momentum=0.9)"), "keras", ["velocity"]),
-    "Keras's velocity, left behind": (
-        cases.addons_source(cases.ADDONS["triangular"][0]),
-        "jax",
-        ["velocity"],
-    ),
-    "Keras's velocity, kept": (cases.addons_source(cases.ADDONS["triangular"][0]), "keras", []),
-    "an optimizer that isn't read, with momentum": (
-        _program(MOMENTUM, optimizer="make(p)"),
-        "keras",
-        ["momentum", "optimizer"],
-    ),
-    "a weight decay": (_program(optimizer="SGD(p, weight_decay=1e-4)"), "keras", ["optimizer"]),
+    "nothing": (TORCH_CALL, None, []),
+    "torch's, for Keras": (TORCH_CALL, "keras", ["optimizer", "velocity", "per_epoch"]),
+    "torch's, for JAX": (TORCH_CALL, "jax", ["optimizer", "per_epoch"]),
+    "a momentum": ("CyclicLR(o, 1, 2)", "jax", ["momentum", "per_epoch"]),
     "last_epoch": (
-        _program("CyclicLR(optimizer, 1, 2, cycle_momentum=False, last_epoch=4)"),
-        "keras",
-        ["last_epoch"],
-    ),
-    "a state, torch": (_program(loop="scheduler.load_state_dict(d)"), "torch", []),
-    "a state, keras": (_program(loop="scheduler.load_state_dict(d)"), "keras", ["last_epoch"]),
-    "in a sequence": (
-        _program(loop="s = SequentialLR(optimizer, [a, scheduler], [5])"),
+        TORCH_CALL.replace(")", ", last_epoch=4)"),
         "jax",
-        ["composed"],
+        ["optimizer", "per_epoch", "last_epoch"],
     ),
-    "verbose": (
-        _program("CyclicLR(optimizer, 1, 2, cycle_momentum=False, verbose=True)"),
+    "verbose": (TORCH_CALL.replace(")", ", verbose=True)"), None, ["verbose"]),
+    "no gamma": (TORCH_CALL.replace("2,", "2, mode='exp_range',"), None, ["mode"]),
+    "another mode": (TORCH_CALL.replace("2,", "2, gamma=0.9,"), None, ["gamma"]),
+    "an unknown mode": (TORCH_CALL.replace("2,", "2, mode=m, gamma=0.9,"), None, ["gamma"]),
+    "cycle_momentum isn't known": ("CyclicLR(o, 1, 2, cycle_momentum=c)", None, ["momentum"]),
+    "the callback": (
+        "from keras_contrib.callbacks import CyclicLR\nCyclicLR()",
+        None,
+        ["optimizer", "callback"],
+    ),
+    "the callback, for torch": (
+        "from clr_callback import CyclicLR\nCyclicLR()",
         "torch",
-        ["verbose"],
-    ),
-    "groups, jax": (
-        cases.torch_source(cases.GROUPS["both"][0], cases.TWO_GROUPS),
-        "jax",
-        ["groups"],
-    ),
-    "exp_range without a gamma": (
-        _program("CyclicLR(optimizer, 1, 2, mode='exp_range', cycle_momentum=False)"),
-        "torch",
-        ["mode"],
-    ),
-    "gamma without exp_range": (
-        _program("CyclicLR(optimizer, 1, 2, gamma=0.9, cycle_momentum=False)"),
-        "torch",
-        ["gamma"],
-    ),
-    "cycle_momentum isn't known": (
-        _program("CyclicLR(optimizer, 1, 2, cycle_momentum=args.c)"),
-        "torch",
-        ["momentum"],
-    ),
-    "the callback": (cases.callback_source(""), "keras", ["origin", "callback"]),
-    "the callback, again in a loop": (
-        f"{IN_KERAS_CONTRIB}for k in range(5):\n    f(Adam(0.1), [CyclicLR()])",
-        "keras",
-        ["optimizer", "callback", "restart"],
-    ),
-    "triangular2 by the step": (
-        cases.addons_source(cases.ADDONS["triangular2 by the step"][0]),
-        "keras",
-        ["scale_mode"],
+        ["origin", "optimizer", "callback"],
     ),
 }
 
@@ -557,97 +358,18 @@ CAUTIONS = {
 @pytest.mark.parametrize("name", CAUTIONS)
 def test_cautions(name):
     source, to, about = CAUTIONS[name]
-    finding = _one(source, to)
+    finding = _one(source if "import" in source else IMPORTED + source, to)
     assert _about(finding) == about
     for caution in finding.warnings:
         assert caution.says.endswith("."), caution.says
 
 
-EPOCHS = {
-    "the loop over batches": (_program(loop=PER_EPOCH), "len(loader)"),
-    "counted": (_program(loop=PER_EPOCH.replace("in loader", "in range(n)")), "n"),
-    "enumerated": (
-        _program(loop=PER_EPOCH.replace("in loader", "in enumerate(tqdm(data.train), 1)")),
-        "len(data.train)",
-    ),
-    "elsewhere": (
-        _program(loop="for epoch in range(3):\n    train()\n    scheduler.step()"),
-        "batches_per_epoch",
-    ),
-    "under another name": (
-        f"{IMPORTED}class T:\n  def make(self):\n    s = CyclicLR(o, 1, 2)\n    self.s = s\n"
-        "  def fit(self):\n    for epoch in range(3):\n      self.s.step()",
-        "batches_per_epoch",
-    ),
-    "Lightning": (
-        f"{IMPORTED}def configure_optimizers(self):\n    s = CyclicLR(o, 1, 2)\n"
-        "    return [o], [{'scheduler': s, 'interval': 'epoch'}]",
-        "batches_per_epoch",
-    ),
-    "Lightning, per step": (
-        f"{IMPORTED}def configure_optimizers(self):\n    s = CyclicLR(o, 1, 2)\n"
-        "    return [o], [{'scheduler': s, 'interval': 'step'}]",
-        None,
-    ),
-    "in a method that trains": (
-        f"{IMPORTED}class T:\n  def configure_optimizers(self):\n    self.s = CyclicLR(o, 1, 2)\n"
-        "  def fit(self):\n    for batch in self.data:\n      self.s.step()",
-        None,
-    ),
-    "while": (_program(loop="while True:\n    optimizer.step()\n    scheduler.step()"), None),
-}
-
-
-@pytest.mark.parametrize("to", ["keras", "jax"])
-@pytest.mark.parametrize("name", EPOCHS)
-def test_steps_per_epoch_become_updates(name, to):
-    """Keras and optax count updates: every number of epochs is multiplied."""
-    source, batches = EPOCHS[name]
-    source = source.replace("1, 2", "1, 2, 4, last_epoch=2, mode='exp_range', gamma=G")
-    finding = _one(source, to)
-    assert ("per_epoch" in _about(finding)) == (batches is not None)
-    if batches is not None:
-        assert finding.record is None
-        assert f"step_size_up=4 * {batches}" in finding.replacement
-        assert f"gamma=G ** (1 / {batches})" in finding.replacement
-        if "optimizer = " in source:
-            assert f"3 * {batches})" in finding.replacement
-    # torch's own stepping stays as it is.
-    assert "per_epoch" not in _about(_one(source, "torch"))
-
-
-def test_the_default_size_is_in_epochs_too():
-    finding = _one(_program(loop=PER_EPOCH), "jax")
-    assert "step_size_up=2000 * len(loader)" in finding.replacement
-
-
-BRANCHES = """
-import torch
-from torch.optim.lr_scheduler import CyclicLR
-if a:
-    optimizer = torch.optim.Adam(p)
-    {}CyclicLR(optimizer, 1, 2, cycle_momentum=False)
-else:
-    optimizer = torch.optim.SGD(p)
-    {}CyclicLR(optimizer, 1, 2, cycle_momentum=False)
-{}CyclicLR(optimizer, 1, 2, cycle_momentum=False)
-"""
-
-
-@pytest.mark.parametrize(
-    ("branch", "optimizer"),
-    [(0, "keras.optimizers.Adam("), (1, "keras.optimizers.SGD("), (2, "learning_rate = ")],
-)
-def test_the_optimizer_of_the_same_branch_is_meant(branch, optimizer):
-    source = BRANCHES.format(*("" if each == branch else "# " for each in range(3)))
-    assert optimizer in _one(source, "keras").replacement
-
-
-def test_an_unknown_cycle_momentum_keeps_its_arguments():
-    call = "CyclicLR(o, 1, 2, cycle_momentum=args.c, base_momentum=0.7, max_momentum=args.m)"
-    replacement = _one(IMPORTED + call).replacement
-    for argument in ("cycle_momentum=args.c", "base_momentum=0.7", "max_momentum=args.m"):
-        assert f"    {argument},\n" in replacement
+@pytest.mark.parametrize("scale_mode", ["'iterations'", "args.mode"])
+def test_addons_decay_by_another_count_is_not_read(scale_mode):
+    call = f"Triangular2CyclicalLearningRate(1, 2, 3, scale_mode={scale_mode})"
+    finding = _one(cases.addons_source(call), "keras")
+    assert (finding.record, finding.replacement) == (None, None)
+    assert finding.kept.startswith(f"`scale_mode={scale_mode}` must be 'cycle' for this decay.")
 
 
 def test_nothing_is_executed(tmp_path):
@@ -662,7 +384,7 @@ PYTHON_3 = f"must be Python 3 to be read, {HERE}"
 BAD = {
     "a = (1\nb = 2": f"`train.py` line 1 {PYTHON_3}: '(' was never closed",
     "x = 1\nprint 'a'": f"`train.py` line 2 {PYTHON_3}: Missing parentheses",
-    "x = 1\ny = '\0'": f"`train.py` line 2 {PYTHON_3}: ",
+    "x = 1\ny = '\0'": "`train.py` ",
     "-" * 200_000 + "1": "`train.py` is nested too deeply to be read",
     "1" + "+1" * 200_000: "`train.py` is nested too deeply to be read",
     "f" + "()" * 50_000: "`train.py` is nested too deeply to be read",

@@ -91,20 +91,6 @@ def test_a_source_of_one_text(notebook):
     assert document.rewritten == raw.replace("torch.optim.lr_scheduler", "clr_torch")
 
 
-def test_the_third_version_of_the_format(notebook):
-    cell = {
-        "cell_type": "code",
-        "input": ["import torch\n", "torch.optim.lr_scheduler.CyclicLR(o, 1, 2)"],
-    }
-    document, _, _ = notebook({"worksheets": [{"cells": [cell]}]}, indent=1)
-    sheet = json.loads(document.rewritten)["worksheets"][0]
-    assert sheet["cells"][0]["input"] == [
-        "import torch\n",
-        "import clr_torch\n",
-        "clr_torch.CyclicLR(o, 1, 2)",
-    ]
-
-
 @pytest.mark.parametrize(
     "metadata", [{"kernelspec": {"language": "R"}}, {"language_info": {"name": "julia"}}]
 )

@@ -114,31 +114,29 @@ REWRITTEN = {
         "import tensorflow_addons as tfa\n"
         "r = tfa.optimizers.TriangularCyclicalLearningRate(\n    initial_learning_rate=low,  # 1\n"
         "    maximal_learning_rate=(high),\n    step_size=8 * n,\n)\n",
-        "import clr_keras\nfrom clr_core import CyclicSchedule\n"
-        "r = clr_keras.CyclicLR(CyclicSchedule(\n    base_lr=low,  # 1\n    max_lr=(high),\n"
-        "    step_size_up=8 * n,\n))\n",
+        "import clr_keras\n"
+        "r = clr_keras.CyclicLR(\n    base_lr=low,  # 1\n    max_lr=(high),\n"
+        "    step_size_up=8 * n,\n)\n",
     ),
     "Addons, used for more": (
         "import tensorflow_addons as tfa\n"
         "o = tfa.optimizers.AdamW(tfa.optimizers.Triangular2CyclicalLearningRate((1), (2), 3))",
-        "import tensorflow_addons as tfa\nimport clr_keras\nfrom clr_core import CyclicSchedule\n"
-        "o = tfa.optimizers.AdamW(clr_keras.CyclicLR(CyclicSchedule("
-        'base_lr=(1), max_lr=(2), step_size_up=3, mode="triangular2")))',
+        "import tensorflow_addons as tfa\nimport clr_keras\n"
+        "o = tfa.optimizers.AdamW(clr_keras.CyclicLR("
+        'base_lr=(1), max_lr=(2), step_size_up=3, mode="triangular2"))',
     ),
     "Addons, one of several": (
         "from tensorflow_addons.optimizers import AdamW, ExponentialCyclicalLearningRate as E\n"
         "E(1, 2, 3, gamma=g, name='x')",
         "from tensorflow_addons.optimizers import AdamW\nimport clr_keras\n"
-        "from clr_core import CyclicSchedule\n"
-        "clr_keras.CyclicLR(CyclicSchedule(base_lr=1, max_lr=2, step_size_up=3, gamma=g, "
-        "mode=\"exp_range\"), name='x')",
+        "clr_keras.CyclicLR(base_lr=1, max_lr=2, step_size_up=3, gamma=g, name='x', "
+        'mode="exp_range")',
     ),
     "Addons, a function": (
         "import tensorflow_addons as tfa\n"
         "tfa.optimizers.CyclicalLearningRate(1, 2, 3, lambda x: 1 / x, 'cycle', name='x')",
-        "import clr_keras\nfrom clr_core import CyclicSchedule\n"
-        "clr_keras.CyclicLR(CyclicSchedule(base_lr=1, max_lr=2, step_size_up=3, "
-        "scale_fn=\"1 / x\"), name='x')",
+        "import clr_keras\n"
+        "clr_keras.CyclicLR(base_lr=1, max_lr=2, step_size_up=3, scale_fn=\"1 / x\", name='x')",
     ),
 }
 
@@ -192,11 +190,24 @@ KEPT = {
     "Addons, an unknown mode": (
         "import tensorflow_addons as tfa\n"
         "tfa.optimizers.Triangular2CyclicalLearningRate(1, 2, 3, scale_mode=m)",
-        "`scale_mode=m` is unknown. This is for 'cycle'.",
+        "`scale_mode=m` must be 'cycle' for this decay.",
+    ),
+    "Addons, a value that is bound": (
+        "import tensorflow_addons as tfa\n"
+        "tfa.optimizers.TriangularCyclicalLearningRate(1, high := 2, 3)",
+        "Its arguments can't be taken apart.",
+    ),
+    "a dict": (
+        DIRECT + "CyclicLR(o, 1, **{'max_lr': 2, 'verbose': True})",
+        "Its arguments can't be taken apart.",
+    ),
+    "a call stays, and so does the import": (
+        DIRECT + "CyclicLR(o, 1, 2, verbose=True,  # Lost.\n  mode='triangular2')",
+        "A comment in it would be lost.",
     ),
     "Addons, a comment": (
         "import tensorflow_addons as tfa\n"
-        "tfa.optimizers.TriangularCyclicalLearningRate(1, 2,\n  name='x',  # A comment.\n"
+        "tfa.optimizers.TriangularCyclicalLearningRate(1, 2,\n  scale_mode='cycle',  # A comment.\n"
         "  step_size=3)",
         "A comment in it would be lost.",
     ),

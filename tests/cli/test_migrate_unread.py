@@ -23,25 +23,16 @@ TRIANGLES = {
     "lr = low + (high - low) * np.maximum(0, 1 - x)",
     "math": "c = math.floor(1 + t / (2 * n))\nx = math.fabs(t / n - 2 * c + 1)\n"
     "lr = a + (b - a) * max(0, 1 - x)",
-    "floor division": "c = 1 + t // (2 * n)\nlr = a + (b - a) * max(0, 1 - abs(t / n - 2 * c + 1))",
     "int": "c = int(1 + t / (2 * n))\nlr = a + (b - a) * max(0, 1 - abs(t / n - (2 * c - 1)))",
     "TensorFlow": "c = tf.floor(1 + t / (2 * n))\nx = tf.abs(t / n - 2 * c + 1)\n"
     "lr = a + (b - a) * tf.maximum(0., 1 - x)",
-    "TensorFlow, a remainder": "x = tf.math.floormod(t, 2 * n) / n\n"
-    "lr = a + (b - a) * (1 - tf.abs(x - 1))",
     "jax": "lr = a + (b - a) * jnp.minimum(t % (2 * n), 2 * n - t % (2 * n)) / n",
-    "jnp.where": "p = jnp.mod(t, 2 * n)\nlr = jnp.where(p < n, a + p * d, b - (p - n) * d)",
     "a remainder": "x = abs((t / n) % 2 - 1)\nlr = b - (b - a) * x",
-    "fmod": "x = math.fmod(t, period) / period\nlr = a + (b - a) * (1 - abs(2 * x - 1))",
     "divmod": "cycle, position = divmod(t, 2 * n)\nlr = a + d * min(position, 2 * n - position)",
     "a condition": "p = t % (2 * n)\nif p < n:\n    lr = a + d * p\nelse:\n    lr = b - d * p",
     "an expression": "p = (t % n) / n\nlr = a + (b - a) * (2 * p if p < 0.5 else 2 * (1 - p))",
     "interp": "lr = np.interp(t % n, [0, n / 2, n], [a, b, a])",
     "sawtooth": "lr = a + (b - a) * scipy.signal.sawtooth(t / n, 0.5)",
-    "arcsin": "lr = a + (b - a) * np.arcsin(np.sin(t / n))",
-    "linspace": "lrs = np.concatenate([np.linspace(a, b, n), np.linspace(b, a, n)])",
-    "a turning sign": "lr += delta\nif lr >= max_lr or lr <= min_lr:\n    delta = -delta",
-    "a turning sign, multiplied": "lr += step\nif lr > max_lr:\n    lr = max_lr\n    step *= -1",
     "a list of rates": "lrs = itertools.cycle([low_lr, high_lr])",
     "camel case": "x = abs((t / n) % 2 - 1)\nbaseLR = b - (b - a) * x",
 }

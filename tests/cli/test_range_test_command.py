@@ -10,7 +10,10 @@ from clr_core import RangeTestResult
 from .conftest import RESULT
 
 
-def test_show(folder, clr):
+def test_show(folder, clr, data):
+    found = data("range-test", "show", "range.json")
+    assert found["suggestions"] == RESULT.suggestions
+    assert (found["max_lr"], found["base_lr"]) == (RESULT.max_lr, RESULT.base_lr)
     done = clr("range-test", "show", "range.json")
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
@@ -76,12 +79,6 @@ def test_a_long_test_reads_back(folder, clr):
     (folder / "long.json").write_text(json.dumps(result.to_dict()))
     assert (folder / "long.json").stat().st_size > 2**20
     assert clr("range-test", "show", "long.json").out.startswith("tested   40000 rates")
-
-
-def test_json(folder, data):
-    found = data("range-test", "show", "range.json")
-    assert found["suggestions"] == RESULT.suggestions
-    assert (found["max_lr"], found["base_lr"]) == (RESULT.max_lr, RESULT.base_lr)
 
 
 def test_pictures(folder, clr, data):

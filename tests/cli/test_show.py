@@ -10,7 +10,7 @@ from clr_core.conformance import float32
 from clr_core.record import Record, schedule_id
 from schedules import expected
 
-from .conftest import FRACTIONAL, OTHER, RECORD, SCHEDULE
+from .conftest import FRACTIONAL, OTHER, SCHEDULE
 
 
 def written(folder, schedule, step=0):
@@ -158,9 +158,3 @@ def test_what_is_not_finite(clr, data):
 )
 def test_refusals(folder, refused, arguments, reason):
     assert refused("show", "run.json", *arguments).startswith(reason)
-
-
-def test_the_record_is_only_read(folder, clr):
-    before = (folder / "run.json").read_bytes()
-    clr("show", "run.json")
-    assert (folder / "run.json").read_bytes() == before == RECORD.to_json().encode()

@@ -1,7 +1,5 @@
 """Argument checks: what they return, and the one form of their messages."""
 
-import fractions
-
 import pytest
 
 from clr_core import CyclicSchedule
@@ -10,7 +8,6 @@ from clr_core._arguments import (
     check_schedule,
     count,
     integer,
-    number,
     received,
 )
 
@@ -38,27 +35,6 @@ def test_received(value, text):
 def test_a_name_from_a_file_is_visible_and_short():
     assert received("lr\0\n\x1b[2J", 1) == r"Received: lr\x00 \x1b[2J=1"
     assert len(received("lr" * 5000, 1)) < 200
-
-
-@pytest.mark.parametrize("value", [2, 2.0, fractions.Fraction(2)], ids=repr)
-def test_a_number_is_a_float(value):
-    assert (number("gamma", value), type(number("gamma", value))) == (2.0, float)
-
-
-def test_zero_has_one_sign():
-    assert str(number("base_lr", -0.0)) == "0.0"
-
-
-@pytest.mark.parametrize("value", [True, "1", None, 1j], ids=repr)
-def test_what_is_no_number(value):
-    with pytest.raises(TypeError, match=r"^`gamma` must be a number\. Received: gamma="):
-        number("gamma", value)
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 10**400], ids=repr)
-def test_a_number_is_finite(value):
-    with pytest.raises(ValueError, match=r"^`gamma` must be finite\. Received: gamma="):
-        number("gamma", value)
 
 
 class Index:
@@ -101,8 +77,3 @@ def test_a_schedule_has_three_methods(missing):
     broken = type("Broken", (Half,), {missing: None})()
     with pytest.raises(TypeError, match=r"^`schedule` must be a schedule such as CyclicSchedule\."):
         check_schedule(broken)
-
-
-def test_a_class_is_no_schedule():
-    with pytest.raises(TypeError, match=r"^`schedule` must be a schedule such as CyclicSchedule\."):
-        check_schedule(CyclicSchedule)

@@ -17,19 +17,10 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from mpmath import mp  # type: ignore[import-untyped]
 
 import oracle
-from oracle import (
-    evaluate,
-    lr,
-    momentum,
-    near_midpoint32,
-    to_float32,
-    to_float64,
-    ulps32,
-    ulps64,
-)
+from oracle import evaluate, lr, momentum, near_midpoint32, to_float32, to_float64, ulps32, ulps64
+from schedules import random_schedule
 
 F = Fraction
 
@@ -48,9 +39,6 @@ def cyclic(**changes: Any) -> dict[str, Any]:
         "base_momentum": None,
         "max_momentum": None,
     } | changes
-
-
-# The wave
 
 
 def test_equal_halves() -> None:
@@ -92,24 +80,6 @@ def test_a_cycle_is_the_float64_sum_of_its_halves() -> None:
     assert lr(schedule, 2) == F(3602879701896408, 7205759403792795)
 
 
-def test_a_fall_that_float64_cannot_see() -> None:
-    # 2**53 + 0.5 is 2**53 in float64, so there is no falling half and no division by its length.
-    schedule = cyclic(base_lr=0.0, max_lr=1.0, step_size_up=2.0**53, step_size_down=0.5)
-    assert lr(schedule, 2**53 - 1) == F(2**53 - 1, 2**53)
-    assert lr(schedule, 2**53) == 0
-
-
-def test_boundaries_are_the_floats_that_they_are() -> None:
-    schedule = cyclic(base_lr=0.1, max_lr=0.3)
-    assert lr(schedule, 0) == F(0.1) != F(1, 10)
-    assert lr(schedule, 4) == F(0.3) != F(3, 10)
-    assert lr(schedule, 1) == F(0.1) * F(3, 4) + F(0.3) * F(1, 4)
-
-
-def test_a_band_without_width() -> None:
-    assert {lr(cyclic(base_lr=0.75), step) for step in range(20)} == {F(3, 4)}
-
-
 @pytest.mark.parametrize("step", [2**24, 2**31, 2**53, 10**30])
 def test_late_steps_are_exact(step: int) -> None:
     # A cycle of 7 steps, 3 of them rising. Divided by 7, 2**3 leaves 1, and so 2**n leaves
@@ -117,9 +87,6 @@ def test_late_steps_are_exact(step: int) -> None:
     position = {2**24: 1, 2**31: 2, 2**53: 4, 10**30: 1}[step]
     height = {1: F(1, 3), 2: F(2, 3), 4: F(3, 4)}[position]
     assert lr(cyclic(step_size_up=3.0), step) == F(1, 4) + height / 2
-
-
-# The decay
 
 
 def test_triangular2_halves_the_band() -> None:
@@ -139,13 +106,6 @@ def test_exp_range_counts_steps_from_the_start() -> None:
     assert lr(schedule, 12) == F(1, 4) + F(1, 2**13)
 
 
-def test_exp_range_is_exact_where_that_is_feasible_and_close_where_it_is_not() -> None:
-    schedule = cyclic(base_lr=0.0, max_lr=1.0, mode="exp_range", gamma=0.75)
-    assert lr(schedule, 4 + 8 * 12) == F(3, 4) ** 100
-    exact = F(3, 4) ** 5004
-    assert abs(lr(schedule, 4 + 8 * 625) / exact - 1) < F(1, 2**390)
-
-
 def test_exp_range_in_decimals() -> None:
     schedule = cyclic(
         base_lr=0.0,
@@ -159,11 +119,6 @@ def test_exp_range_in_decimals() -> None:
     # that -0.2000100006667. exp(-0.2) = 0.81873075308, times 1 - 1.00006667e-5 + 5.0e-11:
     # 0.81873075308 - 0.81873075308 * 1.00006167e-5 = 0.81873075308 - 0.00000818781.
     assert abs(lr(schedule, 2000) - F("0.81872256527")) < F(1, 10**10)
-
-
-def test_gamma_one_is_triangular() -> None:
-    schedule = cyclic(mode="exp_range", gamma=1.0)
-    assert [lr(schedule, step) for step in range(20)] == [lr(cyclic(), step) for step in range(20)]
 
 
 @pytest.mark.parametrize(
@@ -192,9 +147,6 @@ def test_a_band_that_has_vanished_still_rounds_right(decay: dict[str, Any]) -> N
     assert to_float32(height) == 0.25 + 2.0**-25
 
 
-# Expressions as decay
-
-
 def test_a_function_of_the_cycle_sees_the_first_one_as_1() -> None:
     schedule = cyclic(scale_fn="x", scale_mode="cycle")
     # Peaks: 1/4 + 1/2 * 1, 1/4 + 1/2 * 2, 1/4 + 1/2 * 3.
@@ -210,66 +162,25 @@ def test_a_function_of_the_step_sees_the_first_one_as_0() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "scale_mode", "mode"),
-    [
-        ("1 / 2 ** (x - 1)", "cycle", {"mode": "triangular2"}),
-        ("0.75 ** x", "iterations", {"mode": "exp_range", "gamma": 0.75}),
-        ("1", "cycle", {"mode": "triangular"}),
-    ],
-)
-def test_the_modes_as_expressions(expression: str, scale_mode: str, mode: dict[str, Any]) -> None:
-    schedule = cyclic(scale_fn=expression, scale_mode=scale_mode)
-    for step in range(100):
-        assert lr(schedule, step) == lr(cyclic(**mode), step)
-
-
-def test_the_examples_of_the_design() -> None:
-    # At the first peak of 1 / 5**(x * 1e-4) by step, 4: 5**-0.0004 = exp(-0.0004 * 1.609437912)
-    # = exp(-0.0006437751650) = 1 - 6.437751650e-4 + 2.072232e-7 - 4.45e-11 = 0.999356432014.
-    by_step = cyclic(
-        base_lr=0.0, max_lr=1.0, scale_fn="1 / 5 ** (x * 1e-4)", scale_mode="iterations"
-    )
-    assert abs(lr(by_step, 4) - F("0.999356432014")) < F(1, 10**11)
-    # (1 + sin(x * pi / 2)) / 2 is 1, 1/2, 0, 1/2, 1 in cycles 1 to 5, but for the error of the
-    # float64 pi, 1.2e-16, of which the sine takes x / 2 times where it crosses zero.
-    by_cycle = cyclic(base_lr=0.0, max_lr=1.0, scale_fn="0.5 * (1 + sin(x * pi / 2))")
-    for cycle, expected in enumerate([F(1), F(1, 2), F(0), F(1, 2), F(1)]):
-        assert abs(lr(by_cycle, 4 + 8 * cycle) - expected) < F(2, 10**16)
-
-
-# Expressions alone
-
-
-@pytest.mark.parametrize(
     ("expression", "x", "expected"),
     [
         ("x", 7, F(7)),
         ("1 / 3", 0, F(1, 3)),
-        ("floor(1 / 3 * 3)", 0, F(1)),
         ("7 - 2 - 1", 0, F(4)),
         ("12 / 2 / 3", 0, F(2)),
-        ("1 + 2 * 3", 0, F(7)),
-        ("(1 + 2) * 3", 0, F(9)),
         ("-x ** 2", 3, F(-9)),
-        ("(-x) ** 3", 2, F(-8)),
         ("2 ** 3 ** 2", 0, F(512)),
         ("2 ** -x", 3, F(1, 8)),
-        ("x ** 0", 0, F(1)),
         ("4 ** 0.5", 0, F(2)),
         ("abs(x - 5)", 2, F(3)),
-        ("floor(x / 2)", 7, F(3)),
         ("floor(-x / 2)", 7, F(-4)),
-        ("floor(sqrt(2) * 100)", 0, F(141)),
         ("min(x, 3)", 5, F(3)),
         ("max(x, 3)", 5, F(5)),
-        ("max(sqrt(2), x)", 1.5, F(3, 2)),
         ("sqrt(x)", F(9, 4), F(3, 2)),
         ("sin(0) + tanh(0) + log(1)", 0, F(0)),
         ("cos(0) * exp(0)", 0, F(1)),
         # Literals and constants are float64 numbers: 0.1 is 3602879701896397 / 2**55.
         ("0.1", 0, F(3602879701896397, 2**55)),
-        ("1e-4", 0, F(1e-4)),
-        ("9007199254740993", 0, F(2**53)),
         ("pi", 0, F(3.141592653589793)),
         ("e", 0, F(2.718281828459045)),
     ],
@@ -283,18 +194,12 @@ def test_rational_expressions_are_exact(expression: str, x: Any, expected: Fract
     [
         # From the tables, to forty digits.
         ("sqrt(x + 1)", "1.4142135623730950488016887242096980785697"),
-        ("(x + 1) ** 0.5", "1.4142135623730950488016887242096980785697"),
         ("exp(x)", "2.7182818284590452353602874713526624977572"),
         ("log(x + 1)", "0.6931471805599453094172321214581765680755"),
         ("sin(x)", "0.8414709848078965066525023216302989996226"),
         ("cos(x)", "0.5403023058681397174009366074429766037323"),
         ("tanh(x)", "0.7615941559557648881194582826047935904128"),
-        ("log(x / 2)", "-0.6931471805599453094172321214581765680755"),
         ("sin(-x)", "-0.8414709848078965066525023216302989996226"),
-        ("-tanh(x)", "-0.7615941559557648881194582826047935904128"),
-        ("abs(sin(-x))", "0.8414709848078965066525023216302989996226"),
-        ("min(sin(-x), 0)", "-0.8414709848078965066525023216302989996226"),
-        ("exp(-x) * exp(x)", "1"),
         ("log(exp(x))", "1"),
         # The float64 pi falls short of pi by 1.2246467991473531772e-16, and that is its sine.
         ("sin(pi)", "0.00000000000000012246467991473531772260659323"),
@@ -302,82 +207,6 @@ def test_rational_expressions_are_exact(expression: str, x: Any, expected: Fract
 )
 def test_functions_have_far_more_digits_than_float64(expression: str, digits: str) -> None:
     assert abs(evaluate(expression, 1) - F(digits)) < F(1, 10**38)
-
-
-def test_huge_intermediate_values_need_neither_time_nor_memory() -> None:
-    x = 2**53
-    assert to_float64(evaluate("tanh(exp(x))", x)) == 1.0
-    assert to_float64(evaluate("log(exp(x)) / x", x)) == 1.0
-    assert to_float64(evaluate("exp(-x ** 9) + 1", x)) == 1.0
-    assert to_float64(evaluate("(x ** x) ** (1 / x)", x)) == 2.0**53
-    assert 0 < evaluate("0.5 ** exp(x)", x) < F(1, 2**4000)
-    assert 0 < evaluate("exp(-exp(x))", x) < F(1, 2**4000)
-    # The C library reduces huge arguments by digits of pi of its own.
-    assert ulps64(to_float64(evaluate("sin(x)", x)), math.sin(x)) <= 1
-    for expression in ("exp(x)", "x ** x", "exp(exp(x))", "sin(exp(x))"):
-        with pytest.raises(OverflowError):
-            evaluate(expression, x)
-
-
-@pytest.mark.parametrize(
-    "expression",
-    [
-        "y",
-        "x.real",
-        "x[0]",
-        "[x]",
-        "'x'",
-        "True",
-        "None",
-        "1j",
-        "+x",
-        "~x",
-        "not x",
-        "x // 2",
-        "x % 2",
-        "x @ x",
-        "x < 1",
-        "x and 1",
-        "x if x else 1",
-        "lambda: x",
-        "[x for x in x]",
-        "f(x)",
-        "sin",
-        "sin()",
-        "sin(x, x)",
-        "sin(x=x)",
-        "sin(*x)",
-        "min(x)",
-        "min(x, x, x)",
-        "math.sin(x)",
-        "__import__('os')",
-        "(lambda: x)()",
-    ],
-)
-def test_outside_the_grammar(expression: str) -> None:
-    with pytest.raises(ValueError, match="not in the grammar of a scale_fn"):
-        evaluate(expression, 1)
-
-
-@pytest.mark.parametrize("expression", ["sqrt(-x)", "log(-x)", "(-x) ** 0.5", "log(0)"])
-def test_no_real_value(expression: str) -> None:
-    with pytest.raises(ValueError, match="must be real and finite"):
-        evaluate(expression, 1)
-
-
-def test_a_floor_that_no_precision_decides() -> None:
-    # The rounded square is not 3, and on which side of 3 it lies says nothing.
-    with pytest.raises(ArithmeticError, match=r"floor of 3\.0 cannot be decided with 400 bits"):
-        evaluate("floor(sqrt(3) ** 2)", 0)
-
-
-@pytest.mark.parametrize("expression", ["1 / 0", "1 / (x - 1)", "0 ** -1", "1 / sin(0)"])
-def test_division_by_zero(expression: str) -> None:
-    with pytest.raises(ZeroDivisionError):
-        evaluate(expression, 1)
-
-
-# Momentum
 
 
 def test_momentum_is_the_wave_upside_down() -> None:
@@ -393,26 +222,6 @@ def test_momentum_decays_with_the_rate() -> None:
     assert [momentum(schedule, step) for step in (4, 12, 20)] == [F(3, 4), F(13, 16), F(27, 32)]
 
 
-def test_no_momentum() -> None:
-    assert momentum(cyclic(), 3) is None
-
-
-def test_zero_is_a_momentum() -> None:
-    assert momentum(cyclic(base_momentum=0.0, max_momentum=0.0), 3) == 0
-
-
-# Bad input
-
-
-def test_unknown_kind_mode_and_negative_step() -> None:
-    with pytest.raises(ValueError, match="`kind`"):
-        lr(cyclic(kind="cosine"), 0)
-    with pytest.raises(ValueError, match="`mode`"):
-        lr(cyclic(mode="triangle"), 0)
-    with pytest.raises(ValueError, match="`step`"):
-        lr(cyclic(), -1)
-
-
 # The tutorial: Adam, triangular2, 79 epochs of 17,000 batches, six epochs up and six down.
 
 TUTORIAL = cyclic(
@@ -422,13 +231,6 @@ TUTORIAL = cyclic(
     step_size_down=102000.0,
     mode="triangular2",
 )
-
-
-def test_tutorial_counts() -> None:
-    assert 17000 * 6 == 102000
-    assert 17000 * 79 == 1343000
-    # A quarter: halving twice is exact, and so is the float64 nearest to a quarter of 0.006.
-    assert F(0.0015) == F(0.006) / 4
 
 
 @pytest.mark.parametrize(
@@ -462,65 +264,28 @@ def test_tutorial(step: int, quarters_of_max_lr: Fraction, decimal: str) -> None
     assert abs(rate - F(decimal)) < F(1, 10**14)
 
 
-# Rounding
-
-
 @pytest.mark.parametrize(
     ("exact", "expected"),
     [
-        (F(0), 0.0),
-        (F(1), 1.0),
         # 1/10 = 13421772.8 * 2**-27, so 13421773 * 2**-27.
         (F(1, 10), 13421773 * 2.0**-27),
-        (F(-1, 10), -13421773 * 2.0**-27),
         # Ties: above 1 the neighbours are 2**-23 apart. Down to 0 of them, up to 2.
         (1 + F(1, 2**24), 1.0),
-        (1 + F(3, 2**24), 1 + 2.0**-22),
         (-1 - F(3, 2**24), -1 - 2.0**-22),
         # By way of float64 this would be a tie, and 1.
         (1 + F(1, 2**24) + F(1, 2**200), 1 + 2.0**-23),
         (1 + F(3, 2**24) - F(1, 2**200), 1 + 2.0**-23),
-        # Below 1 they are 2**-24 apart: halfway to 1, which is even.
-        (1 - F(1, 2**25), 1.0),
-        (1 - F(1, 2**25) - F(1, 2**200), 1 - 2.0**-24),
-        # Subnormal numbers are multiples of 2**-149: a half, one and a half, two and a half.
+        # Subnormal numbers are multiples of 2**-149.
         (F(1, 2**150), 0.0),
         (F(1, 2**150) + F(1, 2**400), 2.0**-149),
-        (F(3, 2**150), 2.0**-148),
-        (F(5, 2**150), 2.0**-148),
         (F(1, 2**5000), 0.0),
-        # Halfway between the largest subnormal number and 2**-126, the smallest normal one.
-        (F(2**24 - 1, 2**150), 2.0**-126),
-        (F(2**24 - 1, 2**150) - F(1, 2**400), 2.0**-126 - 2.0**-149),
         # The largest float32 is 2**128 - 2**104; from halfway to 2**128 on it is infinite.
-        (F(2**128 - 2**104), 2.0**128 - 2.0**104),
         (F(2**128 - 2**103 - 1), 2.0**128 - 2.0**104),
-        (F(2**128 - 2**103), math.inf),
-        (F(-(2**128)), -math.inf),
+        (F(-(2**128 - 2**103)), -math.inf),
     ],
 )
 def test_to_float32(exact: Fraction, expected: float) -> None:
     assert to_float32(exact) == expected
-
-
-@pytest.mark.parametrize(
-    ("exact", "expected"),
-    [
-        (F(0), 0.0),
-        (F(1, 10), 0.1),
-        (F(-1, 10), -0.1),
-        (1 + F(1, 2**53), 1.0),
-        (1 + F(3, 2**53), 1 + 2.0**-51),
-        (1 + F(1, 2**53) + F(1, 2**5000), 1 + 2.0**-52),
-        (F(1, 2**1075), 0.0),
-        (F(3, 2**1075), 2 * 2.0**-1074),
-        (F(2**53 - 1, 2**1075), 2.0**-1022),
-        (F(2**1024 - 2**970 - 1), sys.float_info.max),
-        (F(2**1024 - 2**970), math.inf),
-    ],
-)
-def test_to_float64(exact: Fraction, expected: float) -> None:
-    assert to_float64(exact) == expected
 
 
 def struct_float32(number: float) -> float:
@@ -554,41 +319,17 @@ def test_to_float64_is_the_division_of_integers(fraction: Fraction, exponent: in
     assert to_float64(exact) == exact.numerator / exact.denominator
 
 
-# Distances
-
-
 @pytest.mark.parametrize(
     ("a", "b", "expected"),
     [
-        (1.0, 1.0, 0),
-        (1.0, 1 + 2.0**-23, 1),
         (1.0, 1 - 2.0**-24, 1),
-        (1.0, 2.0, 2**23),
         (0.0, -0.0, 0),
-        (0.0, 2.0**-149, 1),
         (-(2.0**-149), 2.0**-149, 2),
-        (-1.0, -1 - 2.0**-23, 1),
-        (2.0**-126, 2.0**-126 - 2.0**-149, 1),
         (2.0**128 - 2.0**104, math.inf, 1),
     ],
 )
 def test_ulps32(a: float, b: float, expected: int) -> None:
     assert ulps32(a, b) == ulps32(b, a) == ulps32(-a, -b) == expected
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "expected"),
-    [
-        (0.1, 0.1, 0),
-        (0.3, 0.1 + 0.2, 1),
-        (1.0, 2.0, 2**52),
-        (0.0, -0.0, 0),
-        (-5e-324, 5e-324, 2),
-        (sys.float_info.max, math.inf, 1),
-    ],
-)
-def test_ulps64(a: float, b: float, expected: int) -> None:
-    assert ulps64(a, b) == ulps64(b, a) == ulps64(-a, -b) == expected
 
 
 @given(st.floats(-1e300, 1e300), st.integers(0, 50))
@@ -597,20 +338,6 @@ def test_ulps64_counts_the_steps_of_nextafter(number: float, steps: int) -> None
     for _ in range(steps):
         later = math.nextafter(later, math.inf)
     assert ulps64(number, later) == steps
-
-
-@pytest.mark.parametrize("number", [0.1, math.nan, 1e300, 2.0**-150])
-def test_ulps32_refuses_what_is_no_float32(number: float) -> None:
-    with pytest.raises(ValueError, match="must be a number of its format"):
-        ulps32(number, 1.0)
-
-
-def test_ulps64_refuses_nan() -> None:
-    with pytest.raises(ValueError, match="must be a number of its format"):
-        ulps64(1.0, math.nan)
-
-
-# Midpoints
 
 
 @pytest.mark.parametrize(
@@ -623,8 +350,6 @@ def test_ulps64_refuses_nan() -> None:
         (1 + F(1, 2**24) - F(4, 2**52), True),
         (1 + F(1, 2**24) - F(5, 2**52), False),
         (-1 - F(1, 2**24), True),
-        # A float32 number is as far from a midpoint as can be.
-        (F(1), False),
         (F(0), False),
         (F(1, 10), False),
         # Below 1 the midpoint is 1 - 2**-25, and an ulp 2**-53.
@@ -633,74 +358,24 @@ def test_ulps64_refuses_nan() -> None:
         # Between the subnormal numbers 2**-149 and 2**-148: 3 * 2**-150, with an ulp of 2**-201.
         (F(3, 2**150) + F(4, 2**201), True),
         (F(3, 2**150) + F(5, 2**201), False),
-        # Between 0 and 2**-149.
-        (F(1, 2**150), True),
-        (F(1, 2**5000), False),
     ],
 )
 def test_near_midpoint32(exact: Fraction, expected: bool) -> None:
     assert near_midpoint32(exact) is expected
 
 
-def test_near_midpoint32_with_another_reach() -> None:
-    exact = 1 + F(1, 2**24) + F(5, 2**52)
-    assert [near_midpoint32(exact, ulps) for ulps in (0, 4, 5, 6)] == [False, False, True, True]
-
-
-@given(st.floats(1e-6, 1.0), st.integers(-4, 4))
-def test_away_from_midpoints_an_error_of_four_ulps_changes_no_float32(
-    number: float, ulps: int
-) -> None:
-    if not near_midpoint32(F(number)):
-        assert to_float32(F(number + ulps * math.ulp(number) / 2)) == to_float32(F(number))
-
-
-# The oracle itself
-
-EXPRESSIONS = [
-    ("1 / 5 ** (x * 1e-4)", "iterations"),
-    ("0.5 * (1 + sin(x * pi / 2))", "cycle"),
-    ("exp(-x / 1000) * cos(x / 10) ** 2", "iterations"),
-    ("min(1, max(0, 1 - tanh(log(x) / 10)))", "cycle"),
-    ("sqrt(1 / (1 + x))", "iterations"),
-]
-
-
-def random_schedule(rng: random.Random, number: int) -> dict[str, Any]:
-    base_lr, max_lr = sorted(rng.uniform(0, 1) for _ in range(2))
-    base_momentum, max_momentum = sorted(rng.uniform(0, 1) for _ in range(2))
-    schedule = cyclic(
-        base_lr=base_lr,
-        max_lr=max_lr,
-        step_size_up=rng.choice([0.1, 2.5, 2000.0, rng.uniform(1, 1000)]),
-        step_size_down=rng.choice([0.2, 7.5, 1000.0, rng.uniform(1, 1000)]),
-        base_momentum=base_momentum,
-        max_momentum=max_momentum,
-    )
-    if number % 2:
-        return schedule | {"mode": "exp_range", "gamma": 1 - 10 ** rng.uniform(-8, -1)}
-    scale_fn, scale_mode = rng.choice(EXPRESSIONS)
-    return schedule | {"scale_fn": scale_fn, "scale_mode": scale_mode}
-
-
 def test_twice_the_precision_changes_no_bit() -> None:
     rng = random.Random(1506)
-    for number in range(400):
-        schedule = random_schedule(rng, number)
+    for _ in range(400):
+        schedule = random_schedule(rng).to_dict()
         step = rng.randrange(rng.choice([100, 10**4, 10**6, 2**53]))
         for curve in (lr, momentum):
             coarse, fine = curve(schedule, step, bits=300), curve(schedule, step, bits=600)
-            assert coarse is not None
-            assert fine is not None
+            if coarse is None or fine is None:  # No momentum.
+                continue
             assert to_float32(coarse) == to_float32(fine), (schedule, step)
             assert to_float64(coarse) == to_float64(fine), (schedule, step)
             assert near_midpoint32(coarse) == near_midpoint32(fine), (schedule, step)
-
-
-def test_the_precision_of_the_caller_is_left_alone() -> None:
-    before = mp.prec
-    lr(cyclic(scale_fn="exp(-x)"), 3)
-    assert mp.prec == before
 
 
 def test_nothing_of_the_product_is_imported() -> None:

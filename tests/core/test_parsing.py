@@ -15,30 +15,13 @@ def test_what_is_read():
     assert mapping([("a", 1), ("b", 2)]) == {"a": 1, "b": 2}
 
 
-@pytest.mark.parametrize(
-    ("parse", "text", "message"),
-    [
-        (from_json, '{"a": 1, "a": 1}', "^a key is duplicated. Received: key='a'$"),
-        (from_json, '{"a": {"b": 1, "b": 2}}', "^a key is duplicated. Received: key='b'$"),
-        (from_json, '{"a": NaN}', "^NaN is not a number in JSON$"),
-        (from_json, '{"a": -Infinity}', "^-Infinity is not a number in JSON$"),
-        (from_json, "[" * 100_000, "^it is nested too deeply$"),
-        (from_toml, "a = " + "[" * 100_000, "^it is nested too deeply$"),
-        (from_toml, dotted(21), "^it has a dotted key of more than 20 parts$"),
-        (from_toml, "[" + dotted(21)[:-4] + "]", "^it has a dotted key of more than 20 parts$"),
-    ],
-    ids=["duplicate", "duplicate inside", "nan", "infinity", "deep json", "deep toml", "key", "[]"],
-)
-def test_what_is_refused(parse, text, message):
-    with pytest.raises(ValueError, match=message):
-        parse(text)
-
-
 def test_a_dotted_key_of_20_parts():
     value = from_toml(dotted(20))
     for _ in range(20):
         value = value["a"]
     assert value == 1
+    with pytest.raises(ValueError, match=r"^it has a dotted key of more than 20 parts$"):
+        from_toml(dotted(21))
 
 
 @pytest.mark.parametrize("quotes", ['"{}"', "'{}'", '"""{}"""', "'''{}'''"])

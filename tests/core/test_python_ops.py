@@ -116,6 +116,11 @@ def test_the_remainder():
     assert python_ops.fmod(2.0**53 - 1, 2.0**52) == 2.0**52 - 1
 
 
+def test_lookup():
+    values = [python_ops.lookup([10.0, 20.0], [1.0, 2.0], n) for n in (0.0, 1.0, 3.0)]
+    assert values == [(10.0, 1.0), (10.0, 2.0), (20.0, 2.0)]
+
+
 def test_a_callable_gets_an_int_and_gives_a_float():
     # With a float, this would be too large in cycle 2000.
     value = python_ops.call(lambda x: 1 / 2 ** (x - 2000), 2000.0)

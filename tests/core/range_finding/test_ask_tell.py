@@ -100,22 +100,15 @@ def test_nothing_after_the_end():
     ("change", "error", "text"),
     [
         ({"start_lr": 0}, ValueError, "`start_lr` must be positive. Received: start_lr=0"),
-        ({"start_lr": -1e-3}, ValueError, "`start_lr` must be positive. Received: start_lr=-0.001"),
         ({"start_lr": math.nan}, ValueError, "`start_lr` must be finite. Received: start_lr=nan"),
         ({"end_lr": math.inf}, ValueError, "`end_lr` must be finite. Received: end_lr=inf"),
         ({"start_lr": "1"}, TypeError, "`start_lr` must be a number. Received: start_lr='1'"),
-        (
-            {"start_lr": 0.1, "end_lr": 0.1},
-            ValueError,
-            "`end_lr` must be at least 1.1 times `start_lr`. Received: end_lr=0.1, start_lr=0.1",
-        ),
         (
             {"start_lr": 0.1, "end_lr": 0.01},
             ValueError,
             "`end_lr` must be at least 1.1 times `start_lr`. Received: end_lr=0.01, start_lr=0.1",
         ),
         ({"num_steps": 9}, ValueError, "`num_steps` must be at least 10. Received: num_steps=9"),
-        ({"num_steps": 0}, ValueError, "`num_steps` must be at least 10. Received: num_steps=0"),
         (
             {"num_steps": 50.0},
             TypeError,
@@ -127,19 +120,9 @@ def test_nothing_after_the_end():
             "`ramp` must be one of 'exponential', 'linear'. Received: ramp='exp'",
         ),
         (
-            {"ramp": 3},
-            ValueError,
-            "`ramp` must be one of 'exponential', 'linear'. Received: ramp=3",
-        ),
-        (
             {"divergence": 0},
             ValueError,
             "`divergence` must be positive or None. Received: divergence=0",
-        ),
-        (
-            {"divergence": -1},
-            ValueError,
-            "`divergence` must be positive or None. Received: divergence=-1",
         ),
         (
             {"divergence": math.nan},
@@ -167,11 +150,6 @@ def test_a_loss_that_is_no_number_changes_nothing(loss):
     assert test.ask() == lr
     test.tell(1.0)
     assert test.result().losses == (2.0, 2.0, 2.0, 1.0)
-
-
-@pytest.mark.parametrize("loss", [2, 2.0, Fraction(2)], ids=repr)
-def test_numbers_of_python(loss):
-    assert told([loss]).result().losses == (2.0,)
 
 
 def test_numbers_of_numpy(np):
@@ -257,11 +235,6 @@ def test_one_bad_batch_ends_nothing():
     test = told(losses)
     assert len(test.result().losses) == 100
     assert test.result().stop_reason is None
-
-
-def test_the_last_bits_of_a_float32_loss_end_nothing():
-    losses = [2.3] * 20 + [2.3 + 2.4e-7] * 80
-    assert told(losses).result().stop_reason is None
 
 
 def test_divergence_none_goes_on():

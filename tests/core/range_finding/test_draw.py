@@ -137,15 +137,6 @@ def test_the_smooth_curve_among_the_dots():
         assert y == pytest.approx(BOTTOM - (BOTTOM - TOP) * (loss - 1) / 4, abs=0.06)
 
 
-def test_a_smooth_curve_beyond_the_dots_is_shown_whole():
-    for losses in ([0.0, 0.0, 0.0, 1.0, 1.0], [1.0, 1.0, 1.0, 0.0, 0.0]):
-        parts = drawn(result(DECADES[:5], losses))
-        dots = [y for (y,) in numbers(parts["circle"], "cy")]
-        curve = [y for _, y in points(parts["polyline"][1])]
-        assert min(dots) > TOP or max(dots) < BOTTOM
-        assert (min(dots + curve), max(dots + curve)) == (TOP, BOTTOM)
-
-
 def test_a_flat_loss_lies_in_the_middle():
     parts = drawn(result(DECADES, [0.5] * 6))
     assert {y for (y,) in numbers(parts["circle"], "cy")} == {114}
@@ -275,17 +266,6 @@ def test_each_batch_is_a_dot_and_the_smooth_curve_a_line_above(matplotlib):
     assert smooth.get_zorder() > batches.get_zorder()
 
 
-def test_dots_are_small_and_let_others_through(matplotlib):
-    (axes,) = result(LRS, LOSSES).plot().axes
-    for line, marker in ((axes.lines[0], "o"), (axes.lines[2], "^")):
-        assert (line.get_color(), line.get_marker(), line.get_linestyle()) == (
-            VERMILLION,
-            marker,
-            "None",
-        )
-        assert (line.get_alpha(), line.get_markersize()) == (0.7, 3.5)
-
-
 def test_what_is_off_the_picture_lies_at_its_top(matplotlib):
     # From 1 to 5: a margin of 5 % below, and of 8 % above with the dots for what is higher.
     (axes,) = result(DECADES, BOWL).plot().axes
@@ -294,18 +274,6 @@ def test_what_is_off_the_picture_lies_at_its_top(matplotlib):
     assert data(above) == [[1.0], [pytest.approx(5.32)]]
     assert not above.get_clip_on()
     assert above.get_marker() == "^"
-
-
-def test_nothing_is_off_the_picture(matplotlib):
-    (axes,) = result(DECADES, [3.0, 3.0, 2.0, 1.0, 2.0, 5.0]).plot().axes
-    assert list(lines(axes)) == ["single batches", "smoothed"]
-    assert axes.get_ylim() == pytest.approx((0.8, 5.32))
-
-
-def test_a_flat_loss_has_some_room(matplotlib):
-    (axes,) = result(DECADES, [0.5] * 6).plot().axes
-    low, high = axes.get_ylim()
-    assert low < 0.5 < high
 
 
 def test_the_axis_of_the_rates(matplotlib):
@@ -372,41 +340,14 @@ def test_one_boundary_has_no_band(matplotlib, name):
     assert list(axes.patches) == []
 
 
-def test_scores_have_an_axis_on_the_right(matplotlib, tmp_path):
+def test_scores_have_an_axis_on_the_right(matplotlib):
     scores = [k / 100 for k in range(51)]
-    figure = result(LRS, LOSSES, scores).plot(tmp_path / "range.svg")
-    axes, right = figure.axes
+    figure = result(LRS, LOSSES, scores).plot()
+    _, right = figure.axes
     (line,) = right.lines
     assert data(line) == [LRS, scores]
     assert (line.get_color(), line.get_linewidth()) == (GREEN, 1.2)
     assert right.get_ylabel() == "score of each batch (dotted)"
-    assert right.yaxis.label.get_color() == GREEN
-    assert right.yaxis.get_label_position() == "right"
-    assert not right.spines["top"].get_visible()
-    assert right.spines["right"].get_visible()
-    assert right.get_xlim() == axes.get_xlim()
-    paths = ET.parse(tmp_path / "range.svg").findall(".//{*}path")
-    (style,) = [path.get("style") for path in paths if GREEN.lower() in path.get("style", "")]
-    assert "stroke-dasharray: 1.2,1.2; stroke-dashoffset: 0;" in style
-
-
-def test_the_legend_lies_above_the_panel(matplotlib):
-    figure = result(LRS, LOSSES, suggestions=SUGGESTIONS, base_lr=0.0123, max_lr=0.05).plot()
-    figure.draw_without_rendering()
-    (axes,) = figure.axes
-    legend = axes.get_legend()
-    labels = [text.get_text() for text in legend.get_texts()]
-    assert labels == [line.get_label() for line in axes.lines]
-    assert len(labels) == 11
-    boxes = [text.get_window_extent() for text in legend.get_texts()]
-    assert len({round(box.x0) for box in boxes}) == 4
-    assert len({round(box.y0) for box in boxes}) == 3
-    assert not legend.get_frame_on()
-    assert all(text.get_fontsize() == 9 for text in legend.get_texts())
-    # A padding of half a line on its outer side.
-    assert legend.get_window_extent().y0 > axes.get_window_extent().y1
-    assert legend.get_window_extent().x1 == pytest.approx(axes.get_window_extent().x1, abs=10)
-    assert legend.get_window_extent().x0 > axes.get_window_extent().x0
 
 
 def test_sentences_above_all_in_lines_that_fit(matplotlib):
@@ -416,9 +357,6 @@ def test_sentences_above_all_in_lines_that_fit(matplotlib):
     assert figure.get_suptitle() == "\n".join(["It stopped.", fits, "x" * 54, "y" * 56, "Last."])
     figure.draw_without_rendering()
     (title,) = [text for text in figure.texts if text.get_text()]
-    assert title.get_fontsize() == 9
-    assert title.get_horizontalalignment() == "left"
-    assert title.get_position()[0] == 0.01
     box = title.get_window_extent()
     assert 0 < box.x0 < box.x1 < figure.bbox.width
     assert box.y0 > figure.axes[0].get_legend().get_window_extent().y1

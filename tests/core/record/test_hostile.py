@@ -124,26 +124,19 @@ def test_yaml_by_hand(folder, yaml, text):
 @pytest.mark.parametrize(
     ("text", "value"),
     [
+        *((word, True) for word in ("true", "True", "TRUE")),
+        *((word, False) for word in ("false", "False", "FALSE")),
+        *((word, None) for word in ("", "~", "null", "Null", "NULL")),
         ("1e-4", 1e-4),
         ("1E+4", 1e4),
         ("+.5", 0.5),
         ("-5.", -5.0),
         ("12", 12),
         ("-0", 0),
-        ("~", None),
-        ("", None),
-        ("True", True),
         ("'12'", "12"),
         ('"null"', "null"),
-        ("no", "no"),
-        ("010", "010"),
-        ("0x10", "0x10"),
-        ("1_000", "1_000"),
-        ("1:30", "1:30"),
-        (".inf", ".inf"),
-        ("2020-01-01", "2020-01-01"),
-        ("٣", "٣"),
-        ("=", "="),
+        *((text, text) for text in ("no", "010", "0x10", "1_000", "1:30", ".inf", "2020-01-01")),
+        *((text, text) for text in ("٣", "=", "tRUE", "1e")),
     ],
 )
 def test_scalars_of_yaml(yaml, text, value):
@@ -191,9 +184,7 @@ HOSTILE = {
     "empty": (".json", "", "Expecting value: line 1 column 1 (char 0)"),
     "two documents": (".json", TEXT + TEXT, "Extra data: line 18"),
     "a key twice": (".json", '{"step": 1, "step": 2}', "a key is duplicated. Received: key='step'"),
-    "a parameter twice": (".json", START + '{"gamma": 1, "gamma": 1}}', "a key is duplicated"),
     "NaN": (".json", START + '{"base_lr": NaN, "max_lr": 1}}', "NaN is not a number in JSON"),
-    "-Infinity": (".json", "-Infinity", "-Infinity is not a number in JSON"),
     "1e400": (".json", START + '{"base_lr": 1e400, "max_lr": 1}}', "`base_lr` must be finite"),
     "4000 digits": (
         ".json",
@@ -206,7 +197,6 @@ HOSTILE = {
         "it has a number of 1000000 digits, and may have 4300",
     ),
     "nested lists": (".json", "[" * NEST, "it is nested too deep"),
-    "nested and closed": (".json", "[" * NEST + "]" * NEST, "it is nested too deep"),
     "nested mappings": (".json", '{"a":' * NEST, "it is nested too deep"),
     "half as deep as Python goes": (".json", START + "[" * 400 + "]" * 400 + "}", "`schedule[0]`"),
     "a long list": (".json", "[" + "{}," * 300_000 + "{}]", "A record must be a mapping. Recei"),
@@ -226,16 +216,6 @@ HOSTILE = {
         '{"format": "cyclical-lr/1", "\\udc80\\n": 1}',
         r"A record has no such key. Received: key='\udc80\n'",
     ),
-    "half a surrogate as an expression": (
-        ".json",
-        START + '{"base_lr": 0, "max_lr": 1, "scale_fn": "\\ud800"}}',
-        "`scale_fn` must be an expression of",
-    ),
-    "code as an expression": (
-        ".json",
-        START + '{"base_lr": 0, "max_lr": 1, "scale_fn": "__import__(\'os\').abort()"}}',
-        "`scale_fn` must be an expression of",
-    ),
     "a terminal's controls": (
         ".json",
         '{"format": "\\u001b[2J\\u0007"}',
@@ -245,11 +225,6 @@ HOSTILE = {
     "Latin-1": (".json", b'{"format": "\xe9"}', "it isn't UTF-8 text: invalid continuation byte"),
     "empty toml": (".toml", "", "`format` must be 'cyclical-lr/1'. It is missing"),
     "a key twice in toml": (".toml", "step = 1\nstep = 2", "Cannot overwrite a value"),
-    "inf in toml": (
-        ".toml",
-        'format = "cyclical-lr/1"\nschedule = {base_lr = 0, max_lr = inf}',
-        "`max_lr` must be finite. Received: max_lr=inf",
-    ),
     "a date in toml": (
         ".toml",
         'format = "cyclical-lr/1"\nschedule = {base_lr = 0, max_lr = 2020-01-01}',
@@ -260,14 +235,12 @@ HOSTILE = {
         "a = " + "9" * 1_000_000,
         "it has an integer of more than 4300 digits",
     ),
-    "a table twice, with a long name": (".toml", f"[{'x' * 10**5}]\n" * 2, "Cannot declare ('xxxx"),
     "nested toml": (".toml", "a = " + "[" * NEST, "it is nested too deep"),
     "nested tables in toml": (".toml", "a = " + "{a = " * NEST, "it is nested too deep"),
     # Each of these would take tomllib a terabyte.
     "a long dotted key": (".toml", ".".join("a" * 500_000) + " = 1", "it has a dotted key of mor"),
     "with spaces": (".toml", " . \t".join("a" * 200_000) + " = 1", "it has a dotted key of more"),
     "with quotes": (".toml", ".".join(['"=,"'] * 200_000) + " = 1", "it has a dotted key of more"),
-    "with literals": (".toml", ".".join(["'\"'"] * 250_000) + " = 1", "it has a dotted key of mor"),
     "behind a string": (
         ".toml",
         'a = """\\""" # """"\nb = \'\'\' "\'\'\'\'\n' + ".".join("a" * 400_000) + " = 1",
@@ -292,15 +265,12 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 # "": said in the words of PyYAML or Python, which change from version to version.
 HOSTILE_YAML = {
     "empty": ("", "it is empty"),
-    "comment": ("# nothing\n", "it is empty"),
     "text": ("run", "A record must be a mapping. Received: document='run'"),
     "two documents": ("a: 1\n---\na: 2\n", "it has more than one document"),
     "a key twice": ("step: 1\nstep: 2\n", "a key is duplicated. Received: key='step'"),
-    "a key twice, in quotes": ('step: 1\n"step": 2\n', "a key is duplicated. Received: key='step'"),
     "billion laughs": (BOMB, "its aliases stand for more than 10000 values"),
     "itself": ("&a [*a]", "it has an alias of nothing in line 1"),
     "an alias": ("step: *a", "it has an alias of nothing in line 1"),
-    "an alias as a key": ("a: &a b\n*a : 1", "it has a key that isn't plain text in line 2"),
     "a long alias": (
         "- &a [" + "x, " * 10_000 + "x]\n- *a",
         "its aliases stand for more than 10000",
@@ -331,7 +301,6 @@ HOSTILE_YAML = {
         "`base_lr` must be finite. Received: base_lr=inf",
     ),
     "nested": ("[" * NEST, "it is nested too deep"),
-    "nested blocks": ("- " * NEST, "it is nested too deep"),
     "nested keys": ("? " * NEST, "it has a key that isn't plain text in line 1"),
     "nested mappings": ("{a: " * NEST, "it is nested too deep"),
     "tabs": ("a:\n\t- 1", ""),

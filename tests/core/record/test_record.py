@@ -3,11 +3,8 @@
 import hashlib
 import json
 import random
-from fractions import Fraction
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from clr_core import CyclicSchedule
 from clr_core.record import Record, schedule_id
@@ -17,21 +14,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*'exp_range' with gamma=1")
 
 PLAIN = {"base_lr": 0.001, "max_lr": 0.006}
 DOCUMENT = {"format": "cyclical-lr/1", "schedule": PLAIN}
-
-schedules = st.randoms(use_true_random=False).map(random_schedule)
-records = st.builds(
-    Record,
-    schedules | st.lists(schedules, min_size=1, max_size=3),
-    st.integers(0, 2**53),
-)
-
-
-@given(records)
-def test_every_way_of_writing_down_gives_it_back(record):
-    assert Record.from_dict(record.to_dict()) == record
-    assert Record.from_json(record.to_json()) == record
-    assert Record.from_json(json.dumps(record.to_dict())) == record
-    assert hash(Record.from_json(record.to_json())) == hash(record)
 
 
 def test_the_text_to_the_byte():
@@ -60,23 +42,6 @@ def test_the_text_to_the_byte():
 }
 """
     )
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ({"step_size_up": 2}, {"step_size_up": 2.0}),
-        ({"step_size_up": 2}, {"step_size_up": 2, "step_size_down": 2}),
-        ({"base_lr": 0}, {"base_lr": -0.0}),
-        ({"max_lr": 0.25}, {"max_lr": Fraction(1, 4)}),
-        ({"scale_fn": "1/x"}, {"scale_fn": " (1.0) / (x)"}),
-    ],
-)
-def test_equal_schedules_have_the_same_bytes_and_the_same_id(one, other):
-    first, second = (CyclicSchedule(**{**PLAIN, **each}) for each in (one, other))
-    assert Record(first, step=7) == Record(second, step=7)
-    assert Record(first, step=7).to_json() == Record(second, step=7).to_json()
-    assert schedule_id(first) == schedule_id(second)
 
 
 def test_different_schedules_have_different_ids():
@@ -119,20 +84,6 @@ def test_what_a_person_leaves_out_has_the_default_of_the_constructor():
     document = {**DOCUMENT, "schedule": [{**PLAIN, **given, "kind": "cyclic"}, PLAIN], "step": 4}
     expected = (CyclicSchedule(**PLAIN, **given), CyclicSchedule(**PLAIN))
     assert Record.from_dict(document) == Record(expected, step=4)
-
-
-@given(st.randoms(use_true_random=False), records)
-def test_any_order_of_keys(rng, record):
-    def shuffled(value):
-        if isinstance(value, list):
-            return [shuffled(item) for item in value]
-        if not isinstance(value, dict):
-            return value
-        items = [(key, shuffled(item)) for key, item in value.items()]
-        rng.shuffle(items)
-        return dict(items)
-
-    assert Record.from_json(json.dumps(shuffled(record.to_dict()))) == record
 
 
 def test_one_for_each_group_is_not_one_for_all():
@@ -192,7 +143,6 @@ KEYS = (
 )
 REFUSED = [
     (TypeError, [], "A record must be a mapping. Received: document=[]"),
-    (TypeError, None, "A record must be a mapping. Received: document=None"),
     (ValueError, {}, "`format` must be 'cyclical-lr/1'. It is missing"),
     (
         ValueError,
@@ -205,11 +155,6 @@ REFUSED = [
         changed(format="cyclical-lr/2"),
         "`format` must be 'cyclical-lr/1'. Received: format='cyclical-lr/2'. "
         "Another version of cyclical-lr wrote this",
-    ),
-    (
-        ValueError,
-        changed(format="torch"),
-        "`format` must be 'cyclical-lr/1'. Received: format='torch'",
     ),
     (ValueError, changed(format=1), "`format` must be 'cyclical-lr/1'. Received: format=1"),
     (
@@ -239,11 +184,6 @@ REFUSED = [
     ),
     (
         ValueError,
-        with_parameters(BASE_LR=3),
-        "A schedule has no such key. Received: key='BASE_LR'. Did you mean 'base_lr'?",
-    ),
-    (
-        ValueError,
         with_parameters(epochs=3),
         f"A schedule has no such key. Received: key='epochs'. Its keys are {KEYS}",
     ),
@@ -258,7 +198,6 @@ REFUSED = [
         "`kind` must be 'cyclic'. Received: kind='onecycle'",
     ),
     (TypeError, changed(schedule=None), "A schedule must be a mapping. Received: schedule=None"),
-    (TypeError, changed(schedule="x"), "A schedule must be a mapping. Received: schedule='x'"),
     (
         ValueError,
         changed(schedule=[]),
@@ -276,8 +215,6 @@ REFUSED = [
     ),
     (TypeError, with_parameters(gamma=None), "`gamma` must be a number. Received: gamma=None"),
     (TypeError, changed(step=1.0), "`step` must be an integer. Received: step=1.0"),
-    (TypeError, changed(step=None), "`step` must be an integer. Received: step=None"),
-    (ValueError, changed(step=-1), "`step` must lie between 0 and 2**53. Received: step=-1"),
 ]
 
 

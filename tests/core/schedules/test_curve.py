@@ -100,16 +100,6 @@ def test_decay_never_overflows():
     assert shrinking.lr(2**53) == 0.1
 
 
-def test_equal_boundaries_are_a_constant():
-    schedule = CyclicSchedule(base_lr=0.1, max_lr=0.1, step_size_up=3.7, step_size_down=9.1)
-    assert {schedule.lr(step) for step in range(1000)} == {0.1}
-
-
-def test_exp_range_counts_from_the_start_of_training():
-    schedule = CyclicSchedule(base_lr=0, max_lr=1, step_size_up=2, mode="exp_range", gamma=0.5)
-    assert [schedule.lr(step) for step in range(7)] == [0, 0.25, 0.25, 0.0625, 0, 2**-6, 2**-6]
-
-
 def test_a_cycle_scale_fn_counts_from_1():
     seen = []
     schedule = CyclicSchedule(
@@ -119,13 +109,6 @@ def test_a_cycle_scale_fn_counts_from_1():
         schedule.lr(step)
     assert seen == [1, 1, 2, 2, 3]
     assert all(type(x) is int for x in seen)
-
-
-def test_an_iterations_scale_fn_counts_steps_from_0():
-    schedule = CyclicSchedule(
-        base_lr=0, max_lr=1, step_size_up=2, scale_fn="1 / (x + 1)", scale_mode="iterations"
-    )
-    assert [schedule.lr(step) for step in range(5)] == [0, 0.25, 1 / 3, 0.125, 0]
 
 
 def test_momentum_is_none_where_none_is_set():
@@ -193,11 +176,6 @@ class TestArrays:
         with pytest.raises(error) as caught:
             CyclicSchedule(base_lr=0.1, max_lr=0.5).lr(np.array(steps))
         assert str(caught.value) == text
-
-    def test_nothing_warns_where_a_value_is_not_finite(self, np):
-        schedule = CyclicSchedule(base_lr=0, max_lr=1, scale_fn="1 / (x - 3)", step_size_up=1)
-        given = schedule.lr(np.array([4, 5])).tolist()
-        assert str(given) == str([schedule.lr(4), schedule.lr(5)]) == "[nan, nan]"
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,13 @@
 """A schedule as a record: its one form, equality, and how it is written down."""
 
-import copy
 import dataclasses
-import json
 import pickle
-import random
 import xml.etree.ElementTree as ET
 
 import pytest
 
-from clr_core import CyclicSchedule, check_schedule, schedule_from_dict
-from schedules import named, random_schedule
+from clr_core import CyclicSchedule
+from schedules import named
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*'exp_range' with gamma=1")
 
@@ -42,55 +39,12 @@ def test_one_meaning_one_form(one, other):
         assert first.to_json() == second.to_json()
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"base_lr": 0.2},
-        {"max_lr": 0.6},
-        {"step_size_up": 3},
-        {"step_size_down": 3},
-        {"mode": "triangular2"},
-        {"mode": "exp_range", "gamma": 0.5},
-        {"scale_fn": "1 / x"},
-        {"scale_fn": "1 / (x + 1)", "scale_mode": "iterations"},
-        {"base_momentum": 0.1, "max_momentum": 0.2},
-    ],
-    ids=str,
-)
-def test_another_parameter_makes_another_schedule(change):
-    parameters = {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 2}
-    assert CyclicSchedule(**parameters) != CyclicSchedule(**{**parameters, **change})
-
-
-def test_two_callables_are_two_schedules():
-    one, other = (CyclicSchedule(base_lr=0, max_lr=1, scale_fn=lambda x: 1.0) for _ in "12")
-    assert one != other
-
-
 def test_frozen():
     schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5)
     with pytest.raises(dataclasses.FrozenInstanceError):
         schedule.base_lr = 0.2
     with pytest.raises(dataclasses.FrozenInstanceError):
         schedule.step = 3
-
-
-@pytest.mark.parametrize("schedule", EVERY_KIND, ids=repr)
-def test_every_way_of_writing_down_gives_it_back(schedule):
-    assert CyclicSchedule.from_json(schedule.to_json()) == schedule
-    assert schedule_from_dict(json.loads(json.dumps(schedule.to_dict()))) == schedule
-    assert eval(repr(schedule), {"CyclicSchedule": CyclicSchedule}) == schedule
-    assert copy.deepcopy(schedule) == schedule
-    again = pickle.loads(pickle.dumps(schedule))
-    assert again == schedule
-    assert again.lr(12345) == schedule.lr(12345)
-
-
-def test_random_schedules_survive_json():
-    rng = random.Random(5)
-    for _ in range(500):
-        schedule = random_schedule(rng)
-        assert CyclicSchedule.from_json(schedule.to_json()) == schedule
 
 
 def test_to_dict_has_every_parameter_and_the_kind():
@@ -137,11 +91,6 @@ def test_a_callable_is_compared_by_identity_and_cannot_be_written_down():
     assert schedule.to_dict(strict=False)["scale_fn"] is scale
 
 
-def test_a_lambda_does_not_pickle():
-    with pytest.raises((pickle.PicklingError, AttributeError)):
-        pickle.dumps(CyclicSchedule(base_lr=0.1, max_lr=0.5, scale_fn=lambda x: 1.0))
-
-
 def test_cycle_size_is_the_float64_sum():
     schedule = CyclicSchedule(base_lr=0, max_lr=1, step_size_up=0.1, step_size_down=0.2)
     assert schedule.cycle_size == 0.30000000000000004
@@ -158,26 +107,3 @@ def test_picture_is_well_formed(schedule):
     assert all(0 <= x <= 480 and 0 <= y <= 160 for x, y in points)
     assert [x for x, _ in points] == sorted(x for x, _ in points)
     assert text.endswith("</pre>")
-
-
-def test_picture_escapes_what_it_shows():
-    class Scale:
-        def __call__(self, x):
-            return 1.0
-
-        def __repr__(self):
-            return "<script>alert(1)</script>"
-
-    html = CyclicSchedule(base_lr=0.1, max_lr=0.5, scale_fn=Scale())._repr_html_()
-    assert "<script>" not in html
-
-
-def test_check_schedule_refuses_what_an_adapter_cannot_use():
-    check_schedule(CyclicSchedule(base_lr=0.1, max_lr=0.5))
-    with pytest.raises(TypeError, match="must be a schedule such as"):
-        check_schedule(CyclicSchedule)
-    with pytest.raises(TypeError) as caught:
-        check_schedule(0.1)
-    assert str(caught.value) == (
-        "`schedule` must be a schedule such as CyclicSchedule. Received: schedule=0.1"
-    )

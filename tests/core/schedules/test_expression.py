@@ -64,56 +64,6 @@ def test_everything_in_the_grammar_is_listed_in_its_error():
     assert all(name in str(caught.value) for name in [*CONSTANTS, *FUNCTIONS, "x", "**"])
 
 
-SPECIAL = [
-    0.0,
-    -0.0,
-    1.0,
-    -1.0,
-    0.5,
-    -2.5,
-    3.0,
-    1e308,
-    -1e308,
-    5e-324,
-    math.inf,
-    -math.inf,
-    math.nan,
-]
-UNARY = ["sin", "cos", "tanh", "exp", "log", "sqrt", "abs", "floor", "rint"]
-BINARY = ["divide", "power", "minimum", "maximum"]
-
-
-@pytest.mark.parametrize("name", UNARY)
-def test_plain_python_is_ieee_as_numpy_is(np, name):
-    from clr_core import numpy_ops
-
-    for x in SPECIAL:
-        if name == "rint" and not math.isfinite(x):
-            continue  # Only finite numbers are ever rounded to whole ones.
-        _assert_same(getattr(python_ops, name)(x), _quietly(np, getattr(numpy_ops, name), x), x)
-
-
-@pytest.mark.parametrize("name", BINARY)
-def test_plain_python_is_ieee_as_numpy_is_with_two_arguments(np, name):
-    from clr_core import numpy_ops
-
-    for x in SPECIAL:
-        for y in SPECIAL:
-            if name == "power" and (x, y) == (-math.inf, 0.5):
-                continue  # NumPy takes a square root there, which is NaN; IEEE's pow is infinite.
-            given = getattr(python_ops, name)(x, y)
-            _assert_same(given, _quietly(np, getattr(numpy_ops, name), x, y), (x, y))
-
-
-def _quietly(np, function, *arguments):
-    with np.errstate(all="ignore"):
-        return float(function(*map(np.float64, arguments)))
-
-
-def _assert_same(given, expected, x):
-    assert given == pytest.approx(expected, rel=1e-15, abs=0, nan_ok=True), x
-
-
 def test_an_expression_scales_the_band_and_may_leave_it():
     schedule = CyclicSchedule(base_lr=1, max_lr=2, step_size_up=1, scale_fn="3 * x")
     assert [schedule.lr(step) for step in range(5)] == [1, 4, 1, 7, 1]

@@ -100,15 +100,6 @@ def test_pictures(schedule):
         assert rate == schedule.lr(int(step))
 
 
-def test_a_picture_ends_with_the_last_turn_or_after_some_cycles():
-    from clr_core.schedules.samples import samples
-
-    (drawn,) = samples([COSINE])
-    assert drawn.steps[-1] == 50
-    (drawn,) = samples([CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=7)])
-    assert drawn.steps[-1] == 3 * 14
-
-
 @BOTH
 def test_a_verdict(schedule):
     steps = range(100)

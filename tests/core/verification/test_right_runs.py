@@ -11,6 +11,7 @@ import pytest
 
 import oracle
 from clr_core import CyclicSchedule, read_rates, verify
+from clr_core._float32 import float32
 from clr_core.verification._events import _masked_crc32c
 from clr_core.verification.log import Resolution
 
@@ -130,8 +131,18 @@ FORMATS = {
         "log.csv",
     ),
 }
+
+
+def shortest(rate):
+    """A float32 as NumPy prints it: with the fewest digits that stand for it."""
+    exact = oracle.to_float32(rate)
+    texts = (f"{exact:.{digits}g}" for digits in range(1, 10))
+    return next(text for text in texts if float32(float(text)) == exact)
+
+
 ROUNDINGS = {
     "float32": lambda rate: repr(oracle.to_float32(rate)),
+    "shortest of float32": shortest,
     "float64": lambda rate: repr(float(rate)),
     "4 digits": lambda rate: f"{float(rate):.3e}",
     "6 decimals": lambda rate: f"{float(rate):.6f}",

@@ -19,7 +19,8 @@ import orbax.checkpoint
 from sklearn.datasets import load_digits
 
 from clr_core import CyclicSchedule
-from clr_jax import cyclic_optimizer
+from clr_core.adapter import rate_only
+from clr_jax import cyclic_lr, cyclic_optimizer
 
 CALLS = 14
 SCHEDULE = CyclicSchedule(
@@ -37,6 +38,7 @@ LABELS = {"hidden": "body", "last": "head"}
 OPTIMIZERS = {
     "sgd": lambda schedule: cyclic_optimizer(optax.sgd, schedule),
     "adam": lambda schedule: cyclic_optimizer(optax.adam, schedule),
+    "a rate": lambda schedule: optax.adam(cyclic_lr(rate_only(schedule))),
     "chain": lambda schedule: optax.chain(
         optax.clip_by_global_norm(1.0), cyclic_optimizer(optax.sgd, schedule, nesterov=True)
     ),

@@ -89,27 +89,3 @@ def test_the_step_of_one_label_is_set(optimizer):
     part = used(optimizer, state._replace(inner_states=parts), 1).inner_states
     assert current_lr(part["head"])[0] == np.float32(SCHEDULES["head"].lr(3))
     assert current_lr(part["body"])[0] == np.float32(SCHEDULES["body"].lr(0))
-
-
-@pytest.mark.parametrize(
-    ("current", "what", "labels"),
-    [
-        (current_lr, "learning rate", ["bias", "body", "head"]),
-        (current_momentum, "momentum", ["body", "head"]),
-    ],
-    ids=["lr", "momentum"],
-)
-def test_where_there_are_several(optimizer, current, what, labels):
-    state = optimizer.init(WEIGHTS)
-    with pytest.raises(ValueError, match=what) as error:
-        current(state)
-    places = [f"opt_state.inner_states[{label!r}].inner_state" for label in labels]
-    assert str(error.value) == (
-        f"`opt_state` must have one {what}. Received: one each in {', '.join(places)}. "
-        "Pass one of these."
-    )
-    # A place is a Python expression for the part.
-    for place, label in zip(places, labels, strict=True):
-        part = eval(place, {"opt_state": state})
-        curve = SCHEDULES[label].lr if current is current_lr else SCHEDULES[label].momentum
-        assert current(part) == np.float32(curve(0))

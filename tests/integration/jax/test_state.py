@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import orbax.checkpoint
 import pytest
 from flax.training.train_state import TrainState
 
@@ -233,17 +232,6 @@ def test_no_rate(read, what):
         )
 
 
-def test_no_momentum():
-    with pytest.raises(ValueError, match="the momentum that an update used"):
-        current_momentum(cyclic_optimizer(optax.sgd, OTHER).init(weights()))
-
-
-def test_optax_finds_several():
-    # If this fails, optax's own way to read the rate works, and may be mentioned.
-    with pytest.raises(KeyError, match="multiple values"):
-        optax.tree_utils.tree_get(adam().init(weights()), "learning_rate")
-
-
 def test_the_counts_that_a_schedule_reads(composition):
     make, places = composition
     counts = schedule_counts(initial(make())[1])
@@ -277,16 +265,6 @@ def test_the_next_updates_are_those_of_the_step(make):
     same(resumed, straight)
     lost = run(optimizer, params, set_step(state, 0), 6, 16)
     assert not all(map(np.array_equal, jax.tree.leaves(lost[0]), jax.tree.leaves(straight[0])))
-
-
-@pytest.mark.parametrize("make", WITH_ONE.values(), ids=WITH_ONE)
-def test_the_rate_of_the_step(make):
-    # Two calls, since some optimizers make an update every second time.
-    _, state = run(optimizer := make(), *initial(optimizer), 0, 1)
-    _, state = run(optimizer, initial(optimizer)[0], set_step(state, 1_000_002), 0, 2)
-    made = updates_made(state)
-    assert made in (1_000_003, 1_000_004)
-    assert current_lr(state) == np.float32(SCHEDULE.lr(made - 1))
 
 
 def test_an_update_uses_the_rate_of_the_step(same_bits):
@@ -423,34 +401,12 @@ print({count.sharding == everywhere for count in schedule_counts(set_step(state,
     )
 
 
-def through_flax(state, fresh, folder):
-    return flax.serialization.from_bytes(fresh, flax.serialization.to_bytes(state))
-
-
-def through_orbax(state, fresh, folder):
-    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
-        checkpointer.save(folder / "state", state)
-        checkpointer.wait_until_finished()
-        return checkpointer.restore(folder / "state", fresh)
-
-
-def through_pickle(state, fresh, folder):
-    return pickle.loads(pickle.dumps(state))
-
-
-@pytest.mark.parametrize("name", ["alone", "partition", "accumulated", "everything"])
-@pytest.mark.parametrize(
-    "through", [through_flax, through_orbax, through_pickle], ids=lambda each: each.__name__
-)
-def test_a_checkpoint_resumes(through, name, tmp_path):
-    optimizer = COMPOSITIONS[name][0]()
-    params, state = run(optimizer, *initial(optimizer), 0, 4)
-    restored = through(state, optimizer.init(params), tmp_path)
+def test_a_state_of_numpy_arrays():
+    # As flax restores it; pickled, too.
+    _, state = run(optimizer := adam(), *initial(optimizer), 0, 4)
+    restored = pickle.loads(pickle.dumps(jax.tree.map(np.asarray, state)))
     same(restored, state)
-    straight = run(optimizer, params, state, 4, 10)
-    same(run(optimizer, params, restored, 4, 10), straight)
-    # A restored state may be of NumPy arrays: it can be read and set all the same.
-    assert schedule_counts(set_step(restored, 9)) == dict.fromkeys(schedule_counts(state), 9)
+    same(set_step(restored, 9), set_step(state, 9))
 
 
 @pytest.mark.parametrize("name", ["alone", "partition", "accumulated", "a schedule by itself"])

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import msgpack
 import numpy as np
 import optax
-import orbax.checkpoint
 import pytest
 from flax.training.train_state import TrainState
 
@@ -26,7 +25,7 @@ from clr_jax import (
     read_weights,
     to_moments,
 )
-from jax_checkpoints import to_flax, to_orbax, to_zarr
+from jax_checkpoints import to_a_manager, to_flax, to_orbax, to_zarr
 
 SCHEDULE = CyclicSchedule(
     base_lr=0.01, max_lr=0.1, step_size_up=3, base_momentum=0.8, max_momentum=0.9
@@ -53,15 +52,6 @@ def train_state(optimizer, updates=4):
     for _ in range(updates):
         state = state.apply_gradients(grads=state.params)
     return state
-
-
-def to_a_manager(path, tree):
-    items = {"state": orbax.checkpoint.args.StandardSave(tree)}
-    items["meta"] = orbax.checkpoint.args.JsonSave({"epoch": 3})
-    with orbax.checkpoint.CheckpointManager(path) as manager:
-        manager.save(300, args=orbax.checkpoint.args.Composite(**items))
-        manager.wait_until_finished()
-    return path / "300"
 
 
 def to_flax_checkpoints(path, tree):
@@ -171,6 +161,11 @@ def array(shape, dtype, data):
 
 COUNT = array((), "int32", b"\0\0\0\0")
 HOSTILE = {
+    "a pickle": b"\x80\x04c__builtin__\neval\n",
+    "JSON": b'{"opt_state": 1}',
+    "not msgpack": b"\xff" * 1000,
+    "lists that claim 2**32 entries": b"\xdd\xff\xff\xff\xff" * 500,
+    "an unknown extension": b"\x81\xa5count\xc7\xff\x01",
     "nesting": nested(480, 65_000),
     "deep": b"\x81\xa1a" * 200_000 + b"\x01",
     "a key twice": b"\x82\xa5count" + COUNT + b"\xa5count" + COUNT,

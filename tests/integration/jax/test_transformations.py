@@ -149,15 +149,20 @@ from clr_core import CyclicSchedule
 from clr_core.adapter import rate_only
 from clr_jax import cyclic_lr
 
-schedule = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=37, step_size_down=90)
+schedule = CyclicSchedule(
+    base_lr=0.001, max_lr=0.006, step_size_up=37, step_size_down=90, mode="exp_range", gamma=0.99
+)
 expected = np.array([schedule.lr(step) for step in range(300)], np.float32)
 
 def differing(rates):
     return int((np.asarray(rates).view(np.uint32) != expected.view(np.uint32)).sum())
 
 rate, counts = cyclic_lr(schedule), jnp.arange(300)
-mesh = jax.make_mesh((2,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
-split, whole = P("d"), P()
+automatic, explicit = (
+    jax.make_mesh((2,), ("d",), axis_types=(kind,))
+    for kind in (jax.sharding.AxisType.Auto, jax.sharding.AxisType.Explicit)
+)
+mesh, split, whole = automatic, P("d"), P()
 
 ways = {
     "split": jax.shard_map(rate, mesh=mesh, in_specs=split, out_specs=split),
@@ -169,16 +174,16 @@ ways = {
 for name, way in ways.items():
     for each in (way, jax.jit(way)):
         print(name, differing(each(counts)))
-sharded = jax.jit(rate)(jax.device_put(counts, NamedSharding(mesh, split)))
-print("sharding", differing(sharded))
-print(len(sharded.sharding.device_set), "devices")
+for mesh in (automatic, explicit):
+    sharded = jax.jit(rate)(jax.device_put(counts, NamedSharding(mesh, split)))
+    print("sharding", differing(sharded), len(sharded.sharding.device_set))
 """,
         XLA_FLAGS="--xla_force_host_platform_device_count=2",
     )
     ways = ("split", "whole", "sum")
     assert output.split("\n") == [
         *(f"{name} 0" for name in ways for _ in range(2)),
-        "sharding 0",
-        "2 devices",
+        "sharding 0 2",
+        "sharding 0 2",
         "",
     ]

@@ -312,6 +312,34 @@ def test_resuming_a_derived_class(get_lr, first):
     assert used(resumed, 9) == used(straight, 9)
 
 
+@pytest.mark.parametrize("saved_by", [0, 1], ids=["ours", "torch's"])
+def test_what_a_derived_class_keeps_is_saved(saved_by):
+    def get_lr(self):
+        self.factor *= 0.9  # Of its own, and changed in the run.
+        return [self.factor * lr for lr in super(type(self), self).get_lr()]
+
+    kinds = [type("Mine", (kind,), {"get_lr": get_lr, "factor": 1.0}) for kind in KINDS]
+    straight = kinds[saved_by](make(), **ARGUMENTS)
+    used(straight, 6)
+    states = copy.deepcopy((straight.optimizer.state_dict(), straight.state_dict()))
+    resumed = kinds[0](make(), **ARGUMENTS)
+    resumed.optimizer.load_state_dict(states[0])
+    resumed.load_state_dict(states[1])
+    assert resumed.factor == straight.factor < 0.5
+    assert used(resumed, 9) == pytest.approx(used(straight, 9), rel=1e-13)
+
+
+def test_a_derived_class_that_keeps_nothing_has_the_same_state(unchanged):
+    states = []
+    for kind in (CyclicLR, type("Mine", (CyclicLR,), {})):
+        scheduler = kind(make(), **ARGUMENTS)
+        used(scheduler, 3)
+        states.append(scheduler.state_dict())
+    assert states[0] == states[1]
+    with unchanged(scheduler.optimizer), pytest.raises(ValueError, match="a mapping in 'attri"):
+        scheduler.load_state_dict({**states[0], "attributes": 5})
+
+
 def test_a_record_of_rates_that_dont_follow_is_refused():
     kind, _ = subclasses(halved)
     scheduler = kind(make(), **ARGUMENTS)
