@@ -9,6 +9,7 @@ A job is a script in a folder, where it leaves its checkpoints and each launch i
 """
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -200,9 +201,15 @@ def _steps(used: list[dict[str, Any]]) -> list[int]:
     return [line["step"] for line in used]
 
 
+_candidates = itertools.count(64 * os.getpid())
+
+
 def free_ports(number: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+    """Ports below those that the system gives away, so that they stay free until they are used."""
+    found: list[int] = []
+    while len(found) < number:
+        port = 20_000 + next(_candidates) % 12_000
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
