@@ -12,9 +12,10 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
@@ -39,6 +40,7 @@ FAST = (2, 3, 4, 8)
 SLOW = (2, 4, 7, 30, 100)
 SHIFTS = (-200, -10, -2, -1, 1, 2, 10, 200)
 FACTORS = (0.1, 0.25, 0.5, 1 / 3, 1.1, 2.0, 4.0, 8.0)
+PARTS = (0.05, 0.1, 0.2)  # How much of the run is a warm-up, or is held.
 FLOAT32_START = 1_000_000  # Before that, its errors don't show in a log of few digits.
 
 
@@ -123,11 +125,11 @@ def in_float32(schedule: CyclicSchedule, step: int) -> Fraction:
     return f(base + f(f(top - base) * max(Fraction(0), f(1 - x))))
 
 
-def runs(count: int, seed: int = 0) -> Iterator[Run]:
+def runs(count: int, seed: int = 0, faults: Sequence[str] = ()) -> Iterator[Run]:
     """So many runs, their faults and their logs taking turns."""
     rng = random.Random(seed)
     logs = [(r, m, e) for r in ROUNDINGS for m in MISSING for e in EVERY]
-    faults = list(FAULTS)
+    faults = faults or list(FAULTS)
     for i in range(count):
         fault = faults[i % len(faults)]
         rounding, missing, every = logs[(i // len(faults)) % len(logs)]
@@ -145,7 +147,7 @@ def planted(rng: random.Random, fault: str, rounding: str, missing: float, every
     # Enough lines for a log, and some cycles where a line comes seldom.
     updates = max(int(rng.uniform(2.2, 5) * schedule.cycle_size), 60 * every)
     updates = min(updates, 800 * every)
-    rate, right = FAULTS[fault](rng, schedule, updates)
+    rate, right = (FAULTS | LATER)[fault](rng, schedule, updates)
     document, round_as = schedule.to_dict(), ROUNDINGS[rounding]
     steps = [step for step in range(first, first + updates, every) if rng.random() >= missing]
     texts = [round_as(rate(step)) for step in steps]
@@ -230,6 +232,25 @@ def other_parameters(rng, schedule, updates):
     return counted(other, lambda step: step), {}
 
 
+def held(rng, schedule, updates):
+    at, n = int(updates * rng.uniform(0.2, 0.7)), int(updates * rng.choice(PARTS))
+    return counted(schedule, lambda step: step if step <= at else max(at, step - n)), {"n": n}
+
+
+def warm_up(rng, schedule, updates):
+    """A ramp from 0, and then the schedule from its start, or as if the ramp were a part of it."""
+    document, n = schedule.to_dict(), int(updates * rng.choice(PARTS))
+    behind = rng.choice((0, n)) if n < schedule.step_size_up else n
+    first = oracle.lr(document, n - behind)
+
+    def rate(step):
+        if step < n:
+            return first * Fraction(step + 1, n + 1)
+        return oracle.lr(document, step - behind)
+
+    return rate, {"n": n}
+
+
 def single_lines(rng, schedule, updates):
     """Spikes in a log that else is sound: nothing that `verify` has a name for."""
     document = schedule.to_dict()
@@ -250,6 +271,8 @@ FAULTS = {
     "other parameters": other_parameters,
     "single lines": single_lines,
 }
+# Added later: they have runs of their own, so that those of the others stay as they were.
+LATER = {"held for n steps": held, "warm-up before it": warm_up}
 # What `verify` calls them, where that is another word.
 VERDICTS = {
     "shift at a resume": "shift",
@@ -257,6 +280,8 @@ VERDICTS = {
     "too slow": "speed",
     "too fast from a resume": "speed",
     "single lines": "unknown",
+    "held for n steps": "held",
+    "warm-up before it": "warm-up",
 }
 COLUMNS = (
     "followed",
@@ -265,6 +290,8 @@ COLUMNS = (
     "shift",
     "restart",
     "speed",
+    "held",
+    "warm-up",
     "float32 formula",
     "other parameters",
     "unknown",
@@ -298,9 +325,10 @@ def is_named(run: Run, verdict: Verdict) -> bool:
 
 
 def main(count: int, seed: int) -> None:
-    table: dict[str, Counter[str]] = {row: Counter() for row in FAULTS}
+    table: dict[str, Counter[str]] = {row: Counter() for row in FAULTS | LATER}
     wrong, unnamed, hidden, numbered, right_numbers, slowest = 0, 0, 0, 0, 0, 0.0
-    for run in runs(count, seed):
+    later = count * len(LATER) // len(FAULTS)
+    for run in chain(runs(count, seed), runs(later, seed, list(LATER))):
         start = time.process_time()
         verdict = run.verdict()
         slowest = max(slowest, time.process_time() - start)
@@ -333,7 +361,7 @@ def main(count: int, seed: int) -> None:
         "updates; all lines, or 80 % of them; at most 800. The slowest verdict took "
         f"{slowest:.1f} s of one core. {measuring.machine('cyclical-lr')}",
     ]
-    title = f"What `verify` says of {count} runs with planted faults, seed {seed}"
+    title = f"What `verify` says of {count + later} runs with planted faults, seed {seed}"
     measuring.write(__file__, title, text)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from clr_cli.optional import PICTURES
-from clr_cli.output import as_json
+from clr_cli.output import as_json, say, say_text
 from clr_cli.parser import count
 from clr_cli.record_arguments import add_record, flag, groups_of, record_given
 from clr_core import Schedule
@@ -87,7 +87,10 @@ def run(options: Namespace) -> int:
     verdict = replace(verdict, sentence=_in_flags(verdict.sentence))
     if name is not None:
         write(name, _picture(schedule, logged, verdict, suffix(name)))
-    print(as_json(verdict.to_dict()) if options.json else verdict.sentence)
+    if options.json:
+        say_text(as_json(verdict.to_dict()))
+    else:
+        say(verdict.sentence)
     return 0 if verdict.status == "followed" else 1
 
 

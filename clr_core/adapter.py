@@ -72,7 +72,7 @@ def refusing(name: str, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"{name!r} must hold {what}: {one_line(error)}") from None
 

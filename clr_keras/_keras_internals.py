@@ -6,7 +6,7 @@ Each part names the versions of Keras in which it was read. When Keras changes, 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -30,28 +30,7 @@ if BACKEND == "torch":
 else:
     from keras.optimizers import SGD, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
 
-__all__ = [
-    "SGD",
-    "SLOTS",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "Lion",
-    "Nadam",
-    "RMSprop",
-    "UpdateHooks",
-    "asking",
-    "bias_product",
-    "inner_optimizers",
-    "is_note",
-    "iterations",
-    "known",
-    "name_of_note",
-    "rate",
-    "read_notes",
-    "set_rate",
-    "velocities",
-]
+__all__ = ["SGD", "Adam", "AdamW", "Adamax", "Lion", "Nadam", "RMSprop"]
 
 
 class UpdateHooks(keras.Optimizer):
@@ -176,12 +155,3 @@ def name_of_note(value: Any) -> str | None:
         return None
     name = value["config"] if isinstance(value["config"], str) else value["class_name"]
     return str(name)
-
-
-def read_notes(value: Any, read: Callable[[Any], Any]) -> Any:
-    """The same data with `read(note)` in place of each of Keras's notes, at any depth."""
-    if is_note(value):
-        return read(value)
-    if isinstance(value, Mapping):
-        return {key: read_notes(each, read) for key, each in value.items()}
-    return [read_notes(each, read) for each in value] if isinstance(value, list | tuple) else value

@@ -14,36 +14,61 @@ import json
 import os
 import re
 import struct
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import RawIOBase
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 from zipfile import ZIP_STORED, ZipFile
 
 import h5py
 import numpy as np
 
-from clr_core.adapter import check_regular_file, mapping, one_line
+from clr_core.adapter import check_regular_file, mapping, one_line, path_name
 
 MAX_CONFIG = 2**26
 """The largest config that is read, in bytes."""
 MAX_GROUPS = 10**5
 """The most groups whose arrays are read: several for each layer."""
-
 OTHERS = (
     "A SavedModel or a checkpoint of TensorFlow must be loaded in Keras 2 and saved as a .keras or "
     ".h5 file"
 )
 
 
-class Slots(NamedTuple):
-    """The state of one optimizer that makes updates."""
+class _Fault(ValueError):
+    """A fault in a complete HDF5 file, as opposed to an error of h5py."""
 
-    names: tuple[str, ...]
-    """What it is called: its own name and that of its group, if the file has them."""
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except _Fault:
+        raise
+    except Exception:  # h5py raises many types, with many lines.
+        raise ValueError("its weights aren't a whole HDF5 file") from None
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An optimizer that makes updates."""
+
+    config: Mapping[str, Any] | None
+    """None in a file of weights."""
+    name: str
+    """The name that is stored beside its variables, "" if there is none."""
     variables: list[Any]
-    """`iterations` and the others, in the optimizer's order."""
+    """`iterations` and the others, in the optimizer's order; empty if it was saved without them."""
+
+    @_errors()
+    def count(self) -> int:
+        """The `iterations`."""
+        first = self.variables[0]
+        if first.shape != () or first.dtype.kind not in "iu":
+            raise _Fault("its optimizer doesn't begin with `iterations`, a whole number")
+        return int(_array(first))
 
 
 @dataclass(frozen=True)
@@ -54,129 +79,129 @@ class File:
     """The model's config; None in a file of weights."""
     optimizer: Any
     """The optimizer's config; None if the file has none."""
-    weights: h5py.File
     numbered: bool
-    """Whether the arrays have numbers for names."""
+    """True if the arrays have numbers for names."""
+    weights: h5py.File
     size: int
     """The file's size in bytes."""
 
-    def optimizers(self) -> list[tuple[Any, Slots]]:
-        """The config and the state of each optimizer that makes updates; none without a state.
-
-        The config is None in a file of weights.
-        """
-        with _errors():
-            found = list(_numbered(self.weights) if self.numbered else _named(self.weights))
-        if self.optimizer is None or not found:
-            return [(None, each) for each in found]
+    @_errors()
+    def optimizers(self) -> list[Optimizer]:
+        """Those that make updates; one without config and variables if the file has neither."""
+        root = self.weights
+        found = list(_within(_child(root, "optimizer"), set()) if self.numbered else _named(root))
+        if self.optimizer is None:
+            return [Optimizer(None, *each) for each in found or [("", [])]]
         configs = list(inner_configs(self.optimizer))
-        by_name = {each.names[0]: each for each in found if each.names}
-        names = [each["config"].get("name") for each in configs]
-        if len(by_name) == len(found) and set(map(repr, names)) <= set(map(repr, by_name)):
-            found = [by_name[name] for name in names]
+        found = found or [("", [])] * len(configs)
         if len(configs) != len(found):
-            raise ValueError(
+            raise _Fault(
                 f"its config has {len(configs)} optimizers, and its weights have {len(found)}"
             )
-        return list(zip(configs, found, strict=True))
+        by_name, names = dict(found), [str(each["config"].get("name")) for each in configs]
+        if sorted(names) == sorted(by_name):
+            found = [(name, by_name[name]) for name in names]
+        return [Optimizer(config, *each) for config, each in zip(configs, found, strict=True)]
 
-    def count(self, slots: Slots) -> int:
-        """The `iterations` of an optimizer."""
-        with _errors():
-            first: Any = slots.variables[0] if slots.variables else None
-            if getattr(first, "shape", None) != () or first.dtype.kind not in "iu":
-                raise _Fault("its optimizer doesn't begin with `iterations`, a whole number")
-            return int(_array(first))
+    @_errors()
+    def accumulates(self, optimizer: Optimizer) -> bool:
+        """True if an optimizer in a file of weights has accumulated gradients before its slots.
 
+        The shapes show that if the slots come weight after weight, as in most optimizers. What may
+        be slots alone isn't taken for gradients.
+        """
+        weights = [each.shape for each in self.model_weights().values()]
+        shapes = [each.shape for each in optimizer.variables if each.shape != ()]
+        widths = range(1, 4)
+        if any(are_slots(shapes, width, weights) for width in widths):
+            return False
+        parts = [(width, len(shapes) // (width + 1)) for width in widths]
+        return any(
+            shapes[:size] == shapes[size::width] and are_slots(shapes[size:], width, weights)
+            for width, size in parts
+        )
+
+    @_errors()
     def arrays(self, datasets: list[Any]) -> list[Any]:
         """The arrays in a file; bfloat16 as float32."""
-        with _errors():
-            if sum(_size(each) for each in datasets) > self.size:
-                # A file with many names for one array, or the claim of a size.
-                raise _Fault("its arrays are larger than the file: it is damaged or compressed")
-            return [_array(each) for each in datasets]
+        if sum(_size(each) for each in datasets) > self.size:
+            # A file with many names for one array, or the claim of a size.
+            raise _Fault("its arrays are larger than the file: it is damaged or compressed")
+        return [_array(each) for each in datasets]
 
+    @_errors()
     def model_weights(self) -> dict[str, Any]:
         """The model's weights by their names in the file, as datasets.
 
         In the order of the layers; in a `.weights.h5` file, which doesn't have it, sorted by name.
         """
-        with _errors():
-            found = (
-                _layers(self.weights, self.model, set()) if self.numbered else _lists(self.weights)
-            )
-            return dict(found)
+        if self.numbered:
+            return dict(_layers(self.weights, self.model, set()))
+        return dict(_lists(self.weights))
 
 
-class _Fault(Exception):
-    """A fault in a complete HDF5 file, as opposed to an error of h5py."""
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except _Fault as error:
-        raise ValueError(str(error)) from None
-    except Exception:  # h5py raises many types, with many lines.
-        raise ValueError("its weights aren't a whole HDF5 file") from None
+def are_slots(shapes: list[Any], width: int, weights: list[Any]) -> bool:
+    """True for the shapes of `width` arrays for each of some weights, weight after weight."""
+    each = shapes[::width]
+    apart = any(shapes[start::width] != each for start in range(width))
+    return bool(shapes) and not apart and not Counter(each) - Counter(weights)
 
 
 @contextmanager
-def opened(name: str) -> Iterator[File]:
+def opened(path: str | os.PathLike[str], content: str) -> Iterator[File]:
     """Open a file that Keras wrote.
 
     Raises:
+        TypeError: `path` isn't a path.
         OSError: The file doesn't exist or can't be read.
-        ValueError: It isn't such a file, or is damaged.
+        ValueError: It isn't such a file, is damaged, or what is done with it raises a ValueError or
+            a TypeError. The message says in one line that it must be `content`.
     """
-    if os.path.isdir(name):
-        raise ValueError(f"it isn't a regular file, but a folder. {OTHERS}")
-    check_regular_file(name)
-    with open(name, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        start = file.read(8)
-        if start == b"\x89HDF\r\n\x1a\n":
-            with _hdf5(file) as weights:
-                yield _old(weights, size)
-            return
-        if not start.startswith(b"PK\3\4"):
-            raise ValueError(f"it is neither a .keras nor an .h5 file. {OTHERS}")
-        try:
-            archive = ZipFile(file)
-        except Exception:  # A broken archive raises half a dozen kinds.
-            raise ValueError("it isn't a whole .keras file") from None
-        with archive:
-            model = _document("config.json", _read(archive, "config.json", MAX_CONFIG))
-            compiled = model.get("compile_config")
-            optimizer = compiled.get("optimizer") if isinstance(compiled, dict) else None
-            with _hdf5(_member(archive, file, "model.weights.h5")) as weights:
-                yield File(model, optimizer or None, weights, True, size)
-
-
-@contextmanager
-def _hdf5(file: BinaryIO) -> Iterator[h5py.File]:
-    with _errors():
-        weights = h5py.File(file, "r")
+    name = path_name(path)
     try:
-        yield weights
-    finally:
-        with _errors():
-            weights.close()
+        if os.path.isdir(name):
+            raise ValueError(f"it isn't a regular file, but a folder. {OTHERS}")
+        check_regular_file(name)
+        with open(name, "rb") as file:
+            start, configs = file.read(8), None
+            weights: Any = _Part(file, 0, os.fstat(file.fileno()).st_size)
+            if start.startswith(b"PK\3\4"):
+                try:
+                    archive = ZipFile(file)
+                except Exception:  # A broken archive raises half a dozen kinds.
+                    raise ValueError("it isn't a whole .keras file") from None
+                configs = _config(archive, file)
+                weights = _member(archive, file, "model.weights.h5")
+            elif start != b"\x89HDF\r\n\x1a\n":
+                raise ValueError(f"it is neither a .keras nor an .h5 file. {OTHERS}")
+            with _errors():
+                root = h5py.File(weights, "r")
+            try:
+                configs = configs or _attributes(root)
+                yield File(*configs, root, os.fstat(file.fileno()).st_size)
+            finally:
+                with _errors():
+                    root.close()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{name!r} must be {content}: {one_line(error)}") from None
 
 
-def _old(weights: h5py.File, size: int) -> File:
-    """A file of HDF5: a model with its configs, or weights alone."""
-    documents = {}
-    for name in ("model_config", "training_config"):
-        with _errors():
-            text = weights.attrs.get(name)
-        if isinstance(text, str | bytes):
-            documents[name] = _document(name, text)
+def _config(archive: ZipFile, file: BinaryIO) -> tuple[Any, Any, bool]:
+    """The model's config, its optimizer's, and that arrays have numbers for names."""
+    model = _document("config.json", _member(archive, file, "config.json").read(MAX_CONFIG + 1))
+    compiled = model.get("compile_config")
+    return model, compiled.get("optimizer") if isinstance(compiled, dict) else None, True
+
+
+def _attributes(root: h5py.File) -> tuple[Any, Any, bool]:
+    """The same from a file of HDF5 alone: a model with its configs, or weights."""
     with _errors():
-        numbered = not documents and not any(name.startswith("layer_n") for name in weights.attrs)
-    optimizer = documents.get("training_config", {}).get("optimizer_config")
-    return File(documents.get("model_config"), optimizer or None, weights, numbered, size)
+        texts = [root.attrs.get(name) for name in ("model_config", "training_config")]
+        numbered = not any(name.startswith(("layer_n", "model_config")) for name in root.attrs)
+    model, training = (
+        _document("config", text) if isinstance(text, str | bytes) else None for text in texts
+    )
+    return model, (training or {}).get("optimizer_config"), numbered
 
 
 def _document(name: str, text: str | bytes) -> dict[str, Any]:
@@ -195,7 +220,7 @@ def inner_configs(config: Any) -> Iterator[Mapping[str, Any]]:
     name = class_name(config)[1]
     if name.startswith("LossScaleOptimizer"):
         yield from inner_configs(entry(config, "config", "inner_optimizer"))
-    elif name == "MultiOptimizer" and "optimizer_specs" not in entry(config, "config"):
+    elif name == "MultiOptimizer":
         by_group = entry(config, "config", "optimizer_map", "config")
         others = entry(by_group, "optimizer_map")
         for each in [*(entry(others, name) for name in others), by_group.get("default_optimizer")]:
@@ -222,48 +247,29 @@ def entry(config: Any, *keys: str) -> Any:
     """The value that the keys lead to in an untrusted config."""
     for key in keys:
         if not isinstance(config, Mapping) or key not in config:
-            raise ValueError(f"its config has no {key!r}, which an optimizer's config has")
+            raise _Fault(f"its config has no {key!r}, which an optimizer's config has")
         config = config[key]
     return config
 
 
-def _read(archive: ZipFile, member: str, limit: int) -> bytes:
-    with _opened(archive, member) as file:
-        try:
-            data = file.read(limit + 1)
-        except Exception:
-            raise ValueError(f"its {member} is damaged") from None
-    if len(data) > limit:
-        raise ValueError(f"its {member} has more than {limit} bytes")
-    return data
-
-
-def _opened(archive: ZipFile, member: str) -> Any:
-    count = archive.namelist().count(member)
+def _member(archive: ZipFile, file: BinaryIO, name: str) -> BinaryIO:
+    """A member of an archive, opened in place: of gigabytes, a small part is read."""
+    count = archive.namelist().count(name)
     if count != 1:
-        raise ValueError(f"there is {'more than one' if count else 'no'} {member} in it")
+        raise ValueError(f"there is {'more than one' if count else 'no'} {name} in it")
+    info = archive.getinfo(name)
+    # Keras doesn't compress; a compressed member may be a thousand times as large in memory.
+    if info.compress_type != ZIP_STORED:
+        raise ValueError(f"its {name} is compressed, which Keras never does")
     try:
-        info = archive.getinfo(member)
-        # Keras doesn't compress; a compressed member may be a thousand times as large in memory.
-        if info.compress_type == ZIP_STORED:
-            return archive.open(info)
-    except Exception:
-        raise ValueError(f"its {member} is damaged") from None
-    raise ValueError(f"its {member} is compressed, which Keras never does")
-
-
-def _member(archive: ZipFile, file: BinaryIO, member: str) -> BinaryIO:
-    """Open a member in place: it may have gigabytes, of which a small part is read."""
-    with _opened(archive, member) as whole:
-        try:
+        with archive.open(info) as whole:
             while whole.read(2**20):  # At the end, its checksum is compared.
                 pass
-        except Exception:
-            raise ValueError(f"its {member} is damaged") from None
-    info = archive.getinfo(member)
+    except Exception:
+        raise ValueError(f"its {name} is damaged") from None
     file.seek(info.header_offset)
-    name, extra = struct.unpack("<HH", file.read(30)[26:])
-    return _Part(file, info.header_offset + 30 + name + extra, info.file_size)  # type: ignore[return-value]
+    lengths = struct.unpack("<HH", file.read(30)[26:])
+    return _Part(file, info.header_offset + 30 + sum(lengths), info.file_size)  # type: ignore[return-value]
 
 
 class _Part(RawIOBase):
@@ -276,60 +282,63 @@ class _Part(RawIOBase):
         self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         return self._at
 
-    def tell(self) -> int:
-        return self._at
-
     def readinto(self, buffer: Any) -> int:
         self._file.seek(self._start + self._at)
         data = self._file.read(max(0, min(len(buffer), self._size - self._at)))
+        if data.startswith(b"GCOL"):
+            _check_heap(data)
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
 
 
-def _numbered(weights: h5py.File) -> Iterator[Slots]:
-    """The optimizers in a file in which arrays have numbers."""
-    yield from _within(_child(weights, "optimizer"), "optimizer", set())
+def _check_heap(data: bytes) -> None:
+    """Raise a ValueError if the objects in a heap of HDF5 don't follow one another to its end.
+
+    HDF5 1.14.6 itself never gets past an object without a size.
+    """
+    (size,) = struct.unpack_from("<Q", data, 8)
+    place = 16
+    while place + 16 <= min(size, len(data)):
+        number, length = struct.unpack_from("<H6xQ", data, place)
+        step = -(-length // 8) * 8 + 16 if number else length  # The free space counts its header.
+        if step < 16:
+            raise ValueError
+        place += step
 
 
-def _within(group: Any, name: str, seen: set[int]) -> Iterator[Slots]:
+def _within(group: Any, seen: set[int]) -> Iterator[tuple[str, list[Any]]]:
+    """Name and variables of the optimizers in a group in which arrays have numbers."""
     _check_new(group, seen)
-    inner, several = _child(group, "inner_optimizer"), _child(group, "optimizers")
-    if inner is not None:  # In a LossScaleOptimizer.
-        yield from _within(inner, name, seen)
-    elif several is not None:  # In a MultiOptimizer.
+    if (inner := _child(group, "inner_optimizer")) is not None:  # In a LossScaleOptimizer.
+        yield from _within(inner, seen)
+    elif (several := _child(group, "optimizers")) is not None:  # In a MultiOptimizer.
         for each in sorted(several, key=_natural):
-            yield from _within(_child(several, each), each, seen)
-    elif (variables := _child(group, "vars")) is not None:
-        own = variables.attrs.get("name")  # In Keras 3 only.
-        names = (own, name) if isinstance(own, str) else (name,)
-        yield Slots(names, [_child(variables, each) for each in sorted(variables, key=_natural)])
+            yield from _within(_child(several, each), seen)
+    elif variables := _variables(group):
+        name = _child(group, "vars").attrs.get("name", "")  # Keras 2 writes none.
+        yield str(name), list(variables.values())
 
 
-def _named(weights: h5py.File) -> Iterator[Slots]:
-    """The optimizers in a file in which arrays have names."""
-    group = _child(weights, "optimizer_weights")
-    if group is None:
-        return
+def _named(root: h5py.File) -> Iterator[tuple[str, list[Any]]]:
+    """The same in a file in which arrays have names."""
+    group = _child(root, "optimizer_weights")
     by_name: dict[str, list[Any]] = {}
-    names = _strings(group, "weight_names")
+    names = _strings(group, "weight_names") if group is not None else []
     for name in names:
         # Keras 3 begins with the name of the optimizer and has no ":0".
         owner = "" if ":" in names[0] else name.partition("/")[0]
-        by_name.setdefault(owner, []).append(_descendant(group, name))
+        by_name.setdefault(owner, []).append(_dataset(group, name))
     if len(by_name) > 1:  # The rest are those inside of the first, a wrapper.
         del by_name[names[0].partition("/")[0]]
-    for owner, variables in by_name.items():
-        yield Slots((owner,) if owner else (), variables)
+    yield from by_name.items()
 
 
 def _layers(group: Any, config: Any, seen: set[int], path: str = "") -> Iterator[tuple[str, Any]]:
     """The weights below a group in which arrays have numbers, in the order of the config."""
     _check_new(group, seen)
-    variables = _child(group, "vars")
-    if variables is not None:
-        for name in sorted(variables, key=_natural):
-            yield f"{path}vars/{name}", _child(variables, name)
+    for name, data in _variables(group).items():
+        yield f"{path}vars/{name}", data
     inner = config.get("config") if isinstance(config, Mapping) else None
     layers = inner.get("layers") if isinstance(inner, Mapping) else None
     configs = _containers(layers) if isinstance(layers, list) else {}
@@ -377,7 +386,7 @@ def _lists(weights: h5py.File) -> Iterator[tuple[str, Any]]:
         for name in _strings(group, "weight_names"):
             full = name if name not in seen else f"{layer}/{name}"
             seen.add(name)
-            yield full, _descendant(group, name)
+            yield full, _dataset(group, name)
 
 
 def _strings(group: Any, name: str) -> list[str]:
@@ -393,6 +402,20 @@ def _strings(group: Any, name: str) -> list[str]:
 def _natural(name: str) -> str:
     """A key that sorts names by the numbers in them."""
     return re.sub(r"[0-9]+", lambda found: found[0].zfill(20), name)
+
+
+def _variables(group: Any) -> dict[str, Any]:
+    """The numbered arrays of an object."""
+    inside = _child(group, "vars")
+    names = sorted(inside, key=_natural) if isinstance(inside, h5py.Group) else []
+    return {name: _dataset(inside, name) for name in names}
+
+
+def _dataset(group: Any, path: str) -> Any:
+    found = _descendant(group, path)
+    if not isinstance(found, h5py.Dataset) or found.shape is None:
+        raise _Fault("it has something else in the place of an array")
+    return found
 
 
 def _descendant(group: Any, path: str) -> Any:
@@ -415,8 +438,6 @@ def _child(group: Any, name: str) -> Any:
 
 def _size(dataset: Any) -> int:
     """The size of an array in bytes, before anything of it is read."""
-    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
-        raise _Fault("it has something else in the place of an array")
     if dataset.external is not None or dataset.is_virtual:
         raise _Fault("it has an array that lies in another file")
     size = int(dataset.dtype.itemsize * dataset.size)

@@ -9,14 +9,14 @@ from typing import Any, Unpack
 import keras
 import numpy as np
 
-from clr_core import CyclicSchedule, RangeTestResult
+from clr_core import RangeTestResult, Schedule
 from clr_core.adapter import received
 from clr_core.range_finding.ask_tell import RangeTestOptions
 from clr_core.range_finding.driver import Batches, positive, repeated, run
 from clr_core.range_finding.restoring import loader_position, random_states, restore, restored
+from clr_keras import _keras_internals as internals
 from clr_keras._keras_internals import inner_optimizers
-from clr_keras.optimizer import CyclicOptimizer
-from clr_keras.restore import constant, rate_of, twin, values
+from clr_keras.restore import rate_of, twin, values
 from clr_keras.schedule import CyclicLR
 
 
@@ -146,17 +146,16 @@ def _rate(optimizer: Any) -> Any:
         return rate
     # A variable of the optimizer: JAX's compiled step takes and gives back these, and no others.
     rate = optimizer.add_variable((), dtype="float32", name="learning_rate")
-    schedule = CyclicSchedule(base_lr=0.0, max_lr=1.0)
-    held = _Held(rate, constant(optimizer) if isinstance(optimizer, CyclicOptimizer) else schedule)
-    # Keras's own setter, since ours would make another schedule of it.
-    keras.optimizers.Optimizer.learning_rate.fset(optimizer, held)
+    held = _Held(rate, internals.rate(optimizer).schedule)
+    # Not by our own setter, which would make another schedule of it.
+    internals.set_rate(optimizer, held)
     return rate
 
 
 class _Held(CyclicLR):
     """A variable in the place of a schedule."""
 
-    def __init__(self, rate: Any, schedule: CyclicSchedule) -> None:
+    def __init__(self, rate: Any, schedule: Schedule) -> None:
         self.hold(schedule, 1, "CyclicLR")
         self.rate = rate
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from clr_core.adapter import one_line, path_name, received
+from clr_core.adapter import received
 from clr_core.moments import FLOATS, SLOTS, Moments, check_moments
 from clr_keras import _keras_internals as internals
 from clr_keras import checkpoint
@@ -133,31 +132,24 @@ def read_moments(
             reason in one line.
         OSError: The file doesn't exist or can't be read.
     """
-    name = path_name(path)
-    try:
-        with checkpoint.opened(name) as file:
-            config, slots = _chosen(file.optimizers(), key)
-            count = file.count(slots)
-            if config is None:
-                shapes = [each.shape for each in file.model_weights().values()]
-                kind, datasets, blocks = _of_weights(slots, shapes, kind)
-            elif kind is not None:
-                raise ValueError(
-                    f"its config has the kind: leave out `kind`. {received('kind', kind)}"
-                )
-            else:
-                kind, steps, datasets, blocks = _of_config(config, slots.variables[1:])
-                count //= steps
-            arrays = file.arrays(datasets)
-        names = SLOTS[kind]
-        size = len(arrays) // len(names)
-        in_order = {
-            each: arrays[i * size : (i + 1) * size] if blocks else arrays[i :: len(names)]
-            for i, each in enumerate(names)
+    with checkpoint.opened(path, "a Keras file with moments") as file:
+        stored = _chosen(file.optimizers(), key)
+        if stored.config is None:
+            shapes = [each.shape for each in file.model_weights().values()]
+            kind, datasets = _of_weights(stored, shapes, kind)
+            steps, by_slot = 1, False
+        elif kind is not None:
+            raise ValueError(f"its config has the kind: leave out `kind`. {received('kind', kind)}")
+        else:
+            kind, steps, datasets, by_slot = _of_config(stored)
+        count, arrays = stored.count() // steps, file.arrays(datasets)
+        width = len(SLOTS[kind])
+        size = len(arrays) // width
+        slots = {
+            name: arrays[index * size : (index + 1) * size] if by_slot else arrays[index::width]
+            for index, name in enumerate(SLOTS[kind])
         }
-        return Moments(kind, count, in_order)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{name!r} must be a Keras file with moments: {one_line(error)}") from None
+        return Moments(kind, count, slots)
 
 
 def read_weights(path: str | PathLike[str], *, key: str | None = None) -> dict[str, Any]:
@@ -189,25 +181,17 @@ def read_weights(path: str | PathLike[str], *, key: str | None = None) -> dict[s
         ValueError: The file isn't one of these, with the reason in one line, or has no such part.
         OSError: The file doesn't exist or can't be read.
     """
-    name = path_name(path)
-    try:
-        with checkpoint.opened(name) as file:
-            found = file.model_weights()
-            if key is not None:
-                start = key.replace(".", "/")
-                chosen = {
-                    each: data
-                    for each, data in found.items()
-                    if each == start or each.startswith(f"{start}/")
-                }
-                if not chosen:
-                    raise ValueError(f"`key` must be one of {_some(found)}. {received('key', key)}")
-                found = chosen
-            if not found:
-                raise ValueError("it has no weights")
-            return dict(zip(found, file.arrays(list(found.values())), strict=True))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{name!r} must be a Keras file with weights: {one_line(error)}") from None
+    with checkpoint.opened(path, "a Keras file with weights") as file:
+        found = file.model_weights()
+        if key is not None:
+            start = key.replace(".", "/")
+            names = [each for each in found if f"{each}/".startswith(f"{start}/")]
+            if not names:
+                raise ValueError(f"`key` must be one of {_some(found)}. {received('key', key)}")
+            found = {name: found[name] for name in names}
+        if not found:
+            raise ValueError("it has no weights")
+        return dict(zip(found, file.arrays(list(found.values())), strict=True))
 
 
 def _some(names: Any) -> str:
@@ -215,49 +199,44 @@ def _some(names: Any) -> str:
     return ", ".join(shown) + (" …" if len(names) > len(shown) else "")
 
 
-def _chosen(found: list[tuple[Any, checkpoint.Slots]], key: str | None) -> Any:
+def _chosen(optimizers: list[checkpoint.Optimizer], key: str | None) -> checkpoint.Optimizer:
     """The optimizer of this name, or the only one."""
+    found = [each for each in optimizers if each.variables]
     if not found:
         raise ValueError(
             "it was saved without the state of an optimizer. Keras saves that in a compiled model; "
             "Keras 2 that of a legacy optimizer only in a whole model in an .h5 file"
         )
-    if key is None and len(found) == 1:
-        return found[0]
-    matching = [each for each in found if key in each[1].names]
+    matching = [each for each in found if key in (None, each.name)]
     if len(matching) != 1:
-        names = _some([name for each in found for name in each[1].names[:1]])
+        names = _some([each.name for each in found])
         raise ValueError(
             f"`key` must be the optimizer's name, one of {names}. {received('key', key)}"
         )
     return matching[0]
 
 
-def _of_config(config: Mapping[str, Any], rest: list[Any]) -> tuple[str, int, list[Any], bool]:
-    """Kind, micro-batches per update, slots and if they come one slot after the other.
+def _of_config(optimizer: checkpoint.Optimizer) -> tuple[str, int, list[Any], bool]:
+    """Kind, micro-batches per update, slots, and if they come one slot after the other.
 
-    `rest` are the optimizer's variables after `iterations`: its rate, the moving averages, the
-    accumulated gradients and the slots, each of them if there are any.
+    The optimizer's variables after `iterations` are its rate, the moving averages, the accumulated
+    gradients and the slots, each of them if there are any.
     """
-    options = config["config"]
+    config: Any = optimizer.config
+    options, rest = config["config"], optimizer.variables[1:]
     package, name = checkpoint.class_name(config)
     # Keras 2 registers its own as "Custom".
-    known = package in ("", "Custom", "Addons", "clr_keras") and name in KINDS
-    if not known:
+    if package not in ("", "Custom", "Addons", "clr_keras") or name not in KINDS:
         raise ValueError(f"its optimizer must be SGD, Adam or AdamW. Received: {name[:100]}")
-    kind = KINDS[name]
-    if kind == "sgd-keras" and options.get("torch_velocity"):
-        kind = "sgd"
-    for option in ("amsgrad", "use_ema"):
-        if options.get(option):
-            raise ValueError(f"its `{option}` must be off, which isn't carried. Received: True")
+    kind = "sgd" if options.get("torch_velocity") else KINDS[name]
+    _check_off(options)
     if kind != "adam" and not options.get("momentum", 1.0):
         raise ValueError("its SGD has no momentum, and plain SGD keeps no state")
     if "wrapper" in config:
         raise ValueError(f"its {str(config['wrapper'])[:100]} remembers more than the {name} in it")
     legacy = "decay" in options
-    old = legacy or "is_legacy_optimizer" in options
-    if not old and isinstance(options["learning_rate"], int | float):
+    of_keras_2 = legacy or "is_legacy_optimizer" in options
+    if not of_keras_2 and isinstance(options["learning_rate"], int | float):
         rest = rest[1:]  # In Keras 3 a rate that is a number is among the variables.
     steps, width = accumulation_steps(options.get("gradient_accumulation_steps")), len(SLOTS[kind])
     parts = width if steps == 1 else width + 1
@@ -267,12 +246,11 @@ def _of_config(config: Mapping[str, Any], rest: list[Any]) -> tuple[str, int, li
 
 
 def _of_weights(
-    slots: checkpoint.Slots, weights: list[Any], kind: str | None
-) -> tuple[str, list[Any], bool]:
+    optimizer: checkpoint.Optimizer, shapes: list[Any], kind: str | None
+) -> tuple[str, list[Any]]:
     """Kind and slots in a file of weights, by the optimizer's name and the weights' shapes."""
     if kind is None:
-        name = slots.names[0] if len(slots.names) > 1 else ""
-        kind = NAMES.get(re.sub(r"_[0-9]+$", "", name))
+        kind = NAMES.get(re.sub(r"_[0-9]+$", "", optimizer.name))
         if kind is None:
             raise ValueError(
                 "it has weights and doesn't say what its optimizer is: pass `kind`, one of "
@@ -280,20 +258,25 @@ def _of_weights(
             )
     elif kind not in SLOTS:
         raise ValueError(f"`kind` must be one of {_some(SLOTS)}. {received('kind', kind)}")
-    rest, width = slots.variables[1:], len(SLOTS[kind])
+    rest, width = optimizer.variables[1:], len(SLOTS[kind])
     # A rate that is a number is among the variables in Keras 3.
-    if rest and rest[0].shape == () and () not in weights:
+    if rest and rest[0].shape == () and () not in shapes:
         rest = rest[1:]
-    each = [variable.shape for variable in rest[::width]]
-    fits = not Counter(each) - Counter(weights) and all(
-        [variable.shape for variable in rest[start::width]] == each for start in range(width)
-    )
-    if not rest or not fits:
+    if not checkpoint.are_slots([each.shape for each in rest], width, shapes):
         raise ValueError(
             f"its optimizer hasn't {' and '.join(SLOTS[kind])} alone for weights of the model: a "
             ".keras file says what else it remembers, such as accumulated gradients"
         )
-    return kind, rest, False
+    return kind, rest
+
+
+def _check_off(options: Mapping[str, Any]) -> None:
+    for option in ("amsgrad", "use_ema"):
+        if options.get(option):
+            raise ValueError(
+                f"`{option}` must be off: what the optimizer remembers with it isn't carried. "
+                f"Received: {option}=True"
+            )
 
 
 def _checked(given: Any) -> tuple[Any, str]:
@@ -311,15 +294,7 @@ def _checked(given: Any) -> tuple[Any, str]:
             "`optimizer` must be built. Received: one that isn't. "
             "Call optimizer.build(model.trainable_variables)"
         )
-    if getattr(optimizer, "amsgrad", False):
-        raise ValueError(
-            "`amsgrad` must be off: Adam remembers a maximum as well. Received: amsgrad=True"
-        )
-    if optimizer.use_ema:
-        raise ValueError(
-            "`use_ema` must be off: the average of the weights isn't carried. "
-            "Received: use_ema=True"
-        )
+    _check_off(vars(optimizer))
     kind = "sgd" if getattr(optimizer, "torch_velocity", False) else "sgd-keras"
     if type(optimizer) in ADAMS:
         kind = "adam"

@@ -42,19 +42,6 @@ class _SGDOptions(_Options, total=False):
     nesterov: bool
 
 
-class _AdamOptions(_Options, total=False):
-    beta_1: float
-    beta_2: float
-    epsilon: float
-    amsgrad: bool
-
-
-class _NadamOptions(_Options, total=False):
-    beta_1: float
-    beta_2: float
-    epsilon: float
-
-
 class _RMSpropOptions(_Options, total=False):
     momentum: float
     rho: float
@@ -67,12 +54,17 @@ class _LionOptions(_Options, total=False):
     beta_2: float
 
 
+class _NadamOptions(_LionOptions, total=False):
+    epsilon: float
+
+
+class _AdamOptions(_NadamOptions, total=False):
+    amsgrad: bool
+
+
 # What a compiled step has read, and keeps.
-_KEPT = frozenset({"learning_rate", "torch_velocity"}).union(
-    *(
-        each.__annotations__
-        for each in (_SGDOptions, _AdamOptions, _RMSpropOptions, _NadamOptions, _LionOptions)
-    )
+_KEPT = {"learning_rate", "torch_velocity"}.union(
+    *(each.__annotations__ for each in (_SGDOptions, _RMSpropOptions, _AdamOptions))
 ) - {"name"}
 
 
@@ -92,9 +84,8 @@ class CyclicOptimizer(internals.UpdateHooks):
     """The name of that attribute: "momentum" or "beta_1"."""
     _momentum_of_update: Any = None
     """The momentum of the update that is being made; None between updates."""
-
-    _constant_momentum: float | None = None
-    """The momentum if the schedule has none."""
+    _constant_momentum: float
+    """The momentum if the schedule has none; TensorFlow asks before it is set."""
 
     def __init__(self, learning_rate: Schedule | CyclicLR, **options: Any) -> None:
         rate = _checked(learning_rate, options.get("gradient_accumulation_steps"))
@@ -116,6 +107,11 @@ class CyclicOptimizer(internals.UpdateHooks):
                 "clr_keras.from_moments(clr_keras.to_moments(model.optimizer), optimizer); then "
                 "call model.compile(optimizer, …)"
             )
+        # The schedule counts by it, and Keras makes the variables for it.
+        if name == "gradient_accumulation_steps" and vars(self).get(name, value) != value:
+            raise AttributeError(
+                f"`{name}` must be given to the constructor. {received(name, value)}"
+            )
         super().__setattr__(name, value)
 
     @property
@@ -134,22 +130,8 @@ class CyclicOptimizer(internals.UpdateHooks):
         internals.set_rate(self, rate)
 
     @property
-    def gradient_accumulation_steps(self) -> Any:
-        return self._accumulation_steps
-
-    @gradient_accumulation_steps.setter
-    def gradient_accumulation_steps(self, steps: int | None) -> None:
-        # The schedule counts by it, and Keras makes the variables for it.
-        if getattr(self, "_accumulation_steps", steps) != steps:
-            raise AttributeError(
-                "`gradient_accumulation_steps` must be given to the constructor. "
-                f"{received('gradient_accumulation_steps', steps)}"
-            )
-        self._accumulation_steps = steps
-
-    @property
     def cycles(self) -> bool:
-        """Whether the schedule has a momentum."""
+        """True if the schedule has a momentum."""
         return internals.rate(self).schedule.momentum(0) is not None
 
     def _momentum(self) -> Any:
@@ -164,8 +146,6 @@ class CyclicOptimizer(internals.UpdateHooks):
         if self._momentum_of_update is not None:
             return self._momentum_of_update
         if not self.cycles:
-            if self._constant_momentum is None:  # TensorFlow asks before it is first set.
-                raise AttributeError(self.scheduled)
             return self._constant_momentum
         return float(keras.ops.convert_to_numpy(self._momentum()))
 

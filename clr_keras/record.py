@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from os import PathLike
 from typing import Any, TypeVar
 
@@ -14,8 +13,6 @@ import numpy as np
 from clr_core import Schedule
 from clr_core.adapter import (
     count,
-    one_line,
-    path_name,
     portable,
     rate_only,
     received,
@@ -111,37 +108,20 @@ def read_record(
             `step` is given for a file that has one, or left out for a file that has none.
         OSError: The file doesn't exist or can't be read.
     """
-    name = path_name(path)
     rate = schedule
     if rate is not None and not isinstance(rate, CyclicLR):
         rate = CyclicLR.of(rate)
     if step is not None:
         count("step", step)
-    try:
-        with checkpoint.opened(name) as file:
-            found: list[tuple[Any, int | None]] = [
-                (config, file.count(slots)) for config, slots in file.optimizers()
-            ]
-            optimizer, has_model = file.optimizer, file.model is not None
-        if optimizer is None and has_model and rate is None:
-            raise ValueError(
-                "the model in it wasn't compiled, so it has no schedule: pass `schedule`"
-            )
-        configs = [None] if optimizer is None else checkpoint.inner_configs(optimizer)
-        runs = [
-            _stored(config, iterations, rate, scale_fn, step)
-            for config, iterations in found or [(config, None) for config in configs]
-        ]
-        # Names that were changed don't match up an optimizer's config with its weights.
-        if len({(run.iterations, run.accumulated) for run in runs}) > 1:
-            raise ValueError(
-                "All optimizers must be at the same step, and accumulate as many gradients. "
-                f"Received: iterations {[run.iterations for run in runs]}, "
-                f"gradient_accumulation_steps {[run.accumulated for run in runs]}"
-            )
-        return _record(runs)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{name!r} must be a run with a CyclicLR: {one_line(error)}") from None
+    with checkpoint.opened(path, "a run with a CyclicLR") as file:
+        optimizers = file.optimizers()
+        if file.model is None:
+            reason = "it has weights and no schedule"
+            if getattr(rate, "gradient_accumulation_steps", 1) == 1:
+                _warn_of_micro_batches(file, optimizers)
+        else:
+            reason = "the model in it wasn't compiled, so it has no schedule"
+        return _record([_stored(each, rate, scale_fn, step, reason) for each in optimizers])
 
 
 def from_record(record: Record, factory: type[Optimizer], **options: Any) -> Optimizer:
@@ -197,7 +177,12 @@ def from_record(record: Record, factory: type[Optimizer], **options: Any) -> Opt
         )
     steps = accumulation_steps(options.get("gradient_accumulation_steps"))
     optimizer = factory(learning_rate=CyclicLR.of(schedule, steps), **options)
-    _check_average(optimizer, record.step)
+    if optimizer.use_ema and record.step:
+        raise ValueError(
+            "`use_ema` must be off in an optimizer that resumes: Keras's average of the weights "
+            "begins with zeros, which Keras corrects at step 0 only. "
+            f"{received('step', record.step)}"
+        )
     iterations = internals.iterations(optimizer)
     largest = np.iinfo(iterations.dtype).max - 1  # One below, for the next update.
     if record.step * steps > largest:
@@ -209,48 +194,38 @@ def from_record(record: Record, factory: type[Optimizer], **options: Any) -> Opt
     return optimizer
 
 
-def _check_average(optimizer: Any, step: int) -> None:
-    if optimizer.use_ema and step:
-        raise ValueError(
-            "`use_ema` must be off in an optimizer that resumes: Keras's average of the weights "
-            f"begins with zeros, which Keras corrects at step 0 only. Received: step={step}"
-        )
-
-
-@dataclass(frozen=True)
-class _Run:
-    """The schedule and the counts of one optimizer."""
-
-    schedule: Schedule
-    iterations: int
-    counted: int
-    """How many `iterations` the schedule counts as a step."""
-    accumulated: int
-    """How many `iterations` make one update."""
-    cycles: bool
-    """Whether the optimizer cycles the momentum."""
-
-
-def _record(runs: list[_Run]) -> Record:
-    schedules, steps = [], []
-    for run in runs:
-        if run.counted != run.accumulated:
-            raise ValueError(
-                "`gradient_accumulation_steps` must be the same in the optimizer and in its "
-                f"CyclicLR. {received('gradient_accumulation_steps', run.accumulated)} and "
-                f"{run.counted}. Otherwise no schedule has the rates of its updates"
-            )
-        schedules.append(run.schedule if run.cycles else rate_only(run.schedule))
-        steps.append(run.iterations // run.accumulated)
-    if not schedules:
+def _record(runs: list[tuple[Schedule, int]]) -> Record:
+    if not runs:
         raise ValueError("There must be an optimizer. Received: none")
+    schedules, steps = zip(*runs, strict=True)
     if set(steps) != {steps[0]}:
-        raise ValueError(f"All optimizers must be at the same step. Received: {steps}")
+        raise ValueError(f"All optimizers must be at the same step. Received: {list(steps)}")
     same = all(schedule == schedules[0] for schedule in schedules)
-    return Record(schedules[0] if same else tuple(schedules), steps[0])
+    return Record(schedules[0] if same else schedules, steps[0])
 
 
-def _live(optimizer: Any, scale_fn: str | None) -> _Run:
+def _run(
+    schedule: Schedule, cycles: bool, iterations: int, counted: int, accumulated: int
+) -> tuple[Schedule, int]:
+    """The schedule that an optimizer followed, and the number of its updates.
+
+    Args:
+        schedule: Its schedule.
+        cycles: True if it cycles the momentum.
+        iterations: Its micro-batches.
+        counted: The number of these that the schedule counts as a step.
+        accumulated: The number of these that make an update.
+    """
+    if counted != accumulated:
+        raise ValueError(
+            "`gradient_accumulation_steps` must be the same in the optimizer and in its "
+            f"CyclicLR. {received('gradient_accumulation_steps', accumulated)} and "
+            f"{counted}. Otherwise no schedule has the rates of its updates"
+        )
+    return schedule if cycles else rate_only(schedule), iterations // accumulated
+
+
+def _live(optimizer: Any, scale_fn: str | None) -> tuple[Schedule, int]:
     rate = internals.rate(optimizer)
     former = compiled.get(optimizer)
     if former not in (None, rate):
@@ -264,73 +239,79 @@ def _live(optimizer: Any, scale_fn: str | None) -> _Run:
             "`learning_rate` must be a clr_keras.CyclicLR. "
             f"Received: a {type(rate).__name__} in {optimizer.name!r}"
         )
-    return _Run(
+    return _run(
         portable(rate.schedule, scale_fn),
+        isinstance(optimizer, CyclicOptimizer),
         int(keras.ops.convert_to_numpy(internals.iterations(optimizer))),
         counted=rate.gradient_accumulation_steps,
         accumulated=accumulation_steps(optimizer.gradient_accumulation_steps),
-        cycles=isinstance(optimizer, CyclicOptimizer),
     )
 
 
 def _stored(
-    config: Mapping[str, Any] | None,
-    iterations: int | None,
+    optimizer: checkpoint.Optimizer,
     given: CyclicLR | None,
     scale_fn: str | None,
     step: int | None,
-) -> _Run:
-    """The run of an optimizer in a file. The config is None in a file of weights."""
-    schedule, reason, ours = None, "it has weights and no schedule", False
+    reason: str,
+) -> tuple[Schedule, int]:
+    """The run of an optimizer in a file; `reason` says why a file without a config has none."""
+    schedule: Schedule | None = None
+    cycles, legacy = True, False
     counted = accumulated = given.gradient_accumulation_steps if given else 1
-    if config is not None:
-        options = config["config"]
-        rate, ours = options["learning_rate"], checkpoint.class_name(config)[0] == "clr_keras"
-        # Keras 2 doesn't accumulate.
-        accumulated = accumulation_steps(options.get("gradient_accumulation_steps"))
-        decay = options.get("decay")
-        if decay and isinstance(rate, Mapping):
+    if optimizer.config is not None:
+        options = optimizer.config["config"]
+        rate, legacy = options["learning_rate"], "decay" in options
+        if options.get("decay") and isinstance(rate, Mapping):
             raise ValueError(
-                f"its optimizer divides the rate further: {received('decay', decay)}. "
+                f"its optimizer divides the rate further: {received('decay', options['decay'])}. "
                 "No schedule has these rates"
             )
-        schedule, counted, reason = _written_rate(rate, scale_fn)
+        # Keras 2 doesn't accumulate.
+        accumulated = accumulation_steps(options.get("gradient_accumulation_steps"))
+        if given is None or counted == 1:
+            counted = accumulated
+        reason = f"it has another rate than a CyclicLR: {rate!r:.100}"
+        if isinstance(rate, Mapping):
+            reason = f"it has another rate than a CyclicLR: {rate.get('class_name')!r:.100}"
+            cycles = checkpoint.class_name(optimizer.config)[0] == "clr_keras"
+            if is_addons(rate):
+                schedule, counted = schedule_from_addons(rate, scale_fn), 1
+            elif rate.get("registered_name") == keras.saving.get_registered_name(CyclicLR):
+                document = checkpoint.entry(rate, "config", "schedule")
+                schedule = schedule_from_document(document, scale_fn, internals.name_of_note)
+                counted = accumulation_steps(
+                    checkpoint.entry(rate, "config", "gradient_accumulation_steps")
+                )
     if schedule is None:
         if given is None:
             raise ValueError(f"{reason}: pass `schedule`")
-        schedule, ours = portable(given.schedule, scale_fn), True
-        if given.gradient_accumulation_steps != 1:
-            counted = given.gradient_accumulation_steps
-        else:
-            counted = accumulated
+        schedule, cycles = portable(given.schedule, scale_fn), True
     elif given is not None:
         raise ValueError("it has a schedule in it: leave out `schedule`")
-    if iterations is None:
+    if not optimizer.variables:
         if step is None:
-            raise ValueError(f"{_stateless(config)}, so it has no step: pass `step`")
-        iterations = step * accumulated
-    elif step is not None:
+            why = (
+                "Keras 2 saved it without the state of its legacy optimizer, which an .h5 file has"
+                if legacy
+                else "it was saved without the state of an optimizer"
+            )
+            raise ValueError(f"{why}, so it has no step: pass `step`")
+        return _run(schedule, cycles, step * accumulated, counted, accumulated)
+    iterations = optimizer.count()
+    if step is not None:
         raise ValueError(
             f"it has its own step, {iterations // accumulated}: leave out `step`. "
             f"{received('step', step)}"
         )
-    return _Run(schedule, iterations, counted, accumulated, cycles=ours)
+    return _run(schedule, cycles, iterations, counted, accumulated)
 
 
-def _stateless(config: Mapping[str, Any] | None) -> str:
-    if config is not None and "decay" in config["config"]:
-        return "Keras 2 saved it without the state of its legacy optimizer, which an .h5 file has"
-    return "it was saved without the state of an optimizer"
-
-
-def _written_rate(rate: Any, scale_fn: str | None) -> tuple[Schedule | None, int, str]:
-    """The schedule in a config and how many `iterations` are its step, or why there is none."""
-    if isinstance(rate, Mapping) and is_addons(rate):
-        return schedule_from_addons(rate, scale_fn), 1, ""
-    ours = keras.saving.get_registered_name(CyclicLR)
-    if not isinstance(rate, Mapping) or rate.get("registered_name") != ours:
-        other = rate.get("class_name") if isinstance(rate, Mapping) else rate
-        return None, 1, f"it has another rate than a CyclicLR: {other!r:.100}"
-    document = checkpoint.entry(rate, "config", "schedule")
-    counted = accumulation_steps(checkpoint.entry(rate, "config", "gradient_accumulation_steps"))
-    return schedule_from_document(document, scale_fn, internals.name_of_note), counted, ""
+def _warn_of_micro_batches(file: checkpoint.File, optimizers: list[checkpoint.Optimizer]) -> None:
+    if any(map(file.accumulates, optimizers)):
+        warnings.warn(
+            "The optimizer in this file of weights accumulates gradients, and counts micro-batches "
+            "as steps. Pass its number of them: schedule=CyclicLR(schedule, "
+            "gradient_accumulation_steps=…)",
+            stacklevel=3,
+        )

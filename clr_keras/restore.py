@@ -72,19 +72,17 @@ def twin(optimizer: Any, variables: list[Any]) -> Any:
     return other
 
 
-def constant(optimizer: CyclicOptimizer) -> CyclicSchedule:
-    """A schedule with the momentum of the optimizer's next update at every step; no rate to use."""
-    momentum = getattr(optimizer, optimizer.scheduled) if optimizer.cycles else None
-    return CyclicSchedule(base_lr=0.0, max_lr=1.0, base_momentum=momentum, max_momentum=momentum)
-
-
 def _copy(optimizer: Any) -> Any:
     config = optimizer.get_config()
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         inner = _copy(optimizer.inner_optimizer)
         return type(optimizer)(**{**config, "inner_optimizer": inner})
     if isinstance(optimizer, CyclicOptimizer):
-        config["learning_rate"] = constant(optimizer)
+        # The momentum of the next update at every step, and no rate to use.
+        momentum = getattr(optimizer, optimizer.scheduled) if optimizer.cycles else None
+        config["learning_rate"] = CyclicSchedule(
+            base_lr=0.0, max_lr=1.0, base_momentum=momentum, max_momentum=momentum
+        )
     elif "learning_rate" in config:
         config["learning_rate"] = 0.0
     return type(optimizer).from_config(config)

@@ -181,13 +181,10 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
                 _integers(known, WHOLE[dtype])
             # As wide as the float, if the backend has such integers.
             return evaluate(value, keras.ops.cast(step, "int64" if dtype == "float64" else "int32"))
-        if (
-            isinstance(step, float | np.floating | np.ndarray)
-            and np.asarray(step).dtype.kind == "f"
-        ):
+        if isinstance(step, float | np.floating | np.ndarray) and np.result_type(step).kind == "f":
             array = np.asarray(step)
-            step = _integers(array, WHOLE.get(array.dtype.name, 2**53))
-            step = step if step.ndim else int(step)
+            whole = _integers(array, WHOLE.get(array.dtype.name, 2**53))
+            step = whole if whole.ndim else int(whole)
         # Computed immediately, in plain Python or NumPy: JAX has no tensor of 2**31.
         return keras.ops.convert_to_tensor(np.float32(evaluate_on_host(value, step)), "float32")
 
@@ -227,8 +224,12 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         # Keras notes each callable as a dict and leaves it to us to read that.
-        schedule = internals.read_notes(config["schedule"], keras.saving.deserialize_keras_object)
+        schedule = keras.tree.traverse(_read, config["schedule"])
         return cls.of(**{**config, "schedule": schedule_from_dict(schedule)})
+
+
+def _read(value: Any) -> Any:
+    return keras.saving.deserialize_keras_object(value) if internals.is_note(value) else None
 
 
 def _integers(steps: Any, most: int) -> Any:

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 from weakref import WeakValueDictionary
 
-from clr_core import Schedule, python_ops
+from clr_core import Schedule
 from clr_core.adapter import LARGEST_STEP, count
-from clr_core.evaluate import evaluate_array
 
 try:
     import numpy as np
 
     from clr_core import numpy_ops
 except ImportError:  # torch runs without NumPy. Then each point is computed at its step.
-    _ops: Any = None
-else:
-
-    def _power(a: Any, b: Any) -> Any:
-        exact = isinstance(a, float) and a == 0.5
-        return np.power(a, b) if exact else np.vectorize(python_ops.power, [np.float64])(a, b)
-
-    # NumPy's versions of these functions may differ from Python's in the last bit of a float64, and
-    # the table must hold exactly `schedule.lr(step)`.
-    _ops = SimpleNamespace(
-        **vars(numpy_ops)
-        | {
-            name: np.vectorize(getattr(python_ops, name), otypes=[np.float64])
-            for name in ("sin", "cos", "tanh", "exp", "log")
-        }
-        | {"power": _power}
-    )
+    np = None  # type: ignore[assignment]
 
 Point = tuple[tuple[float, ...], tuple[float | None, ...]]
 
@@ -58,7 +41,7 @@ class Table:
         self._schedules = tuple(schedules)
         # A schedule that isn't plain data has a function of the user's, which may depend on more
         # than the step: it is called when its step has come.
-        ahead = _ops is not None and all(
+        ahead = np is not None and all(
             map(_is_data, {id(each): each for each in schedules}.values())
         )
         self._size = min(2048, max(64, 32768 // len(schedules))) if ahead else 1
@@ -84,23 +67,39 @@ class Table:
     def _computed(self, step: int, size: int) -> _Block:
         # Groups with equal schedules share one, which is computed once.
         distinct = {id(schedule): schedule for schedule in self._schedules}
-        columns = {
-            key: [_values(value, step, size) for value in (schedule.lr, schedule.momentum)]
-            for key, schedule in distinct.items()
-        }
+        if size == 1:
+            columns = {
+                key: ([each.lr(step)], [each.momentum(step)]) for key, each in distinct.items()
+            }
+        else:
+            stop = min(step + size, LARGEST_STEP + 1)
+            columns = _ahead(distinct, np.arange(step, stop, dtype=np.float64))
         lrs, momenta = zip(*(columns[id(schedule)] for schedule in self._schedules), strict=True)
         return _Block(zip(zip(*lrs, strict=True), zip(*momenta, strict=True), strict=True))
 
 
-def _values(value: Callable[..., Any], step: int, size: int) -> list[Any]:
-    first = value(step)
-    if size == 1:
-        return [first]
-    stop = min(step + size, LARGEST_STEP + 1)
-    if first is None:
-        return [None] * (stop - step)
-    values: list[Any] = evaluate_array(value, np.arange(step, stop), _ops).tolist()
-    return values
+def _ahead(schedules: dict[int, Schedule], steps: Any) -> dict[int, Any]:
+    """The rates and momenta of each schedule, with the bits of `lr(step)` and `momentum(step)`."""
+    positions: dict[float, Any] = {}
+
+    def fmod(a: Any, b: Any) -> Any:
+        # Half of the time: most schedules of a training have cycles of one size.
+        if a is not steps or not isinstance(b, float):
+            return np.fmod(a, b)
+        if b not in positions:
+            positions[b] = np.fmod(a, b)
+        return positions[b]
+
+    def column(value: Any) -> list[Any]:
+        found = value(steps, ops)
+        if found is None:  # The schedule has no momentum.
+            return [None] * len(steps)
+        values: list[Any] = np.broadcast_to(found, steps.shape).tolist()
+        return values
+
+    ops = SimpleNamespace(**vars(numpy_ops) | {"fmod": fmod})
+    with np.errstate(all="ignore"):
+        return {key: (column(each.lr), column(each.momentum)) for key, each in schedules.items()}
 
 
 def _is_data(schedule: Schedule) -> bool:

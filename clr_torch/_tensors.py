@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -30,20 +29,20 @@ STORAGES = {
 """Torch's types of storages, without the "Storage" of their names."""
 
 NUMPY = {
-    "f8": (torch.float64, "d"),
-    "f4": (torch.float32, "f"),
-    "f2": (torch.float16, "e"),
-    "b1": (torch.bool, "?"),
-    "i8": (torch.int64, "q"),
-    "i4": (torch.int32, "i"),
-    "i2": (torch.int16, "h"),
-    "i1": (torch.int8, "b"),
-    "u8": (torch.uint64, "Q"),
-    "u4": (torch.uint32, "I"),
-    "u2": (torch.uint16, "H"),
-    "u1": (torch.uint8, "B"),
+    "f8": torch.float64,
+    "f4": torch.float32,
+    "f2": torch.float16,
+    "b1": torch.bool,
+    "i8": torch.int64,
+    "i4": torch.int32,
+    "i2": torch.int16,
+    "i1": torch.int8,
+    "u8": torch.uint64,
+    "u4": torch.uint32,
+    "u2": torch.uint16,
+    "u1": torch.uint8,
 }
-"""NumPy's types, and the letters of `struct` for them."""
+"""NumPy's types."""
 
 QUANTIZED = {
     "QInt8": torch.qint8,
@@ -54,7 +53,7 @@ QUANTIZED = {
 }
 """The types of storages whose numbers aren't read, but passed over."""
 
-DTYPES = [*STORAGES.values(), *(each for each, _ in NUMPY.values())]
+DTYPES = [*STORAGES.values(), *NUMPY.values()]
 DTYPES += [getattr(torch, name) for name in dir(torch) if name.startswith("float8_e")]
 
 WITHOUT_ARRAY = {
@@ -132,6 +131,10 @@ class Stored:
             raise Damaged(f"a tensor in it needs {last + 1} numbers, and it has {len(numbers)}")
         return numbers.as_strided(self.shape, self._strides, self._offset)
 
+    def item(self) -> Any:
+        """The number of a tensor that has one."""
+        return self.tensor().item()
+
 
 class Unread(Foreign):
     """A tensor that has no array of its numbers, or none that is read here."""
@@ -161,13 +164,12 @@ def _of_bytes(data: Any, dtype: Any, shape: Any, *, fortran: bool) -> tuple[Any,
     """The arguments of `Stored` for the bytes of an array."""
     if isinstance(data, str):  # From Python 2.
         data = data.encode("latin-1")
-    of, _ = NUMPY[dtype.code]
     shape = _sizes(shape)
     strides, step = [0] * len(shape), 1
     for axis in range(len(shape)) if fortran else reversed(range(len(shape))):
         strides[axis] = step
         step *= max(shape[axis], 1)
-    storage = Storage(lambda: bytearray(data), of, big_endian=dtype.order == ">")
+    storage = Storage(lambda: bytearray(data), NUMPY[dtype.code], big_endian=dtype.order == ">")
     return storage, 0, shape, strides
 
 
@@ -205,11 +207,7 @@ def _of_class(build: Name, kind: Name, arguments: Any, *_: Any) -> Any:
 
 
 def _scalar(dtype: Any, data: Any) -> float | int:
-    data = data.encode("latin-1") if isinstance(data, str) else data
-    number: float | int
-    (number,) = struct.unpack(
-        ("<" if dtype.order == "|" else dtype.order) + NUMPY[dtype.code][1], data
-    )
+    number: float | int = Stored(*_of_bytes(data, dtype, (), fortran=False)).item()
     return number
 
 

@@ -1,15 +1,16 @@
 """Read a pickle without importing a name or calling anything that it names.
 
-`pickletools` splits the file into its instructions, and the machine below follows them with plain
-data alone. Where a pickle names a class or a function, an inert stand-in takes the place of what it
-would build, except for the few names that the caller builds itself.
+Python's own unpickler follows the instructions. Where one names a class or a function, or would
+build, call or change an object, it gets an inert stand-in, except for the few names that the
+caller builds itself.
 """
 
 from __future__ import annotations
 
-import pickletools
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, BinaryIO
+import pickle
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, ClassVar
 
 MAX_INSTRUCTIONS = 4_000_000
 """The largest number of instructions in a pickle: a list of a million numbers has a million."""
@@ -50,6 +51,14 @@ class Foreign:
             if isinstance(part, dict):
                 self.contents.update(part)
 
+    def append(self, item: Any) -> None:
+        """Take in an item, as a list of another class or a set does."""
+        self.contents[len(self.contents)] = item
+
+    def extend(self, items: list[Any]) -> None:
+        """Take in several."""
+        self.contents.update(enumerate(items, len(self.contents)))
+
 
 class Name:
     """A class or function that a pickle names."""
@@ -79,7 +88,11 @@ def load(
         Damaged: The pickle needs too much, or contradicts itself.
         Exception: Any other one for a pickle that is damaged.
     """
-    return _Machine(_Bounded(file, size), {**PLAIN, **builds}, stored).run()
+    machine = _Machine(_Bounded(file, size), {**PLAIN, **builds}, stored)
+    result = machine.load()
+    if machine.stack or machine.metastack:
+        raise ValueError
+    return result
 
 
 class _Bounded:
@@ -88,167 +101,105 @@ class _Bounded:
     def __init__(self, file: BinaryIO, size: int) -> None:
         self.done = 0
         self._file, self._size = file, size
+        self._instructions = 0
 
     def read(self, size: int) -> bytes:
         if size > self._size - self.done:
             raise EOFError
+        self._instructions += size == 1  # Each begins with one byte.
+        if self._instructions > MAX_INSTRUCTIONS:
+            raise Damaged(f"its pickle has more than {MAX_INSTRUCTIONS} instructions")
         self.done += size
         return self._file.read(size)
 
     def readline(self) -> bytes:
         line = self._file.readline(min(LONGEST_LINE, self._size - self.done))
+        if not line.endswith(b"\n"):
+            raise EOFError
         self.done += len(line)
         return line
 
 
-class _Machine:
+class _Machine(pickle._Unpickler):
+    """Python's unpickler, with other methods for each instruction that could have an effect.
+
+    It is the one that is written in Python: the other one allocates what a pickle claims to need.
+    """
+
+    stack: list[Any]
+    metastack: list[list[Any]]
+    append: Callable[[Any], None]
+    pop_mark: Callable[[], list[Any]]
+
     def __init__(
         self, file: _Bounded, builds: Mapping[str, Build], stored: Callable[[Any], Any]
     ) -> None:
-        self._file, self._builds, self._stored = file, builds, stored
+        super().__init__(file, encoding="latin-1")
+        self._bounded, self._builds, self._stored = file, builds, stored
         self._copied = 0
-        self._stack: list[Any] = []
-        self._marks: list[int] = []
-        self._memo: dict[int, Any] = {}
 
-    def run(self) -> Any:
-        instructions: Iterator[Any] = pickletools.genops(self._file)  # type: ignore[arg-type]
-        stack = self._stack
-        for index, (opcode, argument, _) in enumerate(instructions):
-            if index == MAX_INSTRUCTIONS:
-                raise Damaged(f"its pickle has more than {MAX_INSTRUCTIONS} instructions")
-            name = opcode.name
-            if name in CONSTANTS:
-                stack.append(CONSTANTS[name])
-            elif name in NEW:
-                stack.append(NEW[name]())
-            elif name in LITERALS:
-                stack.append(argument)
-            elif name not in IGNORED:
-                INSTRUCTIONS[name](self, argument)
-        (result,) = stack
-        return result
+    def persistent_load(self, pid: Any) -> Any:
+        return self._stored(pid)
 
-    def _pop(self) -> Any:
-        if self._marks and len(self._stack) <= self._marks[-1]:
-            raise IndexError
-        return self._stack.pop()
+    def find_class(self, module: str, name: str) -> Name:
+        module = {"__builtin__": "builtins", "copy_reg": "copyreg"}.get(module, module)
+        return Name(f"{module}.{name}")
 
-    def _top(self) -> Any:
-        if self._marks and len(self._stack) <= self._marks[-1]:
-            raise IndexError
-        return self._stack[-1]
+    def get_extension(self, code: int) -> None:
+        self.append(Name(f"extension {code}"))
 
-    def _since_mark(self) -> list[Any]:
-        start = self._marks.pop()
-        items = self._stack[start:]
-        del self._stack[start:]
-        return items
+    def _instantiate(self, function: Any, arguments: list[Any]) -> None:
+        self.append(self._made(function, tuple(arguments)))
 
-    def mark(self, _: Any) -> None:
-        self._marks.append(len(self._stack))
+    def _reduce(self) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        self.append(self._made(function, arguments))
 
-    def pop(self, _: Any) -> None:
-        if self._marks and self._marks[-1] == len(self._stack):
-            self._marks.pop()
-        else:
-            self._pop()
-
-    def pop_mark(self, _: Any) -> None:
-        self._since_mark()
-
-    def duplicate(self, _: Any) -> None:
-        self._stack.append(self._top())
-
-    def get(self, place: int) -> None:
-        self._stack.append(self._memo[int(place)])
-
-    def put(self, place: int) -> None:
-        self._memo[int(place)] = self._top()
-
-    def memoize(self, _: Any) -> None:
-        self._memo[len(self._memo)] = self._top()
-
-    def list_(self, _: Any) -> None:
-        self._stack.append(self._since_mark())
-
-    def tuple_(self, _: Any) -> None:
-        self._stack.append(tuple(self._since_mark()))
-
-    def tuple_of(self, size: int) -> None:
-        items = [self._pop() for _ in range(size)]
-        self._stack.append(tuple(reversed(items)))
-
-    def dict_(self, _: Any) -> None:
-        made: dict[Any, Any] = {}
-        _set(made, self._since_mark())
-        self._stack.append(made)
-
-    def frozenset_(self, _: Any) -> None:
-        self._stack.append(Foreign("frozenset", dict(enumerate(self._since_mark()))))
-
-    def append(self, _: Any) -> None:
-        item = self._pop()
-        _extend(self._top(), [item])
-
-    def extend(self, _: Any) -> None:
-        items = self._since_mark()
-        _extend(self._top(), items)
-
-    def set_item(self, _: Any) -> None:
-        value, key = self._pop(), self._pop()
-        _set(self._top(), [key, value])
-
-    def set_items(self, _: Any) -> None:
-        items = self._since_mark()
-        _set(self._top(), items)
-
-    def name(self, argument: str) -> None:
-        self._stack.append(Name(_named(*argument.split(" ", 1))))
-
-    def name_on_stack(self, _: Any) -> None:
-        attribute, module = self._pop(), self._pop()
-        self._stack.append(Name(_named(_text(module), _text(attribute))))
-
-    def extension(self, code: int) -> None:
-        self._stack.append(Name(f"extension {code}"))
-
-    def persistent(self, argument: Any) -> None:
-        self._stack.append(self._stored(argument))
-
-    def persistent_on_stack(self, _: Any) -> None:
-        self._stack.append(self._stored(self._pop()))
-
-    def reduce(self, _: Any) -> None:
-        arguments, function = self._pop(), self._pop()
-        self._stack.append(self._made(function, arguments))
-
-    def new_with_keywords(self, _: Any) -> None:
-        keywords, arguments, kind = self._pop(), self._pop(), self._pop()
+    def _new_with_keywords(self) -> None:
+        keywords, arguments, kind = self.stack.pop(), self.stack.pop(), self.stack.pop()
         self._copies(arguments, keywords)
         made = Foreign(_name_of(kind), dict(enumerate(arguments)))
         made.build(keywords)
-        self._stack.append(made)
+        self.append(made)
 
-    def instance(self, argument: str) -> None:
-        arguments = self._since_mark()
-        self._stack.append(self._made(Name(_named(*argument.split(" ", 1))), tuple(arguments)))
-
-    def object_(self, _: Any) -> None:
-        kind, *arguments = self._since_mark()
-        self._stack.append(self._made(kind, tuple(arguments)))
-
-    def build(self, _: Any) -> None:
-        state, target = self._pop(), self._top()
+    def _build(self) -> None:
+        state, target = self.stack.pop(), self.stack[-1]
         # A subclass of dict or list that is built as a plain one loses its attributes.
         if not isinstance(target, dict | list):
             self._copies(state, *(state if type(state) is tuple and len(state) == 2 else ()))
             target.build(state)
 
+    def _set_item(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        _set(self.stack[-1], [key, value])
+
+    def _set_items(self) -> None:
+        items = self.pop_mark()
+        _set(self.stack[-1], items)
+
+    def _new_dict(self) -> None:
+        made: dict[Any, Any] = {}
+        _set(made, self.pop_mark())
+        self.append(made)
+
+    def _new_set(self) -> None:
+        self.append(Foreign("set"))
+
+    def _new_frozenset(self) -> None:
+        items = self.pop_mark()
+        self.append(Foreign("frozenset", dict(enumerate(items))))
+
+    def _new_bytearray(self) -> None:
+        (size,) = struct.unpack("<Q", self._bounded.read(8))
+        self.append(bytearray(self._bounded.read(size)))
+
+    def _skip_size_of_frame(self) -> None:
+        self._bounded.read(8)
+
     def _copies(self, *values: Any) -> None:
         self._copied += sum(len(each) for each in values if isinstance(each, SIZED))
         times, least = COPIES
-        if self._copied > times * self._file.done + least:
+        if self._copied > times * self._bounded.done + least:
             raise Damaged("its pickle repeats the same values too often")
 
     def _made(self, function: Any, arguments: Any) -> Any:
@@ -267,31 +218,26 @@ class _Machine:
                 pass
         return Foreign(name, dict(enumerate(arguments)))
 
-
-def _named(module: str, name: str) -> str:
-    module = {"__builtin__": "builtins", "copy_reg": "copyreg"}.get(module, module)
-    return f"{module}.{name}"
-
-
-def _text(value: Any) -> str:
-    if type(value) is not str:
-        raise TypeError
-    return value
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
+        **pickle._Unpickler.dispatch,
+        pickle.REDUCE[0]: _reduce,
+        pickle.NEWOBJ[0]: _reduce,
+        pickle.NEWOBJ_EX[0]: _new_with_keywords,
+        pickle.BUILD[0]: _build,
+        pickle.SETITEM[0]: _set_item,
+        pickle.SETITEMS[0]: _set_items,
+        pickle.ADDITEMS[0]: pickle._Unpickler.dispatch[pickle.APPENDS[0]],
+        pickle.DICT[0]: _new_dict,
+        pickle.EMPTY_SET[0]: _new_set,
+        pickle.FROZENSET[0]: _new_frozenset,
+        pickle.BYTEARRAY8[0]: _new_bytearray,
+        pickle.FRAME[0]: _skip_size_of_frame,
+    }
 
 
 def _name_of(value: Any) -> str:
     # Something else can't be called by anyone; the object is as unknown as any.
     return value.name if isinstance(value, Name | Foreign) else type(value).__name__
-
-
-def _extend(target: Any, items: list[Any]) -> None:
-    if isinstance(target, list):
-        target.extend(items)
-    elif isinstance(target, Foreign):
-        start = len(target.contents)
-        target.contents.update(enumerate(items, start))
-    else:
-        raise TypeError
 
 
 def _set(target: Any, items: list[Any]) -> None:
@@ -331,45 +277,3 @@ PLAIN: dict[str, Build] = {
 """What is built of the standard library."""
 SIZED = (str, bytes, bytearray, list, tuple, dict)
 RECONSTRUCTORS = {"copyreg._reconstructor", "copyreg.__newobj__", "copyreg.__newobj_ex__"}
-CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-NEW: dict[str, Callable[[], Any]] = {
-    "EMPTY_LIST": list,
-    "EMPTY_DICT": dict,
-    "EMPTY_SET": lambda: Foreign("set"),
-}
-IGNORED = {"PROTO", "FRAME", "STOP"}
-LITERALS = {
-    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
-    *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE"),
-    *("BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
-}
-INSTRUCTIONS: dict[str, Callable[[_Machine, Any], None]] = {
-    "MARK": _Machine.mark,
-    "POP": _Machine.pop,
-    "POP_MARK": _Machine.pop_mark,
-    "DUP": _Machine.duplicate,
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _Machine.get),
-    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.put),
-    "MEMOIZE": _Machine.memoize,
-    "LIST": _Machine.list_,
-    "TUPLE": _Machine.tuple_,
-    "TUPLE1": lambda machine, _: machine.tuple_of(1),
-    "TUPLE2": lambda machine, _: machine.tuple_of(2),
-    "TUPLE3": lambda machine, _: machine.tuple_of(3),
-    "DICT": _Machine.dict_,
-    "FROZENSET": _Machine.frozenset_,
-    "APPEND": _Machine.append,
-    **dict.fromkeys(("APPENDS", "ADDITEMS"), _Machine.extend),
-    "SETITEM": _Machine.set_item,
-    "SETITEMS": _Machine.set_items,
-    "GLOBAL": _Machine.name,
-    "STACK_GLOBAL": _Machine.name_on_stack,
-    **dict.fromkeys(("EXT1", "EXT2", "EXT4"), _Machine.extension),
-    "PERSID": _Machine.persistent,
-    "BINPERSID": _Machine.persistent_on_stack,
-    **dict.fromkeys(("REDUCE", "NEWOBJ"), _Machine.reduce),
-    "NEWOBJ_EX": _Machine.new_with_keywords,
-    "INST": _Machine.instance,
-    "OBJ": _Machine.object_,
-    "BUILD": _Machine.build,
-}

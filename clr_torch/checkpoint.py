@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import struct
-import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import Any, BinaryIO, TypeVar
-from zipfile import ZIP_STORED, ZipFile, ZipInfo
+from zipfile import ZIP_STORED, ZipFile
 
 from clr_core.adapter import check_regular_file, received
 from clr_torch import foreign
-from clr_torch._tensors import BUILDS, Storage, Stored, storage_type
-from clr_torch._unpickler import Build, Damaged, Foreign, load
-from clr_torch.state import check_bounded
+from clr_torch._tensors import BUILDS, Storage, storage_type
+from clr_torch._unpickler import Build, Damaged, Foreign, Name, load
+from clr_torch.state import COUNTS
 
 DEPTH = 8
 """How many keys may lead to a scheduler's state in a checkpoint."""
@@ -24,9 +24,6 @@ MAX_PICKLE = 2**28
 
 MAGIC = 0x1950A86A20F9469CFC6C
 """The first object in a file of `torch.save` from before torch 1.6."""
-
-MAX_KEYS, MAX_VALUES = 100, 1_000_000
-"""How many keys a scheduler's state may have, and values side by side: some for each group."""
 
 MANY = 20
 """How many places an error names."""
@@ -51,74 +48,55 @@ def read(name: str) -> Any:
     try:
         with open(name, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if file.read(4) == b"PK\3\4":
-                return _of_archive(name, file, size)
-            file.seek(0)
-            return _of_stream(lambda: open(name, "rb"), file, size, BUILDS | NESTED)
+            if file.read(4) != b"PK\3\4":
+                file.seek(0)
+                return _of_stream(lambda: open(name, "rb"), file, size, PLAIN | NESTED)
+        return _of_archive(ZipFile(name), size)
     except (OSError, Damaged):
         raise
     except Exception:  # A broken file raises a dozen kinds, from KeyError to RecursionError.
         raise ValueError("it isn't a whole file from `torch.save`") from None
 
 
-def _of_archive(name: str, file: BinaryIO, size: int) -> Any:
-    members = ZipFile(file).infolist()
-    places = _places(members, file, size)
-    # Torch can leave the checksums out.
-    checked = any(each.CRC for each in members)
+def _of_archive(archive: ZipFile, size: int) -> Any:
+    """The content of an archive, which is open as long as anything refers to its tensors."""
+    members, names = archive.infolist(), Counter(archive.namelist())
+    twice = [name for name, number in names.items() if number > 1]
+    if twice:
+        raise Damaged(f"it has {twice[0]!r:.100} in it twice")
+    starts = [*sorted(each.header_offset for each in members), size]
+    ends = sorted(each.header_offset + each.compress_size for each in members)
+    if starts[0] < 0 or any(end > start for end, start in zip(ends, starts[1:], strict=True)):
+        raise Damaged("its parts overlap")
+    if not any(each.CRC for each in members):  # Torch can leave the checksums out.
+        for each in members:
+            each.CRC = None  # type: ignore[assignment]
 
     def content(member: str) -> bytearray:
-        if member not in places:
+        if member not in names:
             raise Damaged(f"it has no {member} in it")
-        info, start = places[member]
-        if info.compress_type != ZIP_STORED or info.compress_size != info.file_size:
+        info = archive.getinfo(member)
+        plain = info.compress_type == ZIP_STORED and not info.flag_bits & 1
+        if not plain or info.compress_size != info.file_size:
             raise Damaged("it is compressed, which torch.save never does")
-        with open(name, "rb") as again:
-            data = _bytes(again, start, info.file_size)
-        if checked and zlib.crc32(data) != info.CRC:
-            raise Damaged(f"its {member} is damaged: it doesn't match its checksum")
-        return data
+        try:
+            return bytearray(archive.read(info))
+        except OSError:
+            raise
+        except Exception:  # Of zipfile and zlib, for all that a directory can say.
+            raise Damaged(f"its {member} is damaged: it doesn't match its checksum") from None
 
-    (pickled,) = (each for each in places if each.count("/") == 1 and each.endswith("/data.pkl"))
+    (pickled,) = (each for each in names if each.count("/") == 1 and each.endswith("/data.pkl"))
     root = pickled.removesuffix("data.pkl")
-    if f"{root}constants.pkl" in places:
+    if f"{root}constants.pkl" in names:
         raise Damaged("it is a TorchScript archive, which holds a program; save a state dict")
-    if places[pickled][0].file_size > MAX_PICKLE:
+    if archive.getinfo(pickled).file_size > MAX_PICKLE:
         raise Damaged(f"its {pickled} has more than {MAX_PICKLE} bytes")
     order = f"{root}byteorder"
-    big_endian = order in places and content(order) == b"big"
+    big_endian = order in names and content(order) == b"big"
     storages = _Storages(lambda key: content(f"{root}data/{key}"), big_endian)
     data = content(pickled)
-    return load(BytesIO(data), len(data), BUILDS, storages.at)
-
-
-def _places(members: list[ZipInfo], file: BinaryIO, size: int) -> dict[str, tuple[ZipInfo, int]]:
-    """Each member by its name, with the place of its content in the file."""
-    found: dict[str, tuple[ZipInfo, int]] = {}
-    ranges = []
-    for info in members:
-        if not 0 <= info.header_offset < size:
-            raise Damaged("its directory points beyond it")
-        file.seek(info.header_offset)
-        name, extra = struct.unpack("<HH", file.read(30)[26:])
-        start = info.header_offset + 30 + name + extra
-        if info.filename in found:
-            raise Damaged(f"it has {info.filename!r:.100} in it twice")
-        found[info.filename] = info, start
-        ranges.append((info.header_offset, start + info.compress_size))
-    ranges.sort()
-    ends = [*(start for start, _ in ranges[1:]), size]
-    if any(stop > end for (_, stop), end in zip(ranges, ends, strict=True)):
-        raise Damaged("its parts overlap")
-    return found
-
-
-def _bytes(file: BinaryIO, start: int, size: int) -> bytearray:
-    file.seek(start)
-    data = bytearray(size)
-    if file.readinto(data) != size:  # type: ignore[attr-defined]
-        raise Damaged("it was cut short")
-    return data
+    return load(BytesIO(data), len(data), PLAIN, storages.at)
 
 
 class _Storages:
@@ -154,8 +132,10 @@ def _of_stream(
     def data(key: str) -> bytearray:
         if key not in places:
             raise Damaged(f"it has no numbers for the storage {key!r:.100}")
+        start, length = places[key]
         with opened() as again:
-            return _bytes(again, *places[key])
+            again.seek(start)
+            return bytearray(again.read(length))
 
     def following() -> Any:
         return load(file, size - file.tell(), builds, storages.at)
@@ -182,10 +162,21 @@ def _of_stream(
 
 def _nested(data: bytes) -> Any:
     """A storage in a pickle that `torch.save` didn't write."""
-    return _of_stream(lambda: BytesIO(data), BytesIO(data), len(data), BUILDS)
+    return _of_stream(lambda: BytesIO(data), BytesIO(data), len(data), PLAIN)
 
 
 NESTED: dict[str, Build] = {"torch.storage._load_from_bytes": _nested}
+
+
+def _schedule(document: dict[str, Any]) -> dict[str, Any]:
+    """A schedule in a pickle as plain data, with a note in place of a callable."""
+    return {
+        name: {"callable": value.name} if isinstance(value, Name | Foreign) else value
+        for name, value in document.items()
+    }
+
+
+PLAIN: dict[str, Build] = {**BUILDS, "clr_core.schedules.schedule_from_dict": _schedule}
 
 
 def find(tree: object, key: str | None = None) -> Mapping[str, Any]:
@@ -215,10 +206,21 @@ def find(tree: object, key: str | None = None) -> Mapping[str, Any]:
             "A scheduler inside another one can't be carried together with the other one's work. "
             f"To continue with it alone, pass key={place!r}."
         )
-    if len(state) > MAX_KEYS:
-        raise ValueError(f"A state must have at most {MAX_KEYS} keys. Received: {len(state)}")
-    check_bounded(state, "A state", MAX_VALUES)
-    return {name: _loaded(value) for name, value in state.items()}
+    return _of_object(state) if "_set_at" in state else state
+
+
+def _of_object(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The state of a scheduler of this package that was pickled whole."""
+    try:
+        schedules = [dict(each) for each in attributes["_schedules"]]
+        for name, values in attributes["_lists"].items():
+            for schedule, value in zip(schedules, values, strict=True):
+                schedule[name] = value
+        kept = {name: attributes[name] for name in COUNTS}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ValueError("its CyclicLR was pickled whole and lacks attributes") from None
+    applied = attributes["_set_at"] == attributes["last_epoch"]
+    return {**kept, "schedules": schedules, "applied": applied}
 
 
 def choose(found: Sequence[tuple[str, T]], key: str | None, what: str) -> tuple[str, T]:
@@ -281,11 +283,5 @@ def _is_scheduler(state: Mapping[str, Any]) -> bool:
 
 
 def _is_cyclic(state: Mapping[str, Any]) -> bool:
-    return foreign.is_one(state) or ("schedules" in state and "last_epoch" in state)
-
-
-def _loaded(value: Any) -> Any:
-    """A value of a state, with the tensors in it that hold one number."""
-    if isinstance(value, list | tuple):
-        return [_loaded(each) for each in value]
-    return value.tensor() if isinstance(value, Stored) and value.size == 1 else value
+    ours = {"schedules", "last_epoch"} <= state.keys() or {"_schedules", "_set_at"} <= state.keys()
+    return foreign.is_one(state) or ours

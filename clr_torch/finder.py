@@ -20,6 +20,7 @@ from clr_core.range_finding.driver import Batches, check_callable, positive, rep
 from clr_core.range_finding.restoring import loader_position, random_states, restore, restored
 from clr_torch.param_groups import check_optimizer
 from clr_torch.restore import device_random_states, states
+from clr_torch.updates import paused
 
 
 def range_test(
@@ -125,7 +126,7 @@ def range_test(
         return total
 
     around = [*before, *loader_position(loader), *device_random_states(), *random_states()]
-    with restored(around), torch.enable_grad():
+    with restored(around), paused(optimizer), torch.enable_grad():
         return run(tests, start, update, batches)
 
 

@@ -44,6 +44,7 @@ def read(
         TypeError: A state of torch's class, but `like` has other kinds of schedules.
         ValueError: Not such a state.
     """
+    own.check_bounded(state)
     if not is_one(state):
         return own.saved(state, groups)
     columns = dict(LRS)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer, RAdam
 
-from clr_core.adapter import one_line, path_name, received
+from clr_core.adapter import path_name, received, refusing
 from clr_torch import checkpoint
 from clr_torch._tensors import Stored, Unread
 from clr_torch._unpickler import Foreign
@@ -28,11 +28,8 @@ NAMES = {
     "sgd": {"velocity": "momentum_buffer"},
     "adam": {"first": "exp_avg", "second": "exp_avg_sq"},
 }
-SIGNATURES = {
-    "sgd": ({"momentum", "dampening", "nesterov"}, {"momentum_buffer"}),
-    "adam": ({"betas", "eps"}, {"exp_avg", "exp_avg_sq"}),
-}
-"""What the groups of each kind have in a file, and the state of each parameter beside a `step`."""
+OPTIONS = {"sgd": {"momentum", "dampening", "nesterov"}, "adam": {"betas", "eps"}}
+"""What the groups of each kind have in a file."""
 
 NOT_SHOWN = {
     *("params", "param_names", "foreach", "fused", "capturable", "differentiable"),
@@ -188,7 +185,7 @@ def read_moments(
     from clr_core.moments import Moments, agreed_count
 
     name = path_name(path)
-    try:
+    with refusing(name, "moments"):
         tree = checkpoint.read(name)
         state, groups = _optimizer(tree, key)
         kind = _kind_of(state, groups)
@@ -197,13 +194,12 @@ def read_moments(
         states = [
             checkpoint.mapping(state.get(place, state.get(str(place)))) or {} for place in places
         ]
-        slots = NAMES[kind]
         kept = {
             index: each
             for index, each in enumerate(states)
-            if not any(each.get(theirs) is None for theirs in slots.values())
+            if all(each.get(theirs) is not None for theirs in NAMES[kind].values())
         }
-        missing = [index for index in range(len(places)) if index not in kept]
+        missing = [index for index in range(len(states)) if index not in kept]
         if not kept:
             raise ValueError("its optimizer has a state for none of its parameters")
         stored = None
@@ -211,20 +207,11 @@ def read_moments(
             stored = _agreed([_step_of(each, groups) for each in kept.values()])
         elif count is None:
             count = _scheduler_step(tree)
-        arrays = {
-            slot: _arrays(
-                {f"{theirs} of parameter {index}": each[theirs] for index, each in kept.items()},
-                name,
-            ).values()
-            for slot, theirs in slots.items()
-        }
-        moments = Moments(
-            kind,
-            agreed_count(count, stored, "optimizer"),
-            {slot: list(each) for slot, each in arrays.items()},
-        )
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name!r} must hold moments: {one_line(error)}") from None
+        slots = {}
+        for slot, theirs in NAMES[kind].items():
+            named = {f"{theirs} of parameter {each}": kept[each][theirs] for each in kept}
+            slots[slot] = [*_arrays(named, name).values()]
+        moments = Moments(kind, agreed_count(count, stored, "optimizer"), slots)
     others = {each for group in groups for each in group} - TORCHS_OWN
     if others:
         warnings.warn(
@@ -270,7 +257,7 @@ def read_weights(
         OSError: The file doesn't exist or can't be read.
     """
     name = path_name(path)
-    try:
+    with refusing(name, "weights"):
         tree = checkpoint.read(name)
         known = checkpoint.within(tree, lambda node: _is_optimizer(node) or _is_model(node))
         found = [(place, node) for place, node in known if not _is_optimizer(node)]
@@ -284,8 +271,6 @@ def read_weights(
             {each: value for each, value in named.items() if isinstance(value, Stored | Unread)},
             name,
         )
-    except ValueError as error:
-        raise ValueError(f"{name!r} must hold weights: {one_line(error)}") from None
 
 
 def read_hyperparameters(
@@ -315,15 +300,13 @@ def read_hyperparameters(
         OSError: The file doesn't exist or can't be read.
     """
     name = path_name(path)
-    try:
+    with refusing(name, "an optimizer's state"):
         _, groups = _optimizer(checkpoint.read(name), key)
         return [
             {each: _shown(value) for each, value in group.items() if each not in NOT_SHOWN}
             | {"parameters": len(group["params"])}
             for group in groups
         ]
-    except ValueError as error:
-        raise ValueError(f"{name!r} must hold an optimizer's state: {one_line(error)}") from None
 
 
 def _checked(optimizer: Optimizer) -> tuple[str, list[Tensor]]:
@@ -447,7 +430,8 @@ def _kind_of(state: Mapping[Any, Any], groups: Sequence[Mapping[str, Any]]) -> s
         raise ValueError(
             "its optimizer has no state: it made no update, or is SGD without momentum"
         )
-    for kind, (options, names) in SIGNATURES.items():
+    for kind, options in OPTIONS.items():
+        names = {*NAMES[kind].values()}
         if names == kept - {"step", "max_exp_avg_sq"} and all(options <= set(g) for g in groups):
             for index, group in enumerate(groups):
                 _check_group(group, index, "the optimizer")

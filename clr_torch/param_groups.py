@@ -193,7 +193,8 @@ def write(
             if type(value) is float:
                 group[key] = momentum
             elif type(value) is tuple and type(value[0]) is float:
-                group[key] = (momentum, *value[1:])
+                two = len(value) == 2
+                group[key] = (momentum, value[1]) if two else (momentum, *value[1:])
             else:
                 group[key] = _written(value, momentum)
 

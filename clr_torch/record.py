@@ -9,7 +9,7 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from clr_core.adapter import integer, one_line, path_name, received
+from clr_core.adapter import integer, path_name, received, refusing
 from clr_core.record import Record, check_record
 from clr_torch import checkpoint, foreign, state
 from clr_torch.schedule import CyclicLR
@@ -58,10 +58,11 @@ def read_record(
     """Read the schedule and step of a scheduler from a file that `torch.save` wrote.
 
     The state may be anywhere in the file: a state dict alone, such as Hugging Face's
-    `scheduler.pt`, a checkpoint in a form of your choice, or a `.ckpt` of Lightning. Objects of any
-    class may lie beside it. No name in the file is imported and nothing is run, tensors stay on
-    disk, and the parts that are read are compared with their checksums. Files from before torch 1.6
-    and plain pickles have none; saving such a file again with torch adds them.
+    `scheduler.pt`, a checkpoint in a form of your choice, or a `.ckpt` of Lightning; or the
+    scheduler was saved whole. Objects of any class may lie beside it. No name in the file is
+    imported and nothing is run, tensors stay on disk, and the parts that are read are compared with
+    their checksums. Files from before torch 1.6 and plain pickles have none; saving such a file
+    again with torch adds them.
 
         >>> import tempfile, torch
         >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(3))], momentum=0.9)
@@ -82,11 +83,8 @@ def read_record(
         OSError: The file doesn't exist or can't be read.
     """
     name = path_name(path)
-    try:
+    with refusing(name, "the state of a CyclicLR"):
         return _record(checkpoint.find(checkpoint.read(name), key), scale_fn)
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{name!r} must hold the state of a CyclicLR: {one_line(error)}") from None
 
 
 def from_record(

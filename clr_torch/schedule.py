@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,11 +12,10 @@ import torch
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from clr_core import CyclicSchedule, Schedule
 from clr_core.adapter import check_schedule, count, integer, number, received
-from clr_torch import foreign, state
+from clr_torch import foreign, state, updates
 from clr_torch._lookahead import Table
 from clr_torch.param_groups import (
     any_value,
@@ -33,7 +31,8 @@ BOUNDARIES = ("base_lr", "max_lr", "base_momentum", "max_momentum")
 OWN_ATTRIBUTES = {
     *("optimizer", "last_epoch", "verbose", "_step_count", "_last_lr", "_is_initial"),
     *("_get_lr_called_within_step", "_schedules", "_table", "_groups", "_seen", "_momentum_key"),
-    *("_lists", "_keys", "_last_momentum", "_zeros", "_set_at"),
+    *("_lists", "_keys", "_last_momentum", "_zeros", "_set_at", "step_with_optimizer", "_since"),
+    *("_composed", "_told_of_count", "_told_of_rate", "_idle_at"),
 }
 """What this class and torch's base class keep in a scheduler; all else is a derived class's."""
 
@@ -88,7 +87,7 @@ def _shared(name: str) -> Any:
     return property(get, put, doc=f"The `{name}` of torch's class; it can't be set.")
 
 
-class CyclicLR(LRScheduler):
+class CyclicLR(updates.CountingScheduler):
     """Sets the learning rate and momentum of each parameter group to a point in a cycle.
 
     A drop-in for `torch.optim.lr_scheduler.CyclicLR`, with the same parameters in the same order
@@ -127,6 +126,11 @@ class CyclicLR(LRScheduler):
         max_momentum: Momentum at `base_lr`, in the same forms.
         last_epoch: The number of updates done, less one; -1 for a fresh start. The next update uses
             the rate of step `last_epoch + 1`.
+        momentum_key: The key of the momentum in the groups, if it is neither "momentum" nor
+            "betas", or the other one of both.
+        step_with_optimizer: Advance with each update that the optimizer makes. Then `step()` may be
+            called by anyone, any number of times, or never: it sets the rate that is set already.
+            The attribute of the same name turns it on and off.
 
     Raises:
         TypeError, ValueError: An argument is out of range (see `clr_core.CyclicSchedule`), a list
@@ -137,6 +141,8 @@ class CyclicLR(LRScheduler):
         UserWarning: Another argument makes one meaningless, which torch ignores silently; or a
             momentum (or beta1) is 0, which torch would switch on and which stays 0 here, also if it
             is 0 only since the optimizer loaded a state.
+        UserWarning: Once in each case: the optimizer made no update or several since the last
+            `step()`; or it made one with a rate that something else has written.
 
     References:
         https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.CyclicLR.html
@@ -159,6 +165,7 @@ class CyclicLR(LRScheduler):
         last_epoch: int = -1,
         *,
         momentum_key: str | None = None,
+        step_with_optimizer: bool = False,
     ) -> None:
         _check_optimizer(optimizer)
         decay: dict[str, Any] = {"mode": mode, "gamma": gamma, "scale_mode": scale_mode}
@@ -178,7 +185,7 @@ class CyclicLR(LRScheduler):
             )
             for row in zip(*columns.values(), strict=True)
         ]
-        self._start(optimizer, schedules, last_epoch, momentum_key)
+        self._start(optimizer, schedules, last_epoch, momentum_key, step_with_optimizer)
 
     @classmethod
     def from_schedule(
@@ -188,6 +195,7 @@ class CyclicLR(LRScheduler):
         last_epoch: int = -1,
         *,
         momentum_key: str | None = None,
+        step_with_optimizer: bool = False,
     ) -> Self:
         """A scheduler that follows `schedule`: one for all parameter groups, or one per group.
 
@@ -204,6 +212,7 @@ class CyclicLR(LRScheduler):
             schedule: A schedule of any kind, or a list with one per parameter group.
             last_epoch: The number of updates done, less one; -1 for a fresh start.
             momentum_key: See `CyclicLR`.
+            step_with_optimizer: See `CyclicLR`.
 
         Raises:
             TypeError, ValueError: Not a schedule, not one per group, or a momentum for an optimizer
@@ -215,7 +224,9 @@ class CyclicLR(LRScheduler):
         for each in schedules:
             check_schedule(each)
         scheduler = cls.__new__(cls)
-        scheduler._start(optimizer, schedules, last_epoch, momentum_key, strict=True)
+        scheduler._start(
+            optimizer, schedules, last_epoch, momentum_key, step_with_optimizer, strict=True
+        )
         return scheduler
 
     def _start(
@@ -224,6 +235,7 @@ class CyclicLR(LRScheduler):
         schedules: Sequence[Schedule],
         last_epoch: int,
         momentum_key: str | None,
+        step_with_optimizer: bool,
         *,
         strict: bool = False,
     ) -> None:
@@ -259,6 +271,7 @@ class CyclicLR(LRScheduler):
                 f"{received('momentum_key', momentum_key)}",
                 stacklevel=3,
             )
+        self._count_updates(optimizer, step_with_optimizer)
         self._momentum_key = momentum_key
         self._lists: dict[str, Any] | None = None
         self._keys: Sequence[str | None] = [None] * len(schedules)
@@ -390,7 +403,7 @@ class CyclicLR(LRScheduler):
                 "The momentum (or beta1) isn't cycled any more in group "
                 f"{', '.join(map(str, lost))}: it is 0 in the state that the optimizer has "
                 "loaded, and stays 0.",
-                stacklevel=_outside(),
+                stacklevel=updates.outside(),
             )
         separate(groups, keys)
         self._groups, self._seen, self._zeros = groups, [*groups], zeros
@@ -422,7 +435,10 @@ class CyclicLR(LRScheduler):
         return getattr(self.get_lr, "__func__", None) is not _GET_LR
 
     def _go_to(self, epoch: int | None) -> None:
-        step = self.last_epoch + 1 if epoch is None else integer("epoch", epoch)
+        if epoch is None:
+            step = self.last_epoch + 1
+        else:
+            step, self._since = integer("epoch", epoch), 0
         if not self._has_own_get_lr():
             if self._lists:
                 self._take_over()
@@ -468,7 +484,7 @@ class CyclicLR(LRScheduler):
             # False while another scheduler sets the rate, as in SequentialLR, or `last_epoch` was
             # set by hand.
             "applied": self._set_at == self.last_epoch
-            and last == state.plain("lr", lrs(self.optimizer)),
+            and not (self._composed and last != state.plain("lr", lrs(self.optimizer))),
         }
 
     def _attributes(self) -> dict[str, Any]:
@@ -515,6 +531,7 @@ class CyclicLR(LRScheduler):
         else:
             self._update_lr(saved.last_epoch)
         self._step_count = saved.step_count
+        self._since = updates.FIRST
         attributes = state_dict.get("attributes", state_dict)
         for name in self._attributes():
             if name in attributes:
@@ -527,6 +544,7 @@ class CyclicLR(LRScheduler):
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._follow(self._schedules)
+        self._be_told(self.optimizer)  # Copies of an optimizer have no hooks.
 
 
 _GET_LR = CyclicLR.get_lr
@@ -566,14 +584,6 @@ def _alike(schedules: Sequence[Any]) -> Any:
             f"Make a new scheduler. {received('schedules', schedules)}"
         )
     return schedules[0]
-
-
-def _outside() -> int:
-    """The `stacklevel` of the caller's line, for a warning within a step."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back and frame.f_globals["__name__"].partition(".")[0] in ("clr_torch", "torch"):
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 def _last_epoch(given: Any) -> int:

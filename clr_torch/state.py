@@ -16,8 +16,8 @@ from clr_core.adapter import HINT, number, received, schedule_from_document
 COUNTS = {"last_epoch", "_step_count", "_last_lr"}
 KEYS = {"schedules", "applied", *COUNTS}
 
-MAX_DEPTH, MAX_VALUES = 20, 10_000
-"""How deeply a schedule in a state may be nested, and how many values it may have side by side.
+MAX_DEPTH, MAX_VALUES = 20, 1_000_000
+"""How deeply a state may be nested, and how many values it may have side by side.
 
 A list in a pickle may be repeated without taking space, or contain itself.
 """
@@ -60,19 +60,18 @@ def read(document: Mapping[str, Any], scale_fn: str | None = None) -> Schedule:
     return schedule_from_document(document, scale_fn, _noted_name)
 
 
-def check_bounded(document: object, what: str, most: int) -> None:
-    """Raise a ValueError unless lists and mappings are nested within bounds.
-
-    A list in a pickle may be repeated without taking space, or contain itself.
-    """
-    level: list[Any] = [document]
+def check_bounded(state: object) -> None:
+    """Raise a ValueError unless lists and mappings in a state are nested within bounds."""
+    level: list[Any] = [state]
     for _ in range(MAX_DEPTH):
-        level = list(islice(_inner(level), most + 1))
+        level = list(islice(_inner(level), MAX_VALUES + 1))
         if not level:
             return
-        if len(level) > most:
+        if len(level) > MAX_VALUES:
             break
-    raise ValueError(f"{what} must have at most {most} values, nested at most {MAX_DEPTH} deep.")
+    raise ValueError(
+        f"`state_dict` must have at most {MAX_VALUES} values, nested at most {MAX_DEPTH} deep."
+    )
 
 
 def _inner(level: list[Any]) -> Iterator[Any]:
@@ -175,8 +174,8 @@ def rates(state: Mapping[str, Any], groups: int | None) -> tuple[list[float], fl
     """The rates under "_last_lr", and how coarsely they are rounded, relative to them."""
     values = per_group(state, "_last_lr", groups)
     # A rate that is a tensor is rounded to the tensor's type; our own state has it as a float.
-    tensors = (each for each in state["_last_lr"] if isinstance(each, Tensor))
-    dtypes = [each.dtype for each in tensors if each.is_floating_point()]
+    types = (getattr(each, "dtype", None) for each in state["_last_lr"])
+    dtypes = [each for each in types if isinstance(each, torch.dtype) and each.is_floating_point]
     return [number("_last_lr", each) for each in values], max(
         torch.finfo(dtype).eps for dtype in [torch.float32, *dtypes]
     )
@@ -201,11 +200,6 @@ def per_group(state: Mapping[str, Any], name: str, groups: int | None = None) ->
             f"`state_dict` must be for {groups} parameter groups. "
             f"Received: {len(values)} in {name!r}"
         )
-    if len(values) > MAX_VALUES:
-        raise ValueError(
-            f"`state_dict` must have at most {MAX_VALUES} values in {name!r}. "
-            f"Received: {len(values)}"
-        )
     return [plain(name, each) for each in values]
 
 
@@ -213,36 +207,24 @@ def plain(name: str, value: Any) -> Any:
     """The value with lists for tuples, and a number in place of a tensor that holds one.
 
     Raises:
-        ValueError: A tensor that holds another number of values, or too much is nested.
+        ValueError: A tensor that holds another number of values.
     """
-    left = MAX_VALUES
-
-    def copied(value: Any, depth: int) -> Any:
-        nonlocal left
-        left -= 1
-        if depth > MAX_DEPTH or left < 0:
-            raise ValueError(
-                f"`state_dict` must have at most {MAX_VALUES} values in {name!r}, nested at most "
-                f"{MAX_DEPTH} deep."
-            )
-        if isinstance(value, Mapping):
-            return {key: copied(each, depth + 1) for key, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [copied(each, depth + 1) for each in value]
-        size = value.numel() if isinstance(value, Tensor) else getattr(value, "size", None)
-        if not isinstance(size, int) or not hasattr(value, "item"):
-            return value
-        try:
-            if size == 1:
-                return value.item()
-        except RuntimeError:  # Such as a tensor on the device "meta", which has no numbers.
-            pass
-        raise ValueError(
-            f"`state_dict` must have numbers in {name!r}. "
-            f"Received: a {type(value).__name__} of the shape {tuple(value.shape)}"
-        )
-
-    return copied(value, 0)
+    if isinstance(value, Mapping):
+        return {key: plain(name, each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(name, each) for each in value]
+    size = value.numel() if isinstance(value, Tensor) else getattr(value, "size", None)
+    if not isinstance(size, int) or not hasattr(value, "item"):
+        return value
+    try:
+        if size == 1:
+            return value.item()
+    except RuntimeError:  # Such as a tensor on the device "meta", which has no numbers.
+        pass
+    raise ValueError(
+        f"`state_dict` must have numbers in {name!r}. "
+        f"Received: a {type(value).__name__} of the shape {tuple(value.shape)}"
+    )
 
 
 def count(state: Mapping[str, Any], name: str, least: int) -> int:

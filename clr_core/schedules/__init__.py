@@ -35,7 +35,8 @@ def schedule_from_dict(document: Mapping[str, Any]) -> Schedule:
         raise TypeError(f"A schedule must be a mapping. {received('document', document)}")
     name = document.get("kind", USUAL)
     kind = kind_of(name)
-    schedule: Schedule = kind.from_dict({"kind": name, **with_defaults(kind, document)})
+    with_defaults(kind, document)  # Raises an error for keys that are unknown or missing.
+    schedule: Schedule = kind.from_dict({"kind": name, **document})
     return schedule
 
 

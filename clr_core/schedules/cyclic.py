@@ -324,8 +324,16 @@ class CyclicSchedule:
         kind = document.get("kind", KIND)
         if kind != KIND:
             raise ValueError(f"`kind` must be {KIND!r}. {received('kind', kind)}")
-        parameters = with_defaults(cls, document)
-        return cls(**{name: value for name, value in parameters.items() if name != "kind"})
+        complete = with_defaults(cls, document)
+        parameters = {name: value for name, value in complete.items() if name != "kind"}
+        if document.get("mode") != "exp_range" or "gamma" not in document:
+            return cls(**parameters)
+        import warnings  # Imported here to keep `import clr_core` light.
+
+        with warnings.catch_warnings():
+            # A gamma of 1 that is written down was warned of when the schedule was made.
+            warnings.filterwarnings("ignore", ".*'exp_range' with gamma=1", UserWarning)
+            return cls(**parameters)
 
     def to_json(self) -> str:
         """`to_dict` as JSON in one line; the same text for equal schedules."""

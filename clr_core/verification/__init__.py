@@ -152,7 +152,8 @@ def verify(
             "`schedule` must be a schedule such as CyclicSchedule, with `lr`, `turns` and `levels`."
             f" {received('schedule', schedule)}"
         )
-    counted, rates = _steps(steps), _rates(lrs)
+    counted = [count("steps", step) for step in _listed("steps", steps)]
+    rates = list(map(_rate, _listed("lrs", lrs)))
     if len(counted) != len(rates):
         raise ValueError(
             "`steps` and `lrs` must have the same length. "
@@ -182,27 +183,20 @@ def verify(
             verdict = _deviated(_likeliest(logs[len(ways) :]))
         if mean is None or verdict.fault or verdict.candidates:
             return verdict
-    return _followed(len(counted), resolution, mean.numbering)
+    return _followed(logs[-1], mean.numbering)
 
 
 def _likeliest(logs: Sequence[_Log]) -> _Log:
     """The first, unless in another numbering the run followed for some lines before it deviated."""
     best = logs[0]
     for log in logs[1:]:
-        if log.first >= best.first + FEWEST_LINES:
+        if log.different[0] >= best.different[0] + FEWEST_LINES:
             best = log
     return best
 
 
 class _Log:
-    """A log as one of the ways to number and to round it shows it.
-
-    Args:
-        target: The schedule.
-        numbering: The updates that its numbers stand for.
-        resolution: How its rates were rounded.
-        steps: Its numbers.
-        rates: Its rates.
+    """A log, if it numbers its lines and rounds its rates in a certain way.
 
     Attributes:
         lines: The updates, each with the range of rates that it may have had.
@@ -219,16 +213,27 @@ class _Log:
     ) -> None:
         self.target, self.numbering, self.resolution = target, numbering, resolution
         self.steps, self.rates = steps, rates
-        self.lines = _lines(target, list(map(numbering.update, steps)), rates, resolution)
+        self.lines: list[LoggedRate] = []
+        error = FLOAT64_ERRORS * max(map(abs, target.levels.values()), default=0.0)
+        for step, rate in zip(map(numbering.update, steps), rates, strict=True):
+            half = 0.0
+            if rate - rate == 0.0:  # NaN and infinity agree with nothing.
+                half = resolution.half_unit(rate) + error * (1.0 + step / target.size)
+            self.lines.append(LoggedRate(step, rate - half, rate + half))
         lr = target.schedule.lr
         self.different = [
             i for i, (step, low, high) in enumerate(self.lines) if not low <= lr(step) <= high
         ]
 
-    @property
-    def first(self) -> int:
-        """The index of the first line that differs."""
-        return self.different[0]
+    def verdict(self, status: Any, sentence: str, **more: Any) -> Verdict:
+        """A verdict on this log."""
+        general: dict[str, Any] = {
+            "lines": len(self.lines),
+            "different": len(self.different),
+            "resolution": str(self.resolution),
+            "numbering": self.numbering[:2],
+        }
+        return Verdict(status, sentence, **(general | more))
 
 
 def _may_be_round(resolution: Resolution) -> bool:
@@ -236,7 +241,7 @@ def _may_be_round(resolution: Resolution) -> bool:
 
 
 def _deviated(log: _Log) -> Verdict:
-    lines, first, resolution = log.lines, log.first, log.resolution
+    lines, first = log.lines, log.different[0]
     found: list[Fault] = []
     given_up = False
     if all(map(math.isfinite, log.rates)):
@@ -244,29 +249,18 @@ def _deviated(log: _Log) -> Verdict:
             found.extend(_faults(log.target, Deviation(lines, first)))
         except GivenUp:
             given_up = True
-    named = (
-        len(found) == 1
-        and len(lines) - first >= FEWEST_LINES
-        and (not _may_be_round(resolution) or isinstance(found[0], Constant))
-        and not given_up
-    )
-    step, expected = log.steps[first], log.target.schedule.lr(lines[first].step)
-    evidence = (
-        f"Step {step} is the first that differs: {log.rates[first]!r} was logged, "
-        f"{expected!r} expected; {len(log.different)} of {len(lines)} lines differ."
-    )
-    if named:
-        says = f": it {found[0]}"
-    elif found:
-        if len(found) > 1:
-            why = "the log fits several faults"
-        elif given_up:
-            why = "the search for other explanations was given up, but the log fits this one"
-        elif len(lines) - first < FEWEST_LINES:
-            why = "too few lines show how"
-        else:
-            why = "the log has too few digits to be sure how"
-        says = f", and {why}: {', or '.join(f'it {fault}' for fault in found)}"
+    why = ""
+    if len(found) > 1:
+        why = "the log fits several faults"
+    elif given_up:
+        why = "the search for other explanations was given up, but the log fits this one"
+    elif len(lines) - first < FEWEST_LINES:
+        why = "too few lines show how"
+    elif _may_be_round(log.resolution) and not any(isinstance(each, Constant) for each in found):
+        why = "the log has too few digits to be sure how"
+    if found:
+        says = f", and {why}: " if why else ": "
+        says += ", or ".join(f"it {fault}" for fault in found)
     else:
         says = ", and none of the usual faults was found to explain its rates"
         if given_up:
@@ -275,16 +269,15 @@ def _deviated(log: _Log) -> Verdict:
             says += f". It agrees again from step {log.steps[log.different[-1] + 1]} on"
     if log.numbering.says:
         says += f" ({log.numbering.says})"
-    return Verdict(
-        status="deviated",
-        fault=found[0] if named else None,
-        candidates=() if named else tuple(found),
-        sentence=f"The run didn't follow the schedule{says}. {evidence}",
+    step, expected = log.steps[first], log.target.schedule.lr(lines[first].step)
+    return log.verdict(
+        "deviated",
+        f"The run didn't follow the schedule{says}. Step {step} is the first that differs: "
+        f"{log.rates[first]!r} was logged, {expected!r} expected; "
+        f"{len(log.different)} of {len(lines)} lines differ.",
+        fault=found[0] if found and not why else None,
+        candidates=tuple(found) if why else (),
         first_difference=step,
-        lines=len(lines),
-        different=len(log.different),
-        resolution=str(resolution),
-        numbering=log.numbering[:2],
     )
 
 
@@ -320,77 +313,56 @@ def picture(
 def _faults(target: Target, log: Deviation) -> Iterator[Fault]:
     """The faults of the first search that finds any."""
     found = False
-    for faults in _searches(target, log):
-        for fault in faults:
+    for search in (
+        simple_faults(target, log),
+        float32_formula(target, log),
+        interrupted(target, log),
+        other_parameters(target, log.lines, None),
+        other_parameters(target, log.rest, log.rest[0].step) if log.first else (),
+    ):
+        for fault in search:
             found = True
             yield fault
         if found:
             return
 
 
-def _searches(target: Target, log: Deviation) -> Iterator[Iterator[Fault]]:
-    yield simple_faults(target, log)
-    if target.cyclic is not None:
-        yield float32_formula(target, target.cyclic, log)
-    yield interrupted(target, log)
-    if target.cyclic is not None:
-        yield other_parameters(target, target.cyclic, log.lines, None)
-        if log.first > 0:
-            yield other_parameters(target, target.cyclic, log.rest, log.rest[0].step)
-
-
 def _agreeing(log: _Log) -> Verdict:
     """The verdict on a log without a difference: would it have shown one?"""
     target, lines = log.target, log.lines
     low, high = common(lines)
+    candidate: Fault
     # However a log rounds, it rounds one rate to one text.
     if low <= high and (still(lines) or not log.resolution.is_text) and not target.constant:
+        candidate = Constant(*constant_rate(target, low, high))
         why = "with it, and with a constant rate too."
-        return _undecided(log, Constant(*constant_rate(target, low, high)), why)
-    if not log.numbering.sure:
+    elif not log.numbering.sure:
+        candidate = Shift(-1, (-1, -1))
         why = (
             f"with it if {log.numbering.says}; if it counts from 0, the run was one step behind. "
             "Say which with `first_step=`."
         )
-        return _undecided(log, Shift(-1, (-1, -1)), why)
-    unseen = _unseen_shift(target, lines)
-    return _followed(len(lines), log.resolution, log.numbering, unseen)
+    else:
+        return _followed(log, log.numbering, _unseen_shift(target, lines))
+    sentence = f"The log can't tell whether the run followed the schedule: {_all(lines)} {why}"
+    return log.verdict("undecided", sentence, candidates=(candidate,))
 
 
-def _undecided(log: _Log, candidate: Fault, why: str) -> Verdict:
-    return Verdict(
-        status="undecided",
-        candidates=(candidate,),
-        sentence="The log can't tell whether the run followed the schedule: "
-        f"{_all(len(log.lines))} {why}",
-        lines=len(log.lines),
-        different=0,
-        resolution=str(log.resolution),
-        numbering=log.numbering[:2],
-    )
-
-
-def _followed(
-    lines: int, resolution: Resolution, numbering: Numbering, unseen: int | None = None
-) -> Verdict:
+def _followed(log: _Log, numbering: Numbering, unseen: int | None = None) -> Verdict:
     says = f"; {numbering.says}" if numbering.says else ""
-    sentence = f"The run followed the schedule: {_all(lines)} with it, to {resolution}{says}."
+    sentence = (
+        f"The run followed the schedule: {_all(log.lines)} with it, to {log.resolution}{says}."
+    )
     if unseen:
         shift = f"up to {unseen} steps" if unseen > 1 else "one step"
         sentence += f" It is a coarse log, which doesn't rule out a shift of {shift}."
-    return Verdict(
-        status="followed",
-        sentence=sentence,
-        lines=lines,
-        different=0,
-        resolution=str(resolution),
-        unseen_shift=unseen,
-        numbering=numbering[:2],
+    return log.verdict(
+        "followed", sentence, different=0, unseen_shift=unseen, numbering=numbering[:2]
     )
 
 
-def _all(lines: int) -> str:
-    return f"all {lines} lines agree" if lines > 1 else "its one line agrees"
+def _all(lines: Sequence[LoggedRate]) -> str:
+    return f"all {len(lines)} lines agree" if len(lines) > 1 else "its one line agrees"
 
 
 def _are_means(means: Means, log: _Log) -> bool:
@@ -425,31 +397,9 @@ def _unseen_shift(target: Target, lines: list[LoggedRate]) -> int | None:
     return max(-around[0], around[1])
 
 
-def _lines(
-    target: Target, steps: Sequence[int], rates: Sequence[float], resolution: Resolution
-) -> list[LoggedRate]:
-    error, size = FLOAT64_ERRORS * max(map(abs, target.levels.values()), default=0.0), target.size
-    half_unit, lines = resolution.half_unit, []
-    for step, rate in zip(steps, rates, strict=True):
-        if rate - rate != 0.0:
-            lines.append(LoggedRate(step, rate, rate))  # NaN or infinite: it agrees with nothing.
-            continue
-        half = half_unit(rate) + error * (1.0 + step / size)
-        lines.append(LoggedRate(step, rate - half, rate + half))
-    return lines
-
-
-def _steps(steps: Iterable[int]) -> list[int]:
-    return [count("steps", step) for step in _listed("steps", steps)]
-
-
-def _rates(lrs: Iterable[float]) -> list[float]:
-    return [rate if type(rate) is float else _rate(rate) for rate in _listed("lrs", lrs)]
-
-
 def _rate(rate: Any) -> float:
     try:
-        return number("lrs", rate)
+        return rate if type(rate) is float else number("lrs", rate)
     except ValueError:
         return math.nan  # Not finite, which is a finding and no mistake of the caller.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from clr_core._arguments import LARGEST_STEP
-from clr_core.schedules.cyclic import CyclicSchedule
 from clr_core.verification._search import (
+    Count,
     LoggedRate,
     Range,
     Target,
@@ -91,6 +91,10 @@ class Deviation(NamedTuple):
             step = line.step
             yield line
 
+    def since(self, explains: Callable[[LoggedRate], bool]) -> int | None:
+        """The first line that shows a fault; None if the lines before agree with it as well."""
+        return None if all(map(explains, self.lines[: self.first])) else self.rest[0].step
+
 
 def simple_faults(target: Target, log: Deviation) -> Iterator[Fault]:
     """All simple faults that explain the log."""
@@ -124,8 +128,8 @@ def _constant(target: Target, log: Deviation) -> Iterator[Constant]:
     low, high = common(log.rest)
     if low <= high and still(log.rest):
         rate, level = constant_rate(target, low, high)
-        holds = [line.low <= high and line.high >= low for line in log.lines[: log.first]]
-        yield Constant(rate, level, None if all(holds) else log.rest[0].step)
+        since = log.since(lambda line: line.low <= high and line.high >= low)
+        yield Constant(rate, level, since)
 
 
 def _scale(target: Target, log: Deviation) -> Iterator[Scale]:
@@ -143,10 +147,8 @@ def _scale(target: Target, log: Deviation) -> Iterator[Scale]:
     if high == math.inf or low <= 0.0:
         return  # Rates of 0 are any multiple of 0; and a rate of 0 is a constant.
     factor = simplest_ratio(low, high)
-    holds = [
-        line.low <= factor * target.lr(line.step) <= line.high for line in log.lines[: log.first]
-    ]
-    yield Scale(factor, None if all(holds) else log.rest[0].step)
+    since = log.since(lambda line: line.low <= factor * target.lr(line.step) <= line.high)
+    yield Scale(factor, since)
 
 
 def _shift(target: Target, log: Deviation, *, constant: bool) -> Iterator[Shift | Restart]:
@@ -163,15 +165,14 @@ def _shift(target: Target, log: Deviation, *, constant: bool) -> Iterator[Shift 
     back = log.rest[0].step if constant else farthest
     if not constant and target.agrees(0, min(log.rest)):
         back = max(farthest, min(last, most))  # It may have waited for cycles before it began.
-    ranges = explaining(target, log.rest, _shifted, -back, farthest)
+    ranges = explaining(target, log.rest, lambda n, step: step + n, -back, farthest)
     if not ranges:
         if restart:
             yield restart
         return
     shifts = sorted((_roundest_of(*each) for each in ranges), key=abs)
     n = shifts[0]
-    holds = [target.agrees(_shifted(n, line.step), line) for line in log.lines[: log.first]]
-    since = None if all(holds) else log.rest[0].step
+    since = log.since(lambda line: target.agrees(line.step + n, line))
     # In a wave a shift looks like a restart if that would have been at just this step; the fewer
     # lines a cycle has, the sooner.
     short = abs(n) <= max(LIKELY_SHIFT, log.spacing) or (
@@ -197,10 +198,6 @@ def _same(target: Target, shifts: Range, others: Range) -> bool:
     return low - others[1] <= cycles * size + 1e-9 * size
 
 
-def _shifted(n: int, step: int) -> int:
-    return step + n
-
-
 def interrupted(target: Target, log: Deviation) -> Iterator[Held | WarmUp]:
     """Runs whose rate stayed where it was for some steps and went on, or rose before it began."""
     held = next((i for i in range(1, len(log.rest)) if not still([log.rest[0], log.rest[i]])), None)
@@ -222,10 +219,8 @@ def _held(
         return
     longest = rest[0].step - counts[0][0]
     shortest = max(1, held[-1].step - counts[-1][1])
-    for low, high in explaining(target, rest, lambda n, step: step - n, shortest, longest):
-        n = simplest_integer(low, high)
-        yield Held(counts[-1][1], n, (low, high))
-        return
+    for low, high in explaining(target, rest, _since, shortest, longest)[:1]:
+        yield Held(counts[-1][1], simplest_integer(low, high), (low, high))
 
 
 def _warm_up(target: Target, log: Deviation) -> Iterator[WarmUp]:
@@ -233,38 +228,25 @@ def _warm_up(target: Target, log: Deviation) -> Iterator[WarmUp]:
     lines = sorted(log.lines)
     if lines[0].step > log.spacing:
         return  # The start of the run isn't in the log.
-    rising = next(
-        (i for i in range(1, len(lines)) if lines[i].low + lines[i].high < _twice(lines[i - 1])),
-        len(lines),
-    )
-    # Among the lines that rise are those of the schedule's own rise.
-    behind = explaining(target, lines[rising - 1 :], lambda n, step: step - n, 0, lines[-1].step)
-    for low, high in behind if rising < len(lines) else []:
-        ranges = [(low, high)]
-        begin = rising - 1
-        while begin > 0 and ranges:
-            kept = narrowed(target, lines[begin - 1], lambda n, step: step - n, ranges)
-            kept = _cut(kept, 0, lines[begin - 1].step)
+    middles = [line.low + line.high for line in lines]
+    rising = next((i for i in range(1, len(lines)) if middles[i] < middles[i - 1]), len(lines)) - 1
+    for each in explaining(target, lines[rising:], _since, 0, lines[-1].step):
+        # Among the lines that rise are those of the schedule's own rise.
+        ranges, begin = [each], rising
+        while begin > 0:
+            line = lines[begin - 1]
+            kept = _cut(narrowed(target, line, _since, ranges), 0, line.step)
             if not kept:
                 break
             ranges, begin = kept, begin - 1
-        n = simplest_integer(*ranges[0]) if ranges[0][0] else 0
-        first = lines[begin].step
-        ramp = lines[:begin]
-        if begin >= FEWEST_LINES and not still(ramp) and (n == 0 or n > ramp[-1].step):
-            yield WarmUp(n or first, ranges[0] if n else (ramp[-1].step + 1, first), n)
+        ramp, first, (low, high) = lines[:begin], lines[begin].step, ranges[0]
+        if len(ramp) >= FEWEST_LINES and not still(ramp) and (low == 0 or low > ramp[-1].step):
+            n = simplest_integer(low, high) if low else 0
+            yield WarmUp(n or first, (low, high) if n else (ramp[-1].step + 1, first), n)
             return
 
 
-def _twice(line: LoggedRate) -> float:
-    return line.low + line.high
-
-
-class _LaterCount(Protocol):
-    def __call__(self, start: int, step: int) -> int: ...
-
-
-def _starts(target: Target, log: Deviation, count: _LaterCount) -> list[Range]:
+def _starts(target: Target, log: Deviation, count: Count) -> list[Range]:
     """The steps at which a fault may have begun that gives `count(start, step)` from there on."""
     earliest, latest = log.window()
     left = explaining(target, log.rest, count, earliest, latest)
@@ -302,28 +284,24 @@ def _speed(target: Target, log: Deviation, *, constant: bool) -> Iterator[Speed]
     """
     last = max(line.step for line in log.rest)
     most_times, later = (FAR_FETCHED,) * 2 if constant else (MOST_TIMES, MOST_TIMES_LATER)
-    for fast in (True,) if constant else (True, False):
+    # At half a cycle a step and beyond, one goes back as well as forth, or stays.
+    half = math.ceil(target.size / 2) - 1
+    for sped in (_faster,) if constant else (_faster, _slower):
         # Some logs count from 1, others name the rate of the next update.
         for offset in (0, -1, 1):
-            # At half a cycle a step and beyond, one goes back as well as forth, or stays.
-            most = (
-                min(most_times, math.ceil(target.size / 2) - 1) if fast else last + max(offset, 0)
-            )
-            count = partial(_times, _faster if fast else _slower, offset)
+            most = min(most_times, half) if sped is _faster else last + max(offset, 0)
+            count = partial(_from_the_start, sped, offset)
             ranges = explaining(target, log.lines, count, 2, most)
             if ranges:
-                yield _named(fast, ranges, None, offset)
+                yield _named(sped, ranges, None, offset)
                 break
         else:
-            yield from _speed_later(target, log, fast, later)
+            if log.first > 0:
+                most = min(later, half) if sped is _faster else later
+                yield from _speed_later(target, log, sped, most)
 
 
-def _times(count: _Speeds, offset: int, k: int, step: int) -> int:
-    return count(k, 0, step + offset)
-
-
-class _Speeds(Protocol):
-    def __call__(self, k: int, start: int, step: int) -> int: ...
+_Speed = Callable[[int, int, int], int]
 
 
 def _faster(k: int, start: int, step: int) -> int:
@@ -334,32 +312,28 @@ def _slower(k: int, start: int, step: int) -> int:
     return start + (step - start) // k
 
 
-def _speed_later(target: Target, log: Deviation, fast: bool, most: int) -> Iterator[Speed]:
-    if log.first == 0:
-        return
-    found: list[Range] = []
-    since = None
-    if fast:
-        most = min(most, math.ceil(target.size / 2) - 1)
-    for k in range(2, most + 1):
-        starts = _starts(target, log, partial(_faster if fast else _slower, k))
-        if starts:
-            since = starts[-1][1] if since is None else since
-            found.append((k, k))
+def _from_the_start(sped: _Speed, offset: int, k: int, step: int) -> int:
+    return sped(k, 0, step + offset)
+
+
+def _speed_later(target: Target, log: Deviation, sped: _Speed, most: int) -> Iterator[Speed]:
+    starts = {k: _starts(target, log, partial(sped, k)) for k in range(2, most + 1)}
+    found = [k for k in starts if starts[k]]
     if found:
-        yield _named(fast, found, since, 0)
+        yield _named(sped, [(k, k) for k in found], starts[found[0]][-1][1], 0)
 
 
-def _named(fast: bool, ranges: list[Range], since: int | None, offset: int) -> Speed:
-    direction: Literal["fast", "slow"] = "fast" if fast else "slow"
+def _named(sped: _Speed, ranges: list[Range], since: int | None, offset: int) -> Speed:
+    direction: Literal["fast", "slow"] = "fast" if sped is _faster else "slow"
     others = tuple(low for low, _ in ranges[1:6])
     return Speed(simplest_integer(*ranges[0]), direction, ranges[0], others, offset, since)
 
 
-def float32_formula(
-    target: Target, schedule: CyclicSchedule, log: Deviation
-) -> Iterator[Float32Formula]:
+def float32_formula(target: Target, log: Deviation) -> Iterator[Float32Formula]:
     """Rates off by no more than the errors of a formula in float32, which grow with the step."""
+    schedule = target.cyclic
+    if schedule is None:
+        return
     band = schedule.max_lr - schedule.base_lr
     fall = schedule.cycle_size - schedule.step_size_up
     decays_by_step = schedule.gamma < 1.0 or schedule.scale_mode == "iterations"

@@ -1,18 +1,18 @@
 """Find the parameters of the schedule that a run did follow.
 
 With given sizes, mode and gamma, the rate is `base_lr * (1 - wave) + max_lr * wave` with a known
-wave. So each line of a log is a pair of linear inequalities in the two boundaries, and those that
-explain all lines are a convex polygon: `boundaries` has it exactly. What is left to search for are
-the sizes and the gamma, the `shape`; least squares over them, with the boundaries eliminated, lead
-to the place, and there the roundest numbers are tried.
+wave, linear in the two boundaries. So least squares have to search for the sizes and the gamma
+only: for each of them, the best boundaries follow at once. From the place that they lead to, one
+parameter after the other is set to a round number, and the rest is fitted again. If one boundary is
+left, each line bounds it, and those bounds together say exactly what it may be.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, combinations
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
 
 from clr_core.schedules.cyclic import MODES, CyclicSchedule
 from clr_core.verification._search import LoggedRate, Target, simplest, spread
@@ -22,8 +22,11 @@ from clr_core.verification.faults import OtherParameters
 MOST_LINES = 160
 # Least squares makes the sum of squares small and not the worst line, which so may lie outside of
 # its bounds, 1 here, though the true parameters are near. In a fit on a part of the log, from which
-# the next part is reached, that matters less than where a round number is to be told from others.
+# the next part is reached, that matters less than when a round number is to be told from others.
 WORST, CLOSE = 3.0, 1.5
+# A fit ends when a turn makes the sum of squares smaller by less than this part: what is left to
+# gain then is far less than a line's last digit.
+LEAST_GAIN = 1e-4
 # Fits for the roundest numbers of one shape. Numbers as people write them take some tens.
 TRIES = 150
 # A first fit over two cycles: over one, gamma and the boundaries can't be told apart.
@@ -33,33 +36,53 @@ SCANNED_LINES = 48
 # A line in a fit takes about twice as long as a rate: it is summed up as well.
 WORK = 2
 
-Shape = dict[str, float]
-# In the order in which they are rounded: what the others make up for least comes first.
-SHAPE = ("gamma", "step_size_up", "step_size_down")
+SIZES = ("step_size_up", "step_size_down")
 BOUNDARIES = ("base_lr", "max_lr")
-Point = tuple[float, float]  # base_lr and max_lr.
+# In the order in which they are rounded: what the others make up for least comes first.
+NAMES = ("gamma", *SIZES, *BOUNDARIES)
+Numbers = dict[str, float]  # Of these parameters; without `step_size_down`, it is as the rise.
+
+
+class Fit(NamedTuple):
+    """Parameters, and how far each line is off with them, in halves of its last digit."""
+
+    numbers: Numbers
+    errors: list[float]
+
+    @property
+    def cost(self) -> float:
+        """The sum of the squares."""
+        total = sum(error * error for error in self.errors)
+        return total if total == total else math.inf
+
+    @property
+    def worst(self) -> float:
+        """The largest error."""
+        return max(map(abs, self.errors))
 
 
 def other_parameters(
-    target: Target, schedule: CyclicSchedule, lines: Sequence[LoggedRate], since: int | None
+    target: Target, lines: Sequence[LoggedRate], since: int | None
 ) -> Iterator[OtherParameters]:
     """Other parameters that explain every line; several if the log doesn't settle it.
 
     Args:
-        target: The schedule that was to be followed, which counts what is computed.
-        schedule: The same. Its own values are kept if they fit.
+        target: The schedule that was to be followed. Its own values are kept if they fit.
         lines: The lines to explain.
         since: Goes into the fault.
     """
+    schedule = target.cyclic
+    if schedule is None:
+        return
     lines = sorted(lines)
-    tried: list[tuple[Shape, Point]] = []
-    for mode, start in _starts(target, schedule, lines):
-        family = _Family(target, schedule, mode)
-        fitted = family.fitted(start, lines)
-        if fitted is None or any(_alike(fitted, other) for other in tried):
+    tried = set()
+    for family, start in _starts(target, schedule, lines):
+        fit = family.fitted(start, lines)
+        place = fit and tuple(f"{fit.numbers.get(name, 1.0):.5e}" for name in NAMES)
+        if fit is None or place in tried:
             continue  # From several starts one comes to the same place.
-        tried.append(fitted)
-        found = family.roundest(fitted[0], family.names, {}, lines)
+        tried.add(place)
+        found = family.roundest(fit.numbers, family.names, lines)
         if not found:
             continue
         changes = _changes(schedule, found)
@@ -71,45 +94,29 @@ def other_parameters(
         return
 
 
-def _alike(one: tuple[Shape, Point], other: tuple[Shape, Point]) -> bool:
-    """True if the numbers are the same but for rounding, whatever the mode; no gamma is 1."""
-    pairs = [(one[0].get(name, 1.0), other[0].get(name, 1.0)) for name in SHAPE]
-    pairs += zip(one[1], other[1], strict=True)
-    return all(math.isclose(here, there, rel_tol=1e-6) for here, there in pairs)
-
-
 def _as_simple(
-    family: _Family, found: CyclicSchedule, changed: set[str], lines: Sequence[LoggedRate]
+    family: Family, found: CyclicSchedule, changed: set[str], lines: Sequence[LoggedRate]
 ) -> Iterator[CyclicSchedule]:
     """Other schedules that explain the lines with changes of no more parameters than `found`."""
     own = family.own
     even = own.step_size_up == own.step_size_down and found.step_size_up == found.step_size_down
-    family = _Family(family.target, own, family.mode, even=even)
-    names = (*family.names, *BOUNDARIES)
+    names = [name for name in family.names if name != "step_size_down" or not even]
     numbers = changed & set(names)
-    sample = spread(lines, MOST_LINES)
     for free in combinations(names, len(numbers)):
-        if set(free) == numbers or not free:
-            continue
-        kept = {name: getattr(own, name) for name in BOUNDARIES if name not in free}
-        shape = {name: getattr(own, name) for name in family.names} | {
-            name: getattr(found, name) for name in family.names if name in free
-        }
-        turned = tuple(name for name in family.names if name in free)
-        fitted = family.improved(shape, turned, kept, sample)
-        other = fitted and family.roundest(fitted, turned, kept, lines)
-        if other:
-            yield other
+        if free and set(free) != numbers:
+            start = {name: getattr(found if name in free else own, name) for name in names}
+            fit = family.improved(start, free, spread(lines, MOST_LINES))
+            if fit and fit.worst <= WORST:
+                other = family.roundest(fit.numbers, free, lines)
+                if other:
+                    yield other
 
 
 def _changes(schedule: CyclicSchedule, found: CyclicSchedule) -> dict[str, Any]:
     """The arguments that differ, as one would write them."""
     old, new = schedule.to_dict(strict=False), found.to_dict(strict=False)
     changes = {name: value for name, value in new.items() if value != old[name]}
-    if (
-        old["step_size_up"] == old["step_size_down"]
-        and new["step_size_up"] == new["step_size_down"]
-    ):
+    if all(each["step_size_up"] == each["step_size_down"] for each in (old, new)):
         changes.pop("step_size_down", None)
     return {
         name: int(value) if name.startswith("step") and value.is_integer() else value
@@ -117,249 +124,182 @@ def _changes(schedule: CyclicSchedule, found: CyclicSchedule) -> dict[str, Any]:
     }
 
 
-class _Family:
+class Family:
     """The schedules that differ from a given one in their numbers, and have a certain mode."""
 
-    def __init__(
-        self, target: Target, own: CyclicSchedule, mode: str, *, even: bool = False
-    ) -> None:
+    def __init__(self, target: Target, own: CyclicSchedule, mode: str) -> None:
         self.target, self.own, self.mode = target, own, mode
-        left_out = {"gamma"} if mode != "exp_range" else set()
-        if even:
-            left_out.add("step_size_down")
-        self.names = tuple(name for name in SHAPE if name not in left_out)
+        self.gamma = {"gamma": own.gamma} if mode == "exp_range" else {}
+        self.names = (*self.gamma, *SIZES, *BOUNDARIES)
 
-    def schedule(self, shape: Shape, base: float, top: float) -> CyclicSchedule | None:
+    def schedule(self, numbers: Mapping[str, Any]) -> CyclicSchedule | None:
         """The schedule with these parameters, if there can be one."""
-        mode = self.mode
-        if shape.get("gamma") == 1.0:
-            mode = "triangular"  # That is what exp_range is without a decay.
+        # That is what exp_range is without a decay.
+        mode = "triangular" if numbers.get("gamma") == 1.0 else self.mode
         try:
             return CyclicSchedule(
-                base_lr=base,
-                max_lr=top,
-                **shape,
-                mode=mode,
-                scale_fn=self.own.scale_fn,
-                scale_mode=self.own.scale_mode,
+                **numbers, mode=mode, scale_fn=self.own.scale_fn, scale_mode=self.own.scale_mode
             )
         except (ValueError, ArithmeticError):
             return None
 
-    def wave(self, shape: Shape) -> Callable[[int], float] | None:
-        """The wave at a step: the rate between the boundaries 0 and 1."""
-        unit = self.schedule(shape, 0.0, 1.0)
-        return None if unit is None else unit.lr
+    def waves(self, numbers: Numbers, lines: Sequence[LoggedRate]) -> list[float] | None:
+        """The rate at each line, between the boundaries 0 and 1."""
+        unit = self.schedule(numbers | {"base_lr": 0.0, "max_lr": 1.0})
+        self.target.spend(WORK * len(lines))
+        return None if unit is None else [unit.lr(line.step) for line in lines]
 
     def closest(
-        self, shape: Shape, kept: Mapping[str, float], lines: Sequence[LoggedRate]
-    ) -> tuple[list[float], Point] | None:
-        """How far each line is off, in halves of its last digit, with the best boundaries."""
-        wave = self.wave(shape)
-        if wave is None:
-            return None
-        self.target.spend(WORK * len(lines))
-        waves = [wave(line.step) for line in lines]
-        return _closest(waves, lines, kept.get("base_lr"), kept.get("max_lr"))
+        self, numbers: Numbers, free: Sequence[str], lines: Sequence[LoggedRate]
+    ) -> Fit | None:
+        """The best values of those boundaries that are free."""
+        waves = self.waves(numbers, lines)
+        return None if waves is None else closest_boundaries(waves, lines, numbers, free)
 
-    def fitted(self, start: Shape, lines: Sequence[LoggedRate]) -> tuple[Shape, Point] | None:
-        """The shape closest to all lines, found on the first cycles and then on twice as many.
+    def fitted(self, start: Numbers, lines: Sequence[LoggedRate]) -> Fit | None:
+        """The numbers closest to all lines, found on the first cycles and then on twice as many.
 
         A small error of the cycle's size adds up, cycle by cycle. So it has to be known better, the
         further one looks.
         """
-        cycles, last, shape = CYCLES_TO_BEGIN, lines[-1].step, start
+        cycles, last, numbers = CYCLES_TO_BEGIN, lines[-1].step, start
         while True:
-            end = lines[0].step + cycles * (shape["step_size_up"] + shape["step_size_down"])
+            end = lines[0].step + cycles * sum(numbers[name] for name in SIZES)
             near = [line for line in lines if line.step <= end]
-            if len(near) > len(self.names) + 2 or end >= last:
-                found = self.improved(shape, self.names, {}, spread(near, MOST_LINES))
-                fit = found and self.closest(found, {}, near)
-                if not found or not fit or max(map(abs, fit[0])) > WORST:
+            if len(near) > len(self.names) or end >= last:
+                fit = self.improved(numbers, self.names, spread(near, MOST_LINES))
+                if not fit or fit.worst > WORST:
                     return None
                 if end >= last:
-                    return found, fit[1]
-                shape = found
+                    return fit
+                numbers = fit.numbers
             cycles *= 2
 
     def improved(
-        self,
-        start: Shape,
-        names: Sequence[str],
-        kept: Mapping[str, float],
-        lines: Sequence[LoggedRate],
-    ) -> Shape | None:
-        """Levenberg's and Marquardt's method on the named parameters of the shape."""
-        fit = self.closest(start, kept, lines)
+        self, start: Numbers, free: Sequence[str], lines: Sequence[LoggedRate]
+    ) -> Fit | None:
+        """Levenberg's and Marquardt's method on the free parameters."""
+        fit = self.closest(start, free, lines)
+        names = [name for name in free if name not in BOUNDARIES]
         if fit is None or not names:
-            return None if fit is None else start
-        shape, errors, cost, damping = start, fit[0], _squares(fit[0]), 1e-3
+            return fit
+        damping = 1e-3
         for _ in range(60):  # It converges in some ten turns, or crawls along a valley.
-            slopes = [self._slope(shape, name, kept, errors, lines) for name in names]
+            slopes = [self._slope(fit, name, free, lines) for name in names]
             if any(slope is None for slope in slopes):
                 return None
             for _ in range(8):
-                step = _solved(slopes, errors, damping)
-                moved = shape | {
-                    name: shape[name] + change for name, change in zip(names, step, strict=True)
+                step = solved(slopes, fit.errors, damping)
+                moved = {
+                    name: fit.numbers[name] + change
+                    for name, change in zip(names, step, strict=True)
                 }
-                fit = self.closest(moved, kept, lines)
-                if fit is not None and _squares(fit[0]) < cost:
+                better = self.closest(fit.numbers | moved, free, lines)
+                if better is not None and better.cost < fit.cost:
                     break
                 damping *= 8.0
             else:
-                return shape
-            gain = cost - _squares(fit[0])
-            shape, errors, cost = moved, fit[0], cost - gain
+                return fit
+            gain, fit = fit.cost - better.cost, better
             damping /= 16.0
-            if gain < 1e-9 * cost + 1e-12:
+            if gain < LEAST_GAIN * fit.cost + 1e-12:
                 break
-        return shape
+        return fit
 
     def _slope(
-        self,
-        shape: Shape,
-        name: str,
-        kept: Mapping[str, float],
-        errors: Sequence[float],
-        lines: Sequence[LoggedRate],
+        self, fit: Fit, name: str, free: Sequence[str], lines: Sequence[LoggedRate]
     ) -> list[float] | None:
-        value = shape[name]
-        # A gamma has to be known as exactly as its power, and stays below 1.
-        small = -1e-4 / lines[-1].step if name == "gamma" and lines[-1].step else value * 1e-7
-        for change in (small, -small):
-            fit = self.closest(shape | {name: value + change}, kept, lines)
-            if fit is not None:
-                return [(there - here) / change for there, here in zip(fit[0], errors, strict=True)]
-        return None
+        value = fit.numbers[name]
+        # A gamma has to be known as exactly as its power. It stays below 1.
+        change = -1e-4 / max(lines[-1].step, 1) if name == "gamma" else -1e-7 * value
+        there = self.closest(fit.numbers | {name: value + change}, free, lines)
+        return there and [
+            (after - before) / change
+            for after, before in zip(there.errors, fit.errors, strict=True)
+        ]
 
     def roundest(
-        self,
-        shape: Shape,
-        names: Sequence[str],
-        kept: Mapping[str, float],
-        lines: Sequence[LoggedRate],
+        self, numbers: Numbers, free: Sequence[str], lines: Sequence[LoggedRate]
     ) -> CyclicSchedule | None:
-        """The schedule near `shape` that explains every line, with few digits or its own values."""
+        """The schedule near these numbers that explains every line.
+
+        Each of the free numbers is the schedule's own if that fits, else has as few digits as can
+        be.
+        """
         sample, tries = spread(lines, MOST_LINES), iter(range(TRIES))
 
-        def search(shape: Shape, names: Sequence[str]) -> CyclicSchedule | None:
-            if not names:
-                return self.explaining(shape, kept, lines)
-            name, free = names[0], names[1:]
-            for value in _simple_values(name, shape, self.own):
+        def search(numbers: Numbers, free: Sequence[str]) -> CyclicSchedule | None:
+            if not free:
+                return self.explaining(numbers, lines)
+            name, left = free[0], free[1:]
+            if not left and name in BOUNDARIES:
+                value = self._boundary(numbers, name, lines)
+                return None if value is None else self.explaining(numbers | {name: value}, lines)
+            for value in _simple_values(name, numbers, self.own):
                 if next(tries, None) is None:
                     return None
-                tried = self.improved(shape | {name: value}, free, kept, sample)
-                fit = tried and self.closest(tried, kept, sample)
-                if tried and fit and max(map(abs, fit[0])) <= CLOSE:
-                    found = search(tried, free)
+                fit = self.improved(numbers | {name: value}, left, sample)
+                # With one boundary left, it can be said exactly if it explains the lines.
+                if fit and (fit.worst <= CLOSE or name == "base_lr"):
+                    found = search(fit.numbers, left)
                     if found:
                         return found
             return None
 
-        return search(shape, names)
+        return search(numbers, free)
 
-    def explaining(
-        self, shape: Shape, kept: Mapping[str, float], lines: Sequence[LoggedRate]
-    ) -> CyclicSchedule | None:
-        """The schedule of this shape that explains every line, with the simplest boundaries."""
-        wave = self.wave(shape)
-        if wave is None:
+    def _boundary(self, numbers: Numbers, name: str, lines: Sequence[LoggedRate]) -> float | None:
+        """The boundary's simplest value that explains all lines, if the other numbers are right."""
+        between: tuple[float, float] | None = 0.0, math.inf
+        for some in (spread(lines, MOST_LINES), lines):  # A few mostly refute what is wrong.
+            waves = between and self.waves(numbers, some)
+            between = boundary_between(waves, some, numbers, name) if waves else None
+        if not between:
             return None
-        self.target.spend(WORK * len(lines))
-        # A few lines mostly refute what is wrong, and cut the polygon to its size.
-        polygon = boundaries(wave, [*spread(lines, MOST_LINES), *lines])
-        point = polygon and _simplest_in(polygon, self.own, kept)
-        found = point and self.schedule(shape, *point)
-        if not found or not all(line.low <= found.lr(line.step) <= line.high for line in lines):
-            return None
-        return found
+        own: float = getattr(self.own, name)
+        return own if between[0] <= own <= between[1] else simplest(*between)
+
+    def explaining(self, numbers: Numbers, lines: Sequence[LoggedRate]) -> CyclicSchedule | None:
+        """The schedule with these numbers if it explains every line."""
+        found = self.schedule(numbers)
+        self.target.spend(len(lines))
+        if found and all(line.low <= found.lr(line.step) <= line.high for line in lines):
+            return found
+        return None
 
 
-def boundaries(wave: Callable[[int], float], lines: Sequence[LoggedRate]) -> list[Point]:
-    """The corners of the polygon of all `(base_lr, max_lr)` that explain the lines; [] if none do.
+def boundary_between(
+    waves: Sequence[float], lines: Sequence[LoggedRate], numbers: Numbers, name: str
+) -> tuple[float, float] | None:
+    """The lowest and the highest value of a boundary with which every line is explained.
 
         >>> lines = [LoggedRate(0, 1.0, 1.5), LoggedRate(1, 2.0, 2.5)]
-        >>> sorted(boundaries(lambda step: step / 2, lines))
-        [(1.0, 3.0), (1.0, 4.0), (1.5, 2.5), (1.5, 3.5)]
+        >>> boundary_between([0.0, 0.5], lines, {"base_lr": 1.0}, "max_lr")
+        (3.0, 4.0)
 
     Args:
-        wave: The wave at a step.
-        lines: The lines, at least one.
+        waves: The wave at each line.
+        lines: The lines.
+        numbers: They contain the other boundary.
+        name: The boundary.
     """
-    # What a wave of a float64's last digit leaves open is as good as unbounded.
-    most = max(abs(line.high) for line in lines) * 2.0**53
-    polygon = [(0.0, 0.0), (0.0, most), (most, most)]
-    for step, low, high in lines:
-        here = wave(step)
-        # low <= base * (1 - wave) + max * wave <= high
-        polygon = _clipped(polygon, 1.0 - here, here, low)
-        polygon = _clipped(polygon, here - 1.0, -here, -high)
-        if not polygon:
-            break
-    return polygon
+    least, most = 0.0, math.inf
+    for wave, (_, low, high) in zip(waves, lines, strict=True):
+        if name == "max_lr":
+            weight, known = wave, numbers["base_lr"] * (1.0 - wave)
+        else:
+            weight, known = 1.0 - wave, numbers["max_lr"] * wave
+        if weight > 0.0:
+            least = max(least, (low - known) / weight)
+            most = min(most, (high - known) / weight)
+    return (least, most) if least <= most < math.inf else None
 
 
-def _clipped(polygon: Sequence[Point], a: float, b: float, least: float) -> list[Point]:
-    """The part of a convex polygon in which a * x + b * y >= least."""
-    inside = [a * x + b * y - least for x, y in polygon]
-    if min(inside, default=0.0) >= 0.0:
-        return list(polygon)
-    clipped = []
-    for i, here in enumerate(inside):
-        if (here >= 0.0) != (inside[i - 1] >= 0.0):
-            # From the nearer end, since the other may be so far that nothing remains of this one.
-            near, far = sorted(((i, here), (i - 1, inside[i - 1])), key=lambda end: abs(end[1]))
-            (x, y), (x1, y1) = polygon[near[0]], polygon[far[0]]
-            part = near[1] / (near[1] - far[1])
-            clipped.append((x + part * (x1 - x), y + part * (y1 - y)))
-        if here >= 0.0:
-            clipped.append(polygon[i])
-    return clipped
-
-
-def _simplest_in(
-    polygon: Sequence[Point], own: CyclicSchedule, kept: Mapping[str, float]
-) -> Point | None:
-    """The simplest point of a polygon: with own boundaries if it has one, then with few digits."""
-    base, top = own.base_lr, own.max_lr
-    tops = _section(polygon, 0, base)
-    if tops and tops[0] <= top <= tops[1]:
-        return base, top
-    if tops and "max_lr" not in kept:
-        return base, simplest(*tops)
-    bases = _section(polygon, 1, top)
-    if bases and "base_lr" not in kept:
-        return simplest(*bases), top
-    if kept:
-        return None
-    base = simplest(min(x for x, _ in polygon), max(x for x, _ in polygon))
-    tops = _section(polygon, 0, base)
-    return tops and (base, simplest(*tops))
-
-
-def _section(polygon: Sequence[Point], axis: int, value: float) -> tuple[float, float] | None:
-    """The range of the other coordinate within the polygon where the one of `axis` has a value."""
-    found = []
-    for i, there in enumerate(polygon):
-        here = polygon[i - 1]
-        low, high = sorted((here, there), key=lambda point: point[axis])
-        if low[axis] <= value <= high[axis]:
-            width = high[axis] - low[axis]
-            part = (value - low[axis]) / width if width else 0.0
-            found.append(low[1 - axis] + part * (high[1 - axis] - low[1 - axis]))
-            found += [high[1 - axis]] if not width else []
-    return (min(found), max(found)) if found else None
-
-
-def _closest(
-    waves: Sequence[float], lines: Sequence[LoggedRate], base: float | None, top: float | None
-) -> tuple[list[float], Point] | None:
-    """The boundaries by weighted least squares, and how far each line is off with them.
-
-    The errors are measured in halves of the lines' last digits. A given boundary is kept.
-    """
+def closest_boundaries(
+    waves: Sequence[float], lines: Sequence[LoggedRate], numbers: Numbers, free: Sequence[str]
+) -> Fit | None:
+    """The numbers with the best of those boundaries that are free, by weighted least squares."""
+    base, top = (None if name in free else numbers[name] for name in BOUNDARIES)
     unit = max(line.high - line.low for line in lines)
     xx = xy = yy = xr = yr = 0.0
     for wave, (_, low, high) in zip(waves, lines, strict=True):
@@ -385,16 +325,16 @@ def _closest(
         (2.0 * (base * (1.0 - wave) + top * wave) - low - high) / (high - low)
         for wave, (_, low, high) in zip(waves, lines, strict=True)
     ]
-    return errors, (base, top)
+    return Fit(numbers | {"base_lr": base, "max_lr": top}, errors)
 
 
-def _simple_values(name: str, shape: Shape, own: CyclicSchedule) -> Iterator[float]:
-    value = shape[name]
+def _simple_values(name: str, numbers: Numbers, own: CyclicSchedule) -> Iterator[float]:
+    value = numbers[name]
     yield getattr(own, name)
     if name == "gamma":
         yield 1.0
     if name == "step_size_down":
-        yield shape["step_size_up"]
+        yield numbers["step_size_up"]
     for digits in range(16):
         if name == "gamma":
             yield 1.0 - float(f"{1.0 - value:.{digits}e}")
@@ -404,117 +344,80 @@ def _simple_values(name: str, shape: Shape, own: CyclicSchedule) -> Iterator[flo
 
 def _starts(
     target: Target, schedule: CyclicSchedule, lines: Sequence[LoggedRate]
-) -> Iterator[tuple[str, Shape]]:
-    """Where to begin: the schedule's own sizes, then those that the log's turns show."""
-    own = schedule.step_size_up, schedule.step_size_down or schedule.step_size_up
+) -> Iterator[tuple[Family, Numbers]]:
+    """Where to begin: the schedule's own sizes, then those that the log shows."""
     modes = [schedule.mode]
     if schedule.scale_fn is None:
         modes += [mode for mode in MODES if mode != schedule.mode]
-    family = _Family(target, schedule, schedule.mode)
-    for sizes in chain([own], _sizes_seen(lines), _sizes_scanned(family, lines)):
-        for mode in modes:
-            start = _with_gamma(_Family(target, schedule, mode), sizes, lines)
+    families = [Family(target, schedule, mode) for mode in modes]
+    for sizes in _sizes(families[0], lines):
+        for family in families:
+            start = _with_gamma(family, sizes, lines)
             if start is not None:
-                yield mode, start
+                yield family, start
 
 
 def _with_gamma(
-    family: _Family, sizes: tuple[float, float], lines: Sequence[LoggedRate]
-) -> Shape | None:
+    family: Family, sizes: tuple[float, float], lines: Sequence[LoggedRate]
+) -> Numbers | None:
     """These sizes, with the gamma that is best on the first cycles."""
     end = lines[0].step + CYCLES_TO_BEGIN * sum(sizes)
     near = [line for line in lines if line.step <= end]
-    near = spread(near if len(near) > len(SHAPE) + 2 else lines, MOST_LINES)
-    shapes: list[Shape] = [{"step_size_up": sizes[0], "step_size_down": sizes[1]}]
-    if family.mode == "exp_range":
+    near = spread(near if len(near) > len(NAMES) else lines, MOST_LINES)
+    starts = [dict(zip(SIZES, sizes, strict=True)) | family.gamma]
+    if family.gamma:
         # From a decay that hardly shows in the whole log to one that is over in a tenth of a cycle.
         slow, fast = 0.01 / max(1, lines[-1].step), 10.0 / sum(sizes)
         ratio = (fast / slow) ** (1 / GAMMAS)
-        gammas = [math.exp(-slow * ratio**i) for i in range(GAMMAS + 1)]
-        shapes = [shapes[0] | {"gamma": gamma} for gamma in (family.own.gamma, *gammas)]
-    costs = [(_cost(family, shape, near), i) for i, shape in enumerate(shapes)]
+        starts += [starts[0] | {"gamma": math.exp(-slow * ratio**i)} for i in range(GAMMAS + 1)]
+    costs = [(_cost(family, start, near), i) for i, start in enumerate(starts)]
     cost, i = min(costs)
-    return shapes[i] if cost < math.inf else None
+    return starts[i] if cost < math.inf else None
 
 
-def _cost(family: _Family, shape: Shape, lines: Sequence[LoggedRate]) -> float:
-    fit = family.closest(shape, {}, lines)
-    return math.inf if fit is None else _squares(fit[0])
+def _cost(family: Family, numbers: Numbers, lines: Sequence[LoggedRate]) -> float:
+    fit = family.closest(numbers, BOUNDARIES, lines)
+    return math.inf if fit is None else fit.cost
 
 
-def _sizes_seen(lines: Sequence[LoggedRate]) -> Iterator[tuple[float, float]]:
-    """The sizes of the halves, from the first turns of the curve."""
-    turns = _turns(lines)
-    if not turns:
-        return
-    peak = turns[0]
-    if len(turns) > 1:
-        yield float(peak), float(max(1, turns[1] - peak))
-    yield float(peak), float(peak)
+def _sizes(family: Family, lines: Sequence[LoggedRate]) -> Iterator[tuple[float, float]]:
+    """The schedule's own sizes; those of the curve's first turns; and those of a scan."""
+    own = family.own
+    yield own.step_size_up, own.step_size_down or own.step_size_up
+    yield from sizes_scanned(family, sorted(spread(lines, SCANNED_LINES)))
+    yield from sizes_scanned(family, lines[:SCANNED_LINES])
 
 
-def _turns(lines: Sequence[LoggedRate]) -> list[int]:
-    """The steps of the first peak, of the trough after it, and so on."""
-    rates = [(line.low + line.high) / 2 for line in lines]
-    # What is less than this isn't a turn but rounding.
-    least = max((max(rates) - min(rates)) / 50, 4 * max(line.high - line.low for line in lines))
-    turns: list[int] = []
-    sign, best = 1.0, 0
-    for i, rate in enumerate(rates):
-        if sign * (rate - rates[best]) >= 0.0:
-            best = i
-        elif sign * (rates[best] - rate) > least:
-            if lines[best].step > 0:
-                turns.append(lines[best].step)
-            sign, best = -sign, i
-    return turns
-
-
-def _sizes_scanned(family: _Family, lines: Sequence[LoggedRate]) -> Iterator[tuple[float, float]]:
+def sizes_scanned(family: Family, lines: Sequence[LoggedRate]) -> Iterator[tuple[float, float]]:
     """The three best sizes on the first lines, of a grid: for logs with few lines a cycle."""
-    near = lines[:SCANNED_LINES]
-    span, spacing = near[-1].step, max(1.0, near[-1].step / len(near))
-    own, tried, size = family.own, [], 2.0 * spacing
-    part = own.step_size_up / own.cycle_size
-    gamma = {"gamma": own.gamma} if family.mode == "exp_range" else {}
+    span = lines[-1].step - lines[0].step
+    size = 2.0 * max(1.0, span / len(lines))
+    part = family.own.step_size_up / family.own.cycle_size
+    tried = []
     while size < 4.0 * span:
-        sizes = {"step_size_up": part * size, "step_size_down": size - part * size}
-        tried.append((_cost(family, sizes | gamma, near), size))
+        sizes = part * size, size - part * size
+        numbers = dict(zip(SIZES, sizes, strict=True)) | family.gamma
+        tried.append((_cost(family, numbers, lines), sizes))
         # A tenth of a cycle's difference at the end of these lines.
         size *= 1.0 + min(0.1, 0.1 * size / span)
-    for cost, size in sorted(tried)[:3]:
-        if cost < math.inf:
-            yield part * size, size - part * size
+    yield from (sizes for cost, sizes in sorted(tried)[:3] if cost < math.inf)
 
 
-def _squares(errors: Iterable[float]) -> float:
-    total = sum(error * error for error in errors)
-    return total if total == total else math.inf
-
-
-def _solved(slopes: Sequence[Any], errors: Sequence[float], damping: float) -> list[float]:
+def solved(slopes: Sequence[Any], errors: Sequence[float], damping: float) -> list[float]:
     """The damped step of least squares: (JᵀJ + damping · diag JᵀJ) step = -Jᵀ errors."""
-    n = len(slopes)
     rows = [
-        [sum(a * b for a, b in zip(slopes[i], slopes[j], strict=True)) for j in range(n)]
-        + [-sum(a * b for a, b in zip(slopes[i], errors, strict=True))]
-        for i in range(n)
+        [_product(one, other) * (1.0 + damping * (one is other)) for other in slopes]
+        + [-_product(one, errors)]
+        for one in slopes
     ]
-    # Sizes and gamma differ by many powers of ten, so that each is measured by its own effect.
-    units = [math.sqrt(rows[i][i]) or 1.0 for i in range(n)]
-    for i in range(n):
-        rows[i] = [rows[i][j] / units[i] / (units[j] if j < n else 1.0) for j in range(n + 1)]
-        rows[i][i] += damping + 1e-12
-    for i in range(n):
-        pivot = max(range(i, n), key=lambda row: abs(rows[row][i]))
-        rows[i], rows[pivot] = rows[pivot], rows[i]
-        if rows[i][i] == 0.0:
-            return [0.0] * n
-        for j in range(i + 1, n):
-            ratio = rows[j][i] / rows[i][i]
-            rows[j] = [a - ratio * b for a, b in zip(rows[j], rows[i], strict=True)]
-    step = [0.0] * n
-    for i in reversed(range(n)):
-        known = sum(rows[i][j] * step[j] for j in range(i + 1, n))
-        step[i] = (rows[i][n] - known) / rows[i][i]
-    return [step[i] / units[i] for i in range(n)]
+    # The matrix is positive definite, so that elimination needs no other order of its rows.
+    for i, pivot in enumerate(rows):
+        for j, row in enumerate(rows):
+            if i != j and pivot[i]:
+                ratio = row[i] / pivot[i]
+                rows[j] = [a - ratio * b for a, b in zip(row, pivot, strict=True)]
+    return [row[-1] / row[i] if row[i] else 0.0 for i, row in enumerate(rows)]
+
+
+def _product(one: Sequence[float], other: Sequence[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))

@@ -178,12 +178,12 @@ def _counts(target: Target, line: LoggedRate, first: int, last: int) -> Iterator
         there = target.lr(stop)
         if max(here, there) >= line.low and min(here, there) <= line.high:
             counts = range(start, stop + 1)
-            if here <= there:
-                i = bisect_left(counts, line.low, key=target.lr)
-                j = bisect_right(counts, line.high, key=target.lr)
-            else:
-                i = bisect_left(counts, -line.high, key=lambda count: -target.lr(count))
-                j = bisect_right(counts, -line.low, key=lambda count: -target.lr(count))
+            # Bisection wants rates that rise.
+            sign, ends = (
+                (1, (line.low, line.high)) if here <= there else (-1, (-line.high, -line.low))
+            )
+            i = bisect_left(counts, ends[0], key=lambda count: sign * target.lr(count))
+            j = bisect_right(counts, ends[1], key=lambda count: sign * target.lr(count))
             if i < j:
                 yield counts[i], counts[j - 1]
         start, here = stop, there

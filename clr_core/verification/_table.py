@@ -172,29 +172,23 @@ class Table:
             )
         least = min(self.names[name][1] for name in found)  # type: ignore[index]
         found = [name for name in found if self.names[name][1] == least]  # type: ignore[index]
-        first = self._columns.get(found[0])
-        others = [
+        first, *others = [name for name in found if name in self._columns] or found[:1]
+        differ = [
             name
-            for name in found[1:]
-            if (column := self._columns.get(name)) is not None
-            and (first is None or any(column[i] != first[i] for i in rows))
+            for name in others
+            if any(self._columns[name][i] != self._columns[first][i] for i in rows)
         ]
-        if others and first is None:
-            return self._the_one_of(what, others)
-        return self._the_one_of(what, [found[0], *others])
-
-    def _the_one_of(self, what: str, found: list[str]) -> str:
-        if len(found) > 1:
+        if differ:
             raise ValueError(
-                f"{self.path} has several columns that could be meant: {listed(found)}. "
+                f"{self.path} has several columns that could be meant: {listed([first, *differ])}. "
                 f"Name the one with `{what}=`."
             )
-        return found[0]
+        return first
 
     def _hint(self, what: str) -> str:
-        epochs = _has(self.names, "epoch")
         if what != "step":
             return ""
+        epochs = _has(self.names, "epoch")
         if epochs:
             return (
                 f"; or, if {epochs[0]!r} numbers the epochs, of which each has a line, "
@@ -247,7 +241,7 @@ def _step(table: Table, place: int, name: str, value: object) -> int:
             return int(number)
     except ValueError:
         pass
-    raise table.error(place, f"{name!r} must be an integer. {received(name, value)}")
+    raise table.error(place, f"{listed([name])} must be an integer. {received(name, value)}")
 
 
 def _rate(table: Table, place: int, name: str, value: object) -> str:
@@ -262,4 +256,4 @@ def _rate(table: Table, place: int, name: str, value: object) -> str:
         return wrapped[1]
     if comma:
         return f"{comma[1]}.{comma[2]}"
-    raise table.error(place, f"{name!r} must be a number. {received(name, value)}")
+    raise table.error(place, f"{listed([name])} must be a number. {received(name, value)}")

@@ -188,7 +188,9 @@ ALONE = {
     "clr_torch": {
         "_lookahead": "a step of torch's scheduler is a look-up",
         "_tensors": "a pickle says where the numbers of a tensor are",
+        "_uncompiled": "to import it takes a second, so only a compiled update does",
         "_unpickler": "torch's files are pickles, which run what they name",
+        "updates": "Keras and optax count updates themselves",
     },
     "clr_keras": {
         "_keras_internals": "Keras offers no other way to cycle a momentum",

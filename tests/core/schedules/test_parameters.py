@@ -1,8 +1,11 @@
 """Bad input raises a ValueError or TypeError at construction, in the wording of the house."""
 
+import copy
 import json
 import math
+import pickle
 import time
+import warnings
 from decimal import Decimal
 
 import pytest
@@ -188,6 +191,18 @@ def test_exp_range_with_gamma_1_warns_the_caller():
     with pytest.warns(UserWarning, match="'exp_range' with gamma=1 is 'triangular'") as caught:
         CyclicSchedule(**GOOD, mode="exp_range")
     assert caught[0].filename == __file__
+
+
+def test_exp_range_with_gamma_1_warns_once():
+    with pytest.warns(UserWarning, match="'exp_range' with gamma=1 is 'triangular'"):
+        schedule = CyclicSchedule(**GOOD, mode="exp_range")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert copy.deepcopy(schedule) == pickle.loads(pickle.dumps(schedule)) == schedule
+        assert CyclicSchedule.from_json(schedule.to_json()) == schedule
+    for build in (CyclicSchedule.from_dict, schedule_from_dict):
+        with pytest.warns(UserWarning, match="'exp_range' with gamma=1 is 'triangular'"):
+            build({**GOOD, "mode": "exp_range"})  # Written by hand, and forgotten.
 
 
 def test_numbers_of_numpy(np):

@@ -42,10 +42,6 @@ def data(line):
     return [list(values) for values in line.get_data()]
 
 
-def look(line):
-    return line.get_color(), line.get_linestyle(), line.get_linewidth()
-
-
 def drawn_steps(count, mark=None):
     """The steps of the dots for a log of every step from 5."""
     steps = range(5, 5 + count)
@@ -67,13 +63,12 @@ def test_what_was_logged_over_the_schedule():
     every = list(range(10, 106))
     assert data(schedule) == [every, [SCHEDULE.lr(step) for step in every]]
     assert data(logged) == [STEPS, late]
-    assert (schedule.get_label(), logged.get_label()) == ("schedule", "logged")
-    assert look(schedule) == (BLUE, "-", 2.0)
+    assert [text.get_text() for text in upper.get_legend().get_texts()] == ["schedule", "logged"]
     zero, difference = lower.lines
     assert data(zero) == [[0, 1], [0, 0]]  # From side to side.
-    assert look(zero) == (BLUE, "-", 1.0)
     assert data(difference) == [STEPS, [a - b for a, b in zip(late, LRS, strict=True)]]
-    assert look(difference) == (VERMILLION, "-", 1.2)
+    assert (schedule.get_color(), logged.get_color()) == (BLUE, VERMILLION)
+    assert (zero.get_color(), difference.get_color()) == (BLUE, VERMILLION)
 
 
 def test_a_log_in_any_order():
@@ -89,24 +84,11 @@ def test_arrays(np):
     assert max(map(abs, data(lower.lines[1])[1])) == pytest.approx(0.0, abs=1e-9)
 
 
-@pytest.mark.parametrize(("count", "few"), [(1, True), (300, True), (301, False)])
-def test_dots_for_few_lines_and_a_dashed_line_for_many(count, few, tmp_path):
-    figure = draw(Given(), range(count), [1.0] * count, title="", mark=None)
-    upper, lower = figure.axes
-    logged, difference = upper.lines[1], lower.lines[1]
-    assert logged.get_color() == VERMILLION
-    if few:
-        assert (logged.get_marker(), logged.get_markersize()) == ("o", 3)
-        assert (logged.get_linestyle(), difference.get_marker()) == ("None", ".")
-        return
-    assert (logged.get_marker(), difference.get_marker()) == ("", "")
-    assert logged.get_linewidth() == 1.5
-    figure.savefig(tmp_path / "log.svg")
-    paths = ET.parse(tmp_path / "log.svg").findall(".//{*}path")
-    styles = [path.get("style", "") for path in paths]
-    dashed = [style for style in styles if "stroke-dasharray: 6,3; stroke-dashoffset: 0" in style]
-    assert len(dashed) == 2  # The log, and its entry in the legend.
-    assert all(VERMILLION.lower() in style for style in dashed)
+@pytest.mark.parametrize(("count", "marker"), [(1, "o"), (300, "o"), (301, "")])
+def test_dots_for_few_lines_and_a_dashed_line_for_many(count, marker):
+    logged = panels(Given(), range(count), [1.0] * count)[0].lines[1]
+    assert logged.get_marker() == marker
+    assert logged.get_linestyle() == ("None" if marker else "--")
 
 
 def test_at_most_4000_lines_are_drawn_and_always_the_last():
@@ -149,7 +131,7 @@ def test_the_first_difference_is_a_line_in_both_panels():
     for axes in (upper, lower):
         mark = axes.lines[-1]
         assert data(mark) == [[1010, 1010], [0, 1]]  # From the bottom to the top.
-        assert look(mark) == (GREY, ":", 1.5)
+        assert mark.get_color() == GREY
         assert len(axes.lines) == 3
     labels = [text.get_text() for text in upper.get_legend().get_texts()]
     assert labels == ["schedule", "logged", "first difference: step 1,010"]
@@ -160,50 +142,26 @@ def test_step_0_is_marked_as_well():
     assert data(upper.lines[-1])[0] == [0, 0]
 
 
-def test_nothing_is_marked_in_a_run_that_followed():
-    upper, lower = panels()
-    assert (len(upper.lines), len(lower.lines)) == (2, 2)
-    assert [text.get_text() for text in upper.get_legend().get_texts()] == ["schedule", "logged"]
-
-
 def test_the_axes():
     upper, lower = panels()
     assert (upper.get_ylabel(), lower.get_ylabel()) == ("learning rate", "logged - schedule")
     assert (upper.get_xlabel(), lower.get_xlabel()) == ("", "step (updates)")
-    margin = 0.01 * 95
-    assert upper.get_xlim() == pytest.approx((10 - margin, 105 + margin))
     assert lower.get_xlim() == upper.get_xlim()
     assert lower.xaxis.get_major_formatter()(1_250_000) == "1,250,000"
-    for axes in (upper, lower):
-        assert [side for side in axes.spines if axes.spines[side].get_visible()] == [
-            "left",
-            "bottom",
-        ]
 
 
-def test_where_all_lies():
-    fits = "x" * 54 + " " + "y" * 55  # 110 characters; one more doesn't fit.
-    words = f"{fits} {fits}y"
+def test_no_text_lies_over_another_or_outside():
+    words = " ".join(["word"] * 60)
     figure = draw(SCHEDULE, STEPS, LRS, title=words, mark=15)
-    assert tuple(figure.get_size_inches()) == (9.0, 5.2)
     figure.draw_without_rendering()
     above, below = (axes.get_window_extent() for axes in figure.axes)
     assert above.y0 > below.y1
-    assert above.height / below.height == pytest.approx(2.2)
-    assert (above.x0, above.x1) == (below.x0, below.x1)
-    legend = figure.axes[0].get_legend()
-    entries = [text.get_window_extent() for text in legend.get_texts()]
-    assert len({round(entry.y0) for entry in entries}) == 1
-    assert not legend.get_frame_on()
-    assert legend.get_window_extent().y0 > above.y1
-    assert legend.get_window_extent().x1 == pytest.approx(above.x1, abs=10)  # Its padding.
+    legend = figure.axes[0].get_legend().get_window_extent()
     (title,) = [text for text in figure.texts if text.get_text()]
-    assert title.get_text() == "\n".join([fits, "x" * 54, "y" * 56])
-    assert (title.get_fontsize(), title.get_horizontalalignment()) == (10, "left")
-    assert title.get_position()[0] == 0.01
+    assert title.get_text().replace("\n", " ") == words
     box = title.get_window_extent()
     assert 0 < box.x0 < box.x1 < figure.bbox.width
-    assert legend.get_window_extent().y1 < box.y0 < box.y1 < figure.bbox.height
+    assert above.y1 < legend.y0 < legend.y1 < box.y0 < box.y1 < figure.bbox.height
 
 
 @pytest.mark.parametrize(("rate", "power"), [(0.002, "1e−3"), (0.02, ""), (2e3, ""), (2e4, "1e4")])

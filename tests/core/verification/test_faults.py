@@ -154,7 +154,7 @@ def off_by(error, step, schedule=SCHEDULE):
     rate = schedule.lr(step) + error
     target = Target(schedule, step, 10**6)
     deviation = Deviation([LoggedRate(step, rate, rate)], 0)
-    return [fault.name for fault in float32_formula(target, schedule, deviation)]
+    return [fault.name for fault in float32_formula(target, deviation)]
 
 
 @pytest.mark.parametrize(
@@ -208,16 +208,16 @@ def test_where_float32_gives_anything_it_explains_nothing():
 def test_the_largest_error_of_float32_is_told():
     lines = [LoggedRate(0, 2.0**-25, 2.0**-25), LoggedRate(8, 0.5 - 2.0**-23, 0.5 - 2.0**-23)]
     target = Target(FROM_ZERO, 8, 100)
-    (fault,) = float32_formula(target, FROM_ZERO, Deviation(lines, 0))
+    (fault,) = float32_formula(target, Deviation(lines, 0))
     assert fault == faults.Float32Formula(2.0**-23, 2.0**-22, 8)
-    (fault,) = float32_formula(target, FROM_ZERO, Deviation(lines[:1], 0))
+    (fault,) = float32_formula(target, Deviation(lines[:1], 0))
     assert fault == faults.Float32Formula(2.0**-25, 2.0**-24, 0)  # A part of max_lr.
 
 
 @pytest.mark.parametrize(("ulps", "named"), [(4, True), (100, False)])
 def test_float32_formula(ulps, named):
     target, deviation = log(lambda step: step, 0, rate=lambda rate: rate + ulps * 2.0**-25)
-    found = list(float32_formula(target, SCHEDULE, deviation))
+    found = list(float32_formula(target, deviation))
     error = ulps * 2.0**-25
     expected = [faults.Float32Formula(error, error / 0.25, 0)] if named else []
     assert found == expected

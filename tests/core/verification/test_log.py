@@ -10,12 +10,10 @@ import tracemalloc
 import pytest
 
 from clr_core import CyclicSchedule, read_rates, verify
-from clr_core.verification import _table, picture
+from clr_core.verification import _table
 from clr_core.verification.log import Resolution
 
 SCHEDULE = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=20)
-STEPS = list(range(0, 100, 5))
-LRS = [SCHEDULE.lr(step) for step in STEPS]
 
 
 @pytest.fixture(scope="session")
@@ -44,42 +42,6 @@ def write(tmp_path, text, name="log.csv"):
     return path
 
 
-def rows(separator=",", names=("step", "lr")):
-    lines = [separator.join(names)]
-    lines += [f"{step}{separator}{lr:.3e}" for step, lr in zip(STEPS, LRS, strict=True)]
-    return "\n".join(lines) + "\n"
-
-
-DOCUMENT = [
-    {"step": step, "learning_rate": float(f"{lr:.3e}"), "loss": 0.5}
-    for step, lr in zip(STEPS, LRS, strict=True)
-]
-FILES = {
-    "csv": ("log.csv", rows()),
-    "csv with a byte order mark": ("log.csv", "\ufeff" + rows()),
-    "windows": ("log.csv", rows().replace("\n", "\r\n")),
-    "tabs": ("log.tsv", rows("\t")),
-    "semicolons": ("log.csv", rows(";")),
-    "a slash": ("log.csv", rows(names=("trainer/global_step", "train/learning_rate"))),
-    "lightning": ("metrics.csv", rows(names=("step", "lr-SGD"))),
-    "json": ("log.json", json.dumps(DOCUMENT)),
-    "json lines": ("log.jsonl", "\n".join(map(json.dumps, DOCUMENT)) + "\n"),
-    "hugging face": ("trainer_state.json", json.dumps({"epoch": 3.0, "log_history": DOCUMENT})),
-    "columns": (
-        "history.json",
-        json.dumps({"step": STEPS, "lr": [row["learning_rate"] for row in DOCUMENT]}),
-    ),
-}
-
-
-@pytest.mark.parametrize(("name", "text"), FILES.values(), ids=FILES)
-def test_reads(tmp_path, name, text):
-    rates = read_rates(write(tmp_path, text, name))
-    assert rates.steps == STEPS
-    assert rates.lrs == [row["learning_rate"] for row in DOCUMENT]
-    assert verify(SCHEDULE, *rates).status == "followed"
-
-
 def test_the_digits_of_the_file_count(tmp_path):
     # As a number, 1.000e-03 has one digit; as it stands there, four.
     steps, lrs, resolution = read_rates(write(tmp_path, "step,lr\n0,1.000e-03\n40,1.000e-03\n"))
@@ -104,6 +66,8 @@ def test_a_column_may_be_named(tmp_path):
 
 
 TABLES = {
+    "windows": "step,lr\r\n0,0.001\r\n5,0.002\r\n",
+    "a byte order mark": "\ufeffstep,lr\n0,0.001\n5,0.002\n",
     "padded names": "  step,   lr ,loss\n0, 0.001,1\n5, 0.002,1\n",
     "a list of one": "step,lr\n0,[0.001]\n5,[0.002]\n",
     "tensors": "step,lr\n0,tensor(0.001)\n5,\"tensor(0.002, device='cuda:0')\"\n",
@@ -246,7 +210,7 @@ def test_what_is_wrong_is_said(tmp_path, text, complaint):
 
 def test_a_column_that_is_not_there(tmp_path):
     with pytest.raises(ValueError, match=r"has no column 'rate'\. It has: 'step', 'lr'"):
-        read_rates(write(tmp_path, rows()), lr="rate")
+        read_rates(write(tmp_path, "step,lr\n0,0.1\n"), lr="rate")
 
 
 def test_files_that_cannot_be_read(tmp_path):
@@ -427,20 +391,6 @@ def test_numbers_have_no_digits():
 )
 def test_zeros_at_the_end_show_that_a_log_was_rounded(texts, padded):
     assert Resolution.of_texts(texts).padded == padded
-
-
-def test_a_picture(needs, tmp_path):
-    needs("matplotlib")
-    for count in (20, 20_000):
-        steps = range(count)
-        lrs = [SCHEDULE.lr(2 * step) for step in steps]
-        path = tmp_path / f"{count}.png"
-        picture(SCHEDULE, steps, lrs, verify(SCHEDULE, steps, lrs), path)
-        assert path.read_bytes().startswith(b"\x89PNG")
-    picture(SCHEDULE, STEPS, LRS, verify(SCHEDULE, STEPS, LRS), tmp_path / "run.svg")
-    text = (tmp_path / "run.svg").read_text()
-    assert "<svg" in text
-    assert "first difference" not in text
 
 
 @pytest.mark.parametrize("kind", ["csv", "json lines", "text", "columns", "wide"])

@@ -321,6 +321,12 @@ def test_bad_settings(settings, complaint):
         verify(SCHEDULE, range(9), [0.001] * 9, **dict.fromkeys(settings, 0.5))
 
 
+def test_the_last_epochs_that_can_be_counted():
+    assert verify(SCHEDULE, [2**52 - 1], [0.5], steps_per_epoch=2).status == "deviated"
+    with pytest.raises(ValueError, match=r"in updates\. Received: 4503599627370496 epochs"):
+        verify(SCHEDULE, [2**52], [0.5], steps_per_epoch=2)
+
+
 def test_rates_that_are_round_are_exact():
     # As text they have one digit, but agree exactly, which no rounding does by chance.
     schedule = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=500)

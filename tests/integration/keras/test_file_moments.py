@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import clr_keras
-from clr_core import CyclicSchedule
-from clr_keras import CyclicLR, read_moments, read_weights, to_moments
+from clr_core import CyclicSchedule, Record
+from clr_keras import CyclicLR, read_moments, read_record, read_weights, to_moments
 from integration.keras.test_record import multi
 
 SCHEDULE = CyclicSchedule(
@@ -90,7 +90,7 @@ def test_accumulated_gradients_are_passed_over(rate, suffix, tmp_path):
         made = clr_keras.Adam(rate, gradient_accumulation_steps=2)
     path = save(trained(made), tmp_path / f"run{suffix}")
     moments, wanted = read_moments(path), to_moments(made)
-    assert moments.count == 2
+    assert moments.count == wanted.count == 2
     for slot in wanted.slots:
         assert_equal(moments.slots[slot], wanted.slots[slot])
 
@@ -157,8 +157,8 @@ def test_a_part_of_the_weights(tmp_path):
     ("optimizer", "message"),
     [
         (lambda: keras.optimizers.SGD(0.01), "its SGD has no momentum, and plain SGD keeps no st"),
-        (lambda: keras.optimizers.Adam(0.01, amsgrad=True), "its `amsgrad` must be off"),
-        (lambda: keras.optimizers.Adam(0.01, use_ema=True), "its `use_ema` must be off"),
+        (lambda: keras.optimizers.Adam(0.01, amsgrad=True), "`amsgrad` must be off"),
+        (lambda: keras.optimizers.Adam(0.01, use_ema=True), "`use_ema` must be off"),
         (lambda: keras.optimizers.Lion(0.01), "its optimizer must be SGD, Adam or AdamW. Received"),
     ],
 )
@@ -166,3 +166,38 @@ def test_what_has_no_moments(optimizer, message, tmp_path):
     path = save(trained(optimizer()), tmp_path / "run.keras")
     with pytest.raises(ValueError, match=f"must be a Keras file with moments: {message}"):
         read_moments(path)
+
+
+REMEMBERING = {
+    "SGD": {"momentum": 0.9},
+    "Adam": {},
+    "Nadam": {},
+    "Lion": {"name": "mine"},
+    "Adagrad": {},
+}
+
+
+@pytest.mark.parametrize("rate", [0.01, CyclicLR.of(SCHEDULE)], ids=["number", "schedule"])
+@pytest.mark.parametrize("name", REMEMBERING)
+def test_a_count_of_micro_batches_is_said_where_it_shows(name, rate, tmp_path):
+    make = getattr(keras.optimizers, name)
+    path, record = tmp_path / "run.weights.h5", Record(SCHEDULE, 5)
+    save(trained(make(rate, **REMEMBERING[name])), path)
+    assert read_record(path, SCHEDULE) == record
+    save(trained(make(rate, **REMEMBERING[name], gradient_accumulation_steps=2)), path)
+    with pytest.warns(UserWarning, match="accumulates gradients, and counts micro-ba") as caught:
+        assert read_record(path, SCHEDULE) == record
+    assert caught[0].filename == __file__
+    assert read_record(path, CyclicLR.of(SCHEDULE, 2)) == Record(SCHEDULE, 2)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: keras.optimizers.Adam(0.01, amsgrad=True),
+        lambda: keras.optimizers.RMSprop(0.01, momentum=0.9, centered=True),
+    ],
+)
+def test_no_other_count_is_taken_for_one_of_micro_batches(optimizer, tmp_path):
+    path = save(trained(optimizer()), tmp_path / "run.weights.h5")
+    assert read_record(path, SCHEDULE) == Record(SCHEDULE, 5)

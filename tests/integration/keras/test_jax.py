@@ -6,9 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from clr_core import CyclicSchedule
 from clr_keras import CyclicLR
-from integration.keras.rates import BAND, SCHEDULES, TRIANGULAR2, UPDATES, assert_same, at
+from integration.keras.rates import SCHEDULES, TRIANGULAR2, UPDATES, assert_same, at
 
 STEPS = np.arange(UPDATES, dtype="int32")
 TRANSFORMATIONS = {
@@ -36,26 +35,3 @@ def test_float32_under_a_global_x64():
     with jax.enable_x64(True):
         for step in (3, STEPS, jnp.asarray(3), keras.Variable(3, dtype="int64", trainable=False)):
             assert CyclicLR(TRIANGULAR2)(step).dtype == jnp.float32
-
-
-def test_a_jitted_loop_of_stateless_updates():
-    traced = []
-
-    def scale(x):
-        traced.append(x)
-        return 1.0 / x
-
-    schedule = CyclicSchedule(**BAND, scale_fn=scale)
-    weight = keras.Variable(np.zeros(UPDATES, "float32"))
-    optimizer = keras.optimizers.SGD(CyclicLR(schedule))
-    optimizer.build([weight])
-
-    @jax.jit
-    def update(state, weights, gradient):
-        return optimizer.stateless_apply(state, [gradient], weights)
-
-    weights, state = [weight.value], [each.value for each in optimizer.variables]
-    for gradient in np.eye(UPDATES, dtype="float32"):
-        weights, state = update(state, weights, gradient)
-    assert len(traced) == 1
-    assert_same(-weights[0], at(schedule))

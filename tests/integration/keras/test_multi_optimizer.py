@@ -85,17 +85,11 @@ def test_each_group_follows_its_own_schedule():
         np.testing.assert_allclose(given[name], wanted, **CLOSE)
 
 
-@pytest.mark.parametrize("way", ["model", "weights"])
-def test_both_groups_resume_in_the_middle_of_their_cycles(way, tmp_path):
+def test_both_groups_resume_in_the_middle_of_their_cycles(tmp_path):
     uninterrupted, trained = fit(new(), GRADIENTS), new()
     fit(trained, GRADIENTS[:SAVED_AT])
-    if way == "model":
-        trained.save(tmp_path / "both.keras")
-        resumed = keras.saving.load_model(tmp_path / "both.keras")
-    else:
-        trained.save_weights(tmp_path / "both.weights.h5")
-        resumed = new()
-        resumed.load_weights(tmp_path / "both.weights.h5")
+    trained.save(tmp_path / "both.keras")
+    resumed = keras.saving.load_model(tmp_path / "both.keras")
     assert_at(resumed, SAVED_AT)
     for name, given in fit(resumed, GRADIENTS[SAVED_AT:]).items():
         np.testing.assert_array_equal(given, uninterrupted[name])

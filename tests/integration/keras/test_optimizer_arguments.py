@@ -82,14 +82,6 @@ def test_one_accumulation_said_once_or_twice(of_schedule):
     assert rate.gradient_accumulation_steps == of_schedule
 
 
-@pytest.mark.parametrize("given", [0.1, WITHOUT])
-def test_a_learning_rate_assigned_later(given):
-    optimizer = clr_keras.SGD(SCHEDULE)
-    with pytest.raises((TypeError, ValueError), match=r"^`learning_rate` must "):
-        optimizer.learning_rate = given
-    assert optimizer.momentum == pytest.approx(SCHEDULE.max_momentum)
-
-
 def test_what_keras_refuses():
     with pytest.raises(ValueError, match="not recognized"):
         clr_keras.Adam(SCHEDULE, beta1=0.9)

@@ -7,7 +7,7 @@ import pytest
 import clr_keras
 from clr_core import CyclicSchedule
 from clr_core.record import Record
-from clr_keras import CyclicLR, from_moments, from_record, to_moments, to_record
+from clr_keras import CyclicLR, to_record
 from integration.keras.rates import UPDATES, assert_same, at, fit, model, used
 
 BACKEND = keras.backend.backend()
@@ -39,17 +39,6 @@ def test_another_schedule_takes_effect_or_raises(loop):
     assert to_record(trained) == Record(last, 3)
     fit(trained, range(3, UPDATES))
     assert_same(used(trained), np.concatenate([at(FIRST)[:3], at(last)[3:]]))
-
-
-def test_the_way_out():
-    trained = model(clr_keras.Adam(FIRST))
-    fit(trained, range(3))
-    made = from_record(Record(SECOND, to_record(trained).step), clr_keras.Adam)
-    made.build(trained.trainable_variables)
-    from_moments(to_moments(trained.optimizer), made)
-    trained.compile(made, "mean_absolute_error")
-    fit(trained, range(3, UPDATES))
-    assert to_record(trained) == Record(SECOND, UPDATES)
 
 
 OTHERS = {"nesterov": True, "gradient_accumulation_steps": 3, "momentum": 0.5, "clipnorm": 1.0}

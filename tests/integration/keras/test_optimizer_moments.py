@@ -96,25 +96,6 @@ def own(variant):
     return VARIANTS[variant][1]
 
 
-def test_a_dense_network_of_torchs_in_its_order_and_layout():
-    """torch: (out, in) and the bias after each; so has Keras its kernels, but (in, out)."""
-    network = keras.Sequential(
-        [keras.layers.Input((64,)), keras.layers.Dense(32), keras.layers.Dense(10)]
-    )
-    made = from_record(Record(SCHEDULE, 3), clr_keras.SGD, torch_velocity=True)
-    made.build(network.trainable_variables)
-    shapes = [(32, 64), (32,), (10, 32), (10,)]
-    random = np.random.default_rng(2)
-    theirs = Moments("sgd", 3, {"velocity": [random.normal(size=shape) for shape in shapes]})
-    turned = theirs.rearranged(lambda arrays: [array.T for array in arrays])
-    with pytest.raises(ValueError, match=r"the shape \(64, 32\) in array 0. Received: \(32, 64\)"):
-        from_moments(theirs, made)
-    from_moments(turned, made)
-    back = to_moments(made).rearranged(lambda arrays: [array.T for array in arrays])
-    for given, array in zip(back.slots["velocity"], theirs.slots["velocity"], strict=True):
-        np.testing.assert_array_equal(given, array.astype("float32"))
-
-
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 def test_in_the_precision_of_the_weights(dtype):
     if BACKEND == "jax" and dtype == "float64":
@@ -138,13 +119,6 @@ def test_of_the_optimizer_in_one_that_scales_the_loss():
     assert moments.count == 2
     np.testing.assert_array_equal(moments.slots["first"], to_moments(inner).slots["first"])
     from_moments(moments, outer)
-
-
-def test_the_count_is_that_of_updates():
-    trained = model(optimizer("Adam", gradient_accumulation_steps=3))
-    fit(trained, GRADIENTS[:7])
-    assert to_moments(trained.optimizer).count == 2
-    from_moments(to_moments(trained.optimizer), trained.optimizer)
 
 
 def built(made, shape=(2,)):
@@ -204,24 +178,6 @@ REFUSED = {
         lambda: built(keras_sgd()),
         ValueError,
         "of the kind 'sgd-keras' for this SGD. Received: kind='sgd'. Keras's own velocity contains",
-    ),
-    "Keras's for torch's": (
-        sgd(kind="sgd-keras"),
-        lambda: built(optimizer("SGD-torch")),
-        ValueError,
-        "of the kind 'sgd' for this SGD. Received: kind='sgd-keras'. Keras's own velocity contains",
-    ),
-    "SGD's for Adam": (
-        sgd(),
-        lambda: built(ADAM()),
-        ValueError,
-        "of the kind 'adam' for this Adam",
-    ),
-    "another shape": (
-        adam(arrays=[np.ones((2, 1))]),
-        lambda: built(ADAM()),
-        ValueError,
-        r"the shape \(2,\) in array 0. Received: \(2, 1\) in 'first'. `moments.rearranged`",
     ),
     "another count": (
         adam(count=3),

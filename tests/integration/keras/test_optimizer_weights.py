@@ -10,7 +10,6 @@ from integration.keras.cycled import (
     GRADIENTS,
     LOOPS,
     SCHEDULE,
-    TO_ZERO,
     UPDATES,
     VARIANTS,
     expected,
@@ -44,12 +43,6 @@ def test_a_constant_momentum_or_the_one_of_another_step_would_be_seen(variant):
     for other in (constant, shifted):
         apart = abs(expected(variant, momenta_=other) - expected(variant)).max()
         assert apart > 4e-3
-
-
-@pytest.mark.parametrize("variant", ["SGD", "SGD-nesterov", "SGD-torch", "RMSprop", "Adam"])
-def test_a_momentum_that_reaches_0(variant):
-    trained = model(optimizer(variant, TO_ZERO))
-    np.testing.assert_allclose(fit(trained), expected(variant, schedule=TO_ZERO), **CLOSE)
 
 
 @with_fewer_loops

@@ -90,27 +90,8 @@ def test_a_run_is_the_record_of_its_updates(variant):
     assert to_record(trained) == to_record(trained.optimizer) == Record(SCHEDULE, 7)
 
 
-@pytest.mark.parametrize("make", ["ours", "keras's"])
-def test_updates_are_counted_and_not_micro_batches(make):
-    each = {"gradient_accumulation_steps": 3}
-    ours = make == "ours"
-    made = optimizer("SGD", **each) if ours else ADAM(CyclicLR(ALONE, 3), **each)
-    trained = model(made)
-    fit(trained, GRADIENTS[:8])  # Two updates, and two micro-batches of an incomplete one.
-    assert to_record(trained) == Record(SCHEDULE if ours else ALONE, 2)
-
-
 def test_a_momentum_that_was_not_cycled_is_not_in_the_record():
     assert to_record(ADAM(CyclicLR.of(SCHEDULE))) == Record(ALONE)
-
-
-def test_from_json_and_back_loses_nothing():
-    trained = model(optimizer("AdamW"))
-    fit(trained, GRADIENTS[:4])
-    record = to_record(trained)
-    again = from_record(Record.from_json(record.to_json()), clr_keras.AdamW)
-    assert to_record(again) == record
-    assert again.get_config()["learning_rate"] == trained.optimizer.get_config()["learning_rate"]
 
 
 OTHER = CyclicSchedule(base_lr=0.002, max_lr=0.02, step_size_up=2)

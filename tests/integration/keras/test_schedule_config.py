@@ -30,14 +30,6 @@ def test_round_trip_through_json(schedule):
     assert (read.schedule, read.gradient_accumulation_steps, read.name) == (schedule, 3, "mine")
 
 
-def test_config_of_an_optimizer_holds_the_schedule():
-    optimizer = keras.optimizers.Adam(CyclicLR(TRIANGULAR))
-    written = keras.optimizers.serialize(optimizer)
-    read = keras.optimizers.deserialize(json.loads(json.dumps(written)))
-    assert_same(numbers(read.learning_rate), at(TRIANGULAR, 0))
-    assert read.get_config() == optimizer.get_config()
-
-
 def test_a_local_function_goes_through_the_config_as_itself():
     def scale(x):
         return 1 / x
@@ -61,21 +53,11 @@ def test_copies(copied):
     assert_same(numbers(rates(np.arange(20))), at(schedule, np.arange(20) // 2))
 
 
-@pytest.mark.parametrize(
-    ("schedule", "received"),
-    [
-        ("x", "'x'"),
-        (0.1, "0.1"),
-        (None, "None"),
-        ([TRIANGULAR], f"[{TRIANGULAR!r}]"),
-        (json, repr(json)),
-    ],
-    ids=["text", "number", "None", "list", "module"],
-)
-def test_what_is_no_schedule_raises(schedule, received):
-    message = f"`schedule` must be a schedule such as CyclicSchedule. Received: schedule={received}"
+@pytest.mark.parametrize("given", [0.1, [TRIANGULAR], json], ids=["number", "list", "module"])
+def test_what_is_no_schedule_raises(given):
+    message = f"`schedule` must be a schedule such as CyclicSchedule. Received: schedule={given!r}"
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
-        CyclicLR(schedule)
+        CyclicLR(given)
 
 
 @pytest.mark.parametrize("steps", [0, -1, 2.5, 2.0, True, False, "2", [2]], ids=repr)

@@ -1,13 +1,11 @@
 """The rates that `fit` uses, in each of Keras's loops."""
 
 import keras
-import numpy as np
 import pytest
 
 from clr_keras import CyclicLR
 from integration.keras.rates import (
     BY_CYCLE,
-    TRIANGULAR,
     TRIANGULAR2,
     UPDATES,
     assert_same,
@@ -43,14 +41,6 @@ def test_every_update_uses_the_rate_of_its_step(loop, schedule):
     assert_same(used(trained), at(schedule))
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="Keras has no steps_per_execution on torch")
-@with_loops({name: loop for name, loop in LOOPS.items() if name != "eager"})
-def test_steps_per_execution(loop):
-    trained = model(keras.optimizers.SGD(CyclicLR(TRIANGULAR2)), steps_per_execution=4, **loop)
-    fit(trained)
-    assert_same(used(trained), at(TRIANGULAR2))
-
-
 def test_a_second_fit_and_train_on_batch_continue_the_cycle():
     trained = model(keras.optimizers.SGD(CyclicLR(TRIANGULAR2)))
     fit(trained, range(3))
@@ -75,19 +65,3 @@ def test_learning_rate_reads_the_rate_of_the_next_update():
     fit(trained, callbacks=[read])
     assert_same(read.rates, at(TRIANGULAR2))
     assert_same(numbers(trained.optimizer.learning_rate), at(TRIANGULAR2, UPDATES))
-
-
-LAST = 2**53 if BACKEND == "tensorflow" else 2**31 - 1  # `iterations` is int64 there only.
-
-
-@pytest.mark.parametrize(
-    "start", sorted({2**24 - 5, 10**9 + 7, 2**31 - 1 - UPDATES, LAST - UPDATES})
-)
-def test_assigned_iterations_move_the_schedule_and_stay_exact(start):
-    trained = model(keras.optimizers.SGD(CyclicLR(TRIANGULAR)))
-    trained.optimizer.iterations.assign(start)
-    fit(trained)
-    expected = at(TRIANGULAR, start + np.arange(UPDATES))
-    assert len(set(expected)) > 3  # Else the next line would say little.
-    assert_same(used(trained), expected)
-    assert_same(numbers(trained.optimizer.learning_rate), at(TRIANGULAR, start + UPDATES))

@@ -6,7 +6,6 @@ import pytest
 
 from clr_keras import CyclicLR
 from integration.keras.rates import (
-    BY_ITERATION,
     TRIANGULAR,
     TRIANGULAR2,
     UPDATES,
@@ -70,31 +69,3 @@ def test_a_schedule_shared_by_two_optimizers_keeps_no_step_of_its_own():
     fit(one, range(5, UPDATES))
     assert_same(used(one), at(TRIANGULAR2))
     assert_same(used(other), at(TRIANGULAR2))
-
-
-def test_a_batch_that_loss_scaling_skips_is_no_step():
-    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(CyclicLR(TRIANGULAR2)))
-    trained = model(scaled)
-    fit(trained, range(4))
-    x, y = data([4])
-    x[0, 4] = np.inf
-    trained.train_on_batch(x, y)
-    assert_same(numbers(trained.optimizer.learning_rate), at(TRIANGULAR2, 4))
-    fit(trained, range(4, UPDATES))
-    assert_same(used(trained), at(TRIANGULAR2))
-
-
-@pytest.mark.skipif(not hasattr(keras.optimizers, "MultiOptimizer"), reason="newer than this Keras")
-def test_multi_optimizer_has_a_schedule_for_each_part():
-    first, second = (
-        keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name=name)
-        for name in ("first", "second")
-    )
-    inputs = keras.layers.Input((UPDATES,))
-    trained = keras.Model(inputs, keras.layers.Add()([first(inputs), second(inputs)]))
-    by_part = keras.optimizers.OptimizerMap(keras.optimizers.SGD(CyclicLR(TRIANGULAR2)))
-    by_part["second/kernel"] = keras.optimizers.SGD(CyclicLR(BY_ITERATION))
-    trained.compile(keras.optimizers.MultiOptimizer(by_part), loss="mean_absolute_error")
-    fit(trained)
-    assert_same(-numbers(first.kernel)[:, 0], at(TRIANGULAR2))
-    assert_same(-numbers(second.kernel)[:, 0], at(BY_ITERATION))

@@ -1,7 +1,6 @@
 """A training that is saved in the middle of a cycle resumes."""
 
 import keras
-import numpy as np
 import pytest
 
 from clr_core import CyclicSchedule
@@ -44,68 +43,6 @@ def test_a_saved_model_resumes_in_the_middle_of_the_cycle(schedule, tmp_path):
     assert_same(numbers(loaded.optimizer.learning_rate), at(schedule, SAVED_AT))
     fit(loaded, range(SAVED_AT, UPDATES))
     assert_same(used(loaded), at(schedule))
-
-
-def test_gradient_accumulation_resumes_in_the_middle_of_an_update(tmp_path):
-    micro_batches = np.repeat(np.arange(UPDATES), 4)
-    trained = model(keras.optimizers.SGD(CyclicLR(BY_CYCLE, 4), gradient_accumulation_steps=4))
-    fit(trained, micro_batches[:10])
-    trained.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    fit(loaded, micro_batches[10:])
-    assert_same(used(loaded), at(BY_CYCLE))
-
-
-def test_saved_weights_carry_the_step(tmp_path):
-    trained = new()
-    fit(trained, range(SAVED_AT))
-    trained.save_weights(tmp_path / "model.weights.h5")
-    other = new()
-    other.optimizer.build(other.trainable_variables)
-    other.load_weights(tmp_path / "model.weights.h5")
-    fit(other, range(SAVED_AT, UPDATES))
-    assert_same(used(other), at(BY_CYCLE))
-
-
-def test_a_cloned_model_starts_at_step_0_with_the_same_schedule():
-    trained = new()
-    fit(trained, range(SAVED_AT))
-    clone = keras.models.clone_model(trained)
-    if not clone.compiled:  # Older than 3.13 or so.
-        clone.compile(**trained.get_compile_config())
-    fit(clone)
-    assert_same(used(clone), at(BY_CYCLE))
-    assert_same(numbers(trained.optimizer.learning_rate), at(BY_CYCLE, SAVED_AT))
-
-
-class Interrupted(Exception):
-    pass
-
-
-class InterruptIn(keras.callbacks.Callback):
-    def __init__(self, epoch):
-        super().__init__()
-        self.epoch = epoch
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch == self.epoch:
-            raise Interrupted
-
-
-def test_backup_and_restore(tmp_path):
-    def resumed(*callbacks):
-        trained = new()
-        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
-        fit(trained, range(4), epochs=3, callbacks=[backup, *callbacks])
-        return trained
-
-    with pytest.raises(Interrupted):
-        resumed(InterruptIn(epoch=1))
-    trained = resumed()
-    assert numbers(trained.optimizer.iterations) == 12
-    # Weight k was moved in updates k, k + 4 and k + 8.
-    first, second, third = at(BY_CYCLE).reshape(3, 4)
-    assert_same(used(trained)[:4], (first + second) + third)
 
 
 @keras.saving.register_keras_serializable(package="tests")

@@ -9,15 +9,11 @@ from clr_core import CyclicSchedule
 from clr_keras import CyclicLR
 from integration.keras.rates import (
     BAND,
-    BY_CYCLE,
     SCHEDULES,
     TRIANGULAR2,
     UPDATES,
     assert_same,
     at,
-    fit,
-    model,
-    used,
 )
 
 STEPS = np.arange(UPDATES)
@@ -68,21 +64,6 @@ def test_a_callable_may_return_any_number(scale_fn):
         for step in STEPS.tolist()
     ]
     assert_same(given.numpy(), np.float32(expected))
-
-
-def test_checkpoint(tmp_path):
-    def new():
-        trained = model(keras.optimizers.SGD(CyclicLR(BY_CYCLE)))
-        trained.optimizer.build(trained.trainable_variables)
-        return trained, tf.train.Checkpoint(model=trained, optimizer=trained.optimizer)
-
-    trained, checkpoint = new()
-    fit(trained, range(5))
-    path = checkpoint.write(tmp_path / "checkpoint")
-    trained, checkpoint = new()
-    checkpoint.read(path).assert_consumed()
-    fit(trained, range(5, UPDATES))
-    assert_same(used(trained), at(BY_CYCLE))
 
 
 MIRRORED = """

@@ -26,24 +26,19 @@ CYCLED = [
 ]
 
 
-def sgd(groups):
-    return torch.optim.SGD(groups, lr=0.3, momentum=0.9)
+def tensors():
+    return {"lr": torch.tensor(0.3), "betas": (torch.tensor(0.9), torch.tensor(0.99))}
 
 
-def adam(groups):
-    return torch.optim.Adam(groups, lr=0.3)
-
-
-def tensors(groups):
-    betas = torch.tensor(0.9), torch.tensor(0.99)
-    return torch.optim.Adam(groups, lr=torch.tensor(0.3), betas=betas)
-
-
-def plain_sgd(groups):
-    return torch.optim.SGD(groups, lr=0.3)
-
-
-OPTIMIZERS = {each.__name__: each for each in (sgd, adam, tensors, plain_sgd)}
+OPTIMIZERS = {
+    "sgd": lambda groups: torch.optim.SGD(groups, lr=0.3, momentum=0.9),
+    "nesterov": lambda groups: torch.optim.SGD(groups, lr=0.3, momentum=0.9, nesterov=True),
+    "plain_sgd": lambda groups: torch.optim.SGD(groups, lr=0.3),
+    "rmsprop": lambda groups: torch.optim.RMSprop(groups, lr=0.3, momentum=0.9),
+    "adam": lambda groups: torch.optim.Adam(groups, lr=0.3),
+    "tensors": lambda groups: torch.optim.Adam(groups, **tensors()),
+    "nadam": lambda groups: torch.optim.NAdam(groups, lr=0.3),
+}
 
 
 class Training:
@@ -95,6 +90,11 @@ def scheduler_made_first(training, state):
     training.scheduler.load_state_dict(state["scheduler"])
 
 
+def twice(training, state):
+    scheduler_made_first(training, state)
+    scheduler_made_first(training, state)
+
+
 def last_epoch_only(training, state):
     training.optimizer.load_state_dict(state["optimizer"])
     training.make(last_epoch=state["scheduler"]["last_epoch"] - 1)
@@ -104,7 +104,7 @@ def scheduler_only(training, state):
     training.make().scheduler.load_state_dict(state["scheduler"])
 
 
-ORDERS = [optimizer_first, scheduler_first, scheduler_made_first, last_epoch_only]
+ORDERS = [optimizer_first, scheduler_first, scheduler_made_first, twice, last_epoch_only]
 
 
 def resumed(path):

@@ -37,6 +37,21 @@ def test_a_state_dict_alone(tmp_path, kind, zipped):
     assert read_record(path) == read_record(str(path)) == to_record(scheduler)
 
 
+@pytest.mark.filterwarnings("ignore:The lr scheduler")
+@pytest.mark.parametrize("arguments", [{}, {"mode": "triangular", "scale_fn": abs}], ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_scheduler_that_was_saved_whole(tmp_path, kind, arguments):
+    scheduler, path = begun(kind, 1, **arguments), tmp_path / "scheduler.pt"
+    scheduler.max_lrs[0] = 0.5  # A list that was touched is saved too.
+    torch.save({"epoch": 3, "scheduler": scheduler}, path)
+    if not arguments:
+        assert read_record(path) == to_record(scheduler)
+    else:
+        with pytest.raises(TypeError, match=r"this is one: builtins\.abs\. Give the decay"):
+            read_record(path)
+        assert read_record(path, scale_fn="abs(x)") == to_record(scheduler, scale_fn="abs(x)")
+
+
 def test_in_another_protocol_of_pickle(tmp_path):
     # Torch reads it with a warning, which is of no use to the user.
     scheduler, path = begun(), tmp_path / "scheduler.pt"
@@ -85,31 +100,6 @@ def test_in_a_checkpoint(tmp_path, kind):
     torch.save(checkpoint, path)
     assert read_record(path) == to_record(scheduler)
     assert read_record(path, key="training.schedulers.0") == to_record(scheduler)
-
-
-def test_several_are_asked_back(tmp_path):
-    first, second, path = begun(), begun("torch", steps=2), tmp_path / "gan.pt"
-    torch.save([first.state_dict(), second.state_dict()], path)
-    with pytest.raises(
-        ValueError, match=r"gan\.pt' must hold .* or a `key` to choose\. Received: '0', '1'$"
-    ):
-        read_record(path)
-    assert read_record(path, key="1") == to_record(second)
-
-
-def test_a_decay_of_its_own(tmp_path):
-    scheduler, path = begun("ours", mode="triangular", scale_fn=lambda x: 1 / x), tmp_path / "s.pt"
-    torch.save(scheduler.state_dict(), path)
-    with pytest.raises(TypeError, match=r"s\.pt' must hold .* Python callable .*<lambda>\. Give"):
-        read_record(path)
-    assert read_record(path, scale_fn="1 / x") == to_record(scheduler, scale_fn="1 / x")
-
-
-def test_the_default_of_transformers_is_named(tmp_path):
-    path = tmp_path / "scheduler.pt"
-    torch.save(lr_scheduler.LambdaLR(begun().optimizer, lambda step: 1.0).state_dict(), path)
-    with pytest.raises(ValueError, match=r"Received: none\. Another scheduler's: .*, lr_lambdas$"):
-        read_record(path)
 
 
 # Lightning warns about devices, few workers and its own deprecations.
@@ -170,25 +160,9 @@ def saved(value, **options):
 
 
 def itself():
-    endless = []
-    endless.append(endless)
-    return endless
-
-
-def many_times():
-    # Ten in each, eight deep: a hundred million if they were not the same ten.
-    value = []
-    for _ in range(8):
-        value = [value] * 10
-    return value
-
-
-def deep():
-    value = None
-    for _ in range(20_000):
-        value = [value]
-    # Python's own pickler gives up at that depth: open the lists, then append from the inside out.
-    return b"\x80\x02" + b"]" * 20_000 + b"a" * 19_999 + b"."
+    endless = {"kind": "cyclic"}
+    endless["base_lr"] = [endless]
+    return [endless]
 
 
 BROKEN = {
@@ -196,27 +170,20 @@ BROKEN = {
     "text": b"base_lr: 0.1\nmax_lr: 0.5\n",
     "json": b'{"format": "cyclical-lr/1", "step": 3}',
     "binary": bytes(range(256)) * 40,
-    "zeros": bytes(10_000),
     "zip": b"PK\3\4" + bytes(100),
-    "deep": lambda: deep(),
-    "a string that is said to be long": b"\x80\x02X\xff\xff\xff\x7fabc.",
     "a tensor": lambda: saved(torch.ones(3)),
     "a tensor of 10**12 numbers": lambda: saved(torch.zeros(1).expand(10**12)),
-    "a number": lambda: saved(3),
     "nothing of a scheduler": lambda: saved({"model": {"weight": torch.ones(3)}}),
     "a module": lambda: saved(torch.nn.Linear(2, 2)),
     "a class of one's own": lambda: saved({"options": types.SimpleNamespace(a=1)}),
-    "itself": lambda: saved(itself()),
-    "many times": lambda: saved(many_times()),
     "huge names": lambda: saved(begun("torch").state_dict() | {"mode": "x\n" * 10**6}),
     "huge keys": lambda: saved({"x" * 10**6: {"_step_count": 1, "y" * 10**6: 1}}),
     "a huge number": lambda: saved(begun("torch").state_dict() | {"last_epoch": 10**5000}),
     "a schedule in many places": lambda: saved(
-        begun().state_dict() | {"schedules": [{"kind": "cyclic", "base_lr": many_times()}]}
+        begun().state_dict()
+        | {"schedules": [{"kind": "cyclic", "base_lr": [[[0] * 1000] * 1000] * 1000}]}
     ),
-    "a schedule with itself in it": lambda: saved(
-        begun().state_dict() | {"schedules": [{"kind": "cyclic", "base_lr": itself()}]}
-    ),
+    "a schedule with itself in it": lambda: saved(begun().state_dict() | {"schedules": itself()}),
     "a broken schedule": lambda: saved(begun().state_dict() | {"schedules": [{"kind": "x\ny"}]}),
     "a tensor for a rate": lambda: saved(
         begun("torch").state_dict() | {"base_lrs": [torch.eye(9)]}

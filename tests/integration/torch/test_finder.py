@@ -381,19 +381,6 @@ def test_a_scaler_that_leaves_out_updates_ends_as_it_began():
     assert everything(model, optimizer, scaler) == before
 
 
-def test_a_loader_that_runs_out_starts_over_which_is_said():
-    model, optimizer = fresh()
-    batches = [(x[None], y[None]) for x, y in data(5)]
-    model = nn.Linear(8, 1)
-    optimizer = torch.optim.SGD(model.parameters())
-    result = clr_torch.range_test(model, optimizer, batches, nn.functional.mse_loss, **FEW)
-    assert len(result.losses) == 12
-    (warning,) = [each for each in result.warnings if each.startswith("`loader`")]
-    assert "started over 2 times in 12 batches" in warning
-    enough = clr_torch.range_test(model, optimizer, batches * 3, nn.functional.mse_loss, **FEW)
-    assert not [each for each in enough.warnings if "`loader`" in each]
-
-
 def test_repeats_start_from_the_same_weights_with_other_batches(monkeypatch):
     runs = []
     of = RangeTestResult.of
@@ -558,22 +545,14 @@ REFUSED = [
     refused(TypeError, "`optimizer` must be a torch.optim.Opt", {"optimizer": nn.ReLU()}),
     refused(ValueError, "`optimizer` must have parameters of `model`", {"optimizer": stranger()}),
     refused(TypeError, "`loss_fn` must be callable", {"loss_fn": 3}),
-    refused(ValueError, "`loader` must have batches. Received: none.", {"loader": []}),
-    refused(TypeError, "`loader` must start over with each", {"loader": iter([1])}),
-    refused(TypeError, "`loader` must be an iterable of batches", {"loader": 5}),
     refused(ValueError, "`loader` must give pairs of inputs and targets. Received: a list of 1",
             {"loader": [[torch.ones(2, 8)]]}),
     refused(ValueError, "Received: a Tensor", {"loader": [torch.ones(2, 8)]}),
     refused(TypeError, "`loss_fn` must give a tensor of one number. Received: shape (8, 1)",
             {"loss_fn": lambda outputs, targets: outputs - targets}),
     refused(TypeError, "Received: float", {"loss_fn": lambda outputs, targets: 1.0}),
-    refused(ValueError, "`repeats` must be at least 1. Received: repeats=0", repeats=0),
-    refused(TypeError, "`repeats` must be an integer. Received: repeats=1.5", repeats=1.5),
-    refused(ValueError, "`accumulation_steps` must be at least 1", accumulation_steps=0),
     refused(TypeError, "`autocast` must be a torch.dtype. Received: autocast='bf", autocast="bf"),
     refused(TypeError, "`scaler` must be a torch.amp.GradScaler", scaler=2.0),
-    refused(ValueError, "`end_lr` must be at least 1.1 times", start_lr=1.0, end_lr=0.5),
-    refused(TypeError, "unexpected keyword argument 'steps'", steps=100),
 ]  # fmt: skip
 
 
@@ -636,13 +615,3 @@ def test_other_errors_of_an_optimizer_are_raised_as_they_are():
         clr_torch.range_test(
             model, Broken(model.parameters()), loader(), nn.functional.mse_loss, **FEW
         )
-
-
-def test_a_wrapper_of_the_optimizer_is_named():
-    model = network()
-
-    class Wrapper:
-        optimizer = torch.optim.SGD(model.parameters())
-
-    with pytest.raises(TypeError, match=r"inside of it, its `\.optimizer`$"):
-        clr_torch.range_test(model, Wrapper(), loader(), nn.functional.mse_loss, **FEW)

@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import io
 import json
 import math
 import weakref
@@ -68,16 +67,6 @@ def test_is_taken(case, name):
     assert ours.state_dict() == straight.state_dict()
     for mine, theirs in zip(values(run(ours, 3)), values(run(torchs, 3)), strict=True):
         assert mine == pytest.approx(theirs, rel=1e-6)  # A tensor's rate is a float32 in torch's.
-
-
-@pytest.mark.parametrize("case", ["triangular2", "exp_range", "groups"])
-def test_is_taken_from_a_file(case):
-    file = io.BytesIO()
-    torch.save(run(Torchs(make(), **arguments(case)), 5).state_dict(), file)
-    file.seek(0)
-    ours = CyclicLR(make(), **arguments(case))
-    ours.load_state_dict(torch.load(file, weights_only=True))
-    assert values(ours) == values(run(CyclicLR(make(), **arguments(case)), 5))
 
 
 OTHERS = [
@@ -148,30 +137,6 @@ def test_with_a_scale_fn_the_rest_is_compared():
     assert values(ours) == values(run(CyclicLR(make(), 0.1, 0.5, 2, **decay), 5))
     with pytest.raises(ValueError, match="scale_mode='iterations' in place of 'cycle'"):
         CyclicLR(make(), 0.1, 0.5, 2, scale_fn="0.5 ** x").load_state_dict(state)
-
-
-def test_what_torch_ignored_is_not_compared():
-    ignored = {"gamma": 0.9, "scale_mode": "iterations"}
-    state = run(Torchs(make(), 0.1, 0.5, 2, mode="triangular2", **ignored), 5).state_dict()
-    ours = CyclicLR(make(), 0.1, 0.5, 2, mode="triangular2")
-    ours.load_state_dict(state)
-    assert values(ours) == values(run(CyclicLR(make(), 0.1, 0.5, 2, mode="triangular2"), 5))
-
-
-def test_of_another_number_of_groups_is_refused():
-    # Torch's own class loads it, and fails in the next step.
-    weight = torch.nn.Parameter(torch.zeros(3))
-    state = Torchs(torch.optim.SGD([weight], momentum=0.9), 0.1, 0.5, 2).state_dict()
-    with pytest.raises(ValueError, match=r"for 2 parameter groups\. Received: 1 in 'base_lrs'$"):
-        CyclicLR(make(), 0.1, 0.5, 2).load_state_dict(state)
-
-
-@pytest.mark.parametrize("missing", ["base_lrs", "max_momentums", "gamma", "_last_lr"])
-def test_with_a_key_less_is_refused(missing):
-    state = Torchs(make(), 0.1, 0.5, 2).state_dict()
-    del state[missing]
-    with pytest.raises(ValueError, match="`state_dict` must have the keys _last_lr, "):
-        CyclicLR(make(), 0.1, 0.5, 2).load_state_dict(state)
 
 
 def test_that_was_written_by_another_version_of_torch_is_taken():

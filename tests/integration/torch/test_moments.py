@@ -171,27 +171,6 @@ def test_what_the_slots_are():
     assert [array.tolist() for (array,) in moments.slots.values()] == [[first], [second]]
 
 
-def test_in_another_frameworks_layout_and_back():
-    # Keras and JAX have a kernel as (inputs, outputs); JAX sorts a layer's bias before it.
-    def to_jax(arrays):
-        weight, bias, last_weight, last_bias = arrays
-        return [bias, weight.T, last_bias, last_weight.T]
-
-    def from_jax(arrays):
-        bias, kernel, last_bias, last_kernel = arrays
-        return [kernel.T, bias, last_kernel.T, last_bias]
-
-    _, scheduler = begun("Adam")
-    moments = to_moments(scheduler.optimizer)
-    theirs = moments.rearranged(to_jax)
-    assert [array.shape for array in theirs.slots["first"]] == [(32,), (64, 32), (10,), (32, 10)]
-    optimizer = grouped(network(), "Adam")
-    from_moments(theirs.rearranged(from_jax), optimizer)
-    for mine, old in zip(optimizer.state.values(), scheduler.optimizer.state.values(), strict=True):
-        assert torch.equal(mine["exp_avg"], old["exp_avg"])
-        assert torch.equal(mine["exp_avg_sq"], old["exp_avg_sq"])
-
-
 def test_is_a_snapshot_each_way():
     model, scheduler = begun("Adam")
     moments = to_moments(scheduler.optimizer)
@@ -303,19 +282,6 @@ def test_another_kind_is_refused(untouched):
     message = r"must be of the kind '{}' for a torch {}\. Received: kind='{}'$"
     refused(moments_of("adam"), sgd, ValueError, message.format("sgd", "SGD", "adam"), untouched)
     refused(moments_of("sgd"), adam, ValueError, message.format("adam", "AdamW", "sgd"), untouched)
-
-
-def test_what_is_no_moments(untouched):
-    optimizer = stepped(torch.optim.Adam)
-    message = r"^`moments` must be a clr_core\.Moments\. Received: moments="
-    refused({"velocity": []}, optimizer, TypeError, message, untouched)
-
-
-def test_other_parameters_are_refused(untouched):
-    weights = [torch.nn.Parameter(torch.ones(2, 3)), torch.nn.Parameter(torch.ones(3))]
-    optimizer = torch.optim.Adam(weights)
-    message = r"the shape \(3,\) in array 1\. Received: \(1, 3\)"
-    refused(moments_of("adam", [(2, 3), (1, 3)]), optimizer, ValueError, message, untouched)
 
 
 @pytest.mark.parametrize("count", [2**24 + 1, 2**53, 10**400], ids=["2**24+1", "2**53", "10**400"])

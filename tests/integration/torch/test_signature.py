@@ -24,7 +24,7 @@ def test_has_torchs_parameters_in_its_order_with_its_defaults():
         (name, each.default) for name, each in torchs.items()
     ]
     kinds = [each.kind for each in ours.values()]
-    assert kinds == [Parameter.POSITIONAL_OR_KEYWORD] * 13 + [Parameter.KEYWORD_ONLY]
+    assert kinds == [Parameter.POSITIONAL_OR_KEYWORD] * 13 + [Parameter.KEYWORD_ONLY] * 2
 
 
 def test_takes_all_thirteen_by_position():

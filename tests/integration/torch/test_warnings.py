@@ -127,18 +127,6 @@ def test_a_momentum_of_0_stays_0(make, key, stays):
         scheduler.step()
 
 
-def test_a_running_rmsprop_without_momentum_goes_on():
-    # Torch's own class switches momentum on, and the next update fails for want of a buffer.
-    weight = torch.nn.Parameter(torch.ones(3))
-    optimizer = torch.optim.RMSprop([weight])
-    weight.grad = torch.ones(3)
-    optimizer.step()
-    with pytest.warns(UserWarning, match="stays 0"):
-        scheduler = CyclicLR(optimizer, 0.1, 0.5)
-    optimizer.step()
-    scheduler.step()
-
-
 def test_a_momentum_of_0_in_one_group_stays_0_there():
     weights = [torch.nn.Parameter(torch.zeros(3)) for _ in range(2)]
     groups = [{"params": [weights[0]], "momentum": 0.0}, {"params": [weights[1]]}]

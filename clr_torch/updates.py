@@ -1,0 +1,282 @@
+"""A scheduler that knows of each update that its optimizer really makes."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from weakref import WeakKeyDictionary, ref
+
+import torch
+from torch import Tensor
+from torch.compiler import is_dynamo_compiling
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from clr_core.adapter import received
+
+FIRST = 2**40
+"""The count of updates before the first step, and before the first one after a load."""
+IDLE = 8
+"""Two steps without an update that are at most so many steps apart aren't a GradScaler's."""
+LINES = {
+    "lightning": 'return {"scheduler": scheduler, "interval": "step"} in `configure_optimizers`',
+    "accelerate": "pass Accelerator(step_scheduler_with_optimizer=False)",
+    "skorch": 'pass LRScheduler(…, step_every="batch")',
+    "ignite": "step at Events.ITERATION_COMPLETED, with every=k if k batches make an update",
+}
+LINES["pytorch_lightning"] = LINES["lightning"]
+"""What makes a trainer, by the name of its package, step once per update."""
+
+
+class CountingScheduler(LRScheduler):
+    """The part of a scheduler that counts updates.
+
+    A derived class sets the rate of a step in `_go_to`, and notes the step in `_set_at`.
+    """
+
+    step_with_optimizer: bool
+    """Whether each update of the optimizer is a step. Turn it on before compiling the update."""
+    _set_at: int | None
+    _since = FIRST
+    _composed = _told_of_count = _told_of_rate = False
+    _idle_at = -(IDLE + 1)
+
+    def _count_updates(self, optimizer: Optimizer, step_with_optimizer: bool) -> None:
+        if not isinstance(step_with_optimizer, bool):
+            raise TypeError(
+                "`step_with_optimizer` must be a bool. "
+                f"{received('step_with_optimizer', step_with_optimizer)}"
+            )
+        self.step_with_optimizer = step_with_optimizer
+        try:
+            others = self._be_told(optimizer)
+        except AttributeError:  # A wrapper without torch's hooks.
+            if step_with_optimizer:
+                raise ValueError(
+                    "`optimizer` must have torch's hooks for the scheduler to step with it. "
+                    f"Received: {type(optimizer).__name__}. Pass the optimizer inside of it."
+                ) from None
+            return
+        for other in others if step_with_optimizer else ():
+            if other.step_with_optimizer:
+                other.step_with_optimizer = False
+                warnings.warn(
+                    "The optimizer had another scheduler that stepped with it, and has it no more.",
+                    stacklevel=outside(),
+                )
+
+    def _be_told(self, optimizer: Optimizer) -> list[CountingScheduler]:
+        """Ask to be told of each update; returns the others that are told."""
+        self._since = FIRST
+        counter = _counters.get(optimizer)
+        if counter is None:
+            counter = _counters[optimizer] = _Counter(optimizer)
+        counter.add(self)
+        return counter.others(self)
+
+    def step(self, epoch: int | None = None) -> None:
+        """Go to the next step, after an update of the optimizer.
+
+        With `step_with_optimizer` the update itself has done so, and this sets the same again.
+        """
+        if is_dynamo_compiling():
+            torch.compiler.disable(super().step)(epoch)  # type: ignore[no-untyped-call]
+        elif self._since == 1 and epoch is None:
+            # The usual case. Torch's method asks once more whether the optimizer has stepped.
+            self._since = 0
+            self._step_count += 1
+            self._go_to(None)
+        elif self._step_count == 0:  # In the constructor.
+            super().step(epoch)
+        else:
+            self._step_with_a_look(epoch)
+
+    def _step_with_a_look(self, epoch: int | None) -> None:
+        since, self._since = self._since, 0
+        if since >= FIRST:
+            since -= FIRST
+            self._composed |= self._is_stepped_by_another()
+        if self.step_with_optimizer and self.last_epoch != self._set_at:
+            self._hand_over()
+        if self.step_with_optimizer and epoch is None:
+            self._go_to(self.last_epoch)  # One before it in a ChainedScheduler has written, too.
+            return
+        if since != 1 and epoch is None:
+            self._notice(since)
+        super().step(epoch)
+
+    def _go_to(self, epoch: int | None) -> None:
+        raise NotImplementedError
+
+    def _initial_step(self) -> None:
+        if self._set_at is not None:  # It has been put first into a SequentialLR.
+            self._composed = True
+            if self.step_with_optimizer:
+                self._hand_over()
+        super()._initial_step()
+
+    def _updated(self) -> None:
+        """The optimizer has made an update."""
+        if not (self._composed or self._told_of_rate):
+            self._compare_rates()
+        if not self.step_with_optimizer:
+            self._since += 1
+        elif self.last_epoch != self._set_at:
+            self._since += 1
+            self._hand_over()
+        elif not _was_skipped(self.optimizer):
+            self._step_count += 1
+            self._go_to(None)
+
+    def _hand_over(self) -> None:
+        """Let others count the steps, as SequentialLR and ignite's LRScheduler do."""
+        self.step_with_optimizer, self._composed = False, True
+        warnings.warn(
+            "`step_with_optimizer` has been turned off, since something else set `last_epoch`, as "
+            "SequentialLR does. The calls of `step()` count from here on.",
+            stacklevel=outside(),
+        )
+
+    def _notice(self, made: int) -> None:
+        """Say once that a step hasn't been an update."""
+        counter = _counters.get(self.optimizer)
+        if self._told_of_count or counter is None or counter.unsure:
+            return
+        if made == 0:
+            # A GradScaler leaves updates out, at first several in a row. If a loop has never made
+            # one, torch itself warns.
+            if not getattr(self.optimizer, "_opt_called", False) or _overflowed(self.optimizer):
+                return
+            before, self._idle_at = self._idle_at, self.last_epoch
+            if self.last_epoch - before > IDLE:
+                return
+        self._told_of_count = True
+        number = f"{made} updates" if made else "no update"
+        warnings.warn(
+            f"A step is an update, but the optimizer made {number} since the last `step()`. "
+            f"{_advice()}",
+            stacklevel=outside(),
+        )
+
+    def _compare_rates(self) -> None:
+        """Say once that an update was made with another rate than the schedule's."""
+        pairs = zip(self.optimizer.param_groups, self._last_lr, strict=False)
+        for index, (group, lr) in enumerate(pairs):
+            found = group.get("lr")
+            # To compare tensors would be to wait for their device.
+            if found is lr or isinstance(found, Tensor) or found == lr:
+                continue
+            if self.last_epoch != self._set_at or _counters[self.optimizer].others(self):
+                return
+            self._told_of_rate = True
+            warnings.warn(
+                f"The optimizer made an update with the rate {found!r} in group {index}, where the "
+                f"schedule has {lr!r}: something else wrote it, and `step()` writes over it. To "
+                "have other rates, make a scheduler with another schedule and the same step.",
+                stacklevel=outside(),
+            )
+            return
+
+    def _is_stepped_by_another(self) -> bool:
+        """True if another scheduler makes this call, such as a ChainedScheduler."""
+        frame = sys._getframe(2)
+        while frame is not None:
+            caller = frame.f_locals.get("self")
+            if isinstance(caller, LRScheduler) and caller is not self:
+                return True
+            frame = frame.f_back  # type: ignore[assignment]
+        return False
+
+
+class _Counter:
+    """The hooks of one optimizer, and the schedulers to tell of its updates."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.unsure = self.paused = self._followed = self._within = False
+        # `unsure`: it can't be known how many updates have been made.
+        self._schedulers: list[ref[CountingScheduler]] = []
+        optimizer.register_step_pre_hook(self._before)
+        optimizer.register_step_post_hook(self._after)
+
+    def add(self, scheduler: CountingScheduler) -> None:
+        self._schedulers = [ref(each) for each in [*self.others(scheduler), scheduler]]
+        self._followed |= scheduler.step_with_optimizer
+
+    def others(self, scheduler: CountingScheduler) -> list[CountingScheduler]:
+        """The other schedulers that live."""
+        alive = (each() for each in self._schedulers)
+        return [each for each in alive if each is not None and each is not scheduler]
+
+    def _before(self, *_: object) -> None:
+        self._within = True
+
+    def _after(self, optimizer: Optimizer, *_: object) -> None:
+        if self._followed and "torch._dynamo" in sys.modules:
+            from clr_torch._uncompiled import uncompiled
+
+            uncompiled(self._tell)
+        elif is_dynamo_compiling():
+            self.unsure = True  # Nothing else, so that the compiled update stays as it would be.
+        else:
+            # Whether a fused optimizer leaves out the update, its device decides.
+            self.unsure |= getattr(optimizer, "found_inf", None) is not None
+            self._tell()
+
+    def _tell(self) -> None:
+        # If a class overrides `step` and calls the inherited one, torch runs the hooks around both:
+        # the second time, nothing came before.
+        if self._within and not self.paused:
+            self._within = False
+            for each in self._schedulers:
+                scheduler = each()
+                if scheduler is not None:
+                    scheduler._updated()
+
+
+_counters: WeakKeyDictionary[Optimizer, _Counter] = WeakKeyDictionary()
+
+
+@contextmanager
+def paused(optimizer: Optimizer) -> Iterator[None]:
+    """Updates within this context aren't counted: they will be taken back."""
+    counter = _counters.get(optimizer)
+    if counter is not None:
+        counter.paused = True
+    try:
+        yield
+    finally:
+        if counter is not None:
+            counter.paused = False
+
+
+def outside() -> int:
+    """The `stacklevel` of the caller's line, for a warning within a step."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals["__name__"].partition(".")[0] in ("clr_torch", "torch"):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _overflowed(optimizer: Optimizer) -> bool:
+    """True if a gradient isn't finite: then a GradScaler has left out the update."""
+    gradients = (each.grad for group in optimizer.param_groups for each in group["params"])
+    return any(each is not None and not bool(each.isfinite().all()) for each in gradients)
+
+
+def _was_skipped(optimizer: Optimizer) -> bool:
+    """True if a fused optimizer has left out the update, as a GradScaler told it to."""
+    found = getattr(optimizer, "found_inf", None)
+    return found is not None and bool(found)
+
+
+def _advice() -> str:
+    """The line that makes the running trainer step once per update."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        if package in LINES:
+            return f"In {package}, {LINES[package]}; or pass step_with_optimizer=True."
+        frame = frame.f_back  # type: ignore[assignment]
+    return "Call it once after each `optimizer.step()`, or pass step_with_optimizer=True."

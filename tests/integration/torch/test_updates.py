@@ -1,0 +1,479 @@
+"""A step is an update: `step_with_optimizer`, and the warnings if it isn't one without it."""
+
+import copy
+import pickle
+import warnings
+
+import pytest
+import torch
+from torch.optim.lr_scheduler import ChainedScheduler, ExponentialLR, LinearLR, SequentialLR
+
+import clr_torch
+from clr_core import CyclicSchedule
+from clr_torch import CyclicLR
+
+SCHEDULE = CyclicSchedule(base_lr=0.0015, max_lr=0.03, step_size_up=7, step_size_down=5)
+
+
+def sgd(**arguments):
+    weights = torch.nn.Parameter(torch.ones(3))
+    weights.grad = torch.ones(3)
+    return torch.optim.SGD([weights], **{"lr": 0.1} | arguments)
+
+
+def rates_of(optimizer, after_update, updates=40):
+    """The rate that each update used."""
+    seen = []
+    for number in range(updates):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        after_update(number)
+    return seen
+
+
+def expected(updates=40, first=0):
+    return [SCHEDULE.lr(step) for step in range(first, first + updates)]
+
+
+CALLS = {
+    "never": lambda scheduler, number: None,
+    "per update": lambda scheduler, number: scheduler.step(),
+    "twice": lambda scheduler, number: [scheduler.step() for _ in "12"],
+    "per epoch": lambda scheduler, number: number % 20 == 19 and scheduler.step(),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_with_the_optimizer_every_rate_is_right_however_often_step_is_called(call):
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
+    seen = rates_of(optimizer, lambda number: CALLS[call](scheduler, number))
+    assert seen == expected()
+    assert scheduler.last_epoch == clr_torch.to_record(scheduler).step == 40
+    assert scheduler.get_last_lr() == [SCHEDULE.lr(40)]
+
+
+def test_the_arguments_of_torchs_class_and_momentum():
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(3))])
+    scheduler = CyclicLR(optimizer, 0.1, 0.5, 4, step_with_optimizer=True)
+    for _ in range(4):
+        optimizer.step()
+    assert optimizer.param_groups[0]["betas"] == (0.8, 0.999)
+    assert scheduler.get_last_momentum() == [0.8]
+
+
+@pytest.mark.parametrize("given", [1, None, "yes"])
+def test_it_must_be_a_bool(given, unchanged):
+    optimizer = sgd()
+    with unchanged(optimizer), pytest.raises(TypeError, match="`step_with_optimizer` must be"):
+        CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=given)
+
+
+def test_it_can_be_turned_off_and_on():
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
+    optimizer.step()
+    scheduler.step_with_optimizer = False
+    optimizer.step()
+    assert scheduler.last_epoch == 1
+    scheduler.step()
+    assert scheduler.last_epoch == 2
+    scheduler.step_with_optimizer = True
+    optimizer.step()
+    scheduler.step()
+    assert scheduler.last_epoch == 3
+
+
+def test_a_scheduler_that_is_gone_sets_nothing_any_more():
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
+    optimizer.step()
+    del scheduler
+    optimizer.param_groups[0]["lr"] = 0.25
+    optimizer.step()
+    assert optimizer.param_groups[0]["lr"] == 0.25
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda scheduler: pickle.loads(pickle.dumps(scheduler))]
+)
+def test_a_copy_steps_with_its_own_copy_of_the_optimizer(copied):
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
+    rates_of(optimizer, lambda number: None, 5)
+    other = copied(scheduler)
+    assert rates_of(other.optimizer, lambda number: None, 3) == expected(3, first=5)
+    assert (scheduler.last_epoch, other.last_epoch) == (5, 8)
+
+
+def test_of_two_on_one_optimizer_the_later_one_steps_with_it():
+    optimizer = sgd()
+    before = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
+    optimizer.step()
+    with pytest.warns(UserWarning, match="had another scheduler that stepped with it"):
+        after = CyclicLR.from_schedule(optimizer, SCHEDULE, 0, step_with_optimizer=True)
+    assert rates_of(optimizer, lambda number: None, 3) == expected(3, first=1)
+    assert (before.last_epoch, after.last_epoch) == (1, 4)
+
+
+def test_each_of_two_optimizers_has_its_own():
+    pairs = []
+    for _ in "12":
+        optimizer = sgd()
+        pairs.append(
+            (optimizer, CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True))
+        )
+    pairs[0][0].step()
+    assert [scheduler.last_epoch for _, scheduler in pairs] == [1, 0]
+
+
+def test_a_class_that_calls_the_inherited_step_makes_one_update():
+    class Ours(torch.optim.SGD):
+        def step(self, closure=None):
+            return super().step(closure)
+
+    sgd()  # An instance of the inherited class, whose `step` then has torch's hooks as well.
+    optimizer = Ours([torch.nn.Parameter(torch.ones(3))], lr=0.1)
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
+    optimizer.step()
+    assert scheduler.last_epoch == 1
+
+
+def test_an_update_that_fails_is_none():
+    class Failing(torch.optim.SGD):
+        def step(self, closure=None):
+            raise RuntimeError("out of memory")
+
+    optimizer = Failing([torch.nn.Parameter(torch.ones(3))], lr=0.1)
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        optimizer.step()
+    assert scheduler.last_epoch == 0
+
+
+def test_closures_make_one_update():
+    weights = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.LBFGS([weights], max_iter=5)
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (weights**4).sum()
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        optimizer.step(closure)
+    assert scheduler.last_epoch == 3
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_updates_that_a_grad_scaler_leaves_out_do_not_count(fused):
+    weight = torch.nn.Parameter(torch.zeros(()))
+    optimizer = torch.optim.SGD([weight], fused=fused)  # A fused one leaves it out by itself.
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
+    scaler = torch.amp.GradScaler("cpu")
+    for gradient in (torch.inf, 1.0, 1.0, torch.inf, 1.0):
+        optimizer.zero_grad()
+        scaler.scale(weight * gradient).backward()
+        scaler.step(optimizer)
+        scaler.update()
+    assert scheduler.last_epoch == 3
+
+
+def in_sequence(optimizer, scheduler, first):
+    other = LinearLR(optimizer, 0.1, total_iters=5)
+    parts = [scheduler, other] if first else [other, scheduler]
+    return SequentialLR(optimizer, parts, [25 if first else 5])
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_in_a_sequential_lr_the_calls_count_and_that_is_said(first):
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
+
+    def run():
+        sequence = in_sequence(optimizer, scheduler, first)
+        return rates_of(optimizer, lambda number: sequence.step(), 30)
+
+    with pytest.warns(UserWarning, match="`step_with_optimizer` has been turned off"):
+        seen = run()
+    assert (seen[:25] if first else seen[5:]) == expected(25)
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("with_optimizer", [True, False])
+def test_in_a_chained_scheduler_it_has_the_same_rates_either_way(first, with_optimizer):
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=with_optimizer)
+    other = ExponentialLR(optimizer, 0.9)
+    chain = ChainedScheduler([scheduler, other] if first else [other, scheduler])
+    seen = rates_of(optimizer, lambda number: chain.step(), 30)
+    factor = 0.9 if first else 1.0  # What comes after it scales the rate that it has set.
+    assert seen == [SCHEDULE.lr(0), *(rate * factor for rate in expected(29, first=1))]
+
+
+def test_what_others_do_with_last_epoch_is_left_to_them():
+    # As ignite's LRScheduler does.
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
+
+    def set_by_hand(number):
+        optimizer.param_groups[0]["lr"] = scheduler.get_lr()[0]
+        scheduler.last_epoch += 1
+
+    set_by_hand(-1)
+    with pytest.warns(UserWarning, match="`step_with_optimizer` has been turned off"):
+        seen = rates_of(optimizer, set_by_hand, 20)
+    assert seen == expected(20)
+
+
+@pytest.mark.parametrize("optimizer_first", [True, False])
+def test_it_resumes_in_either_order(optimizer_first):
+    optimizer = sgd(momentum=0.9)
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
+    rates_of(optimizer, lambda number: None, 9)
+    states = optimizer.state_dict(), scheduler.state_dict()
+
+    optimizer = sgd(momentum=0.9)
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
+    if optimizer_first:
+        optimizer.load_state_dict(states[0])
+    scheduler.load_state_dict(states[1])
+    if not optimizer_first:
+        optimizer.load_state_dict(states[0])
+    assert rates_of(optimizer, lambda number: None, 20) == expected(20, first=9)
+
+
+def test_a_compiled_update_advances_it_and_is_compiled_once():
+    torch._dynamo.reset()
+    weights = torch.nn.Parameter(torch.ones(3))
+    weights.grad = torch.ones(3)
+    optimizer = torch.optim.SGD([weights], lr=torch.tensor(0.1))
+    CyclicLR.from_schedule(optimizer, SCHEDULE)
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
+    update = torch.compile(optimizer.step, backend="aot_eager")
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for step in range(20):
+            assert optimizer.param_groups[0]["lr"] == torch.tensor(SCHEDULE.lr(step))
+            update()
+    assert scheduler.last_epoch == 20
+
+
+def test_a_wrapper_that_has_no_hooks_is_refused_or_not_counted(unchanged):
+    class Wrapper(torch.optim.Optimizer):  # As Accelerate's is.
+        def __init__(self, optimizer):
+            self.optimizer = optimizer
+            self.param_groups, self.defaults = optimizer.param_groups, optimizer.defaults
+            self.state = optimizer.state
+
+        def step(self, closure=None):
+            self.optimizer.step(closure)
+
+    optimizer = Wrapper(sgd())
+    with unchanged(optimizer), pytest.raises(ValueError, match="must have torch's hooks"):
+        CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+    assert rates_of(optimizer, lambda number: scheduler.step()) == expected()
+
+
+# The warnings without it.
+
+
+def warnings_of(run):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run()
+    return [str(each.message) for each in caught]
+
+
+@pytest.mark.parametrize(
+    ("call", "number"), [("twice", "no update"), ("per epoch", "20 updates"), ("per update", None)]
+)
+def test_a_step_that_is_not_an_update_is_said_once(call, number):
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+    said = warnings_of(
+        lambda: rates_of(optimizer, lambda number: CALLS[call](scheduler, number), 100)
+    )
+    rule = f"A step is an update, but the optimizer made {number} since the last `step()`"
+    assert [each.partition(".")[0] for each in said] == ([] if number is None else [rule])
+
+
+def test_the_warning_points_at_the_callers_line():
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+    optimizer.step()
+    optimizer.step()
+    with pytest.warns(UserWarning, match="made 2 updates") as caught:
+        scheduler.step()
+    assert caught[0].filename == __file__
+
+
+def test_accumulation_with_a_step_per_micro_batch_is_said():
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+
+    def run():
+        for batch in range(12):
+            if batch % 3 == 0:
+                optimizer.step()
+            scheduler.step()
+
+    (said,) = warnings_of(run)
+    assert "made no update since the last `step()`" in said
+
+
+def with_grad_scaler(fused=False):
+    weight = torch.nn.Parameter(torch.zeros(()))
+    optimizer = torch.optim.SGD([weight], fused=fused)
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)
+    optimizer.step()
+    scheduler.step()
+    for gradient in (torch.inf, torch.inf, torch.inf, 1.0, 1.0, torch.inf, 1.0):
+        scaler.scale(weight * gradient).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        scheduler.step()
+        optimizer.zero_grad()
+
+
+def in_a_sequence(first):
+    optimizer = sgd()
+    sequence = in_sequence(optimizer, CyclicLR.from_schedule(optimizer, SCHEDULE), first)
+    rates_of(optimizer, lambda number: sequence.step(), 30)
+
+
+def resumed():
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+    rates_of(optimizer, lambda number: scheduler.step(), 5)
+    states = optimizer.state_dict(), scheduler.state_dict()
+    rates_of(optimizer, lambda number: None, 1)  # Interrupted before the scheduler's step.
+    optimizer.load_state_dict(states[0])
+    scheduler.load_state_dict(states[1])
+    rates_of(optimizer, lambda number: scheduler.step(), 5)
+
+
+def with_a_closure():
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+    for _ in range(5):
+        optimizer.step(lambda: torch.ones(()))
+        scheduler.step()
+
+
+def accumulating():
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+    for batch in range(12):
+        if batch % 3 == 2:
+            optimizer.step()
+            scheduler.step()
+
+
+def two_optimizers_in_turn():
+    optimizers = [sgd(), sgd()]
+    schedulers = [CyclicLR.from_schedule(each, SCHEDULE) for each in optimizers]
+    for batch in range(12):
+        optimizers[batch % 2].step()
+        schedulers[batch % 2].step()
+
+
+def replaced_by_another_scheduler():
+    optimizer = sgd()
+    old = CyclicLR.from_schedule(optimizer, SCHEDULE)
+    rates_of(optimizer, lambda number: old.step(), 5)
+    new = CyclicLR.from_schedule(optimizer, SCHEDULE.rescaled(2), last_epoch=9)
+    rates_of(optimizer, lambda number: new.step(), 5)
+
+
+def copied():
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+    rates_of(optimizer, lambda number: scheduler.step(), 2)
+    optimizer.step()
+    other = copy.deepcopy(scheduler)
+    scheduler.step()
+    other.step()
+    rates_of(optimizer, lambda number: scheduler.step(), 5)
+    rates_of(other.optimizer, lambda number: other.step(), 5)
+
+
+def compiled():
+    weights = torch.nn.Parameter(torch.ones(3))
+    weights.grad = torch.ones(3)
+    optimizer = torch.optim.SGD([weights], lr=torch.tensor(0.1))
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+    update = torch.compile(optimizer.step, backend="aot_eager")
+    for _ in range(5):
+        update()
+        scheduler.step()
+
+
+def after_a_range_test():
+    model = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+    optimizer.step()
+    batches = [(torch.ones(2, 2), torch.ones(2, 1))] * 40
+    clr_torch.range_test(model, optimizer, batches, torch.nn.functional.mse_loss)
+    scheduler.step()
+    rates_of(optimizer, lambda number: scheduler.step(), 5)
+
+
+def plotted_before_any_update():
+    scheduler = CyclicLR.from_schedule(sgd(), SCHEDULE)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # It is torch's.
+        for _ in range(20):
+            scheduler.step()
+
+
+RIGHT = {
+    "GradScaler": with_grad_scaler,
+    "GradScaler, fused": lambda: with_grad_scaler(fused=True),
+    "SequentialLR, first": lambda: in_a_sequence(True),
+    "SequentialLR, second": lambda: in_a_sequence(False),
+    "resuming": resumed,
+    "closure": with_a_closure,
+    "accumulation": accumulating,
+    "two optimizers": two_optimizers_in_turn,
+    "replaced": replaced_by_another_scheduler,
+    "copied": copied,
+    "compiled": compiled,
+    "range test": after_a_range_test,
+    "plotted": plotted_before_any_update,
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_nothing_is_said_of_what_is_right(name):
+    RIGHT[name]()  # Any warning is an error here.
+
+
+def test_a_rate_that_something_else_writes_is_said_once_and_written_over():
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+
+    def tuned(number):
+        scheduler.step()
+        if number in (3, 5):
+            optimizer.param_groups[0]["lr"] = 0.5
+
+    with pytest.warns(UserWarning, match=r"an update with the rate 0.5 in group 0, where") as said:
+        seen = rates_of(optimizer, tuned, 10)
+    assert len(said) == 1
+    wrong = [step for step in range(10) if seen[step] != SCHEDULE.lr(step)]
+    assert wrong == [4, 6]
+
+
+def test_a_state_saved_after_that_starts_at_the_schedules_rate():
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+    rates_of(optimizer, lambda number: scheduler.step(), 4)
+    optimizer.param_groups[0]["lr"] = 0.5
+    fresh = sgd()
+    CyclicLR.from_schedule(fresh, SCHEDULE).load_state_dict(scheduler.state_dict())
+    assert fresh.param_groups[0]["lr"] == SCHEDULE.lr(4)
