@@ -102,6 +102,12 @@ test-cli: .venv/wheel.stamp  ## the command `clr`
 	$(PYTEST) tests/cli --row rows.core
 	$(PYTEST) --doctest-modules --pyargs clr_cli --ignore-glob='*/__main__.py'
 
+KILLS ?= 5
+.PHONY: test-workers test-workers-launcher test-workers-torch test-workers-jax test-workers-keras
+test-workers: test-workers-launcher test-workers-torch test-workers-jax test-workers-keras  ## several devices and processes, killed and resumed (4 min with --jobs=2)
+test-workers-launcher test-workers-torch test-workers-jax test-workers-keras: test-workers-%: .venv/wheel.stamp
+	$(PYTEST) tests/workers/test_$*.py --kills $(KILLS)
+
 .PHONY: test-meta
 test-meta: .venv/wheel.stamp  ## imports, packaging, documents, benchmarks
 	$(PYTEST) tests/meta
@@ -114,6 +120,10 @@ test-full: test  ## also what is slow: a million points in each framework
 	KERAS_BACKEND=tensorflow $(PYTEST) tests/conformance -m slow --row rows.keras
 	KERAS_BACKEND=jax $(PYTEST) tests/conformance -m slow --row rows.keras
 	KERAS_BACKEND=torch $(PYTEST) tests/conformance -m slow --row rows.keras
+
+.PHONY: test-workers-full
+test-workers-full:  ## the same with 100 SIGKILLs of DDP, of JAX's processes and of Keras's fit (40 min)
+	$(MAKE) test-workers KILLS=100
 
 .PHONY: test-oldest
 test-oldest: build/wheel.stamp  ## the curves on the oldest frameworks that the requirements admit

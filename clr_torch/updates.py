@@ -28,6 +28,7 @@ LINES = {
 }
 LINES["pytorch_lightning"] = LINES["lightning"]
 """What makes a trainer, by the name of its package, step once per update."""
+_DCP = "torch.distributed.checkpoint.state_dict"
 
 
 class CountingScheduler(LRScheduler):
@@ -209,8 +210,8 @@ class _Counter:
         alive = (each() for each in self._schedulers)
         return [each for each in alive if each is not None and each is not scheduler]
 
-    def _before(self, *_: object) -> None:
-        self._within = True
+    def _before(self, optimizer: Optimizer, *_: object) -> None:
+        self._within = is_dynamo_compiling() or bool(optimizer.state) or not _initializes_state()
 
     def _after(self, optimizer: Optimizer, *_: object) -> None:
         if self._followed and "torch._dynamo" in sys.modules:
@@ -257,6 +258,20 @@ def outside() -> int:
     while frame.f_back and frame.f_globals["__name__"].partition(".")[0] in ("clr_torch", "torch"):
         frame, level = frame.f_back, level + 1
     return level
+
+
+def _initializes_state() -> bool:
+    """True if a distributed checkpoint makes this update, at rate 0, for the optimizer's state."""
+    if _DCP not in sys.modules:
+        return False
+    frame = sys._getframe(2)
+    for _ in range(8):  # Torch's wrappers lie in between.
+        if frame.f_globals.get("__name__") == _DCP:
+            return True
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return False
 
 
 def _overflowed(optimizer: Optimizer) -> bool:

@@ -4,6 +4,9 @@ A comment before a block, `<!-- runs: torch -->`, says how to run it. The blocks
 the same mark run one after another in one process; other marks have other processes, since torch
 and TensorFlow crash in one. The marks run in order of first appearance, in one folder, so that one
 can read what another has written.
+
+After `<!-- part of: tests/workers/ddp.py -->`, a block is a part of that file, for what needs
+several processes. Its line `# …` stands for lines of the file that it leaves out.
 """
 
 import json
@@ -11,6 +14,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -30,7 +34,7 @@ MARKS = {
     "jax": [{}],
 }
 NOT_PYTHON = {"console", "diff", "text", "toml", "yaml"}
-MARK = re.compile(r"<!-- runs: ([\w-]+) -->\n?")
+MARK = re.compile(r"<!-- (?:runs: ([\w-]+)|part of: ([\w./-]+)) -->\n?")
 
 
 class NeverRunError(Exception):
@@ -38,20 +42,24 @@ class NeverRunError(Exception):
 
 
 def blocks(document, text):
-    """The Python blocks of a document under their marks: `{mark: [[line, source], …]}`."""
+    """The Python blocks of a document under their marks: `{mark: [[line, source], …]}`.
+
+    The mark of a part of a file is its path.
+    """
     found, mark = {}, None
     for token in [*MarkdownIt().parse(text), Token("end", "", 0)]:
         is_code = token.type in ("fence", "code_block")
-        if is_code and token.info == "python" and mark in MARKS:
+        if is_code and token.info == "python" and mark and (mark in MARKS or "/" in mark):
             found.setdefault(mark, []).append([token.map[0] + 2, token.content])
         elif mark or (is_code and token.info not in NOT_PYTHON):
             line = f":{token.map[0] + 1}" if token.map else ""
             raise NeverRunError(
                 f"{document}{line}: must be ```python after <!-- runs: {' | '.join(MARKS)} -->, "
+                "or <!-- part of: a file -->, "
                 f"or ``` and one of {', '.join(sorted(NOT_PYTHON))}"
             )
         comment = MARK.fullmatch(token.content) if token.type == "html_block" else None
-        mark = comment and comment[1]
+        mark = comment and (comment[1] or comment[2])
     return found
 
 
@@ -62,6 +70,9 @@ def failures(document, parts, folder):
     """
     failed = {}
     for mark, blocks_of_mark in parts.items():
+        if "/" in mark:
+            failed |= strange(document, mark, blocks_of_mark)
+            continue
         for environment in MARKS[mark]:
             process = subprocess.run(
                 [sys.executable, "-P", RUNNER, document],
@@ -76,6 +87,27 @@ def failures(document, parts, folder):
             if process.returncode or not ran:
                 failed[f"{mark} {environment}"] = process.stdout + process.stderr
     return failed
+
+
+def strange(document, file, parts):
+    """The parts that aren't in the file, by their places in the document."""
+    text = "\n" + without_blank_lines((ROOT / file).read_text(encoding="utf-8"))
+    failed = {}
+    for line, source in parts:
+        rest = text
+        for piece in re.split(r"^ *# …\n", without_blank_lines(source), flags=re.MULTILINE):
+            indented = (textwrap.indent(piece, " " * width) for width in (0, 4, 8))
+            found = next((each for each in indented if "\n" + each in rest), None)
+            if found is None:
+                failed[f"{document}:{line}"] = f"{file} doesn't have, in this order:\n{piece}"
+                break
+            rest = "\n" + rest.partition("\n" + found)[2]
+    return failed
+
+
+def without_blank_lines(text):
+    """The formatter has its own view of them in a document."""
+    return re.sub(r"^\n", "", text, flags=re.MULTILINE)
 
 
 def name_of(path):
@@ -103,6 +135,7 @@ def test_blocks_print_what_they_say(path, tmp_path):
         "- a list\n  ```python\n  1\n  ```",
         "<!-- runs: torch -->\ntext\n```python\n1\n```",
         "<!-- runs: torch -->",
+        "<!-- part of: tests/oracle.py -->\n```text\n1\n```",
     ],
 )
 def test_a_block_that_would_never_run_is_an_error(text):
@@ -133,6 +166,22 @@ def test_each_mark_runs_with_the_files_of_those_before_it(tmp_path):
         (tmp_path / order).mkdir()
         failed = failures("README.md", blocks("README.md", text), tmp_path / order)
         assert list(failed) == ([] if order == "after" else ["core {}"])
+
+
+@pytest.mark.parametrize(
+    ("source", "is_there"),
+    [
+        ("import signal\n", True),
+        ("import signal\n# …\ndef ctrl_c():\n", True),
+        ('"""Ctrl-C interrupts', False),  # Part of a line.
+        ("def ctrl_c():\n# …\nimport signal\n", False),
+        ("import signal\nimport os\n", False),
+    ],
+)
+def test_a_part_of_a_file_is_in_it(source, is_there, tmp_path):
+    text = f"<!-- part of: tests/conftest.py -->\n```python\n{source}```\n"
+    failed = failures("README.md", blocks("README.md", text), tmp_path)
+    assert list(failed) == ([] if is_there else ["README.md:3"])
 
 
 def anchors(text):

@@ -4,8 +4,10 @@ import copy
 import pickle
 import warnings
 
+import numpy as np
 import pytest
 import torch
+from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 from torch.optim.lr_scheduler import ChainedScheduler, ExponentialLR, LinearLR, SequentialLR
 
 import clr_torch
@@ -243,6 +245,53 @@ def test_it_resumes_in_either_order(optimizer_first):
     if not optimizer_first:
         optimizer.load_state_dict(states[0])
     assert rates_of(optimizer, lambda number: None, 20) == expected(20, first=9)
+
+
+@pytest.mark.parametrize("optimizer_first", [True, False])
+@pytest.mark.parametrize("with_optimizer", [True, False])
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (torch.optim.SGD, {}),
+        (torch.optim.SGD, {"momentum": 0.9}),
+        (torch.optim.AdamW, {}),
+        (torch.optim.AdamW, {"lr": torch.tensor(0.1)}),
+    ],
+)
+def test_the_update_by_which_dcp_initializes_a_state_is_none(
+    make, options, with_optimizer, optimizer_first
+):
+    def started():
+        model = torch.nn.Linear(3, 1)
+        optimizer = make(model.parameters(), **{"lr": 0.1} | options)
+        scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=with_optimizer)
+        return model, optimizer, scheduler
+
+    def updated(model, optimizer, scheduler):
+        model(torch.ones(2, 3)).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if not with_optimizer:
+            scheduler.step()
+
+    model, optimizer, scheduler = started()
+    get_state_dict(model, optimizer)  # It has no state yet, so that DCP makes an update.
+    assert scheduler.last_epoch == 0
+    for _ in range(3):
+        updated(model, optimizer, scheduler)
+    weights, moments = get_state_dict(model, optimizer)
+    saved = scheduler.state_dict()
+
+    model, optimizer, scheduler = started()
+    if not optimizer_first:
+        scheduler.load_state_dict(saved)
+    set_state_dict(model, optimizer, model_state_dict=weights, optim_state_dict=moments)
+    if optimizer_first:
+        scheduler.load_state_dict(saved)
+    for step in range(3, 6):
+        assert scheduler.last_epoch == step
+        assert np.float32(optimizer.param_groups[0]["lr"]) == np.float32(SCHEDULE.lr(step))
+        updated(model, optimizer, scheduler)
 
 
 def test_a_compiled_update_advances_it_and_is_compiled_once():
