@@ -32,7 +32,7 @@ OWN_ATTRIBUTES = {
     *("optimizer", "last_epoch", "verbose", "_step_count", "_last_lr", "_is_initial"),
     *("_get_lr_called_within_step", "_schedules", "_table", "_groups", "_seen", "_momentum_key"),
     *("_lists", "_keys", "_last_momentum", "_zeros", "_set_at", "step_with_optimizer", "_since"),
-    *("_composed", "_told_of_count", "_told_of_rate", "_idle_at"),
+    *("_composed", "_settled", "_told_of_rate", "_idle_at", "_never"),
 }
 """What this class and torch's base class keep in a scheduler; all else is a derived class's."""
 
@@ -432,7 +432,10 @@ class CyclicLR(updates.CountingScheduler):
 
     def _has_own_get_lr(self) -> bool:
         """True if a derived class, or an attribute, has taken the place of the method."""
-        return getattr(self.get_lr, "__func__", None) is not _GET_LR
+        try:  # To ask for the attributes in `vars(self)` would slow down every one of them.
+            return self.get_lr.__func__ is not _GET_LR
+        except AttributeError:
+            return True
 
     def _go_to(self, epoch: int | None) -> None:
         if epoch is None:

@@ -20,6 +20,8 @@ FIRST = 2**40
 """The count of updates before the first step, and before the first one after a load."""
 IDLE = 8
 """Two steps without an update that are at most so many steps apart aren't a GradScaler's."""
+MOST_LEFT_OUT = 40
+"""As many updates a GradScaler may leave out at first: each halves its scale."""
 LINES = {
     "lightning": 'return {"scheduler": scheduler, "interval": "step"} in `configure_optimizers`',
     "accelerate": "pass Accelerator(step_scheduler_with_optimizer=False)",
@@ -41,8 +43,12 @@ class CountingScheduler(LRScheduler):
     """Whether each update of the optimizer is a step. Turn it on before compiling the update."""
     _set_at: int | None
     _since = FIRST
-    _composed = _told_of_count = _told_of_rate = False
+    _composed = _told_of_rate = False
+    _settled = False
+    """True once nothing more is to be said about the count of updates."""
     _idle_at = -(IDLE + 1)
+    _never = 0
+    """Steps before the first update."""
 
     def _count_updates(self, optimizer: Optimizer, step_with_optimizer: bool) -> None:
         if not isinstance(step_with_optimizer, bool):
@@ -84,7 +90,9 @@ class CountingScheduler(LRScheduler):
         """
         if is_dynamo_compiling():
             torch.compiler.disable(super().step)(epoch)  # type: ignore[no-untyped-call]
-        elif self._since == 1 and epoch is None:
+        elif epoch is None and (
+            self._since == 1 or (self._settled and not self.step_with_optimizer)
+        ):
             # The usual case. Torch's method asks once more whether the optimizer has stepped.
             self._since = 0
             self._step_count += 1
@@ -143,17 +151,21 @@ class CountingScheduler(LRScheduler):
     def _notice(self, made: int) -> None:
         """Say once that a step hasn't been an update."""
         counter = _counters.get(self.optimizer)
-        if self._told_of_count or counter is None or counter.unsure:
+        if counter is None or counter.unsure:
+            self._settled = True
+            return
+        if made == 0 and not getattr(self.optimizer, "_opt_called", False):
+            # Torch itself warns of a loop without updates. A GradScaler may leave out the first.
+            self._never += 1
+            self._settled = self._never > MOST_LEFT_OUT
             return
         if made == 0:
-            # A GradScaler leaves updates out, at first several in a row. If a loop has never made
-            # one, torch itself warns.
-            if not getattr(self.optimizer, "_opt_called", False) or _overflowed(self.optimizer):
+            if _overflowed(self.optimizer):
                 return
             before, self._idle_at = self._idle_at, self.last_epoch
             if self.last_epoch - before > IDLE:
                 return
-        self._told_of_count = True
+        self._settled = True
         number = f"{made} updates" if made else "no update"
         warnings.warn(
             f"A step is an update, but the optimizer made {number} since the last `step()`. "

@@ -86,6 +86,20 @@ def test_it_can_be_turned_off_and_on():
     assert scheduler.last_epoch == 3
 
 
+def test_it_can_be_turned_on_after_a_warning():
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+    optimizer.step()
+    optimizer.step()
+    with pytest.warns(UserWarning, match="made 2 updates"):
+        scheduler.step()
+    scheduler.step_with_optimizer = True
+    optimizer.step()
+    scheduler.step()
+    scheduler.step()
+    assert scheduler.last_epoch == 2
+
+
 def test_a_scheduler_that_is_gone_sets_nothing_any_more():
     optimizer = sgd()
     scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
