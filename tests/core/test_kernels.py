@@ -85,6 +85,10 @@ def test_accuracy_of_gamma_to_the_power_of_the_step(gamma):
     for step in steps:
         exact = mpf(gamma) ** step
         assert ulps(power(float(step), python_ops), exact) < 2.0, step
+    # A product that is exact may be fused with a sum, and no bit changes.
+    last = range(int(power.limit) - 1000, int(power.limit) + 1)
+    for step in [*(step for step in steps if step <= power.limit), *last]:
+        assert Fraction(step * power.high) == step * Fraction(power.high), step
 
 
 def _sine(x: Fraction) -> Fraction:

@@ -39,6 +39,21 @@ def test_one_meaning_one_form(one, other):
         assert first.to_json() == second.to_json()
 
 
+@pytest.mark.parametrize(
+    ("decay", "values"),
+    [
+        ({}, [1.0, 1.0, 1.0]),
+        ({"mode": "triangular2"}, [1.0, 0.5, 0.25]),
+        ({"mode": "exp_range", "gamma": 0.5}, [0.5, 0.25, 0.125]),
+        ({"scale_fn": "1 / x"}, [1.0, 0.5, 1 / 3]),
+        ({"scale_fn": "1 / (x + 1)", "scale_mode": "iterations"}, [0.5, 1 / 3, 0.25]),
+    ],
+)
+def test_the_decay_at_the_first_numbers(decay, values):
+    schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, **decay)
+    assert [schedule.scale(x) for x in (1, 2, 3)] == values
+
+
 def test_frozen():
     schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5)
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -48,6 +48,11 @@ def log(count, first, steps=range(40), schedule=SCHEDULE, rate=lambda rate: rate
             21,
             [faults.Speed(2, "fast", (2, 2), since=20)],
         ),
+        (
+            lambda step: step if step < 21 else 21 + (step - 21) // 2,
+            22,
+            [faults.Speed(2, "slow", (2, 2), since=21)],
+        ),
     ],
 )
 def test_simple_faults(count, first, found):
