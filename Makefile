@@ -122,7 +122,7 @@ test-full: test  ## also what is slow: a million points in each framework
 	KERAS_BACKEND=torch $(PYTEST) tests/conformance -m slow --row rows.keras
 
 .PHONY: test-workers-full
-test-workers-full:  ## the same with 100 SIGKILLs of DDP, of JAX's processes and of Keras's fit (40 min)
+test-workers-full:  ## the same with 100 SIGKILLs of DDP, of JAX's processes and of Keras's fit (20 min with --jobs=2)
 	$(MAKE) test-workers KILLS=100
 
 .PHONY: test-oldest
