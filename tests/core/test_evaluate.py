@@ -32,6 +32,12 @@ def test_the_bounds_themselves(np):
     ]
 
 
+@pytest.mark.parametrize("outside", [-1, 2**53 + 1])
+def test_the_step_outside_the_bounds_is_named(np, outside):
+    with pytest.raises(ValueError, match=rf"between 0 and 2\*\*53. Received: step={outside}$"):
+        evaluate(SCHEDULE.lr, np.array([0, outside, 2**53]))
+
+
 def test_what_is_not_finite_is_a_value(np):
     schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2, scale_fn="exp(1e-6 * x)")
     with np.errstate(all="raise"):

@@ -46,6 +46,16 @@ def test_tensors_of_one_float(tmp_path, tensor):
     assert read_rates(path)[:2] == ([300, 3], [0.25, 0.5])
 
 
+def test_of_a_number_that_is_there_twice_the_last_counts(tmp_path):
+    # As the format, Protocol Buffers, says.
+    value = field(1, b"lr") + b"\x15" + struct.pack("<f", 0.25) + b"\x15" + FLOAT
+    path = tmp_path / "events.out.tfevents.1"
+    path.write_bytes(
+        record(b"\x09" + struct.pack("<d", 3) + b"\x10\x03" + field(5, field(1, value)))
+    )
+    assert read_rates(path)[:2] == ([3], [0.5])
+
+
 def test_what_is_wrong_with_an_event(tmp_path):
     path = tmp_path / "events.out.tfevents.1"
     whole = event(0, "lr", 0.25) + event(1, "lr", 0.5)

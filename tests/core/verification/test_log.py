@@ -75,6 +75,7 @@ TABLES = {
     "equal groups": "epoch,global_step,lr/pg0,lr/pg1\n0,0,0.001,0.001\n0,5,0.002,0.002\n",
     "lightning": "lr-Adam/pg1,lr-Adam/pg1-momentum,step\n0.001,0.9,0\n,,3\n0.002,0.9,5\n",
     "a name in front": "num_updates,train/learning_rate,val/lr_loss\n0,0.001,1\n5,0.002,1\n",
+    "a group behind": "step,train/learning_rate/encoder\n0,0.001\n5,0.002\n",
     "words": "Iter;Current LR\n0;0.001\n5;0.002\n",
     "camels": "globalStep\tlearningRate\n0\t0.001\n5\t0.002\n",
     "tensorboard's csv": "Wall time,Step,train/lr\n1.5e9,0,0.001\n1.5e9,5,0.002\n",
