@@ -433,7 +433,7 @@ class CyclicLR(updates.CountingScheduler):
     def _has_own_get_lr(self) -> bool:
         """True if a derived class, or an attribute, has taken the place of the method."""
         try:  # To ask for the attributes in `vars(self)` would slow down every one of them.
-            return self.get_lr.__func__ is not _GET_LR
+            return self.get_lr.__func__ is not _GET_LR  # type: ignore[attr-defined]
         except AttributeError:
             return True
 
@@ -443,7 +443,7 @@ class CyclicLR(updates.CountingScheduler):
         else:
             step, self._since = integer("epoch", epoch), 0
         try:  # `_has_own_get_lr`, written out: a call takes a tenth of a step's time.
-            own = self.get_lr.__func__ is not _GET_LR
+            own = self.get_lr.__func__ is not _GET_LR  # type: ignore[attr-defined]
         except AttributeError:
             own = True
         if not own:
