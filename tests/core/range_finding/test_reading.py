@@ -152,6 +152,14 @@ def test_too_few_losses():
     )
 
 
+@pytest.mark.parametrize("factor", [1e-147, 1e150])
+def test_rates_of_which_some_are_out_of_range(factor):
+    # The product of two of them isn't a float any more.
+    _, sentence = nothing(bowl(), [lr * factor for lr in LRS])
+    assert sentence.startswith("Boundaries can't be read from rates from ")
+    assert "between 1e-150 and 1e+150" in sentence
+
+
 @pytest.mark.parametrize("loss", [0.0, 2.3, -1e6])
 def test_a_flat_curve(loss):
     result, sentence = nothing([loss] * STEPS)
