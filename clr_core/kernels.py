@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import math
 import sys
-from array import array
 from collections.abc import Callable
 from functools import cache, lru_cache, reduce
 from itertools import accumulate, repeat
@@ -112,7 +111,7 @@ class Power:
         unit = Fraction(2) ** (math.frexp(float(log))[1] - 53 + int(self.limit).bit_length())
         self.high = float(log // unit * unit)  # Rounded down, so that no product is negative.
         self.low = float(log - Fraction(self.high))
-        self.quarters = array("d", (0.25**k for k in range(int(self.limit * log / 512) + 2)))
+        self.quarters = tuple(0.25**k for k in range(int(self.limit * log / 512) + 2))
         self.roots = _roots()
 
     def __call__(self, step: Any, ops: Ops) -> Any:
@@ -131,14 +130,14 @@ class Power:
 
 
 @cache
-def _roots() -> array[float]:
+def _roots() -> tuple[float, ...]:
     """`2 ** (-k / 256)` for k from 0 to 511, correctly rounded."""
     from decimal import Decimal, localcontext
 
     with localcontext() as context:
         context.prec = 60
         root = Decimal(2) ** (Decimal(-1) / 256)
-        return array("d", map(float, accumulate(repeat(root, 511), mul, initial=Decimal(1))))
+        return tuple(map(float, accumulate(repeat(root, 511), mul, initial=Decimal(1))))
 
 
 @lru_cache(maxsize=64)

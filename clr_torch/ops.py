@@ -39,7 +39,8 @@ rounded = unguarded
 def lookup(high: Sequence[float], low: Sequence[float], n: Any) -> tuple[Any, Any]:
     n = n.to(torch.int64)
     upper, lower = (torch.tensor(x, dtype=torch.float64, device=n.device) for x in (high, low))
-    return upper[n // len(low)], lower[n % len(low)]
+    n = n[None]  # For an index without a dimension, its number would be read.
+    return upper[n // len(low)][0], lower[n % len(low)][0]
 
 
 def where(condition: Any, a: Any, b: Any) -> torch.Tensor:
