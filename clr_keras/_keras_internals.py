@@ -110,12 +110,12 @@ def counts_replicas(count: Any) -> int:
     """
     if BACKEND != "tensorflow":
         return 1
-    from tensorflow import distribute
+    import tensorflow as tf
 
-    if distribute.in_cross_replica_context():
+    if tf.distribute.in_cross_replica_context():
         return 1
-    replicas: int = distribute.get_strategy().num_replicas_in_sync
-    return 1 if isinstance(count._value, distribute.DistributedValues) else replicas
+    replicas: int = tf.distribute.get_strategy().num_replicas_in_sync
+    return 1 if isinstance(count._value, tf.distribute.DistributedValues) else replicas
 
 
 def velocities(optimizer: Any, variables: Any) -> list[Any]:

@@ -39,6 +39,7 @@ ALSO = {
     "clr_core/schedules/draw.py": {"matplotlib"},
     "clr_torch/_lookahead.py": {"numpy"},
     "clr_keras/_torch_backend/evaluate.py": {"torch", "clr_torch"},
+    "clr_keras/_keras_internals.py": {"tensorflow"},
     "clr_keras/checkpoint.py": {"h5py"},
     "clr_keras/evaluate.py": {"tensorflow"},
     "clr_keras/ops.py": {"tensorflow"},
