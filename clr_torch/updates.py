@@ -6,6 +6,8 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
+from types import FrameType
 from weakref import WeakKeyDictionary, ref
 
 import torch
@@ -194,13 +196,8 @@ class CountingScheduler(LRScheduler):
 
     def _is_stepped_by_another(self) -> bool:
         """True if another scheduler makes this call, such as a ChainedScheduler."""
-        frame = sys._getframe(2)
-        while frame is not None:
-            caller = frame.f_locals.get("self")
-            if isinstance(caller, LRScheduler) and caller is not self:
-                return True
-            frame = frame.f_back  # type: ignore[assignment]
-        return False
+        callers = (frame.f_locals.get("self") for frame in _frames())
+        return any(isinstance(each, LRScheduler) and each is not self for each in callers)
 
 
 class _Counter:
@@ -264,6 +261,14 @@ def paused(optimizer: Optimizer) -> Iterator[None]:
             counter.paused = False
 
 
+def _frames() -> Iterator[FrameType]:
+    """The frames that are being executed, from the innermost one outwards."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
 def outside() -> int:
     """The `stacklevel` of the caller's line, for a warning within a step."""
     frame, level = sys._getframe(1), 1
@@ -276,14 +281,8 @@ def _initializes_state() -> bool:
     """True if a distributed checkpoint makes this update, at rate 0, for the optimizer's state."""
     if _DCP not in sys.modules:
         return False
-    frame = sys._getframe(2)
-    for _ in range(8):  # Torch's wrappers lie in between.
-        if frame.f_globals.get("__name__") == _DCP:
-            return True
-        if frame.f_back is None:
-            break
-        frame = frame.f_back
-    return False
+    near = islice(_frames(), 11)  # Torch's wrappers lie in between.
+    return any(frame.f_globals.get("__name__") == _DCP for frame in near)
 
 
 def _overflowed(optimizer: Optimizer) -> bool:
@@ -300,10 +299,8 @@ def _was_skipped(optimizer: Optimizer) -> bool:
 
 def _advice() -> str:
     """The line that makes the running trainer step once per update."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        package = frame.f_globals.get("__name__", "").partition(".")[0]
+    packages = (frame.f_globals.get("__name__", "").partition(".")[0] for frame in _frames())
+    for package in packages:
         if package in LINES:
             return f"In {package}, {LINES[package]}; or pass step_with_optimizer=True."
-        frame = frame.f_back  # type: ignore[assignment]
     return "Call it once after each `optimizer.step()`, or pass step_with_optimizer=True."

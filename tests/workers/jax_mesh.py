@@ -9,21 +9,11 @@ import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
 import clr_jax
+from jax_network import batch, loss
 from worker import log, schedule, updates
 
 engine, micro_batches = sys.argv[1], int(sys.argv[2])
 assert jax.device_count() == 4
-
-
-def batch(number):
-    random = np.random.default_rng(number)
-    return tuple(random.normal(size=(8, size)).astype(np.float32) for size in (8, 1))
-
-
-def loss(weights, images, labels):
-    hidden = jnp.tanh(images @ weights["hidden"])
-    return jnp.mean((hidden @ weights["last"] - labels) ** 2)
-
 
 optimizer = clr_jax.cyclic_optimizer(optax.adam, schedule)
 if micro_batches > 1:

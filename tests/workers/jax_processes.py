@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import orbax.checkpoint
@@ -11,17 +10,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 
 import clr_jax
+from jax_network import batch, loss
 from worker import coordinator, log, planted, rank, schedule, updates, world
-
-
-def batch(step):
-    random = np.random.default_rng(step)
-    return tuple(random.normal(size=(8, size)).astype(np.float32) for size in (8, 1))
-
-
-def loss(weights, images, labels):
-    hidden = jnp.tanh(images @ weights["hidden"])
-    return jnp.mean((hidden @ weights["last"] - labels) ** 2)
 
 
 def placed(tree, sharding):

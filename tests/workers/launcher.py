@@ -96,6 +96,13 @@ class Job:
                 time.sleep(0.005)
         return self.said()
 
+    def ends_as(self, whole: "Job") -> None:
+        """Finish both, and assert right updates and, at the end, the same weights bit for bit."""
+        for job in (self, whole):
+            job.finish()
+            assert job.faults() == []
+        assert self.weights() == whole.weights()
+
     def copied(self, folder: Path, **changes: Any) -> "Job":
         """The job as it stands, to be launched from there in another way."""
         shutil.copytree(self.folder, folder)

@@ -25,10 +25,7 @@ def test_processes_are_killed_and_resume(kills, tmp_path):
     whole = Job("jax_processes.py", tmp_path / "whole", 2, updates, **forced(2))
     for number, step in enumerate(steps):
         job.kill(step, first=number % 2)
-    for each in (job, whole):
-        each.finish()
-        assert each.faults() == []
-    assert job.weights() == whole.weights()
+    job.ends_as(whole)
 
 
 def test_processes_are_killed_and_resume_on_other_meshes(tmp_path):

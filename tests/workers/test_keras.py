@@ -50,10 +50,7 @@ def test_is_killed_and_resumes(script, environment, ranks, devices, tmp_path):
     job = Job(script, tmp_path / "killed", ranks, 16, **options)
     job.kill(8, first=ranks - 1)
     whole = Job(script, tmp_path / "whole", ranks, 16, **options)
-    for each in (job, whole):
-        each.finish()
-        assert each.faults() == []
-    assert job.weights() == whole.weights()
+    job.ends_as(whole)
 
 
 def test_fit_is_killed_and_restored(kills, tmp_path):
@@ -64,7 +61,4 @@ def test_fit_is_killed_and_restored(kills, tmp_path):
     for step in steps:
         # Not while Keras writes its files, which a kill may leave half written.
         job.kill(step - 1 if step % 4 == 3 else step)
-    for each in (job, whole):
-        each.finish()
-        assert each.faults() == []
-    assert job.weights() == whole.weights()
+    job.ends_as(whole)

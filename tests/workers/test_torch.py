@@ -12,10 +12,7 @@ def test_ddp_is_killed_and_resumes(optimizer, kills, tmp_path):
     whole = Job("ddp.py", tmp_path / "whole", 2, updates, [optimizer])
     for number, step in enumerate(steps):
         job.kill(step, first=number % 2)
-    for each in (job, whole):
-        each.finish()
-        assert each.faults() == []
-    assert job.weights() == whole.weights()
+    job.ends_as(whole)
 
 
 def test_fsdp_is_killed_and_resumes_on_fewer_and_on_more(tmp_path):
@@ -34,10 +31,7 @@ def test_zero_with_micro_batches_is_killed_and_resumes(tmp_path):
     job = Job("zero.py", tmp_path / "killed", ranks=2, updates=16, devices=2)
     job.kill(8)
     whole = Job("zero.py", tmp_path / "whole", ranks=2, updates=16, devices=2)
-    for each in (job, whole):
-        each.finish()
-        assert each.faults() == []
-    assert job.weights() == whole.weights()
+    job.ends_as(whole)
 
 
 def test_a_rank_without_its_checkpoint_shows(tmp_path):
