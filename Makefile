@@ -24,14 +24,14 @@ help:  ## print this help; times are for two cores, once everything is set up
 
 # Each environment has a stamp for its requirements and one for the wheel in it.
 
-.venv/requirements.stamp: pyproject.toml requirements/dev.txt requirements/finders.txt requirements/constraints.txt
+.venv/requirements.stamp: pyproject.toml requirements/dev.txt requirements/without_dependencies.txt requirements/constraints.txt
 	@echo "Setting up .venv: torch, TensorFlow, Keras, JAX, optax (about 3.5 GB, some minutes) …"
 	$(PYTHON) -m venv .venv
 	@# torch by itself and first: asked for among others, pip would weigh builds with CUDA too.
 	.venv/bin/pip install $(PIP_FLAGS) torch
 	@echo "  torch is there, now the others …"
 	.venv/bin/pip install $(PIP_FLAGS) -r requirements/dev.txt keras jax optax matplotlib numpy
-	.venv/bin/pip install $(PIP_FLAGS) --no-deps -r requirements/finders.txt
+	.venv/bin/pip install $(PIP_FLAGS) --no-deps -r requirements/without_dependencies.txt
 	@touch $@
 
 .venv-core/requirements.stamp .venv-tools/requirements.stamp: .venv-%/requirements.stamp: requirements/%.txt requirements/constraints.txt
@@ -107,6 +107,15 @@ KILLS ?= 5
 test-workers: test-workers-launcher test-workers-torch test-workers-jax test-workers-keras  ## several devices and processes, killed and resumed (4 min with --jobs=2)
 test-workers-launcher test-workers-torch test-workers-jax test-workers-keras: test-workers-%: .venv/wheel.stamp
 	$(PYTEST) tests/workers/test_$*.py --kills $(KILLS)
+
+.PHONY: test-trainers test-trainers-torch test-trainers-jax test-trainers-keras
+test-trainers: test-trainers-torch test-trainers-jax test-trainers-keras  ## in Lightning, Hugging Face, ignite, skorch, fastai, timm, Keras's fit, Flax
+test-trainers-torch test-trainers-jax: test-trainers-%: .venv/wheel.stamp
+	$(PYTEST) tests/trainers/$*
+test-trainers-keras: .venv/wheel.stamp
+	KERAS_BACKEND=tensorflow $(PYTEST) tests/trainers/keras
+	KERAS_BACKEND=jax $(PYTEST) tests/trainers/keras
+	KERAS_BACKEND=torch $(PYTEST) tests/trainers/keras
 
 .PHONY: test-meta
 test-meta: .venv/wheel.stamp  ## imports, packaging, documents, benchmarks

@@ -5,8 +5,7 @@ that as `max_lr` the task is trained over two triangular cycles, and the score o
 of the data is divided by the best one over a grid of `max_lr`. Ours has nothing set for single
 tasks: its default rule was chosen on half of them, the other half judges.
 
-It needs more packages: pip install --no-deps -r requirements/finders.txt. It takes some minutes on
-one core.
+It takes some minutes on one core.
 """
 
 from __future__ import annotations

@@ -1,0 +1,14 @@
+"""What an optimizer of torch uses, seen from within."""
+
+
+def watched(optimizer):
+    """A list that gets, at each update, its rate and momentum."""
+    used = []
+
+    def look(*_):
+        group = optimizer.param_groups[0]
+        momentum = group["betas"][0] if "betas" in group else group.get("momentum")
+        used.append((float(group["lr"]), momentum))
+
+    optimizer.register_step_pre_hook(look)
+    return used
