@@ -36,8 +36,7 @@ def rescaled(schedule: CyclicSchedule, factor: object) -> Any:
     try:
         for name in ("step_size_up", "step_size_down"):
             changes[name] = float(Fraction(getattr(schedule, name)) * ratio)
-        if schedule.gamma != 1.0:
-            changes["gamma"] = schedule.gamma ** float(1 / ratio)
+        changes["gamma"] = schedule.gamma ** float(1 / ratio)
     except OverflowError:
         raise ValueError(
             f"`factor` must leave the parameters finite. {received('factor', factor)}"

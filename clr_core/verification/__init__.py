@@ -21,13 +21,7 @@ from clr_core.verification._faults import (
     still,
 )
 from clr_core.verification._fit import other_parameters
-from clr_core.verification._numbering import (
-    FLOAT32_MEAN,
-    MOST_LOST,
-    Means,
-    Numbering,
-    numberings,
-)
+from clr_core.verification._numbering import FLOAT32_MEAN, Means, Numbering, numberings
 from clr_core.verification._search import GivenUp, LoggedRate, Target, explaining
 from clr_core.verification.faults import Constant, Fault, Shift
 from clr_core.verification.log import Resolution
@@ -214,11 +208,12 @@ class _Log:
         self.target, self.numbering, self.resolution = target, numbering, resolution
         self.steps, self.rates = steps, rates
         self.lines: list[LoggedRate] = []
-        error = FLOAT64_ERRORS * max(map(abs, target.levels.values()), default=0.0)
+        largest = max(map(abs, target.levels.values()), default=0.0)
+        error = FLOAT64_ERRORS * largest / target.size
         for step, rate in zip(map(numbering.update, steps), rates, strict=True):
             half = 0.0
             if rate - rate == 0.0:  # NaN and infinity agree with nothing.
-                half = resolution.half_unit(rate) + error * (1.0 + step / target.size)
+                half = resolution.half_unit(rate) + error * (target.size + step)
             self.lines.append(LoggedRate(step, rate - half, rate + half))
         lr = target.schedule.lr
         self.different = [
@@ -367,17 +362,13 @@ def _all(lines: Sequence[LoggedRate]) -> str:
 
 def _are_means(means: Means, log: _Log) -> bool:
     """True if each line has the mean of the schedule's rates over some updates."""
-    if len(log.steps) < FEWEST_MEANS:
+    if len(log.steps) < FEWEST_MEANS or len(log.steps) * means.size > MOST_RATES:
         return False
-    lost = min(means.size * FLOAT32_MEAN, MOST_LOST)
+    lost = means.size * FLOAT32_MEAN
     lr = log.target.schedule.lr
-    left = MOST_RATES
     for step, rate in zip(log.steps, log.rates, strict=True):
         first = means.numbering.factor * step + means.numbering.offset
         updates = range(max(first, 0), max(first + means.size, 1))
-        left -= len(updates)
-        if left < 0:
-            return False
         mean = math.fsum(map(lr, updates)) / len(updates)
         if not abs(mean - rate) <= log.resolution.half_unit(rate) + lost * mean:
             return False
@@ -393,7 +384,7 @@ def _unseen_shift(target: Target, lines: list[LoggedRate]) -> int | None:
         ranges = explaining(target, lines, lambda n, step: step + n, -most, most)
     except GivenUp:
         return None
-    around = next((each for each in ranges if each[0] <= 0 <= each[1]), (0, 0))
+    around = next(each for each in ranges if each[0] <= 0 <= each[1])
     return max(-around[0], around[1])
 
 

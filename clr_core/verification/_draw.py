@@ -39,34 +39,28 @@ def draw(
 
     figure = figure_class()(figsize=(9.0, 5.2), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
-    upper.plot(
-        grid, [schedule.lr(step) for step in grid], color=BLUE, linewidth=2.0, label="schedule"
-    )
+    upper.plot(grid, [schedule.lr(step) for step in grid], color=BLUE, label="schedule")
     few = len(places) <= DOTS
     upper.plot(
         logged_steps,
         logged,
         color=VERMILLION,
         label="logged",
-        marker="o" if few else "",
-        markersize=3,
-        linestyle="none" if few else (0, (4, 2)),
-        linewidth=1.5,
+        marker="." if few else "",
+        linestyle="none" if few else "--",
     )
-    lower.axhline(0.0, color=BLUE, linewidth=1.0)
+    lower.axhline(color=BLUE)
     lower.plot(
         logged_steps,
         [there - here for there, here in zip(logged, expected, strict=True)],
         color=VERMILLION,
         marker="." if few else "",
-        linewidth=1.2,
     )
     if mark is not None:
         for axes in (upper, lower):
             axes.axvline(
                 mark,
                 color=GREY,
-                linewidth=1.5,
                 linestyle=":",
                 label=f"first difference: step {mark:,}",
             )

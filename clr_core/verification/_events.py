@@ -15,7 +15,6 @@ from pathlib import Path
 from clr_core.verification._table import MAX_BYTES, Table, listed
 
 EVENT_FILE = "tfevents"
-MOST_LEVELS = 4  # Loggers write into `runs/NAME` or `lightning_logs/version_0`.
 _CASTAGNOLI = 0x82F63B78
 _FLOAT = 1  # DT_FLOAT
 Message = dict[int, list[bytes | int]]
@@ -29,7 +28,9 @@ def read_events(path: Path, table: Table) -> None:
         ValueError: There is none, they are too large, or one is corrupted; or several folders,
             which are several runs, have rates.
     """
-    files = sorted(_files(path)) if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():  # A named pipe in it would wait for ever.
+        files = sorted(file for file in path.rglob(f"*{EVENT_FILE}*") if file.is_file())
     if not files:
         raise ValueError(f"{path} must contain an event file of TensorBoard; it has none")
     if sum(file.stat().st_size for file in files) > MAX_BYTES:
@@ -51,16 +52,6 @@ def read_events(path: Path, table: Table) -> None:
     for place, (_, _, step, tag, value) in enumerate(scalars, start=1):
         epochs = "epoch" in tag.lower()  # Keras's `epoch_learning_rate`.
         table.add(place, {tag: value, "epoch" if epochs else "step": step})
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        if len(Path(parent).relative_to(folder).parts) >= MOST_LEVELS:
-            folders.clear()
-        for name in names:
-            file = Path(parent, name)
-            if EVENT_FILE in name and file.is_file():  # A named pipe would wait for ever.
-                yield file
 
 
 def _scalars(path: Path) -> Iterator[tuple[float, int, str, float]]:

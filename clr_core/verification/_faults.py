@@ -233,7 +233,7 @@ def _warm_up(target: Target, log: Deviation) -> Iterator[WarmUp]:
     for each in explaining(target, lines[rising:], _since, 0, lines[-1].step):
         # Among the lines that rise are those of the schedule's own rise.
         ranges, begin = [each], rising
-        while begin > 0:
+        while begin:
             line = lines[begin - 1]
             kept = _cut(narrowed(target, line, _since, ranges), 0, line.step)
             if not kept:

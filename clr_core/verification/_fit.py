@@ -21,17 +21,18 @@ from clr_core.verification.faults import OtherParameters
 # So many lines are fitted, and all of them are checked: more would make a fit slower, not better.
 MOST_LINES = 160
 # Least squares makes the sum of squares small and not the worst line, which so may lie outside of
-# its bounds, 1 here, though the true parameters are near. In a fit on a part of the log, from which
-# the next part is reached, that matters less than when a round number is to be told from others.
-WORST, CLOSE = 3.0, 1.5
-# A fit ends when a turn makes the sum of squares smaller by less than this part: what is left to
-# gain then is far less than a line's last digit.
-LEAST_GAIN = 1e-4
+# its bounds, 1 here, though the true parameters are near.
+WORST = 3.0
 # Fits for the roundest numbers of one shape. Numbers as people write them take some tens.
 TRIES = 150
+# A fit ends when a turn makes the sum of squares smaller by less than this part: what is left to
+# gain then is far less than a line's last digit.
+LEAST_GAIN = 1e-3
+# Turns of a fit, and halvings in one. It converges in a few turns, or crawls along a valley.
+TURNS = 7
 # A first fit over two cycles: over one, gamma and the boundaries can't be told apart.
 CYCLES_TO_BEGIN = 2
-GAMMAS = 24
+GAMMAS = 24  # Gammas to begin with, each of half the decay of the one before.
 SCANNED_LINES = 48
 # A line in a fit takes about twice as long as a rate: it is summed up as well.
 WORK = 2
@@ -78,7 +79,7 @@ def other_parameters(
     tried = set()
     for family, start in _starts(target, schedule, lines):
         fit = family.fitted(start, lines)
-        place = fit and tuple(f"{fit.numbers.get(name, 1.0):.5e}" for name in NAMES)
+        place = fit and tuple(f"{value:.5e}" for value in fit.numbers.values())
         if fit is None or place in tried:
             continue  # From several starts one comes to the same place.
         tried.add(place)
@@ -98,9 +99,7 @@ def _as_simple(
     family: Family, found: CyclicSchedule, changed: set[str], lines: Sequence[LoggedRate]
 ) -> Iterator[CyclicSchedule]:
     """Other schedules that explain the lines with changes of no more parameters than `found`."""
-    own = family.own
-    even = own.step_size_up == own.step_size_down and found.step_size_up == found.step_size_down
-    names = [name for name in family.names if name != "step_size_down" or not even]
+    own, names = family.own, family.names
     numbers = changed & set(names)
     for free in combinations(names, len(numbers)):
         if free and set(free) != numbers:
@@ -178,41 +177,37 @@ class Family:
     def improved(
         self, start: Numbers, free: Sequence[str], lines: Sequence[LoggedRate]
     ) -> Fit | None:
-        """Levenberg's and Marquardt's method on the free parameters."""
+        """Gauss's and Newton's method on the free parameters, with shorter steps if need be."""
         fit = self.closest(start, free, lines)
         names = [name for name in free if name not in BOUNDARIES]
         if fit is None or not names:
             return fit
-        damping = 1e-3
-        for _ in range(60):  # It converges in some ten turns, or crawls along a valley.
+        for _ in range(TURNS):
             slopes = [self._slope(fit, name, free, lines) for name in names]
             if any(slope is None for slope in slopes):
                 return None
-            for _ in range(8):
-                step = solved(slopes, fit.errors, damping)
+            step = solved(slopes, fit.errors)
+            for halvings in range(TURNS):
                 moved = {
-                    name: fit.numbers[name] + change
+                    name: fit.numbers[name] + change / 2**halvings
                     for name, change in zip(names, step, strict=True)
                 }
                 better = self.closest(fit.numbers | moved, free, lines)
                 if better is not None and better.cost < fit.cost:
                     break
-                damping *= 8.0
             else:
                 return fit
             gain, fit = fit.cost - better.cost, better
-            damping /= 16.0
-            if gain < LEAST_GAIN * fit.cost + 1e-12:
+            if gain < LEAST_GAIN * fit.cost:
                 break
         return fit
 
     def _slope(
         self, fit: Fit, name: str, free: Sequence[str], lines: Sequence[LoggedRate]
     ) -> list[float] | None:
-        value = fit.numbers[name]
-        # A gamma has to be known as exactly as its power. It stays below 1.
-        change = -1e-4 / max(lines[-1].step, 1) if name == "gamma" else -1e-7 * value
-        there = self.closest(fit.numbers | {name: value + change}, free, lines)
+        # So little that a power of gamma hardly bends; and downwards, as gamma stays below 1.
+        change = -1e-9 * fit.numbers[name]
+        there = self.closest(fit.numbers | {name: fit.numbers[name] + change}, free, lines)
         return there and [
             (after - before) / change
             for after, before in zip(there.errors, fit.errors, strict=True)
@@ -240,7 +235,7 @@ class Family:
                     return None
                 fit = self.improved(numbers | {name: value}, left, sample)
                 # With one boundary left, it can be said exactly if it explains the lines.
-                if fit and (fit.worst <= CLOSE or name == "base_lr"):
+                if fit and (fit.worst <= WORST or name == "base_lr"):
                     found = search(fit.numbers, left)
                     if found:
                         return found
@@ -250,12 +245,11 @@ class Family:
 
     def _boundary(self, numbers: Numbers, name: str, lines: Sequence[LoggedRate]) -> float | None:
         """The boundary's simplest value that explains all lines, if the other numbers are right."""
-        between: tuple[float, float] | None = 0.0, math.inf
         for some in (spread(lines, MOST_LINES), lines):  # A few mostly refute what is wrong.
-            waves = between and self.waves(numbers, some)
+            waves = self.waves(numbers, some)
             between = boundary_between(waves, some, numbers, name) if waves else None
-        if not between:
-            return None
+            if between is None:
+                return None
         own: float = getattr(self.own, name)
         return own if between[0] <= own <= between[1] else simplest(*between)
 
@@ -366,10 +360,7 @@ def _with_gamma(
     near = spread(near if len(near) > len(NAMES) else lines, MOST_LINES)
     starts = [dict(zip(SIZES, sizes, strict=True)) | family.gamma]
     if family.gamma:
-        # From a decay that hardly shows in the whole log to one that is over in a tenth of a cycle.
-        slow, fast = 0.01 / max(1, lines[-1].step), 10.0 / sum(sizes)
-        ratio = (fast / slow) ** (1 / GAMMAS)
-        starts += [starts[0] | {"gamma": math.exp(-slow * ratio**i)} for i in range(GAMMAS + 1)]
+        starts += [starts[0] | {"gamma": math.exp(-(2.0**-i))} for i in range(GAMMAS)]
     costs = [(_cost(family, start, near), i) for i, start in enumerate(starts)]
     cost, i = min(costs)
     return starts[i] if cost < math.inf else None
@@ -403,13 +394,9 @@ def sizes_scanned(family: Family, lines: Sequence[LoggedRate]) -> Iterator[tuple
     yield from (sizes for cost, sizes in sorted(tried)[:3] if cost < math.inf)
 
 
-def solved(slopes: Sequence[Any], errors: Sequence[float], damping: float) -> list[float]:
-    """The damped step of least squares: (JᵀJ + damping · diag JᵀJ) step = -Jᵀ errors."""
-    rows = [
-        [_product(one, other) * (1.0 + damping * (one is other)) for other in slopes]
-        + [-_product(one, errors)]
-        for one in slopes
-    ]
+def solved(slopes: Sequence[Any], errors: Sequence[float]) -> list[float]:
+    """The step of least squares: JᵀJ step = -Jᵀ errors."""
+    rows = [[_product(one, other) for other in slopes] + [-_product(one, errors)] for one in slopes]
     # The matrix is positive definite, so that elimination needs no other order of its rows.
     for i, pivot in enumerate(rows):
         for j, row in enumerate(rows):

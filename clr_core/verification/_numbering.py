@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 from clr_core._arguments import LARGEST_STEP, integer, received
 
-FLOAT32_MEAN = 2.0**-24  # A mean that is summed up in float32 loses so much with each update,
-MOST_LOST = 1e-3  # and no more than this part.
+FLOAT32_MEAN = 2.0**-24  # A mean that is summed up in float32 loses so much with each update.
 
 
 class Numbering(NamedTuple):
@@ -117,8 +116,9 @@ def _counts_from_1(steps: Sequence[int]) -> bool:
 def _means_between(steps: Sequence[int]) -> Iterator[Means]:
     """Means over the updates from one line of a regular log to the next."""
     distinct = sorted(set(steps))
-    size = distinct[1] - distinct[0] if len(distinct) > 1 else 1
-    if size > 1 and all((b - a) % size == 0 for a, b in pairwise(distinct)):
+    gaps = {b - a for a, b in pairwise(distinct)}
+    size = min(gaps, default=1)
+    if size > 1 and all(gap % size == 0 for gap in gaps):
         for offset in (-size, 1 - size, 0):
             says = f"each rate is the mean of {size} updates"
             yield Means(Numbering(1, offset, says), size)

@@ -16,9 +16,9 @@ from clr_core._arguments import LARGEST_STEP
 from clr_core.schedules.cyclic import CyclicSchedule
 from clr_core.schedules.protocol import Schedule
 
-# Up to so many integers are tried one by one. For more, it is faster to find by bisection where the
-# curve crosses a line's rate, which takes about twice as many rates.
-FEW = 24
+# Up to so many integers are tried one by one, for each cycle. For more, it is faster to find by
+# bisection where the curve crosses a line's rate.
+FEW = 48
 # What takes as long as some rates of a wave: a turn, since it is found exactly; and a rate with a
 # decay, a `scale_fn` above all.
 TURN, DECAYING, CUSTOM = 5, 2, 4
@@ -144,15 +144,15 @@ def narrowed(
     """The part of the ranges that explains the line as well."""
     step, found = line.step, []
     for first, last in ranges:
-        ends = count(first, step), count(last, step)
-        low, high = max(min(ends), 0), min(max(*ends, 0), LARGEST_STEP)
+        numbers = range(first, last + 1)
+        ends = [max(count(n, step), 0) for n in (first, last)]
+        low, high = min(ends), min(max(ends), LARGEST_STEP)
         if low > high:
             continue
-        halves = 2 + 2 * (high - low) / target.size
-        if last - first < FEW * halves:
-            found += [(n, n) for n in range(first, last + 1) if target.agrees(count(n, step), line)]
+        cycles = 1 + (high - low) / target.size
+        if len(numbers) <= FEW * cycles:
+            found += [(n, n) for n in numbers if target.agrees(count(n, step), line)]
             continue
-        numbers = range(first, last + 1)
         sign = 1 if ends[0] <= ends[1] else -1
 
         def signed(n: int, sign: int = sign) -> int:

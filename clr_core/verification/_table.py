@@ -229,10 +229,8 @@ def _tidy(name: str | None) -> Any:
 
 
 def _step(table: Table, place: int, name: str, value: object) -> int:
-    if type(value) is int:
-        return value
+    text = str(value).strip()
     try:
-        text = value.strip() if isinstance(value, str) else "no number"
         if _THOUSANDS.fullmatch(text):
             text = re.sub(r"\D", "", text)
         number = float(text)

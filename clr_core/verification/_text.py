@@ -15,7 +15,6 @@ from clr_core.verification._table import MAX_BYTES, NUMBER, Table
 if TYPE_CHECKING:
     from pathlib import Path
 
-LONGEST_INTEGER = 20  # Beyond it, digits are text, which no step or rate is.
 MOST_GROUPS = 64
 # What a line of text says of a name: `lr: 1e-3`, `'lr': '0.001'`, `Step [50/600]`, `lr 0.001`.
 _PAIR = re.compile(
@@ -161,12 +160,8 @@ def _read_json(
 
 
 def _from_json(text: str) -> Any:
-    # Rates as text, to count the digits that were logged.
-    return json.loads(text, parse_float=str, parse_int=_integer, object_pairs_hook=mapping)
-
-
-def _integer(digits: str) -> int | str:
-    return int(digits) if len(digits) <= LONGEST_INTEGER else digits
+    # Numbers as text, to count the digits that were logged.
+    return json.loads(text, parse_float=str, parse_int=str, object_pairs_hook=mapping)
 
 
 def _reason(error: Exception) -> str:
@@ -225,7 +220,7 @@ def _flat(row: Any, table: Table, place: int, prefix: str = "", depth: int = 0) 
         if isinstance(value, dict) and depth < MAX_DEPTH:
             flat |= _flat(value, table, place, f"{name}/", depth + 1)
         elif isinstance(value, list) and len(value) == 1:
-            flat[name] = value[0]
+            [flat[name]] = value
         elif isinstance(value, list) and len(value) <= MOST_GROUPS:
             flat |= {f"{name}/{i}": each for i, each in enumerate(value)}
         else:

@@ -156,7 +156,8 @@ def test_too_few_losses():
 def test_rates_of_which_some_are_out_of_range(factor):
     # The product of two of them isn't a float any more.
     _, sentence = nothing(bowl(), [lr * factor for lr in LRS])
-    assert sentence.startswith("Boundaries can't be read from rates from ")
+    low, high = (f"{lr * factor:.2g}" for lr in (LRS[0], LRS[-1]))
+    assert sentence.startswith(f"Boundaries can't be read from rates from {low} to {high}: ")
     assert "between 1e-150 and 1e+150" in sentence
 
 

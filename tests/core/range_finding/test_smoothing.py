@@ -65,6 +65,10 @@ def test_half_a_window_is_at_least_three_points():
     # Each point is 2 away from the middle of its neighbours. In normal noise, half of the points
     # are less than 0.6745 * sqrt(1 + 1/4 + 1/4) standard deviations away.
     assert curve.error == pytest.approx(2 / 0.6745 / math.sqrt(1.5) / math.sqrt(3), rel=1e-12)
+    # Of five points, the middle one sees all others, of which the outer ones are 2/3 away.
+    far, near = (1 - (2 / 3) ** 3) ** 3, (1 - (1 / 3) ** 3) ** 3
+    middle = SmoothedLoss.of(ramp(5, 1), [1.0, 0.0, 0.0, 0.0, 1.0]).values[2]
+    assert middle == pytest.approx(2 * far / (1 + 2 * near + 2 * far), rel=1e-9)
 
 
 def test_without_noise_the_error_is_the_rounding_of_float32():

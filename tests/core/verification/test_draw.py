@@ -84,7 +84,7 @@ def test_arrays(np):
     assert max(map(abs, data(lower.lines[1])[1])) == pytest.approx(0.0, abs=1e-9)
 
 
-@pytest.mark.parametrize(("count", "marker"), [(1, "o"), (300, "o"), (301, "")])
+@pytest.mark.parametrize(("count", "marker"), [(1, "."), (300, "."), (301, "")])
 def test_dots_for_few_lines_and_a_dashed_line_for_many(count, marker):
     logged = panels(Given(), range(count), [1.0] * count)[0].lines[1]
     assert logged.get_marker() == marker

@@ -71,9 +71,9 @@ def test_one_line_that_is_off_is_no_other_schedule():
 @pytest.mark.parametrize(
     ("changes", "most"),
     [
-        ({"max_lr": 0.75}, 50_000),
+        ({"max_lr": 0.75}, 20_000),
         ({"step_size_up": 50}, 50_000),
-        ({"mode": "exp_range", "gamma": 0.995}, 160_000),
+        ({"mode": "exp_range", "gamma": 0.995}, 70_000),
     ],
     ids=["max_lr", "step_size_up", "gamma"],
 )
@@ -131,16 +131,15 @@ def test_a_fine_line_weighs_more_than_a_coarse_one():
     assert closest([0.0, 0.0, 1.0], lines)[1] == pytest.approx((18 / 17, 4.25))
 
 
-def test_the_damped_step_of_least_squares():
+def test_the_step_of_least_squares():
     slopes, errors = [[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]], [3.0, 4.0, 5.0]
-    assert solved(slopes, errors, 0.0) == pytest.approx([-3.0, -2.0])
-    assert solved(slopes, errors, 1.0) == pytest.approx([-1.5, -1.0])
+    assert solved(slopes, errors) == pytest.approx([-3.0, -2.0])
     # 2 x + y = -1 and x + 3 y = -8, from slopes (1, 1) and (-1, 2) by their products.
-    assert solved([[1.0, 1.0], [0.0, 1.0]], [2.0, 5.0], 0.0) == pytest.approx([-2.0, -3.0])
-    assert solved([[0.0, 1.0, 1.0], [1e9, 1e9, 0.0], [0.0, 0.0, 1e-6]], [1.0, 2.0, 3.0], 0.0) == (
+    assert solved([[1.0, 1.0], [0.0, 1.0]], [2.0, 5.0]) == pytest.approx([-2.0, -3.0])
+    assert solved([[0.0, 1.0, 1.0], [1e9, 1e9, 0.0], [0.0, 0.0, 1e-6]], [1.0, 2.0, 3.0]) == (
         pytest.approx([-1.0, -1e-9, -2e6])
     )
-    assert solved([[0.0, 0.0]], [1.0, 2.0], 0.0) == [0.0]
+    assert solved([[0.0, 0.0]], [1.0, 2.0]) == [0.0]
 
 
 @pytest.mark.parametrize("every", [7, 20, 40])

@@ -92,6 +92,7 @@ TABLES = {
     ' "step": [0, 5]}}',
     "tensorboard's json": "[[1.5e9, 0, 0.001], [1.5e9, 5, 0.002]]",
     "a line separator": '{"step": 0, "lr": 0.001, "note": "a\u2028b"}\n{"step": 5, "lr": 0.002}\n',
+    "empty lists": '{"step": 0, "lr": 0.001, "tags": []}\n{"step": 5, "lr": 0.002, "tags": []}\n',
     "an environment first": '{"env": "x"}\n{"step": 0, "lr": 0.001}\n{"step": 5, "lr": 0.002}\n',
     "print": "begin\nstep 0 lr 0.001 loss 3.5\nstep 5 lr 0.002 loss 2.5\n",
     "detectron2": "[11/30 10:00:00 d2]: eta: 0:00:01  iter: 0  total_loss: 1.2  lr: 0.001  M: 1G\n"
@@ -150,6 +151,10 @@ MISTAKES = {
     "5,000 digits": (
         '{"step": 1' + "0" * 5000 + ', "lr": 0.1}\n',
         "'step' must be an integer. Received: step='1000",
+    ),
+    "a name too long for CSV": (
+        "step,lr," + "x" * 200_000 + "\n0,1\n",
+        "must have a column with the rates. It has: ",
     ),
     "a long name": ("step," + "x" * 100_000 + "\n0,1\n", "It has: 'step', 'xxx"),
     "many names": (",".join(f"c{i}" for i in range(60_000)) + "\n", "'c19' …. Name the one with"),

@@ -296,6 +296,35 @@ def test_means_between_the_lines_of_a_log(offset):
     assert "each rate is the mean of 10 updates" in verdict.sentence
 
 
+@pytest.mark.parametrize(("lines", "status"), [(5, "deviated"), (6, "followed")])
+def test_six_lines_of_means_are_no_chance(lines, status):
+    steps = range(100, 100 * lines + 1, 100)
+    means = [sum(SCHEDULE.lr(step - i) for i in range(1, 101)) / 100 for step in steps]
+    assert verify(SCHEDULE, steps, means).status == status
+
+
+def test_means_that_were_summed_up_in_float32():
+    means = []
+    for epoch in range(8):
+        total = 0.0
+        for step in range(500 * epoch, 500 * epoch + 500):
+            total = float32(total + float32(SCHEDULE.lr(step)))
+        means.append(float32(total / 500))
+    verdict = verify(SCHEDULE, range(8), means, steps_per_epoch=500)
+    assert (verdict.status, verdict.resolution) == ("followed", "float32")
+    # An error that is as large for a part of the rate is one.
+    wrong = [mean * 1.0001 for mean in means]
+    assert verify(SCHEDULE, range(8), wrong, steps_per_epoch=500).status == "deviated"
+
+
+@pytest.mark.parametrize(("agree", "from_1"), [(2, False), (3, True)])
+def test_a_run_that_agreed_for_three_lines_tells_its_numbering(agree, from_1):
+    steps = range(1, 300)
+    logged = rates(lambda step: step - 1 if step <= agree else 7 * step, steps)
+    verdict = verify(SCHEDULE, steps, logged)
+    assert ("(the log counts from 1)" in verdict.sentence) == from_1
+
+
 def test_a_mean_of_a_rise_is_a_shift_as_well():
     # So that a log of nothing else shows the shift, unless it is known to be one of epochs.
     steps = range(10, 110, 5)

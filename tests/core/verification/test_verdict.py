@@ -511,6 +511,18 @@ def test_with_an_expression_and_a_callable():
         assert verdict.fault == Shift(n=-3, n_between=(-3, -3), since=640)
 
 
+def test_another_boundary_beside_a_callable():
+    def halved(cycle):
+        return 0.5 ** (cycle - 1)
+
+    schedule, other = (
+        CyclicSchedule(base_lr=0.001, max_lr=max_lr, step_size_up=200, scale_fn=halved)
+        for max_lr in (0.006, 0.008)
+    )
+    verdict = verify(schedule, STEPS, list(map(other.lr, STEPS)))
+    assert verdict.fault == OtherParameters({"max_lr": 0.008})
+
+
 def test_arrays_are_as_good_as_lists(np):
     lrs = logged(lambda step: 2 * step)
     from_lists = verify(SCHEDULE, list(STEPS), lrs)
@@ -700,6 +712,10 @@ def test_another_kind_of_schedule(count, fault):
     assert (verdict.fault, verdict.candidates) == (fault, ())
     halves = verify(schedule, range(800), [schedule.lr(step) / 2 for step in range(800)])
     assert halves.fault == Scale(0.5)
+    # A log without rounding is compared as exactly as the schedule's largest rate allows.
+    for error, status in ((1e-15, "followed"), (1e-11, "deviated")):
+        lrs = [schedule.lr(step) + error for step in range(800)]
+        assert verify(schedule, range(800), lrs).status == status
     # What only a cyclic schedule can have isn't named.
     other = verify(schedule, range(800), [Cosine(0.1, 500).lr(step) for step in range(800)])
     assert (other.status, other.fault, other.candidates) == ("deviated", None, ())
