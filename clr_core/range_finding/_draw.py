@@ -26,7 +26,7 @@ WIDTH, HEIGHT = 480, 240
 LEFT, RIGHT, TOP, BOTTOM = 86, 18, 26, 38  # Room for the labels.
 LETTER = 7.0  # The width of a letter, rather more than less.
 MOST_TICKS, MOST_LINES = 8, 10
-DOTS: dict[str, Any] = {"linestyle": "none", "color": VERMILLION, "alpha": 0.7, "markersize": 3.5}
+DOTS: dict[str, Any] = {"linestyle": "none", "color": VERMILLION, "alpha": 0.7}
 
 
 def svg(result: RangeTestResult) -> str:
@@ -112,31 +112,32 @@ def figure(result: RangeTestResult) -> Figure:
     axes = drawn.subplots()
     lrs, losses, max_lr, base_lr = result.lrs, result.losses, result.max_lr, result.base_lr
     losses = within_bounds(losses)
-    axes.plot(lrs, losses, marker="o", label="single batches", **DOTS)
+    axes.plot(lrs, losses, marker=".", label="single batches", **DOTS)
     if can_be_smoothed(lrs):
         _draw_smoothed(axes, lrs, losses, result.suggestions)
     if result.scores is not None:
         right = axes.twinx()
         scores = within_bounds(result.scores)
-        right.plot(lrs, scores, color=GREEN, linewidth=1.2, linestyle=(0, (1, 1)))
+        right.plot(lrs, scores, color=GREEN, linestyle=":")
         right.set_ylabel("score of each batch (dotted)", color=GREEN)
         right.spines["top"].set_visible(False)
     if base_lr is not None and max_lr is not None:
         axes.axvspan(base_lr, max_lr, color=GREY, alpha=0.12, linewidth=0)
     for name, lr, line in (("base_lr", base_lr, ":"), ("max_lr", max_lr, "--")):
         if lr is not None:
-            axes.axvline(lr, color="black", linewidth=1.6, linestyle=line, label=f"{name} {lr:.2g}")
+            axes.axvline(lr, color="black", linestyle=line, label=f"{name} {lr:.2g}")
     axes.set_xscale("log")
     axes.set_xlabel(f"learning rate (logarithmic scale; {result.ramp} ramp)")
     axes.set_ylabel("loss of each batch")
-    axes.margins(x=0.01)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, frameon=False, fontsize=9)
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, frameon=False, fontsize="small"
+    )
     lines = [line for each in sentences(result) for line in wrap(visible(each), 110)]
     if len(lines) > MOST_LINES:
         lines[MOST_LINES:] = ["…"]
     # A dollar sign in a sentence begins no formula.
-    drawn.suptitle("\n".join(lines), fontsize=9, x=0.01, ha="left", parse_math=False)
+    drawn.suptitle("\n".join(lines), fontsize="small", x=0.01, ha="left", parse_math=False)
     return drawn
 
 
@@ -155,7 +156,7 @@ def _draw_smoothed(
     curve = SmoothedLoss.of(lrs, shown)
     lowest, highest = min(shown), max(shown)
     higher = [lr for lr, loss in zip(lrs, losses, strict=True) if loss > highest]
-    axes.plot(curve.lrs, curve.values, color=BLUE, linewidth=2.2, label="smoothed", zorder=3)
+    axes.plot(curve.lrs, curve.values, color=BLUE, label="smoothed")
     bottom = lowest - 0.05 * (highest - lowest)
     top = highest + 0.08 * (highest - lowest)
     if higher:

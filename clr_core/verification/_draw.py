@@ -67,13 +67,12 @@ def draw(
     for axes in (upper, lower):
         axes.spines[["top", "right"]].set_visible(False)
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4))
-    upper.margins(x=0.01)
     upper.set_ylabel("learning rate")
     lower.set_ylabel("logged - schedule")
     lower.set_xlabel("step (updates)")
     lower.xaxis.set_major_formatter("{x:,.0f}")
     upper.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, frameon=False)
-    figure.suptitle("\n".join(textwrap.wrap(title, 110)), fontsize=10, x=0.01, ha="left")
+    figure.suptitle("\n".join(textwrap.wrap(title, 110)), fontsize="medium", x=0.01, ha="left")
     return figure
 
 

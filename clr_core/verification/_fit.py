@@ -234,8 +234,7 @@ class Family:
                 if next(tries, None) is None:
                     return None
                 fit = self.improved(numbers | {name: value}, left, sample)
-                # With one boundary left, it can be said exactly if it explains the lines.
-                if fit and (fit.worst <= WORST or name == "base_lr"):
+                if fit and fit.worst <= WORST:
                     found = search(fit.numbers, left)
                     if found:
                         return found
@@ -245,11 +244,10 @@ class Family:
 
     def _boundary(self, numbers: Numbers, name: str, lines: Sequence[LoggedRate]) -> float | None:
         """The boundary's simplest value that explains all lines, if the other numbers are right."""
-        for some in (spread(lines, MOST_LINES), lines):  # A few mostly refute what is wrong.
-            waves = self.waves(numbers, some)
-            between = boundary_between(waves, some, numbers, name) if waves else None
-            if between is None:
-                return None
+        waves = self.waves(numbers, lines)
+        between = boundary_between(waves, lines, numbers, name) if waves else None
+        if between is None:
+            return None
         own: float = getattr(self.own, name)
         return own if between[0] <= own <= between[1] else simplest(*between)
 

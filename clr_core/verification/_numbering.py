@@ -108,9 +108,9 @@ def _counted_from(first: int) -> str:
 def _counts_from_1(steps: Sequence[int]) -> bool:
     """True if a line at step 0 is missing where each other one of a regular log is there."""
     distinct = sorted(set(steps))
-    if distinct[0] == 1 and len(distinct) > 1 and distinct[1] != 2:
+    if distinct[0] == 1 and distinct[1:2] != [2]:
         distinct = distinct[1:]  # The very first update is often logged as well.
-    return len(distinct) > 1 and all(b - a == distinct[0] for a, b in pairwise(distinct))
+    return all(b - a == distinct[0] for a, b in pairwise(distinct))
 
 
 def _means_between(steps: Sequence[int]) -> Iterator[Means]:
@@ -119,6 +119,6 @@ def _means_between(steps: Sequence[int]) -> Iterator[Means]:
     gaps = {b - a for a, b in pairwise(distinct)}
     size = min(gaps, default=1)
     if size > 1 and all(gap % size == 0 for gap in gaps):
-        for offset in (-size, 1 - size, 0):
+        for offset in (-size, 1 - size):
             says = f"each rate is the mean of {size} updates"
             yield Means(Numbering(1, offset, says), size)

@@ -12,7 +12,6 @@ from clr_core._arguments import LARGEST_STEP, received
 MAX_BYTES = 2**28  # 256 MiB: some ten million lines.
 ROW_NUMBER = "#"
 MOST_NAMES, LONGEST_NAME = 20, 60  # In a message.
-LONGEST_KNOWN = 200
 
 # A name is taken apart into words: `trainer/global_step`, `lr-Adam/pg1`, `learningRate`.
 _WORD = re.compile(r"[A-Z]*[a-z]+|[A-Z]+|\d+")
@@ -39,7 +38,7 @@ def kind_of(name: str) -> Kind | None:
     >>> kind_of("train/lr"), kind_of("lr-Adam/pg1"), kind_of("num_updates"), kind_of("loss")
     (('lr', 0), ('lr', 1), ('step', 0), None)
     """
-    if len(name) > LONGEST_KNOWN or "=" in name:
+    if "=" in name:
         return None
     last = _words(re.split(r"[/.:]| - ", name)[-1])
     if last in _RATE:

@@ -10,12 +10,11 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from clr_core._parsing import MAX_DEPTH, mapping
-from clr_core.verification._table import MAX_BYTES, NUMBER, Table
+from clr_core.verification._table import MAX_BYTES, NUMBER, Table, listed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MOST_GROUPS = 64
 # What a line of text says of a name: `lr: 1e-3`, `'lr': '0.001'`, `Step [50/600]`, `lr 0.001`.
 _PAIR = re.compile(
     r"(?<![\w./-])((?i:learning rate)|[A-Za-z_][\w./-]{0,60})['\"]?[ \t]{0,4}[:=]?[ \t]{0,4}"
@@ -98,7 +97,8 @@ def _read_table(path: Path, table: Table) -> None:
                 twice = next((name for name in names if names.count(name) > 1), None)
                 if twice is not None:
                     raise ValueError(
-                        f"{path} must not have duplicated columns. Received: {twice[:60]!r} twice"
+                        f"{path} must not have duplicated columns. "
+                        f"Received: {listed([twice])} twice"
                     )
             else:
                 table.add(
@@ -221,7 +221,7 @@ def _flat(row: Any, table: Table, place: int, prefix: str = "", depth: int = 0) 
             flat |= _flat(value, table, place, f"{name}/", depth + 1)
         elif isinstance(value, list) and len(value) == 1:
             [flat[name]] = value
-        elif isinstance(value, list) and len(value) <= MOST_GROUPS:
+        elif isinstance(value, list):
             flat |= {f"{name}/{i}": each for i, each in enumerate(value)}
         else:
             flat[name] = value

@@ -248,22 +248,21 @@ def data(line):
 
 
 def look(line):
-    return line.get_color(), line.get_linestyle(), line.get_linewidth()
+    return line.get_color(), line.get_linestyle()
 
 
 def test_each_batch_is_a_dot_and_the_smooth_curve_a_line_above(matplotlib):
     (axes,) = result(LRS, LOSSES).plot().axes
     batches, smooth, above = axes.lines
     assert data(batches) == [LRS, LOSSES]
-    assert (batches.get_marker(), batches.get_linestyle()) == ("o", "None")
+    assert (batches.get_marker(), batches.get_linestyle()) == (".", "None")
     most = 2.1 + (2.1 - min(LOSSES))  # The first tenth has a median of 2.1.
     assert above.get_label() == "off the picture"
     assert data(above)[0] == LRS[46:]
     assert (batches.get_label(), smooth.get_label()) == ("single batches", "smoothed")
     curve = SmoothedLoss.of(LRS, [min(loss, most) for loss in LOSSES])
     assert data(smooth) == [list(curve.lrs), list(curve.values)]
-    assert look(smooth) == (BLUE, "-", 2.2)
-    assert smooth.get_zorder() > batches.get_zorder()
+    assert look(smooth) == (BLUE, "-")
 
 
 def test_what_is_off_the_picture_lies_at_its_top(matplotlib):
@@ -282,8 +281,6 @@ def test_the_axis_of_the_rates(matplotlib):
     assert axes.get_xscale() == "log"
     assert axes.get_xlabel() == "learning rate (logarithmic scale; linear ramp)"
     assert axes.get_ylabel() == "loss of each batch"
-    margin = 0.01 * 5  # Decades.
-    assert axes.get_xlim() == pytest.approx((10 ** (-5 - margin), 10 ** (0 + margin)))
     assert tuple(figure.get_size_inches()) == (9.0, 5.0)
     visible = [side for side in axes.spines if axes.spines[side].get_visible()]
     assert visible == ["left", "bottom"]
@@ -323,7 +320,7 @@ def test_both_boundaries_and_the_band_between(matplotlib):
     (axes,) = result(LRS, LOSSES, base_lr=0.0123, max_lr=0.05).plot().axes
     base, most = axes.lines[3:]
     assert (base.get_label(), most.get_label()) == ("base_lr 0.012", "max_lr 0.05")
-    assert (look(base), look(most)) == (("black", ":", 1.6), ("black", "--", 1.6))
+    assert (look(base), look(most)) == (("black", ":"), ("black", "--"))
     assert (data(base), data(most)) == ([[0.0123] * 2, [0, 1]], [[0.05] * 2, [0, 1]])
     (band,) = axes.patches
     assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((0.0123, 0.05))
@@ -346,7 +343,7 @@ def test_scores_have_an_axis_on_the_right(matplotlib):
     _, right = figure.axes
     (line,) = right.lines
     assert data(line) == [LRS, scores]
-    assert (line.get_color(), line.get_linewidth()) == (GREEN, 1.2)
+    assert look(line) == (GREEN, ":")
     assert right.get_ylabel() == "score of each batch (dotted)"
 
 

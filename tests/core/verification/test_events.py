@@ -77,6 +77,12 @@ def test_what_is_wrong_with_an_event(tmp_path):
         read_rates(path)
 
 
+def test_a_step_below_0(tmp_path):
+    path = tmp_path / "events.out.tfevents.1"
+    path.write_bytes(event(-1, "lr", 0.25))
+    assert read_rates(path).steps == [-1]
+
+
 def test_a_folder_above_the_event_files(tmp_path):
     path = tmp_path / "runs" / "one" / "events.out.tfevents.1"
     path.parent.mkdir(parents=True)

@@ -59,6 +59,16 @@ def test_simple_faults(count, first, found):
     assert list(simple_faults(*log(count, first))) == found
 
 
+@pytest.mark.parametrize(("n", "roundest", "between"), [(2, 1, (1, 3)), (-2, -1, (-3, -1))])
+def test_of_the_shifts_that_fit_the_roundest_is_named(n, roundest, between):
+    schedule = CyclicSchedule(base_lr=0.25, max_lr=0.5, step_size_up=64)
+    half = 1.1 / 256  # A step makes 1/256.
+    rates = [(step, schedule.lr(step + n)) for step in range(20, 300, 7)]
+    lines = [LoggedRate(step, rate - half, rate + half) for step, rate in rates]
+    found = list(simple_faults(Target(schedule, 300, 10**6), Deviation(lines, 0)))
+    assert found == [faults.Shift(roundest, between)]
+
+
 def test_scale():
     target, deviation = log(lambda step: step, 0, rate=lambda rate: rate / 2)
     assert list(simple_faults(target, deviation)) == [faults.Scale(0.5)]

@@ -1,5 +1,6 @@
 """`read_rates`: the files that loggers write, and what is wrong with a file, by its line."""
 
+import gzip
 import importlib
 import json
 import re
@@ -156,7 +157,7 @@ MISTAKES = {
         "step,lr," + "x" * 200_000 + "\n0,1\n",
         "must have a column with the rates. It has: ",
     ),
-    "a long name": ("step," + "x" * 100_000 + "\n0,1\n", "It has: 'step', 'xxx"),
+    "a long name": ("step," + "x" * 100_000 + "\n0,1\n", "It has: 'step', '" + "x" * 60 + "…'."),
     "many names": (",".join(f"c{i}" for i in range(60_000)) + "\n", "'c19' …. Name the one with"),
     "a long text": ("step,lr\n0," + "x" * 100_000 + "\n", "'lr' must be a number. Received: lr="),
     "an escape": ("step,\x1b[2J\n0,1\n", "It has: 'step', '\\x1b[2J'"),
@@ -184,6 +185,11 @@ MISTAKES = {
         "has several columns that could be meant: 'lr-SGD/pg1', 'lr-SGD/pg2'. "
         "Name the one with `lr=`.",
     ),
+    "two counts": (
+        "Step,global_step,lr\n0,1,0.1\n",
+        "has several columns that could be meant: 'Step', 'global_step'. "
+        "Name the one with `step=`.",
+    ),
     "a column twice": (
         "step,lr,lr\n0,0.1,0.2\n",
         "must not have duplicated columns. Received: 'lr' ",
@@ -197,6 +203,7 @@ MISTAKES = {
     "an open quote": ('step,lr\n0,"0.1\n1,0.2\n', "not CSV: "),
     "nothing": ("", "must contain at least one line; it is empty"),
     "a cut line": ('{"step": 0, "lr": 0.1}\n{"step": 1, "l', ":2: not JSON: "),
+    "no JSON in any line": ('{"step": 0,\n"lr": x}\n', ":1: not JSON: "),
     "no object": ('{"step": 0, "lr": 0.1}\n[1, 2]\n', ":2: must be an object with a step"),
     "a list of numbers": ("[1, 2]", "entry 1: must be an object with a step and a rate"),
     "a list in it": ('[{"step": 0, "lr": [[1, 2]]}]', "entry 1: 'lr' must be a number. "),
@@ -224,7 +231,10 @@ def test_files_that_cannot_be_read(tmp_path):
         read_rates(tmp_path / "none.csv")
     binary = tmp_path / "run.csv"
     binary.write_bytes(b"\x80\x04\x95cos\nsystem\n")
-    with pytest.raises(ValueError, match="must be text"):
+    with pytest.raises(ValueError, match=r"must be text: .* in UTF-8\.$"):
+        read_rates(binary)
+    binary.write_bytes(gzip.compress(b"step,lr\n0,0.1\n"))
+    with pytest.raises(ValueError, match=r"must be text: .* in UTF-8\. Unpack it first\.$"):
         read_rates(binary)
     huge = tmp_path / "huge.csv"
     with huge.open("wb") as file:
@@ -374,6 +384,7 @@ def test_a_resolution_stays_as_it_is():
     one, other = (Resolution.of_texts(["0.10"]) for _ in range(2))
     assert (one, hash(one)) == (other, hash(other))
     assert one == Resolution(digits=2, decimals=2, float32=False, padded=True)
+    assert one != Resolution(digits=2, decimals=2, float32=False)
     with pytest.raises(AttributeError):
         one.digits = 9
 
