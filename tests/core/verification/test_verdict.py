@@ -458,6 +458,30 @@ def test_a_rate_that_was_held_for_some_steps(at, n, every):
     assert f"held the rate of step {at} for {n} steps, and was {n} steps" in verdict.sentence
 
 
+@pytest.mark.parametrize(("after", "named"), [(2, False), (3, True)])
+def test_three_lines_after_it_show_that_a_rate_was_held(after, named):
+    steps = range(181 + after)
+    lrs = logged(lambda step: step if step <= 130 else max(130, step - 50), steps=steps)
+    assert verify(SCHEDULE, steps, lrs).fault == (Held(130, 50, (50, 50)) if named else None)
+
+
+@pytest.mark.parametrize(("first", "named"), [(10, True), (20, False)])
+def test_a_warm_up_of_which_the_log_has_the_start(first, named):
+    steps = range(first, 1000, 10)
+    lrs = [SCHEDULE.lr(step) * min(1.0, step / 100) for step in steps]
+    verdict = verify(SCHEDULE, steps, lrs)
+    assert (verdict.fault is not None and verdict.fault.name == "warm-up") == named
+
+
+@pytest.mark.parametrize(("lines", "named"), [(2, False), (3, True)])
+def test_three_lines_show_a_warm_up(lines, named):
+    steps = range(0, 1000, 10)
+    n = 10 * lines
+    lrs = [0.001 * (step + 10) / (n + 10) if step < n else SCHEDULE.lr(step - n) for step in steps]
+    verdict = verify(SCHEDULE, steps, lrs)
+    assert (verdict.fault is not None and verdict.fault.name == "warm-up") == named
+
+
 @pytest.mark.parametrize("behind", [True, False])
 @pytest.mark.parametrize("power", [1, 3])
 @pytest.mark.parametrize("mode", ["triangular", "triangular2"])
