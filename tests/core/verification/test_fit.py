@@ -68,6 +68,15 @@ def test_one_line_that_is_off_is_no_other_schedule():
     assert list(other_parameters(Target(SCHEDULE, 500, 10**6), lines, None)) == []
 
 
+@pytest.mark.parametrize(("differ", "named"), [(3, False), (4, True)])
+def test_four_lines_that_differ_show_one_change(differ, named):
+    # Through fewer lines, other numbers go by chance.
+    other = CyclicSchedule(base_lr=0.25, max_lr=0.75, step_size_up=64)
+    steps = sorted([*range(0, 1281, 128), *[64, 160, 304, 400][:differ]])
+    found = list(other_parameters(Target(SCHEDULE, 1280, 10**6), lines_of(other, steps), None))
+    assert found == ([OtherParameters({"max_lr": 0.75})] if named else [])
+
+
 @pytest.mark.parametrize(
     ("changes", "most"),
     [

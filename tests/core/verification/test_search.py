@@ -71,6 +71,21 @@ def test_a_coarse_line_admits_a_range_on_each_side_of_the_peak():
     assert found == [(510, 514), (1534, 1538)]
 
 
+@pytest.mark.parametrize(
+    ("count", "step", "last", "most"),
+    [
+        (shifted, 0, 4, 5),  # Five rates.
+        (shifted, 0, 1000, 60),  # By bisection: half a cycle has two turns, and 2 * 10 rates.
+        (times, 10**5, 1000, 1001),  # A rate for each number, as each is many cycles further.
+    ],
+)
+def test_the_cheaper_way_to_narrow_a_range_is_taken(count, step, last, most):
+    line = LoggedRate(step, 0.25, 0.375)
+    found = narrowed(Target(SCHEDULE, step, most), line, count, [(0, last)])
+    good = [n for n in range(last + 1) if SCHEDULE.lr(count(n, step)) <= 0.375]
+    assert [n for low, high in found for n in range(low, high + 1)] == good
+
+
 def test_every_line_counts_though_few_are_looked_at_first():
     lines = [LoggedRate(step, 0.0, 1.0) for step in range(600, 700)]
     at = next(i for i, line in enumerate(lines) if line not in spread(lines, 24))
