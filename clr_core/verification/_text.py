@@ -139,13 +139,10 @@ def _read_json(
     try:
         document = _from_json(begin[1])
     except (ValueError, RecursionError) as error:
-        if after is None:
-            raise table.error(begin[0], f"not JSON: {_reason(error)}") from None
         try:
-            document = _from_json("".join(_lines(path)))
+            document, after = _from_json("".join(_lines(path))), None
         except (ValueError, RecursionError):
             raise table.error(begin[0], f"not JSON: {_reason(error)}") from None
-        after = None
     if after is None:
         table.unit = ", entry "
         for number, row in enumerate(_rows_of(document, table), start=1):

@@ -65,8 +65,6 @@ class Resolution:
             padded = padded or _is_padded(text)
             digits_here, decimals_here = _precision(text)
             digits, decimals = max(digits, digits_here), max(decimals, decimals_here)
-            if digits >= MOST_DIGITS - 1 and not float32:
-                break  # As fine as it gets.
         return cls(digits, decimals, float32, padded)
 
     @classmethod

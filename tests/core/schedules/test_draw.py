@@ -243,6 +243,14 @@ def test_epochs_on_a_second_axis(matplotlib):
     assert box(epochs.xaxis.label)[1] > box(axes)[3]
 
 
+@pytest.mark.parametrize(("steps_per_epoch", "whole"), [(800, True), (2000, False)])
+def test_whole_epochs_are_marked_if_there_is_more_than_one(matplotlib, steps_per_epoch, whole):
+    figure = SCHEDULE.plot(2000, steps_per_epoch=steps_per_epoch)
+    figure.draw_without_rendering()
+    (epochs,) = figure.axes[0].child_axes
+    assert all(tick.is_integer() for tick in epochs.get_xticks()) == whole
+
+
 def test_a_flat_schedule_names_its_one_boundary(matplotlib):
     (axes,) = CyclicSchedule(base_lr=0.1, max_lr=0.1).plot(10).axes
     assert texts(axes) == {"base_lr = max_lr 0.1"}
