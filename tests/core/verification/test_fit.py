@@ -61,6 +61,15 @@ def test_finds_what_was_changed(changes):
     assert found == [OtherParameters(changes, since=7)]
 
 
+@pytest.mark.parametrize(("every", "count"), [(3, 100), (9, 400)])
+def test_finds_the_size_of_few_cycles_and_of_many(every, count):
+    # Some lines from all over the log show the size of five cycles; only the first ones, of 58.
+    steps = range(0, every * count, every)
+    lines = lines_of(CyclicSchedule(base_lr=0.25, max_lr=0.5, step_size_up=31), steps)
+    found = list(other_parameters(Target(SCHEDULE, steps[-1], 10**6), lines, None))
+    assert found == [OtherParameters({"step_size_up": 31})]
+
+
 def test_one_line_that_is_off_is_no_other_schedule():
     lines = lines_of(SCHEDULE, range(500), half=0.001)
     step, low, high = lines[77]
