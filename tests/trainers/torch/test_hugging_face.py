@@ -74,6 +74,16 @@ def test_the_trainers_own_groups(tmp_path):
     assert [group["weight_decay"] for group in trainer.optimizer.param_groups] == [0.1, 0.0]
 
 
+def test_a_checkpoint_of_torchs_class_is_resumed(tmp_path):
+    trainer, _ = make_trainer(tmp_path)
+    parameters = SCHEDULE.to_dict()
+    del parameters["kind"], parameters["scale_fn"]
+    trainer.lr_scheduler = torch.optim.lr_scheduler.CyclicLR(trainer.optimizer, **parameters)
+    trainer.train()
+    run = trained(tmp_path, tmp_path / f"checkpoint-{SAVED}")
+    assert_right(run, first=SAVED)
+
+
 def test_another_schedule_is_refused_at_a_resume(on_one, tmp_path):
     another = dataclasses.replace(SCHEDULE, max_lr=0.08)
     trainer, _ = make_trainer(tmp_path, schedule=another)
