@@ -268,10 +268,10 @@ def paused(optimizer: Optimizer) -> Iterator[None]:
 
 def _with_hooks(optimizer: Optimizer) -> Optimizer:
     """The optimizer that has torch's hooks: the one inside of a wrapper that doesn't call them."""
-    inner = getattr(optimizer, "optimizer", None)
-    if hasattr(optimizer, "_optimizer_step_post_hooks") or not isinstance(inner, Optimizer):
+    if hasattr(optimizer, "_optimizer_step_post_hooks"):
         return optimizer
-    return inner
+    inner = getattr(optimizer, "optimizer", None)
+    return inner if isinstance(inner, Optimizer) else optimizer
 
 
 def _frames() -> Iterator[FrameType]:

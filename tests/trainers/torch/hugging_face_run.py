@@ -68,7 +68,9 @@ def sgd(parameters):
     return torch.optim.SGD(parameters, momentum=0.9)
 
 
-def make_trainer(folder, *, make=sgd, schedule=SCHEDULE, with_optimizer=False, **options):
+def make_trainer(
+    folder, *, make=sgd, schedule=SCHEDULE, with_optimizer=False, last_epoch=-1, **options
+):
     """A Trainer, and what each update uses in each parameter group.
 
     It is given an optimizer and a scheduler; if `make` is None, it makes both itself.
@@ -81,7 +83,9 @@ def make_trainer(folder, *, make=sgd, schedule=SCHEDULE, with_optimizer=False, *
         trainer.create_optimizer()
         return trainer, [watched(trainer.optimizer, group) for group in range(2)]
     optimizer = make(model.parameters())
-    scheduler = CyclicLR.from_schedule(optimizer, schedule, step_with_optimizer=with_optimizer)
+    scheduler = CyclicLR.from_schedule(
+        optimizer, schedule, last_epoch, step_with_optimizer=with_optimizer
+    )
     trainer = Trainer(model, **common, optimizers=(optimizer, scheduler))
     return trainer, [watched(optimizer)]
 

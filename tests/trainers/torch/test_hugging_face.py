@@ -84,6 +84,13 @@ def test_a_checkpoint_of_torchs_class_is_resumed(tmp_path):
     assert_right(run, first=SAVED)
 
 
+def test_a_checkpoint_of_the_model_alone_is_resumed(tmp_path):
+    trained(tmp_path, save_only_model=True)
+    checkpoint = tmp_path / f"checkpoint-{SAVED}"
+    run = trained(tmp_path, checkpoint, save_only_model=True, last_epoch=SAVED - 1)
+    assert_right(run, first=SAVED)
+
+
 def test_another_schedule_is_refused_at_a_resume(on_one, tmp_path):
     another = dataclasses.replace(SCHEDULE, max_lr=0.08)
     trainer, _ = make_trainer(tmp_path, schedule=another)
