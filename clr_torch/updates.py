@@ -27,7 +27,8 @@ MOST_LEFT_OUT = 40
 LINES = {
     "lightning": 'return {"scheduler": scheduler, "interval": "step"} in `configure_optimizers`; '
     "in manual optimization, call step() after each update",
-    "accelerate": "pass Accelerator(step_scheduler_with_optimizer=False)",
+    "accelerate": "pass Accelerator(step_scheduler_with_optimizer=False), and step only if "
+    "accelerator.sync_gradients",
     "skorch": 'pass LRScheduler(…, step_every="batch")',
     "ignite": "step at Events.ITERATION_COMPLETED, with every=k if k batches make an update",
 }
@@ -60,29 +61,30 @@ class CountingScheduler(LRScheduler):
                 f"{received('step_with_optimizer', step_with_optimizer)}"
             )
         self.step_with_optimizer = step_with_optimizer
-        try:
-            others = self._be_told(optimizer)
-        except AttributeError:  # A wrapper without torch's hooks.
-            if step_with_optimizer:
-                raise ValueError(
-                    "`optimizer` must have torch's hooks for the scheduler to step with it. "
-                    f"Received: {type(optimizer).__name__}. Pass the optimizer inside of it."
-                ) from None
-            return
-        for other in others if step_with_optimizer else ():
-            if other.step_with_optimizer:
+        others = self._be_told(optimizer)
+        if others is None and step_with_optimizer:
+            raise ValueError(
+                "`optimizer` must have torch's hooks for the scheduler to step with it. "
+                f"Received: {type(optimizer).__name__}. Pass the optimizer inside of it."
+            )
+        for other in others or ():
+            if step_with_optimizer and other.step_with_optimizer:
                 other.step_with_optimizer = False
                 warnings.warn(
                     "The optimizer had another scheduler that stepped with it, and has it no more.",
                     stacklevel=outside(),
                 )
 
-    def _be_told(self, optimizer: Optimizer) -> list[CountingScheduler]:
-        """Ask to be told of each update; returns the others that are told."""
+    def _be_told(self, optimizer: Optimizer) -> list[CountingScheduler] | None:
+        """Ask to be told of each update; returns the others that are, or None without hooks."""
         self._since = FIRST
-        counter = _counters.get(optimizer)
+        inner = _with_hooks(optimizer)
+        counter = _counters.get(inner)
         if counter is None:
-            counter = _counters[optimizer] = _Counter(optimizer)
+            try:
+                counter = _counters[inner] = _Counter(inner)
+            except AttributeError:
+                return None
         counter.add(self)
         return counter.others(self)
 
@@ -138,7 +140,7 @@ class CountingScheduler(LRScheduler):
         elif self.last_epoch != self._set_at:
             self._since += 1
             self._hand_over()
-        elif not _was_skipped(self.optimizer):
+        elif not _was_skipped(_with_hooks(self.optimizer)):
             self._step_count += 1
             self._go_to(None)
 
@@ -153,7 +155,7 @@ class CountingScheduler(LRScheduler):
 
     def _notice(self, made: int) -> None:
         """Say once that a step hasn't been an update."""
-        counter = _counters.get(self.optimizer)
+        counter = _counters.get(_with_hooks(self.optimizer))
         if counter is None or counter.unsure:
             self._settled = True
             return
@@ -172,7 +174,7 @@ class CountingScheduler(LRScheduler):
         number = f"{made} updates" if made else "no update"
         warnings.warn(
             f"A step is an update, but the optimizer made {number} since the last `step()`. "
-            f"{_advice()}",
+            f"{_advice(self.optimizer)}",
             stacklevel=outside(),
         )
 
@@ -184,7 +186,8 @@ class CountingScheduler(LRScheduler):
             # To compare tensors would be to wait for their device.
             if found is lr or isinstance(found, Tensor) or found == lr:
                 continue
-            if self.last_epoch != self._set_at or _counters[self.optimizer].others(self):
+            counter = _counters[_with_hooks(self.optimizer)]
+            if self.last_epoch != self._set_at or counter.others(self):
                 return
             self._told_of_rate = True
             warnings.warn(
@@ -197,7 +200,9 @@ class CountingScheduler(LRScheduler):
 
     def _is_stepped_by_another(self) -> bool:
         """True if another scheduler makes this call, such as a ChainedScheduler."""
-        callers = (frame.f_locals.get("self") for frame in _frames())
+        # Once asked for, a frame's variables live as long as it: those of the user's loop mustn't.
+        steps = (frame for frame in _frames() if frame.f_code.co_name == "step")
+        callers = (frame.f_locals.get("self") for frame in steps)
         return any(isinstance(each, LRScheduler) and each is not self for each in callers)
 
 
@@ -252,7 +257,7 @@ _counters: WeakKeyDictionary[Optimizer, _Counter] = WeakKeyDictionary()
 @contextmanager
 def paused(optimizer: Optimizer) -> Iterator[None]:
     """Updates within this context aren't counted: they will be taken back."""
-    counter = _counters.get(optimizer)
+    counter = _counters.get(_with_hooks(optimizer))
     if counter is not None:
         counter.paused = True
     try:
@@ -260,6 +265,14 @@ def paused(optimizer: Optimizer) -> Iterator[None]:
     finally:
         if counter is not None:
             counter.paused = False
+
+
+def _with_hooks(optimizer: Optimizer) -> Optimizer:
+    """The optimizer that has torch's hooks: the one inside of a wrapper that doesn't call them."""
+    if hasattr(optimizer, "_optimizer_step_post_hooks"):
+        return optimizer
+    inner = getattr(optimizer, "optimizer", None)
+    return inner if isinstance(inner, Optimizer) else optimizer
 
 
 def _frames() -> Iterator[FrameType]:
@@ -298,10 +311,11 @@ def _was_skipped(optimizer: Optimizer) -> bool:
     return found is not None and bool(found)
 
 
-def _advice() -> str:
+def _advice(optimizer: Optimizer) -> str:
     """The line that makes the running trainer step once per update."""
-    packages = (frame.f_globals.get("__name__", "").partition(".")[0] for frame in _frames())
-    for package in packages:
+    modules = (frame.f_globals.get("__name__", "") for frame in _frames())
+    for module in (type(optimizer).__module__, *modules):
+        package = module.partition(".")[0]
         if package in LINES:
             return f"In {package}, {LINES[package]}; or pass step_with_optimizer=True."
-    return "Call it once after each `optimizer.step()`, or pass step_with_optimizer=True."
+    return "Call it once after each update, or pass step_with_optimizer=True."
