@@ -286,7 +286,7 @@ def test_estimated_stepping_batches_are_updates():
 
 def test_two_processes(tmp_path):
     environment = {"PYTHONPATH": str(launcher.HERE)}
-    script = "../trainers/torch/lightning_ddp.py"
+    script = "../trainers/torch/lightning_run.py"
     job = launcher.Job(script, tmp_path, ranks=2, updates=16, environment=environment)
     job.finish()
     assert job.faults() == []
