@@ -154,10 +154,10 @@ class CountingScheduler(LRScheduler):
 
     def _updated(self) -> None:
         """The optimizer has made an update."""
-        if not (self._composed or self._told_of_rate):
-            # Where no step came before it, another scheduler such as SWALR may have taken over.
-            if self.step_with_optimizer or self._since in (0, FIRST):
-                self._compare_rates()
+        # If the last step was before another update, a scheduler such as SWALR may have taken over.
+        has_set = self.step_with_optimizer or self._since in (0, FIRST)
+        if has_set and not (self._composed or self._told_of_rate):
+            self._compare_rates()
         if self._asked:
             self._crowded = self._crowded + 1 if self._asked > 1 else 0
             self._asked = 0
