@@ -166,6 +166,10 @@ def test_a_scheduler_that_steps_with_the_optimizer(name, epochs):
     made = with_optimizer(name=name)
     fit(made.learner, *epochs)
     assert_followed(made.used, UPDATES)
+    # Each is logged after the update, as the rate of the next one.
+    lrs = made.learner.recorder.lrs
+    first = UPDATES - len(lrs)
+    assert verify(SCHEDULE, range(first, UPDATES), lrs, first_step=-1).status == "followed"
 
 
 def test_that_counts_no_batch_that_is_accumulated():

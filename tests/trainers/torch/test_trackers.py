@@ -4,7 +4,6 @@ import sys
 
 import optuna
 import pytest
-import torch
 from optuna.storages.journal import JournalFileBackend
 
 from clr_core import CyclicSchedule, read_rates, schedule_from_dict, schedule_id, verify
