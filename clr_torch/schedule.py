@@ -33,7 +33,7 @@ OWN_ATTRIBUTES = {
     *("_get_lr_called_within_step", "_schedules", "_table", "_groups", "_seen", "_momentum_key"),
     *("_lists", "_keys", "_last_momentum", "_zeros", "_set_at", "step_with_optimizer", "_since"),
     *("_composed", "_settled", "_told_of_rate", "_idle_at", "_never"),
-    *("_asked_at", "_asked", "_crowded"),
+    *("_deviation", "_asked_at", "_asked", "_crowded"),
 }
 """What this class and torch's base class keep in a scheduler; all else is a derived class's."""
 

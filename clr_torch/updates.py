@@ -53,6 +53,8 @@ class CountingScheduler(LRScheduler):
     _set_at: int | None
     _since = FIRST
     _composed = _told_of_rate = False
+    _deviation = ""
+    """The rate that the first update was made with, if it wasn't the schedule's."""
     _settled = False
     """True once nothing more is to be said about the count of updates."""
     _idle_at = -(IDLE + 1)
@@ -123,6 +125,8 @@ class CountingScheduler(LRScheduler):
         if since >= FIRST:
             since -= FIRST
             self._composed |= self._is_stepped_by_another()
+            if self._deviation and not self._composed:
+                self._say_who_writes()
         if self.step_with_optimizer and self.last_epoch != self._set_at:
             self._hand_over()
         if self.step_with_optimizer and epoch is None:
@@ -147,7 +151,7 @@ class CountingScheduler(LRScheduler):
         since, self._since = self._since, 0
         is_next, self._asked_at = self.last_epoch == self._asked_at + 1, self.last_epoch
         self._asked += 1
-        if since == FIRST + 1 and self.last_epoch == self._set_at:
+        if since == FIRST + 1 and self.last_epoch == self._set_at and not self._deviation:
             self._say("1 update before the first step")
         elif 1 < since < FIRST and is_next:
             self._say(f"{since} updates since the last step")
@@ -212,7 +216,7 @@ class CountingScheduler(LRScheduler):
         )
 
     def _compare_rates(self) -> None:
-        """Say once that an update was made with another rate than the schedule's."""
+        """See if an update was made with another rate than the schedule's, and say so once."""
         pairs = zip(self.optimizer.param_groups, self._last_lr, strict=False)
         for index, (group, lr) in enumerate(pairs):
             found = group.get("lr")
@@ -221,17 +225,21 @@ class CountingScheduler(LRScheduler):
                 continue
             if self.last_epoch != self._set_at or _counters[self.optimizer].others(self):
                 return
-            self._told_of_rate = True
-            advice = _line(RATE_LINES) or (
-                "To have other rates, make a scheduler with another schedule and the same step"
-            )
-            warnings.warn(
-                f"The optimizer made an update with the rate {found!r} in group {index}, where the "
-                f"schedule has {lr!r}: something else wrote it, and `step()` writes over it. "
-                f"{advice}.",
-                stacklevel=outside(),
-            )
-            return
+            self._deviation = f"{found!r} in group {index}, where the schedule has {lr!r}"
+            if self.step_with_optimizer or self._since == 0:
+                self._say_who_writes()
+            return  # Before the first step, it may be another scheduler's turn.
+
+    def _say_who_writes(self) -> None:
+        advice = _line(RATE_LINES) or (
+            "To have other rates, make a scheduler with another schedule and the same step"
+        )
+        warnings.warn(
+            f"The optimizer made an update with the rate {self._deviation}: something else wrote "
+            f"it, and `step()` writes over it. {advice}.",
+            stacklevel=outside(),
+        )
+        self._deviation, self._told_of_rate = "", True
 
     def _is_stepped_by_another(self) -> bool:
         """True if another scheduler makes this call, such as a ChainedScheduler."""

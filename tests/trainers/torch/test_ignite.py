@@ -6,7 +6,12 @@ import pytest
 import torch
 from ignite.engine import Engine, Events, create_supervised_trainer
 from ignite.handlers import Checkpoint
-from ignite.handlers.param_scheduler import LRScheduler, create_lr_scheduler_with_warmup
+from ignite.handlers.param_scheduler import (
+    ConcatScheduler,
+    LinearCyclicalScheduler,
+    LRScheduler,
+    create_lr_scheduler_with_warmup,
+)
 from torch.optim.lr_scheduler import CyclicLR as Torchs
 
 from clr_core import read_rates, verify
@@ -107,6 +112,18 @@ def test_ignites_wrapper_counts_in_place_of_the_optimizer():
     with pytest.warns(UserWarning, match="has been turned off, since something else set"):
         used = Run(wrapping(Events.ITERATION_STARTED), step_with_optimizer=True).train()
     assert_followed(used, 2 * BATCHES)
+
+
+@pytest.mark.parametrize("duration", [1, 2, 5])
+def test_after_another_scheduler_of_ignites(duration):
+    def attach(trainer, scheduler):
+        before = LinearCyclicalScheduler(scheduler.optimizer, "lr", 0.5, 0.6, cycle_size=10)
+        both = ConcatScheduler([before, LRScheduler(scheduler)], durations=[duration])
+        trainer.add_event_handler(Events.ITERATION_STARTED, both)
+
+    used = Run(attach).train()
+    assert used[0][0] == 0.5
+    assert_followed(used[duration:], 2 * BATCHES - duration)
 
 
 def test_simulating_its_wrapper_changes_nothing():

@@ -27,12 +27,14 @@ def from_epochs(optimizer, last_epoch=-1, **arguments):
     )
 
 
-def net(policy=CyclicLR.from_schedule, name="SGD", batch=BATCH, **arguments):
+def net(
+    policy=CyclicLR.from_schedule, name="SGD", batch=BATCH, kind=NeuralNetClassifier, **arguments
+):
     if policy == CyclicLR.from_schedule:
         arguments["schedule"] = SCHEDULE
     momentum = {"optimizer__momentum": 0.9} if name == "SGD" else {}
     torch.manual_seed(0)
-    return NeuralNetClassifier(
+    return kind(
         torch.nn.Linear,
         module__in_features=64,
         module__out_features=10,
@@ -95,6 +97,36 @@ def test_lines_that_are_wrong_are_said_once(arguments, epochs, said):
 
 def test_one_batch_per_epoch_is_right_in_every_fit():
     assert_followed(fitted(net(batch=-1), 3, 4), 7)
+
+
+class Accumulating(NeuralNetClassifier):
+    """skorch's recipe: an update for each 4 batches."""
+
+    def get_loss(self, *args, **kwargs):
+        return super().get_loss(*args, **kwargs) / 4
+
+    def train_step(self, batch, **arguments):
+        step = self.train_step_single(batch, **arguments)
+        if len(self.history[-1, "batches"]) % 4 == 0:
+            self.optimizer_.step()
+            self.optimizer_.zero_grad()
+        return step
+
+
+def from_epochs_of_5(optimizer, last_epoch=-1, **arguments):
+    last_epoch = (last_epoch + 1) * BATCHES // 4 - 1
+    return CyclicLR.from_schedule(optimizer, SCHEDULE, last_epoch=last_epoch, **arguments)
+
+
+def test_accumulation():
+    used = fitted(net(from_epochs_of_5, kind=Accumulating, **WITH_OPTIMIZER), 2, 1)
+    assert_followed(used, 3 * BATCHES // 4)
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+def test_accumulation_with_a_step_per_batch_is_said():
+    with pytest.warns(UserWarning, match="made no update since the last `step.*In skorch, pass"):
+        fitted(net(from_epochs_of_5, kind=Accumulating, **PER_BATCH), 2)
 
 
 @pytest.mark.parametrize("arguments", [PER_BATCH, WITH_OPTIMIZER])

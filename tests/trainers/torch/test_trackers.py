@@ -37,8 +37,7 @@ def test_tensorboard_has_the_rates_and_the_parameters(tmp_path, monkeypatch, ten
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-    (file,) = tmp_path.glob("run/*.1")  # `add_hparams` writes a file of its own.
-    metadata = EventAccumulator(str(file)).Reload().summary_metadata
+    metadata = EventAccumulator("run").Reload().summary_metadata
     content = metadata["_hparams_/session_start_info"].plugin_data.content
     values = HParamsPluginData.FromString(content).session_start_info.hparams
     written = {name: getattr(value, value.WhichOneof("kind")) for name, value in values.items()}
