@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -58,6 +59,9 @@ def to_record(
             is traced.
         ValueError: There is no count, several differ, one isn't a single integer, or the number of
             schedules isn't the number of labels.
+
+    Warns:
+        UserWarning: The count is 2**31 - 1, at which optax stays.
     """
     for each in opt_state if isinstance(opt_state, tuple | list) else [opt_state]:
         if all(hasattr(each, name) for name in ("lr", "momentum", "to_dict")):
@@ -186,7 +190,15 @@ def _record(
             "`schedule` must be one schedule, or one for each label of a partition that has a "
             f"count, in sorted order. Received: {len(schedule)} for the labels {labels}"
         )
-    return Record(schedule, _step(counts, count))  # type: ignore[arg-type]
+    step = _step(counts, count)
+    if step == LARGEST_COUNT:
+        warnings.warn(
+            "optax counts to 2**31 - 1 and stays there: the run may be at any later step. "
+            f"{received('step', step)}. If you know it, make the record of it: "
+            "Record(schedule, step)",
+            stacklevel=3,
+        )
+    return Record(schedule, step)  # type: ignore[arg-type]
 
 
 def _step(counts: Mapping[str, int], count: str | None) -> int:

@@ -77,6 +77,17 @@ def iterations(optimizer: Any) -> Any:
     return optimizer._iterations
 
 
+def counted(iterations: Any) -> Any:
+    """The count in such a variable, as a tensor; the largest one if it has wrapped.
+
+    Keras counts in int32 on JAX and on torch, and goes on from 2**31 - 1 to -2**31. Read in 3.15.1.
+    """
+    count = iterations.value
+    if keras.backend.standardize_dtype(count.dtype) != "int32":
+        return count
+    return keras.ops.where(count < 0, keras.ops.full_like(count, 2**31 - 1), count)
+
+
 def asking(iterations_of: Any) -> Any:
     """The optimizer that asks a schedule for the rate at its `iterations`, None if another does.
 

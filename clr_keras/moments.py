@@ -15,7 +15,7 @@ from clr_core.moments import FLOATS, SLOTS, Moments, check_moments
 from clr_keras import _keras_internals as internals
 from clr_keras import checkpoint
 from clr_keras import optimizer as ours
-from clr_keras.schedule import accumulation_steps
+from clr_keras.schedule import accumulation_steps, updates
 
 # Nadam isn't included, since it remembers a product of its momenta as well; nor are derived
 # classes, which may remember anything.
@@ -142,7 +142,7 @@ def read_moments(
             raise ValueError(f"its config has the kind: leave out `kind`. {received('kind', kind)}")
         else:
             kind, steps, datasets, by_slot = _of_config(stored)
-        count, arrays = stored.count() // steps, file.arrays(datasets)
+        count, arrays = updates(stored.count(), steps), file.arrays(datasets)
         width = len(SLOTS[kind])
         size = len(arrays) // width
         slots = {
@@ -315,7 +315,7 @@ def _checked(given: Any) -> tuple[Any, str]:
 
 def _updates(optimizer: Any) -> int:
     iterations = int(keras.ops.convert_to_numpy(internals.iterations(optimizer)))
-    return iterations // accumulation_steps(optimizer.gradient_accumulation_steps)
+    return updates(iterations, accumulation_steps(optimizer.gradient_accumulation_steps))
 
 
 def _array(variable: Any) -> Any:

@@ -137,10 +137,10 @@ class CyclicOptimizer(internals.UpdateHooks):
     def _momentum(self) -> Any:
         """The momentum of the next update, a float32 tensor."""
         # Unlike the count that Keras passes to a schedule, these are updates, not micro-batches.
-        iterations = self.iterations
-        if isinstance(iterations, keras.Variable):
-            iterations = iterations.value
-        return evaluate(internals.rate(self).schedule.momentum, iterations)
+        updates = internals.counted(internals.iterations(self))
+        if self.gradient_accumulation_steps:
+            updates = updates // self.gradient_accumulation_steps
+        return evaluate(internals.rate(self).schedule.momentum, updates)
 
     def _read_momentum(self) -> Any:
         if self._momentum_of_update is not None:

@@ -23,7 +23,7 @@ from clr_keras import _keras_internals as internals
 from clr_keras import checkpoint
 from clr_keras.foreign import is_addons, schedule_from_addons
 from clr_keras.optimizer import CyclicOptimizer
-from clr_keras.schedule import CyclicLR, accumulation_steps, compiled
+from clr_keras.schedule import CyclicLR, accumulation_steps, compiled, updates
 
 Optimizer = TypeVar("Optimizer", bound=keras.Optimizer)
 
@@ -55,7 +55,8 @@ def to_record(source: Any, scale_fn: str | None = None) -> Record:
         TypeError: Neither an optimizer nor a model, another kind of rate, or a `scale_fn` that is a
             Python callable.
         ValueError: A model that isn't compiled, a schedule that counts micro-batches in an
-            optimizer that accumulates gradients, or optimizers at different steps.
+            optimizer that accumulates gradients, optimizers at different steps, or a count that has
+            wrapped at 2**31, as those of Keras on JAX and on torch do.
     """
     optimizer = source
     if isinstance(source, keras.Model):
@@ -222,7 +223,7 @@ def _run(
             f"CyclicLR. {received('gradient_accumulation_steps', accumulated)} and "
             f"{counted}. Otherwise no schedule has the rates of its updates"
         )
-    return schedule if cycles else rate_only(schedule), iterations // accumulated
+    return schedule if cycles else rate_only(schedule), updates(iterations, accumulated)
 
 
 def _live(optimizer: Any, scale_fn: str | None) -> tuple[Schedule, int]:

@@ -167,7 +167,7 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
         value = self.schedule.lr if self.gradient_accumulation_steps == 1 else self._lr_of_update
         if isinstance(step, keras.Variable):
             self._notice(internals.asking(step), step)
-            step = step.value
+            step = internals.counted(step)
         if keras.ops.is_tensor(step):
             dtype = keras.backend.standardize_dtype(step.dtype)
             if "int" in dtype:
@@ -249,6 +249,23 @@ def _integers(steps: Any, most: int) -> Any:
             f"{received('step', wrong.flat[0].item())}"
         )
     return steps.astype(np.int64)
+
+
+def updates(iterations: int, accumulated: int) -> int:
+    """The updates that an optimizer has made in so many micro-batches.
+
+    Raises:
+        ValueError: An int32 count has wrapped.
+    """
+    if iterations < 0:
+        made = (iterations + 2**32) // accumulated
+        raise ValueError(
+            "`iterations` must be at least 0: Keras counts in int32 on JAX and on torch, and this "
+            "count has gone on from 2**31 - 1 to -2**31, where the schedule holds its last value. "
+            f"{received('iterations', iterations)}, which is update {made} if that has happened "
+            "once. Make the record of it: Record(schedule, step)"
+        )
+    return iterations // accumulated
 
 
 def accumulation_steps(given: object) -> int:

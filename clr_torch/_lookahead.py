@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 from weakref import WeakValueDictionary
@@ -17,13 +18,13 @@ try:
 except ImportError:  # torch runs without NumPy. Then each point is computed at its step.
     np = None  # type: ignore[assignment]
 
-Point = tuple[tuple[float, ...], tuple[float | None, ...]]
 
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
+class _Block:
+    """The rates and the momenta of all groups, at some steps in a row."""
 
-class _Block(list[Point]):
-    """The points of some steps in a row."""
-
-    __slots__ = ("__weakref__",)
+    lrs: Sequence[tuple[float, ...]]
+    momenta: Sequence[tuple[float | None, ...]]
 
 
 # Schedulers with equal schedules share the block of the steps at which they are.
@@ -32,6 +33,9 @@ _blocks: WeakValueDictionary[tuple[tuple[Schedule, ...], int], _Block] = WeakVal
 
 class Table:
     """The rate and the momentum of each parameter group at any step.
+
+    `lrs[step - first]` and `momenta[step - first]` are those of a step, while that index is from 0
+    to less than `kept`; `move_to(step)` makes it so.
 
     Args:
         schedules: The schedule of each group.
@@ -45,24 +49,31 @@ class Table:
             map(_is_data, {id(each): each for each in schedules}.values())
         )
         self._size = min(2048, max(64, 32768 // len(schedules))) if ahead else 1
-        self._first = self._kept = 0
-        self._points: Sequence[Point] = ()
+        self._block = _Block((), ())
+        self.first = self.kept = 0
+        self.lrs, self.momenta = self._block.lrs, self._block.momenta
 
-    def at(self, step: int) -> Point:
+    def at(self, step: int) -> tuple[tuple[float, ...], tuple[float | None, ...]]:
         """The rate of each group, and the momentum that its schedule has."""
-        index = step - self._first
-        if 0 <= index < self._kept:
-            return self._points[index]
+        index = step - self.first
+        if not 0 <= index < self.kept:
+            index = self.move_to(step)
+        return self.lrs[index], self.momenta[index]
+
+    def move_to(self, step: int) -> int:
+        """Have the rates and the momenta of a step; returns their index."""
         step = count("step", step)
-        if self._size == 1:
-            return self._computed(step, 1)[0]
         first = step - step % self._size
-        key = self._schedules, first
-        block = _blocks.get(key)
-        if block is None:
-            block = _blocks[key] = self._computed(first, self._size)
-        self._first, self._kept, self._points = first, len(block), block
-        return block[step - first]
+        if self._size == 1:
+            self._block, self.kept = self._computed(step, 1), 0  # To be computed each time.
+        else:
+            key = self._schedules, first
+            block = _blocks.get(key)
+            if block is None:
+                block = _blocks[key] = self._computed(first, self._size)
+            self._block, self.kept = block, len(block.lrs)
+        self.first, self.lrs, self.momenta = first, self._block.lrs, self._block.momenta
+        return step - first
 
     def _computed(self, step: int, size: int) -> _Block:
         # Groups with equal schedules share one, which is computed once.
@@ -75,7 +86,7 @@ class Table:
             stop = min(step + size, LARGEST_STEP + 1)
             columns = _ahead(distinct, np.arange(step, stop, dtype=np.float64))
         lrs, momenta = zip(*(columns[id(schedule)] for schedule in self._schedules), strict=True)
-        return _Block(zip(zip(*lrs, strict=True), zip(*momenta, strict=True), strict=True))
+        return _Block([*zip(*lrs, strict=True)], [*zip(*momenta, strict=True)])
 
 
 def _ahead(schedules: dict[int, Schedule], steps: Any) -> dict[int, Any]:

@@ -5,7 +5,9 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
+import flax.serialization
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -198,12 +200,27 @@ def test_a_stacked_or_traced_state_is_refused():
         jax.jit(lambda state: to_record(SCHEDULE, state).step)(state)
 
 
-@pytest.mark.parametrize("step", [0, 1, 7, 2**24 + 1, 2**31 - 1])
+@pytest.mark.parametrize("step", [0, 1, 7, 2**24 + 1, 2**31 - 2])
 def test_a_run_resumes_at_the_step(step):
     optimizer, state = from_record(Record(SCHEDULE, step), optax.adam, WEIGHTS, b2=0.9)
     assert to_record(SCHEDULE, state) == Record(SCHEDULE, step)
     _, state = optimizer.update(WEIGHTS, state, WEIGHTS)
     assert float(current_lr(state)) == oracle.to_float32(oracle.lr(SCHEDULE.to_dict(), step))
+
+
+def test_a_count_that_can_rise_no_more(tmp_path):
+    schedule = replace(SCHEDULE, mode="triangular")  # It doesn't end at `base_lr`.
+    optimizer, state = from_record(Record(schedule, 2**31 - 3), optax.adam, WEIGHTS)
+    for step in (2**31 - 3, 2**31 - 2, 2**31 - 1, 2**31 - 1):
+        _, state = optimizer.update(WEIGHTS, state, WEIGHTS)
+        assert float(current_lr(state)) == oracle.to_float32(oracle.lr(schedule.to_dict(), step))
+    (tmp_path / "state.msgpack").write_bytes(flax.serialization.to_bytes(state))
+    for read, source in (
+        (to_record, (schedule, state)),
+        (read_record, (tmp_path / "state.msgpack", schedule)),
+    ):
+        with pytest.warns(UserWarning, match="stays there: the run may be at any later step"):
+            assert read(*source).step == 2**31 - 1
 
 
 def test_what_optax_cannot_resume():

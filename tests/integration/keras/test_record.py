@@ -10,7 +10,7 @@ import clr_keras
 from clr_core import CyclicSchedule
 from clr_core.adapter import rate_only
 from clr_core.record import Record
-from clr_keras import CyclicLR, from_record, to_record
+from clr_keras import CyclicLR, from_record, read_record, to_moments, to_record
 from integration.keras.cycled import BACKEND, GRADIENTS, SCHEDULE, fit, model, optimizer, shown
 from integration.keras.rates import numbers
 from schedules import expected, expected_momenta
@@ -227,3 +227,42 @@ def test_an_average_of_the_weights_would_begin_with_zeros():
     made.apply([0 * weights], [weights])
     assert numbers(made._model_variables_moving_average[0]) < 0.1
     assert to_record(from_record(Record(ALONE), ADAM, use_ema=True)) == Record(ALONE)
+
+
+@pytest.mark.skipif(BACKEND == "tensorflow", reason="Keras counts in int64 there")
+@pytest.mark.parametrize("micro_batches", [None, 3])
+@pytest.mark.parametrize("cycles", [True, False])
+def test_a_count_that_wraps_holds_the_last_value(cycles, micro_batches, tmp_path):
+    schedule = replace(SCHEDULE, mode="triangular")  # It doesn't end at `base_lr`.
+    options = {"gradient_accumulation_steps": micro_batches}
+    if cycles:
+        made = clr_keras.SGD(schedule, torch_velocity=True, **options)
+    else:
+        made = keras.optimizers.SGD(CyclicLR(rate_only(schedule), micro_batches or 1), **options)
+    trained = model(made)
+    made.build(trained.trainable_variables)
+    # The variable that counts micro-batches if there are some.
+    made._iterations.assign(2**31 - 3)
+    counts = range(2**31 - 3, 2**31 + 4)
+    steps = [min(count, 2**31 - 1) // (micro_batches or 1) for count in counts]
+    rates, momenta = [], []
+    for _ in counts:
+        rates.append(numbers(made.learning_rate))
+        momenta.append(made.momentum)
+        fit(trained, ones(1))
+    settled, _ = expected(schedule, steps)
+    assert rates == [settled[step] for step in steps]
+    if cycles:
+        settled, _ = expected_momenta(schedule, steps)
+        assert momenta == [settled[step] for step in steps]
+
+    update = (2**31 + 4) // (micro_batches or 1)
+    reads = f"gone on from 2.*iterations=-2147483644, which is update {update} if"
+    trained.save(tmp_path / "model.keras")
+    for read in (
+        lambda: to_record(trained),
+        lambda: read_record(tmp_path / "model.keras"),
+        *([lambda: to_moments(made)] if cycles else []),
+    ):
+        with pytest.raises(ValueError, match=reads):
+            read()
