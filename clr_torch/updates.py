@@ -231,15 +231,15 @@ class CountingScheduler(LRScheduler):
             return  # Before the first step, it may be another scheduler's turn.
 
     def _say_who_writes(self) -> None:
+        found, self._deviation, self._told_of_rate = self._deviation, "", True
         advice = _line(RATE_LINES) or (
             "To have other rates, make a scheduler with another schedule and the same step"
         )
         warnings.warn(
-            f"The optimizer made an update with the rate {self._deviation}: something else wrote "
+            f"The optimizer made an update with the rate {found}: something else wrote "
             f"it, and `step()` writes over it. {advice}.",
             stacklevel=outside(),
         )
-        self._deviation, self._told_of_rate = "", True
 
     def _is_stepped_by_another(self) -> bool:
         """True if another scheduler makes this call, such as a ChainedScheduler."""
