@@ -158,9 +158,7 @@ class CountingScheduler(LRScheduler):
 
     def _updated(self) -> None:
         """The optimizer has made an update."""
-        # If the last step was before another update, a scheduler such as SWALR may have taken over.
-        has_set = self.step_with_optimizer or self._since in (0, FIRST)
-        if has_set and not (self._composed or self._told_of_rate):
+        if not (self._composed or self._told_of_rate):
             self._compare_rates()
         if self._asked:
             self._crowded = self._crowded + 1 if self._asked > 1 else 0
@@ -223,7 +221,10 @@ class CountingScheduler(LRScheduler):
             # To compare tensors would be to wait for their device.
             if found is lr or isinstance(found, Tensor) or found == lr:
                 continue
-            if self.last_epoch != self._set_at or _counters[self.optimizer].others(self):
+            # If no step came since the update before, one such as SWALR may have taken over.
+            has_set = self.step_with_optimizer or self._since in (0, FIRST)
+            is_another = self.last_epoch != self._set_at or _counters[self.optimizer].others(self)
+            if is_another or not has_set:
                 return
             self._deviation = f"{found!r} in group {index}, where the schedule has {lr!r}"
             if self.step_with_optimizer or self._since == 0:
