@@ -26,7 +26,8 @@ MOST_LEFT_OUT = 40
 """As many updates a GradScaler may leave out at first: each halves its scale."""
 LINES = {
     "lightning": 'return {"scheduler": scheduler, "interval": "step"} in `configure_optimizers`',
-    "accelerate": "pass Accelerator(step_scheduler_with_optimizer=False)",
+    "accelerate": "pass Accelerator(step_scheduler_with_optimizer=False), and step only if "
+    "accelerator.sync_gradients",
     "skorch": 'pass LRScheduler(…, step_every="batch")',
     "ignite": "call scheduler.step() at Events.ITERATION_COMPLETED, with every=k if k batches make "
     "an update, and without LRScheduler",
@@ -72,17 +73,14 @@ class CountingScheduler(LRScheduler):
                 f"{received('step_with_optimizer', step_with_optimizer)}"
             )
         self.step_with_optimizer = step_with_optimizer
-        try:
-            others = self._be_told(optimizer)
-        except AttributeError:  # A wrapper without torch's hooks.
-            if step_with_optimizer:
-                raise ValueError(
-                    "`optimizer` must have torch's hooks for the scheduler to step with it. "
-                    f"Received: {type(optimizer).__name__}. Pass the optimizer inside of it."
-                ) from None
-            return
-        for other in others if step_with_optimizer else ():
-            if other.step_with_optimizer:
+        others = self._be_told(optimizer)
+        if others is None and step_with_optimizer:
+            raise ValueError(
+                "`optimizer` must have torch's hooks for the scheduler to step with it. "
+                f"Received: {type(optimizer).__name__}. Pass the optimizer inside of it."
+            )
+        for other in others or ():
+            if step_with_optimizer and other.step_with_optimizer:
                 other.step_with_optimizer = False
                 if other.last_epoch != step:
                     warnings.warn(
@@ -92,12 +90,16 @@ class CountingScheduler(LRScheduler):
                         stacklevel=outside(),
                     )
 
-    def _be_told(self, optimizer: Optimizer) -> list[CountingScheduler]:
-        """Ask to be told of each update; returns the others that are told."""
+    def _be_told(self, optimizer: Optimizer) -> list[CountingScheduler] | None:
+        """Ask to be told of each update; returns the others that are, or None without hooks."""
         self._since = FIRST
-        counter = _counters.get(optimizer)
+        inner = _with_hooks(optimizer)
+        counter = _counters.get(inner)
         if counter is None:
-            counter = _counters[optimizer] = _Counter(optimizer)
+            try:
+                counter = _counters[inner] = _Counter(inner)
+            except AttributeError:
+                return None
         counter.add(self)
         return counter.others(self)
 
@@ -170,7 +172,7 @@ class CountingScheduler(LRScheduler):
         elif self.last_epoch != self._set_at:
             self._since += 1
             self._hand_over()
-        elif not _was_skipped(self.optimizer):
+        elif not _was_skipped(_with_hooks(self.optimizer)):
             self._step_count += 1
             self._go_to(None)
 
@@ -185,7 +187,7 @@ class CountingScheduler(LRScheduler):
 
     def _notice(self, made: int) -> None:
         """Say that a step hasn't been an update, unless it is a GradScaler's."""
-        counter = _counters.get(self.optimizer)
+        counter = _counters.get(_with_hooks(self.optimizer))
         if counter is None or counter.unsure:
             self._settled = True
             return
@@ -206,9 +208,9 @@ class CountingScheduler(LRScheduler):
         if self._settled:
             return
         self._settled = True
-        advice = _line(LINES) or "Call it once after each `optimizer.step()`"
+        advice = self._line(LINES) or "Call it once after each update"
         warnings.warn(
-            f"A step is an update, but the optimizer made {made}. {advice}, or pass "
+            f"A step is an update, but the optimizer made {made}. {advice}; or pass "
             "step_with_optimizer=True.",
             stacklevel=outside(),
         )
@@ -223,8 +225,8 @@ class CountingScheduler(LRScheduler):
                 continue
             # If no step came since the update before, one such as SWALR may have taken over.
             has_set = self.step_with_optimizer or self._since in (0, FIRST)
-            is_another = self.last_epoch != self._set_at or _counters[self.optimizer].others(self)
-            if is_another or not has_set:
+            counter = _counters[_with_hooks(self.optimizer)]
+            if not has_set or self.last_epoch != self._set_at or counter.others(self):
                 return
             self._deviation = f"{found!r} in group {index}, where the schedule has {lr!r}"
             if self.step_with_optimizer or self._since == 0:
@@ -233,7 +235,7 @@ class CountingScheduler(LRScheduler):
 
     def _say_who_writes(self) -> None:
         found, self._deviation, self._told_of_rate = self._deviation, "", True
-        advice = _line(RATE_LINES) or (
+        advice = self._line(RATE_LINES) or (
             "To have other rates, make a scheduler with another schedule and the same step"
         )
         warnings.warn(
@@ -242,9 +244,17 @@ class CountingScheduler(LRScheduler):
             stacklevel=outside(),
         )
 
+    def _line(self, lines: dict[str, str]) -> str:
+        """The line for the trainer that is running, if any."""
+        modules = (frame.f_globals.get("__name__", "") for frame in _frames())
+        packages = (each.partition(".")[0] for each in (type(self.optimizer).__module__, *modules))
+        return next((f"In {each}, {lines[each]}" for each in packages if each in lines), "")
+
     def _is_stepped_by_another(self) -> bool:
         """True if another scheduler makes this call, such as a ChainedScheduler."""
-        callers = (frame.f_locals.get("self") for frame in _frames())
+        # Once asked for, a frame's variables live as long as it: those of the user's loop mustn't.
+        steps = (frame for frame in _frames() if frame.f_code.co_name == "step")
+        callers = (frame.f_locals.get("self") for frame in steps)
         return any(isinstance(each, LRScheduler) and each is not self for each in callers)
 
 
@@ -299,7 +309,7 @@ _counters: WeakKeyDictionary[Optimizer, _Counter] = WeakKeyDictionary()
 @contextmanager
 def paused(optimizer: Optimizer) -> Iterator[None]:
     """Updates within this context aren't counted: they will be taken back."""
-    counter = _counters.get(optimizer)
+    counter = _counters.get(_with_hooks(optimizer))
     if counter is not None:
         counter.paused = True
     try:
@@ -307,6 +317,14 @@ def paused(optimizer: Optimizer) -> Iterator[None]:
     finally:
         if counter is not None:
             counter.paused = False
+
+
+def _with_hooks(optimizer: Optimizer) -> Optimizer:
+    """The optimizer that has torch's hooks: the one inside of a wrapper that doesn't call them."""
+    if hasattr(optimizer, "_optimizer_step_post_hooks"):
+        return optimizer
+    inner = getattr(optimizer, "optimizer", None)
+    return inner if isinstance(inner, Optimizer) else optimizer
 
 
 def _frames() -> Iterator[FrameType]:
@@ -343,12 +361,6 @@ def _was_skipped(optimizer: Optimizer) -> bool:
     """True if a fused optimizer has left out the update, as a GradScaler told it to."""
     found = getattr(optimizer, "found_inf", None)
     return found is not None and bool(found)
-
-
-def _line(lines: dict[str, str]) -> str:
-    """The line for the trainer that is running, if any."""
-    packages = (frame.f_globals.get("__name__", "").partition(".")[0] for frame in _frames())
-    return next((f"In {each}, {lines[each]}" for each in packages if each in lines), "")
 
 
 def check_count_of_epochs(step: int) -> None:

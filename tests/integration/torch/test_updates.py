@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -108,6 +109,17 @@ def test_a_scheduler_that_is_gone_sets_nothing_any_more():
     optimizer.param_groups[0]["lr"] = 0.25
     optimizer.step()
     assert optimizer.param_groups[0]["lr"] == 0.25
+
+
+def test_a_step_keeps_none_of_the_callers_variables():
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+    batch = torch.ones(3)
+    gone = weakref.ref(batch)
+    optimizer.step()
+    scheduler.step()
+    del batch
+    assert gone() is None
 
 
 @pytest.mark.parametrize(
@@ -334,21 +346,32 @@ def test_a_compiled_update_advances_it_and_is_compiled_once():
     assert scheduler.last_epoch == 20
 
 
+class Wrapper(torch.optim.Optimizer):  # It doesn't call torch's constructor.
+    def __init__(self, optimizer, name):
+        vars(self)[name] = self.inner = optimizer
+        self.param_groups, self.defaults = optimizer.param_groups, optimizer.defaults
+        self.state = optimizer.state
+
+    def step(self, closure=None):
+        self.inner.step(closure)
+
+
+def test_the_updates_within_a_wrapper_are_counted():
+    wrapper = Wrapper(sgd(), "optimizer")  # As Accelerate's has it.
+    scheduler = CyclicLR.from_schedule(wrapper, SCHEDULE, step_with_optimizer=True)
+    assert rates_of(wrapper, lambda number: None) == expected()
+    with pytest.warns(UserWarning, match="had another scheduler that stepped with it"):
+        CyclicLR.from_schedule(wrapper.inner, SCHEDULE, step_with_optimizer=True)
+    assert not scheduler.step_with_optimizer
+
+
 def test_a_wrapper_that_has_no_hooks_is_refused_or_not_counted(unchanged):
-    class Wrapper(torch.optim.Optimizer):  # As Accelerate's is.
-        def __init__(self, optimizer):
-            self.optimizer = optimizer
-            self.param_groups, self.defaults = optimizer.param_groups, optimizer.defaults
-            self.state = optimizer.state
-
-        def step(self, closure=None):
-            self.optimizer.step(closure)
-
-    optimizer = Wrapper(sgd())
-    with unchanged(optimizer), pytest.raises(ValueError, match="must have torch's hooks"):
-        CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
-    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
-    assert rates_of(optimizer, lambda number: scheduler.step()) == expected()
+    wrapper = Wrapper(sgd(), "_optimizer")
+    with unchanged(wrapper), pytest.raises(ValueError, match="must have torch's hooks"):
+        CyclicLR.from_schedule(wrapper, SCHEDULE, step_with_optimizer=True)
+    scheduler = CyclicLR.from_schedule(wrapper, SCHEDULE)
+    assert rates_of(wrapper, lambda number: scheduler.step()) == expected()
+    assert copy.deepcopy(scheduler).last_epoch == 40
 
 
 # The warnings without it.
