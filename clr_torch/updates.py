@@ -208,9 +208,10 @@ class CountingScheduler(LRScheduler):
         if self._settled:
             return
         self._settled = True
-        advice = self._line(LINES) or "Call it once after each update"
+        line = self._line(LINES)
+        advice = f"{line};" if line else "Call it once after each update,"
         warnings.warn(
-            f"A step is an update, but the optimizer made {made}. {advice}; or pass "
+            f"A step is an update, but the optimizer made {made}. {advice} or pass "
             "step_with_optimizer=True.",
             stacklevel=outside(),
         )
