@@ -25,7 +25,8 @@ IDLE = 8
 MOST_LEFT_OUT = 40
 """As many updates a GradScaler may leave out at first: each halves its scale."""
 LINES = {
-    "lightning": 'return {"scheduler": scheduler, "interval": "step"} in `configure_optimizers`',
+    "lightning": 'return {"scheduler": scheduler, "interval": "step"} in `configure_optimizers`; '
+    "in manual optimization, call step() after each update",
     "accelerate": "pass Accelerator(step_scheduler_with_optimizer=False), and step only if "
     "accelerator.sync_gradients",
     "skorch": 'pass LRScheduler(…, step_every="batch")',
