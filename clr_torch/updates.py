@@ -30,10 +30,17 @@ LINES = {
     "accelerate": "pass Accelerator(step_scheduler_with_optimizer=False), and step only if "
     "accelerator.sync_gradients",
     "skorch": 'pass LRScheduler(…, step_every="batch")',
-    "ignite": "step at Events.ITERATION_COMPLETED, with every=k if k batches make an update",
+    "ignite": "call scheduler.step() at Events.ITERATION_COMPLETED, with every=k if k batches make "
+    "an update, and without LRScheduler",
+    "fastai": "call it in `after_step` of a callback",
 }
 LINES["pytorch_lightning"] = LINES["lightning"]
 """What makes a trainer, by the name of its package, step once per update."""
+RATE_LINES = {
+    "fastai": "`fit` writes the Learner's `lr` first: pass step_with_optimizer=True, and call "
+    "scheduler.step() in `before_fit` of a callback",
+}
+"""What keeps a trainer from writing the rate itself."""
 _DCP = "torch.distributed.checkpoint.state_dict"
 
 
@@ -48,13 +55,19 @@ class CountingScheduler(LRScheduler):
     _set_at: int | None
     _since = FIRST
     _composed = _told_of_rate = False
+    _deviation = ""
+    """The rate that the first update was made with, if it wasn't the schedule's."""
     _settled = False
     """True once nothing more is to be said about the count of updates."""
     _idle_at = -(IDLE + 1)
     _never = 0
     """Steps before the first update."""
+    _asked_at = -1
+    """The last step whose rate something else has taken."""
+    _asked = _crowded = 0
+    """How many it has taken since the last update, and how many updates had several before them."""
 
-    def _count_updates(self, optimizer: Optimizer, step_with_optimizer: bool) -> None:
+    def _count_updates(self, optimizer: Optimizer, step_with_optimizer: bool, step: int) -> None:
         if not isinstance(step_with_optimizer, bool):
             raise TypeError(
                 "`step_with_optimizer` must be a bool. "
@@ -70,10 +83,13 @@ class CountingScheduler(LRScheduler):
         for other in others or ():
             if step_with_optimizer and other.step_with_optimizer:
                 other.step_with_optimizer = False
-                warnings.warn(
-                    "The optimizer had another scheduler that stepped with it, and has it no more.",
-                    stacklevel=outside(),
-                )
+                if other.last_epoch != step:
+                    warnings.warn(
+                        "The optimizer had another scheduler that stepped with it, and has it no "
+                        f"more. That one was at step {other.last_epoch}, and this one starts at "
+                        f"step {step}.",
+                        stacklevel=outside(),
+                    )
 
     def _be_told(self, optimizer: Optimizer) -> list[CountingScheduler] | None:
         """Ask to be told of each update; returns the others that are, or None without hooks."""
@@ -112,6 +128,8 @@ class CountingScheduler(LRScheduler):
         if since >= FIRST:
             since -= FIRST
             self._composed |= self._is_stepped_by_another()
+            if self._deviation and not self._composed:
+                self._say_who_writes()
         if self.step_with_optimizer and self.last_epoch != self._set_at:
             self._hand_over()
         if self.step_with_optimizer and epoch is None:
@@ -131,10 +149,25 @@ class CountingScheduler(LRScheduler):
                 self._hand_over()
         super()._initial_step()
 
+    def _is_asked(self) -> None:
+        """Something else, as ignite's LRScheduler, takes the rate of `last_epoch` and counts on."""
+        since, self._since = self._since, 0
+        is_next, self._asked_at = self.last_epoch == self._asked_at + 1, self.last_epoch
+        self._asked += 1
+        if since == FIRST + 1 and self.last_epoch == self._set_at and not self._deviation:
+            self._say("1 update before the first step")
+        elif 1 < since < FIRST and is_next:
+            self._say(f"{since} updates since the last step")
+
     def _updated(self) -> None:
         """The optimizer has made an update."""
         if not (self._composed or self._told_of_rate):
             self._compare_rates()
+        if self._asked:
+            self._crowded = self._crowded + 1 if self._asked > 1 else 0
+            self._asked = 0
+            if self._crowded > 2:  # A GradScaler doesn't leave out updates so regularly.
+                self._say("no update since the last step")
         if not self.step_with_optimizer:
             self._since += 1
         elif self.last_epoch != self._set_at:
@@ -154,7 +187,7 @@ class CountingScheduler(LRScheduler):
         )
 
     def _notice(self, made: int) -> None:
-        """Say once that a step hasn't been an update."""
+        """Say that a step hasn't been an update, unless it is a GradScaler's."""
         counter = _counters.get(_with_hooks(self.optimizer))
         if counter is None or counter.unsure:
             self._settled = True
@@ -170,33 +203,54 @@ class CountingScheduler(LRScheduler):
             before, self._idle_at = self._idle_at, self.last_epoch
             if self.last_epoch - before > IDLE:
                 return
+        self._say(f"{f'{made} updates' if made else 'no update'} since the last `step()`")
+
+    def _say(self, made: str) -> None:
+        if self._settled:
+            return
         self._settled = True
-        number = f"{made} updates" if made else "no update"
+        line = self._line(LINES)
+        advice = f"{line};" if line else "Call it once after each update,"
         warnings.warn(
-            f"A step is an update, but the optimizer made {number} since the last `step()`. "
-            f"{_advice(self.optimizer)}",
+            f"A step is an update, but the optimizer made {made}. {advice} or pass "
+            "step_with_optimizer=True.",
             stacklevel=outside(),
         )
 
     def _compare_rates(self) -> None:
-        """Say once that an update was made with another rate than the schedule's."""
+        """See if an update was made with another rate than the schedule's, and say so once."""
         pairs = zip(self.optimizer.param_groups, self._last_lr, strict=False)
         for index, (group, lr) in enumerate(pairs):
             found = group.get("lr")
             # To compare tensors would be to wait for their device.
             if found is lr or isinstance(found, Tensor) or found == lr:
                 continue
+            # If no step came since the update before, one such as SWALR may have taken over.
+            has_set = self.step_with_optimizer or self._since in (0, FIRST)
             counter = _counters[_with_hooks(self.optimizer)]
-            if self.last_epoch != self._set_at or counter.others(self):
+            if not has_set or self.last_epoch != self._set_at or counter.others(self):
                 return
-            self._told_of_rate = True
-            warnings.warn(
-                f"The optimizer made an update with the rate {found!r} in group {index}, where the "
-                f"schedule has {lr!r}: something else wrote it, and `step()` writes over it. To "
-                "have other rates, make a scheduler with another schedule and the same step.",
-                stacklevel=outside(),
-            )
-            return
+            self._deviation = f"{found!r} in group {index}, where the schedule has {lr!r}"
+            if self.step_with_optimizer or self._since == 0:
+                self._say_who_writes()
+            return  # Before the first step, it may be another scheduler's turn.
+
+    def _say_who_writes(self) -> None:
+        found, self._deviation, self._told_of_rate = self._deviation, "", True
+        advice = self._line(RATE_LINES) or (
+            "To have other rates, make a scheduler with another schedule and the same step"
+        )
+        warnings.warn(
+            f"The optimizer made an update with the rate {found}: something else wrote "
+            f"it, and `step()` writes over it. {advice}.",
+            stacklevel=outside(),
+        )
+
+    def _line(self, lines: dict[str, str]) -> str:
+        """The line for the trainer that is running, if any."""
+        modules = (frame.f_globals.get("__name__", "") for frame in _frames())
+        packages = (each.partition(".")[0] for each in (type(self.optimizer).__module__, *modules))
+        return next((f"In {each}, {lines[each]}" for each in packages if each in lines), "")
 
     def _is_stepped_by_another(self) -> bool:
         """True if another scheduler makes this call, such as a ChainedScheduler."""
@@ -311,11 +365,17 @@ def _was_skipped(optimizer: Optimizer) -> bool:
     return found is not None and bool(found)
 
 
-def _advice(optimizer: Optimizer) -> str:
-    """The line that makes the running trainer step once per update."""
-    modules = (frame.f_globals.get("__name__", "") for frame in _frames())
-    for module in (type(optimizer).__module__, *modules):
-        package = module.partition(".")[0]
-        if package in LINES:
-            return f"In {package}, {LINES[package]}; or pass step_with_optimizer=True."
-    return "Call it once after each update, or pass step_with_optimizer=True."
+def check_count_of_epochs(step: int) -> None:
+    """Say if skorch starts a scheduler at its number of epochs, though it makes several updates."""
+    for frame in _frames():
+        if frame.f_globals.get("__name__") == "skorch.callbacks.lr_scheduler":
+            callback, net = (frame.f_locals.get(name) for name in ("self", "net"))
+            batches = getattr(callback, "batch_idx_", step)
+            if step == len(getattr(net, "history", ())) != batches:
+                warnings.warn(
+                    "A step is an update, but skorch starts the scheduler at its number of epochs: "
+                    f"at step {step}, after {batches} batches. Make the policy a function that "
+                    "passes on last_epoch=(last_epoch + 1) * batches_per_epoch - 1.",
+                    stacklevel=outside(),
+                )
+            return

@@ -134,14 +134,25 @@ def test_a_copy_steps_with_its_own_copy_of_the_optimizer(copied):
     assert (scheduler.last_epoch, other.last_epoch) == (5, 8)
 
 
-def test_of_two_on_one_optimizer_the_later_one_steps_with_it():
+@pytest.mark.parametrize(
+    ("last_epoch", "said"),
+    [(-1, ["That one was at step 1, and this one starts at step 0"]), (0, [])],
+)
+def test_of_two_on_one_optimizer_the_later_one_steps_with_it(last_epoch, said):
     optimizer = sgd()
     before = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
     optimizer.step()
-    with pytest.warns(UserWarning, match="had another scheduler that stepped with it"):
-        after = CyclicLR.from_schedule(optimizer, SCHEDULE, 0, step_with_optimizer=True)
-    assert rates_of(optimizer, lambda number: None, 3) == expected(3, first=1)
-    assert (before.last_epoch, after.last_epoch) == (1, 4)
+    after = []
+
+    def make():
+        after.append(
+            CyclicLR.from_schedule(optimizer, SCHEDULE, last_epoch, step_with_optimizer=True)
+        )
+
+    # Nothing is said at the same step, as that is the documented way to add parameter groups.
+    assert [each.split(". ")[1].rstrip(".") for each in warnings_of(make)] == said
+    assert rates_of(optimizer, lambda number: None, 3) == expected(3, first=last_epoch + 1)
+    assert (before.last_epoch, after[0].last_epoch) == (1, last_epoch + 4)
 
 
 def test_each_of_two_optimizers_has_its_own():
@@ -475,6 +486,13 @@ def replaced_by_another_scheduler():
     rates_of(optimizer, lambda number: new.step(), 5)
 
 
+def taking_turns_with_swalr():
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+    others = torch.optim.swa_utils.SWALR(optimizer, swa_lr=0.02, anneal_epochs=5)
+    rates_of(optimizer, lambda number: (scheduler if number < 5 else others).step(), 20)
+
+
 def copied():
     optimizer = sgd()
     scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
@@ -527,6 +545,7 @@ RIGHT = {
     "accumulation": accumulating,
     "two optimizers": two_optimizers_in_turn,
     "replaced": replaced_by_another_scheduler,
+    "SWALR": taking_turns_with_swalr,
     "copied": copied,
     "compiled": compiled,
     "range test": after_a_range_test,
