@@ -325,13 +325,11 @@ def _simple_values(name: str, numbers: Numbers, own: CyclicSchedule) -> Iterator
     yield getattr(own, name)
     if name == "gamma":
         yield 1.0
+        yield from (1.0 - float(f"{1.0 - value:.{digits}e}") for digits in range(16))
+        return
     if name == "step_size_down":
         yield numbers["step_size_up"]
-    for digits in range(16):
-        if name == "gamma":
-            yield 1.0 - float(f"{1.0 - value:.{digits}e}")
-        else:
-            yield float(f"{value:.{digits}e}")
+    yield from (float(f"{value:.{digits}e}") for digits in range(16))
 
 
 def _starts(
