@@ -21,6 +21,7 @@ from clr_core.verification.faults import (
     Scale,
     Shift,
     Speed,
+    WarmUp,
 )
 from clr_core.verification.log import Resolution
 
@@ -469,8 +470,9 @@ def test_three_lines_after_it_show_that_a_rate_was_held(after, named):
 def test_a_warm_up_of_which_the_log_has_the_start(first, named):
     steps = range(first, 1000, 10)
     lrs = [SCHEDULE.lr(step) * min(1.0, step / 100) for step in steps]
-    verdict = verify(SCHEDULE, steps, lrs)
-    assert (verdict.fault is not None and verdict.fault.name == "warm-up") == named
+    # The ramp's last line is that of step 90.
+    expected = WarmUp(100, (91, 100), 0) if named else None
+    assert verify(SCHEDULE, steps, lrs).fault == expected
 
 
 @pytest.mark.parametrize(("lines", "named"), [(2, False), (3, True)])
