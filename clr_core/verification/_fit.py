@@ -39,8 +39,6 @@ WORK = 2
 
 SIZES = ("step_size_up", "step_size_down")
 BOUNDARIES = ("base_lr", "max_lr")
-# In the order in which they are rounded: what the others make up for least comes first.
-NAMES = ("gamma", *SIZES, *BOUNDARIES)
 Numbers = dict[str, float]  # Of these parameters; without `step_size_down`, it is as the rise.
 
 
@@ -129,6 +127,7 @@ class Family:
     def __init__(self, target: Target, own: CyclicSchedule, mode: str) -> None:
         self.target, self.own, self.mode = target, own, mode
         self.gamma = {"gamma": own.gamma} if mode == "exp_range" else {}
+        # In the order in which they are rounded: what the others make up for least comes first.
         self.names = (*self.gamma, *SIZES, *BOUNDARIES)
 
     def schedule(self, numbers: Mapping[str, Any]) -> CyclicSchedule | None:
@@ -350,14 +349,12 @@ def _starts(
 def _with_gamma(
     family: Family, sizes: tuple[float, float], lines: Sequence[LoggedRate]
 ) -> Numbers | None:
-    """These sizes, with the gamma that is best on the first cycles."""
-    end = lines[0].step + CYCLES_TO_BEGIN * sum(sizes)
-    near = [line for line in lines if line.step <= end]
-    near = spread(near if len(near) > len(NAMES) else lines, MOST_LINES)
+    """These sizes, with the gamma that is best."""
+    some = spread(lines, MOST_LINES)
     starts = [dict(zip(SIZES, sizes, strict=True)) | family.gamma]
     if family.gamma:
         starts += [starts[0] | {"gamma": math.exp(-(2.0**-i))} for i in range(GAMMAS)]
-    costs = [(_cost(family, start, near), i) for i, start in enumerate(starts)]
+    costs = [(_cost(family, start, some), i) for i, start in enumerate(starts)]
     cost, i = min(costs)
     return starts[i] if cost < math.inf else None
 

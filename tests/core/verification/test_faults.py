@@ -266,6 +266,16 @@ def test_float32_formula(ulps, named):
             "next update (`first_step=-1`)",
         ),
         (
+            faults.Shift(2, (1, 3)),
+            "was 2 steps ahead of the schedule (1 to 3 would look the same) from the start, or the "
+            "log gives the rate of the next update (`first_step=-1`)",
+        ),
+        (
+            faults.Shift(-2, (-3, -1)),
+            "was 2 steps behind the schedule (-3 to -1 would look the same) from the start, or the "
+            "log counts from 1 (`first_step=1`)",
+        ),
+        (
             faults.Shift(-2, (-2, -2), (3, 4, 5, 6, 7)),
             "was 2 steps behind the schedule (3, 4, 5, 6, 7 … would look the same) from the start",
         ),

@@ -439,6 +439,15 @@ def test_a_restart_that_may_be_a_step_too_late_is_both():
     )
 
 
+@pytest.mark.parametrize(("every", "names"), [(2, ["restart"]), (10, ["restart", "shift"])])
+def test_a_restart_in_a_wave_with_few_lines_may_be_a_shift(every, names):
+    # Among lines a fortieth of a cycle apart, a shift looks like a restart by chance.
+    steps = range(0, 1500, every)
+    lrs = logged(lambda step: step if step < 700 else step - 700, steps=steps)
+    verdict = verify(SCHEDULE, steps, lrs)
+    assert [each.name for each in verdict.candidates or [verdict.fault]] == names
+
+
 def test_a_log_that_goes_over_some_steps_twice():
     # The run crashed at 700 and resumed from a checkpoint of step 600.
     steps = [*range(700), *range(600, 1500)]
