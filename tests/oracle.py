@@ -80,7 +80,8 @@ def momentum(schedule: Mapping[str, Any], step: int, bits: int = BITS) -> Fracti
     """
     schedule, step = _part(schedule, step)
     if schedule["kind"] == "piecewise":
-        return _of_phase(schedule, step, "start_momentum", "end_momentum")
+        has_none = schedule["phases"][0]["start_momentum"] is None
+        return None if has_none else _of_phase(schedule, step, "start_momentum", "end_momentum")
     if schedule["max_momentum"] is None:
         return None
     base, top = Fraction(schedule["base_momentum"]), Fraction(schedule["max_momentum"])
@@ -114,11 +115,9 @@ def _part(schedule: Mapping[str, Any], step: int) -> tuple[Mapping[str, Any], in
     return schedule, step
 
 
-def _of_phase(schedule: Mapping[str, Any], step: int, start: str, end: str) -> Fraction | None:
+def _of_phase(schedule: Mapping[str, Any], step: int, start: str, end: str) -> Fraction:
     """`start + (end - start) * rise` in the phase that a step belongs to."""
     phases = schedule["phases"]
-    if phases[0][start] is None:
-        return None
     # A boundary is the float64 nearest to the sum of the lengths, by definition.
     sums = accumulate((Fraction(phase["steps"]) for phase in phases), initial=Fraction(0))
     bounds = [Fraction(to_float64(each)) for each in sums]

@@ -180,7 +180,7 @@ def random_phases(rng: random.Random) -> PiecewiseSchedule:
     """Some phases of any lengths, of one shape or both, with a momentum or without."""
     has_momentum, shapes = rng.random() < 0.5, rng.choice((["linear"], ["cosine"], SHAPES))
     phases = []
-    for _ in range(rng.choice((1, 2, 3, 4, 7, 40))):
+    for _ in range(rng.choice((1, 2, 3, 4, 12))):
         rates = [rng.choice((0.0, _number(rng, -7, 0), _number(rng, -7, 0))) for _ in "se"]
         momenta = [round(rng.uniform(0, 0.99), 2) if has_momentum else None for _ in "se"]
         phases.append(Phase(_size(rng), *rates, rng.choice(shapes), *momenta))
@@ -198,7 +198,7 @@ def random_sequence(rng: random.Random) -> SequenceSchedule:
 
 
 def random_of_any_kind(rng: random.Random) -> Schedule:
-    return rng.choices((random_schedule, random_phases, random_sequence), (5, 3, 2))[0](rng)
+    return rng.choices((random_schedule, random_phases, random_sequence), (15, 4, 1))[0](rng)
 
 
 def random_expression_schedule(rng: random.Random) -> CyclicSchedule:

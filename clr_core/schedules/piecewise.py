@@ -26,7 +26,7 @@ SHAPES = ("linear", "cosine")
 MOST_PHASES = 10_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Phase:
     """Some steps in which the rate goes from one value to another.
 
@@ -82,6 +82,12 @@ class Phase:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
+    def __repr__(self) -> str:
+        values = [getattr(self, each.name) for each in fields(self)]
+        while len(values) > 3 and values[-1] == fields(self)[len(values) - 1].default:
+            values.pop()
+        return f"Phase({', '.join(map(repr, values))})"
+
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
         """Build a phase from a mapping with its arguments.
@@ -99,7 +105,7 @@ class Phase:
 fields_needed = ("steps", "start", "end")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PiecewiseSchedule(Described):
     """A learning rate, and optionally a momentum, in phases: one after another.
 
@@ -162,9 +168,15 @@ class PiecewiseSchedule(Described):
         return self._table.until[-1]
 
     @property
-    def cycle_size(self) -> float | None:
-        """The steps after which it begins again; None: it doesn't."""
-        return self.total_steps if self.repeat else None
+    def cycle_size(self) -> float:
+        """The steps after which it begins again.
+
+        Raises:
+            AttributeError: It doesn't.
+        """
+        if not self.repeat:
+            raise AttributeError("A schedule that doesn't repeat has no `cycle_size`")
+        return self.total_steps
 
     @overload
     def lr(self, step: int) -> float: ...
@@ -294,6 +306,9 @@ class PiecewiseSchedule(Described):
         """
         phases = [asdict(phase) for phase in self.phases]
         return {"kind": self.KIND, "phases": phases, "repeat": self.repeat}
+
+    def __repr__(self) -> str:
+        return f"PiecewiseSchedule({[*self.phases]!r}{', repeat=True' * self.repeat})"
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MOST = 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SequenceSchedule(Described):
     """Schedules one after another: each begins at its boundary, from its own step 0.
 
@@ -208,6 +208,9 @@ class SequenceSchedule(Described):
         """
         schedules = [each.to_dict(strict=strict) for each in self.schedules]
         return {"kind": self.KIND, "schedules": schedules, "boundaries": [*self.boundaries]}
+
+    def __repr__(self) -> str:
+        return f"SequenceSchedule({[*self.schedules]!r}, {[*self.boundaries]!r})"
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
