@@ -47,8 +47,7 @@ def one_cycle(
 
     References:
         Leslie N. Smith and Nicholay Topin, Super-Convergence, https://arxiv.org/abs/1708.07120.
-        The lengths of torch's, optax's and fastai's are not quite these: see
-        docs/same-name-other-curve.md.
+        In torch's OneCycleLR, each phase ends one step earlier.
     """
     share, most = number("pct_start", pct_start), 0.5 if three_phase else 1.0
     if not 0.0 < share < most:
