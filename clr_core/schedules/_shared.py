@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from clr_core._arguments import received
-from clr_core.schedules import schedule_from_dict, with_defaults
+from clr_core.schedules import kind_of, schedule_from_dict, with_defaults
 
 TYPE_CHECKING = False  # `typing` itself would double the time of `import clr_core`.
 if TYPE_CHECKING:
@@ -93,9 +93,8 @@ class Described:
             ValueError: `at` isn't positive, or left out where this schedule doesn't end after a
                 whole number of steps; or one of both has a momentum and the other doesn't.
         """
-        from clr_core.schedules.sequence import joined
-
-        return joined(self, following, at)
+        sequence: SequenceSchedule = kind_of("sequence").joined(self, following, at)
+        return sequence
 
     def plot(
         self,

@@ -209,6 +209,26 @@ class SequenceSchedule(Described):
         schedules = [each.to_dict(strict=strict) for each in self.schedules]
         return {"kind": self.KIND, "schedules": schedules, "boundaries": [*self.boundaries]}
 
+    @classmethod
+    def joined(cls, first: Any, second: Schedule, at: int | None) -> Self:
+        """`first` up to step `at`, or to its end, and from there on `second`; see `then`."""
+        check_schedule(second)
+        schedules: Sequence[Any] = [first]
+        boundaries: Sequence[int] = ()
+        last = first
+        if isinstance(first, SequenceSchedule):
+            schedules, boundaries, last = first.schedules, first.boundaries, first.schedules[-1]
+        if at is None:
+            total = None if hasattr(last, "cycle_size") else getattr(last, "total_steps", None)
+            if total is None or not total.is_integer():
+                got = "no end" if total is None else f"an end after {total!r} steps"
+                raise ValueError(
+                    "`at` must be given unless the schedule ends after a whole number of steps. "
+                    f"Received: one with {got}"
+                )
+            at = int(total) + (boundaries[-1] if boundaries else 0)
+        return cls((*schedules, second), (*boundaries, at))
+
     def __repr__(self) -> str:
         return f"SequenceSchedule({[*self.schedules]!r}, {[*self.boundaries]!r})"
 
@@ -222,23 +242,3 @@ class SequenceSchedule(Described):
 
 def _read(document: Any) -> Any:
     return schedule_from_dict(document) if isinstance(document, Mapping) else document
-
-
-def joined(first: Any, second: Schedule, at: int | None) -> SequenceSchedule:
-    """`first` up to step `at`, or to its end, and from there on `second`."""
-    check_schedule(second)
-    schedules: Sequence[Any] = [first]
-    boundaries: Sequence[int] = ()
-    last = first
-    if isinstance(first, SequenceSchedule):
-        schedules, boundaries, last = first.schedules, first.boundaries, first.schedules[-1]
-    if at is None:
-        total = None if getattr(last, "cycle_size", 0) else getattr(last, "total_steps", None)
-        if total is None or not total.is_integer():
-            got = "no end" if total is None else f"an end after {total!r} steps"
-            raise ValueError(
-                "`at` must be given unless the schedule ends after a whole number of steps. "
-                f"Received: one with {got}"
-            )
-        at = int(total) + (boundaries[-1] if boundaries else 0)
-    return SequenceSchedule((*schedules, second), (*boundaries, at))
