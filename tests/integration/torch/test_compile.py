@@ -24,7 +24,10 @@ DICT = {"kind": "cyclic", "scale_fn": None} | CYCLE | MOMENTA
 @pytest.fixture(autouse=True)
 def _nothing_compiled_before():
     torch._dynamo.reset()
-    with torch._dynamo.config.patch(recompile_limit=LIMIT):
+    # In torch 2.6 and older it has another name.
+    later = hasattr(torch._dynamo.config, "recompile_limit")
+    limit = "recompile_limit" if later else "cache_size_limit"
+    with torch._dynamo.config.patch({limit: LIMIT}):
         yield
 
 

@@ -204,6 +204,7 @@ def in_sequence(optimizer, scheduler, first):
 
 
 @pytest.mark.parametrize("first", [True, False])
+@pytest.mark.filterwarnings("ignore:The epoch parameter in")  # Of the other one, before torch 2.9.
 def test_in_a_sequential_lr_the_calls_count_and_that_is_said(first):
     optimizer = sgd()
     scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
