@@ -176,7 +176,7 @@ def test_closures_make_one_update():
         optimizer.zero_grad()
         loss = (weights**4).sum()
         loss.backward()
-        return loss
+        return loss.detach()  # Torch 2.8 warns of one with a gradient.
 
     for _ in range(3):
         optimizer.step(closure)
