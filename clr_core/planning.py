@@ -316,8 +316,9 @@ def _notes(given: Mapping[str, int], schedule: CyclicSchedule, per_epoch: int) -
         said.append(
             f"Each of the {processes:,} processes steps its own schedule once per update, of "
             f"{together:,} samples in all. Accelerate steps a scheduler that it has prepared "
-            f"{processes:,} times as often: don't prepare it. `batch_size` is counted per process; "
-            "if yours is the total over all processes, leave `processes` at 1."
+            f"{processes:,} times as often, unless it has step_with_optimizer=True. `batch_size` "
+            "is counted per process; if yours is the total over all processes, leave `processes` "
+            "at 1."
         )
     return said
 

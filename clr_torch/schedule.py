@@ -33,6 +33,7 @@ OWN_ATTRIBUTES = {
     *("_get_lr_called_within_step", "_schedules", "_table", "_groups", "_seen", "_momentum_key"),
     *("_lists", "_keys", "_last_momentum", "_zeros", "_set_at", "step_with_optimizer", "_since"),
     *("_composed", "_settled", "_told_of_rate", "_idle_at", "_never"),
+    *("_deviation", "_asked_at", "_asked", "_crowded"),
 }
 """What this class and torch's base class keep in a scheduler; all else is a derived class's."""
 
@@ -271,7 +272,9 @@ class CyclicLR(updates.CountingScheduler):
                 f"{received('momentum_key', momentum_key)}",
                 stacklevel=3,
             )
-        self._count_updates(optimizer, step_with_optimizer)
+        if last_epoch >= 0:
+            updates.check_count_of_epochs(last_epoch + 1)
+        self._count_updates(optimizer, step_with_optimizer, last_epoch + 1)
         self._momentum_key = momentum_key
         self._lists: dict[str, Any] | None = None
         self._keys: Sequence[str | None] = [None] * len(schedules)
@@ -369,6 +372,8 @@ class CyclicLR(updates.CountingScheduler):
             groups = self._groups_at(step)
             write(groups, self._keys, None, momenta)
             self._last_momentum = momenta
+            if not self._has_own_get_lr():  # Otherwise it may be `_go_to` that asks.
+                self._is_asked()
         return [*rates]
 
     def _groups_at(self, step: int) -> list[dict[str, Any]]:

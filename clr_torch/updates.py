@@ -25,13 +25,22 @@ IDLE = 8
 MOST_LEFT_OUT = 40
 """As many updates a GradScaler may leave out at first: each halves its scale."""
 LINES = {
-    "lightning": 'return {"scheduler": scheduler, "interval": "step"} in `configure_optimizers`',
-    "accelerate": "pass Accelerator(step_scheduler_with_optimizer=False)",
+    "lightning": 'return {"scheduler": scheduler, "interval": "step"} in `configure_optimizers`; '
+    "in manual optimization, call step() after each update",
+    "accelerate": "pass Accelerator(step_scheduler_with_optimizer=False), and step only if "
+    "accelerator.sync_gradients",
     "skorch": 'pass LRScheduler(…, step_every="batch")',
-    "ignite": "step at Events.ITERATION_COMPLETED, with every=k if k batches make an update",
+    "ignite": "call scheduler.step() at Events.ITERATION_COMPLETED, with every=k if k batches make "
+    "an update, and without LRScheduler",
+    "fastai": "call it in `after_step` of a callback",
 }
 LINES["pytorch_lightning"] = LINES["lightning"]
 """What makes a trainer, by the name of its package, step once per update."""
+RATE_LINES = {
+    "fastai": "`fit` writes the Learner's `lr` first: pass step_with_optimizer=True, and call "
+    "scheduler.step() in `before_fit` of a callback",
+}
+"""What keeps a trainer from writing the rate itself."""
 _DCP = "torch.distributed.checkpoint.state_dict"
 
 
@@ -79,42 +88,52 @@ class CountingScheduler(LRScheduler):
     _set_at: int | None
     _since = FIRST
     _composed = _told_of_rate = False
+    _deviation = ""
+    """The rate that the first update was made with, if it wasn't the schedule's."""
     _settled = False
     """True once nothing more is to be said about the count of updates."""
     _idle_at = -(IDLE + 1)
     _never = 0
     """Steps before the first update."""
+    _asked_at = -1
+    """The last step whose rate something else has taken."""
+    _asked = _crowded = 0
+    """How many it has taken since the last update, and how many updates had several before them."""
 
-    def _count_updates(self, optimizer: Optimizer, step_with_optimizer: bool) -> None:
+    def _count_updates(self, optimizer: Optimizer, step_with_optimizer: bool, step: int) -> None:
         if not isinstance(step_with_optimizer, bool):
             raise TypeError(
                 "`step_with_optimizer` must be a bool. "
                 f"{received('step_with_optimizer', step_with_optimizer)}"
             )
         self.step_with_optimizer = step_with_optimizer
-        try:
-            others = self._be_told(optimizer)
-        except AttributeError:  # A wrapper without torch's hooks.
-            if step_with_optimizer:
-                raise ValueError(
-                    "`optimizer` must have torch's hooks for the scheduler to step with it. "
-                    f"Received: {type(optimizer).__name__}. Pass the optimizer inside of it."
-                ) from None
-            return
-        for other in others if step_with_optimizer else ():
-            if other.step_with_optimizer:
+        others = self._be_told(optimizer)
+        if others is None and step_with_optimizer:
+            raise ValueError(
+                "`optimizer` must have torch's hooks for the scheduler to step with it. "
+                f"Received: {type(optimizer).__name__}. Pass the optimizer inside of it."
+            )
+        for other in others or ():
+            if step_with_optimizer and other.step_with_optimizer:
                 other.step_with_optimizer = False
-                warnings.warn(
-                    "The optimizer had another scheduler that stepped with it, and has it no more.",
-                    stacklevel=outside(),
-                )
+                if other.last_epoch != step:
+                    warnings.warn(
+                        "The optimizer had another scheduler that stepped with it, and has it no "
+                        f"more. That one was at step {other.last_epoch}, and this one starts at "
+                        f"step {step}.",
+                        stacklevel=outside(),
+                    )
 
-    def _be_told(self, optimizer: Optimizer) -> list[CountingScheduler]:
-        """Ask to be told of each update; returns the others that are told."""
+    def _be_told(self, optimizer: Optimizer) -> list[CountingScheduler] | None:
+        """Ask to be told of each update; returns the others that are, or None without hooks."""
         self._since = FIRST
-        counter = _counters.get(optimizer)
+        inner = _with_hooks(optimizer)
+        counter = _counters.get(inner)
         if counter is None:
-            counter = _counters[optimizer] = _Counter(optimizer)
+            try:
+                counter = _counters[inner] = _Counter(inner)
+            except AttributeError:
+                return None
         counter.add(self)
         return counter.others(self)
 
@@ -142,6 +161,8 @@ class CountingScheduler(LRScheduler):
         if since >= FIRST:
             since -= FIRST
             self._composed |= self._is_stepped_by_another()
+            if self._deviation and not self._composed:
+                self._say_who_writes()
         if self.step_with_optimizer and self.last_epoch != self._set_at:
             self._hand_over()
         if self.step_with_optimizer and epoch is None:
@@ -161,16 +182,31 @@ class CountingScheduler(LRScheduler):
                 self._hand_over()
         super()._initial_step()
 
+    def _is_asked(self) -> None:
+        """Something else, as ignite's LRScheduler, takes the rate of `last_epoch` and counts on."""
+        since, self._since = self._since, 0
+        is_next, self._asked_at = self.last_epoch == self._asked_at + 1, self.last_epoch
+        self._asked += 1
+        if since == FIRST + 1 and self.last_epoch == self._set_at and not self._deviation:
+            self._say("1 update before the first step")
+        elif 1 < since < FIRST and is_next:
+            self._say(f"{since} updates since the last step")
+
     def _updated(self) -> None:
         """The optimizer has made an update."""
         if not (self._composed or self._told_of_rate):
             self._compare_rates()
+        if self._asked:
+            self._crowded = self._crowded + 1 if self._asked > 1 else 0
+            self._asked = 0
+            if self._crowded > 2:  # A GradScaler doesn't leave out updates so regularly.
+                self._say("no update since the last step")
         if not self.step_with_optimizer:
             self._since += 1
         elif self.last_epoch != self._set_at:
             self._since += 1
             self._hand_over()
-        elif not _was_skipped(self.optimizer):
+        elif not _was_skipped(_with_hooks(self.optimizer)):
             self._step_count += 1
             self._go_to(None)
 
@@ -184,8 +220,8 @@ class CountingScheduler(LRScheduler):
         )
 
     def _notice(self, made: int) -> None:
-        """Say once that a step hasn't been an update."""
-        counter = _counters.get(self.optimizer)
+        """Say that a step hasn't been an update, unless it is a GradScaler's."""
+        counter = _counters.get(_with_hooks(self.optimizer))
         if counter is None or counter.unsure:
             self._settled = True
             return
@@ -200,36 +236,60 @@ class CountingScheduler(LRScheduler):
             before, self._idle_at = self._idle_at, self.last_epoch
             if self.last_epoch - before > IDLE:
                 return
+        self._say(f"{f'{made} updates' if made else 'no update'} since the last `step()`")
+
+    def _say(self, made: str) -> None:
+        if self._settled:
+            return
         self._settled = True
-        number = f"{made} updates" if made else "no update"
+        line = self._line(LINES)
+        advice = f"{line};" if line else "Call it once after each update,"
         warnings.warn(
-            f"A step is an update, but the optimizer made {number} since the last `step()`. "
-            f"{_advice()}",
+            f"A step is an update, but the optimizer made {made}. {advice} or pass "
+            "step_with_optimizer=True.",
             stacklevel=outside(),
         )
 
     def _compare_rates(self) -> None:
-        """Say once that an update was made with another rate than the schedule's."""
+        """See if an update was made with another rate than the schedule's, and say so once."""
         pairs = zip(self.optimizer.param_groups, self._last_lr, strict=False)
         for index, (group, lr) in enumerate(pairs):
             found = group.get("lr")
             # To compare tensors would be to wait for their device.
             if found is lr or isinstance(found, Tensor) or found == lr:
                 continue
-            if self.last_epoch != self._set_at or _counters[self.optimizer].others(self):
+            # If no step came since the update before, one such as SWALR may have taken over.
+            has_set = self.step_with_optimizer or self._since in (0, FIRST)
+            counter = _counters[_with_hooks(self.optimizer)]
+            if not has_set or self.last_epoch != self._set_at or counter.others(self):
                 return
-            self._told_of_rate = True
-            warnings.warn(
-                f"The optimizer made an update with the rate {found!r} in group {index}, where the "
-                f"schedule has {lr!r}: something else wrote it, and `step()` writes over it. To "
-                "have other rates, make a scheduler with another schedule and the same step.",
-                stacklevel=outside(),
-            )
-            return
+            self._deviation = f"{found!r} in group {index}, where the schedule has {lr!r}"
+            if self.step_with_optimizer or self._since == 0:
+                self._say_who_writes()
+            return  # Before the first step, it may be another scheduler's turn.
+
+    def _say_who_writes(self) -> None:
+        found, self._deviation, self._told_of_rate = self._deviation, "", True
+        advice = self._line(RATE_LINES) or (
+            "To have other rates, make a scheduler with another schedule and the same step"
+        )
+        warnings.warn(
+            f"The optimizer made an update with the rate {found}: something else wrote "
+            f"it, and `step()` writes over it. {advice}.",
+            stacklevel=outside(),
+        )
+
+    def _line(self, lines: dict[str, str]) -> str:
+        """The line for the trainer that is running, if any."""
+        modules = (frame.f_globals.get("__name__", "") for frame in _frames())
+        packages = (each.partition(".")[0] for each in (type(self.optimizer).__module__, *modules))
+        return next((f"In {each}, {lines[each]}" for each in packages if each in lines), "")
 
     def _is_stepped_by_another(self) -> bool:
         """True if another scheduler makes this call, such as a ChainedScheduler."""
-        callers = (frame.f_locals.get("self") for frame in _frames())
+        # Once asked for, a frame's variables live as long as it: those of the user's loop mustn't.
+        steps = (frame for frame in _frames() if frame.f_code.co_name == "step")
+        callers = (frame.f_locals.get("self") for frame in steps)
         return any(isinstance(each, LRScheduler) and each is not self for each in callers)
 
 
@@ -284,7 +344,7 @@ _counters: WeakKeyDictionary[Optimizer, _Counter] = WeakKeyDictionary()
 @contextmanager
 def paused(optimizer: Optimizer) -> Iterator[None]:
     """Updates within this context aren't counted: they will be taken back."""
-    counter = _counters.get(optimizer)
+    counter = _counters.get(_with_hooks(optimizer))
     if counter is not None:
         counter.paused = True
     try:
@@ -292,6 +352,14 @@ def paused(optimizer: Optimizer) -> Iterator[None]:
     finally:
         if counter is not None:
             counter.paused = False
+
+
+def _with_hooks(optimizer: Optimizer) -> Optimizer:
+    """The optimizer that has torch's hooks: the one inside of a wrapper that doesn't call them."""
+    if hasattr(optimizer, "_optimizer_step_post_hooks"):
+        return optimizer
+    inner = getattr(optimizer, "optimizer", None)
+    return inner if isinstance(inner, Optimizer) else optimizer
 
 
 def _frames() -> Iterator[FrameType]:
@@ -330,10 +398,17 @@ def _was_skipped(optimizer: Optimizer) -> bool:
     return found is not None and bool(found)
 
 
-def _advice() -> str:
-    """The line that makes the running trainer step once per update."""
-    packages = (frame.f_globals.get("__name__", "").partition(".")[0] for frame in _frames())
-    for package in packages:
-        if package in LINES:
-            return f"In {package}, {LINES[package]}; or pass step_with_optimizer=True."
-    return "Call it once after each `optimizer.step()`, or pass step_with_optimizer=True."
+def check_count_of_epochs(step: int) -> None:
+    """Say if skorch starts a scheduler at its number of epochs, though it makes several updates."""
+    for frame in _frames():
+        if frame.f_globals.get("__name__") == "skorch.callbacks.lr_scheduler":
+            callback, net = (frame.f_locals.get(name) for name in ("self", "net"))
+            batches = getattr(callback, "batch_idx_", step)
+            if step == len(getattr(net, "history", ())) != batches:
+                warnings.warn(
+                    "A step is an update, but skorch starts the scheduler at its number of epochs: "
+                    f"at step {step}, after {batches} batches. Make the policy a function that "
+                    "passes on last_epoch=(last_epoch + 1) * batches_per_epoch - 1.",
+                    stacklevel=outside(),
+                )
+            return

@@ -72,19 +72,26 @@ def drawn(sources: dict[Path, str], rng: random.Random) -> Iterator[Mutant]:
         name, number = rng.choice(places[module, place])
         after = mutate_code(sources[module], get_operator(name)(), number)
         with suppress(SyntaxError):  # In some places the change doesn't compile.
-            if _without_annotations(sources[module]) != _without_annotations(after):
+            if _what_runs(sources[module]) != _what_runs(after):
                 yield Mutant(module, sources[module], after)
 
 
-def _without_annotations(source: str) -> str:
+def _what_runs(source: str) -> str:
+    """The program without what no test could notice, or only a slower one."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.arg | ast.AnnAssign):
             node.annotation = None
         elif isinstance(node, ast.FunctionDef):
             node.returns = None
-        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            node.body = [ast.Pass()]
+            caches = ("cache", "lru_cache")
+            node.decorator_list = [
+                each for each in node.decorator_list if not ast.unparse(each).startswith(caches)
+            ]
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.test, node.body = ast.Constant(True), [ast.Pass()]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "zip":
+            node.keywords = []  # `strict` finds errors of ours.
     return ast.dump(tree)
 
 

@@ -244,9 +244,9 @@ update, not after each micro-batch. Keras counts batches: give
 `gradient_accumulation_steps=3` to `clr_keras.CyclicLR`, too. Let the range test
 accumulate as well.
 note: Each of the 2 processes steps its own schedule once per update, of 600 samples in
-all. Accelerate steps a scheduler that it has prepared 2 times as often: don't prepare it.
-`batch_size` is counted per process; if yours is the total over all processes, leave
-`processes` at 1."""
+all. Accelerate steps a scheduler that it has prepared 2 times as often, unless it has
+step_with_optimizer=True. `batch_size` is counted per process; if yours is the total over
+all processes, leave `processes` at 1."""
     )
 
 

@@ -19,7 +19,8 @@ def main(document: str) -> int:
     blocks = json.load(sys.stdin)
     warnings.simplefilter("error")
     # The frameworks' use of deprecated functions isn't ours to fix.
-    warnings.filterwarnings("ignore", category=DeprecationWarning, module="(?!__main__)")
+    for category in (DeprecationWarning, FutureWarning):
+        warnings.filterwarnings("ignore", category=category, module="(?!__main__)")
     namespace = {"__name__": "__main__"}
     wrong = sum(not _as_it_says(document, *block, namespace) for block in blocks)
     print(f"{len(blocks)} blocks ran")

@@ -23,9 +23,7 @@ VERSIONS = ("2.4.1", "2.6.0", "2.8.0", "2.10.0", "2.13.0", "2.15.0")
 TESTS = ("tests/conformance", "tests/integration/torch")
 # What torch imports, and the tests.
 NEEDED = ("filelock", "fsspec", "jinja2", "networkx", "setuptools", "sympy", "typing-extensions")
-NEEDED += ("hypothesis", "libcst", "mpmath", "numpy", "packaging", "pytest", "PyYAML", "tqdm")
-# They ask for a torch of their own.
-ALONE = ("lightning", "lightning-utilities", "pytorch-ignite", "torchmetrics")
+NEEDED += ("hypothesis", "libcst", "mpmath", "numpy", "pytest", "PyYAML")
 PIP = ("-qq", "--disable-pip-version-check", "--constraint", "requirements/constraints.txt")
 
 
@@ -37,7 +35,6 @@ def environment(version: str) -> Path:
         print(f"Setting up torch {version} …", flush=True)
         run(sys.executable, "-m", "venv", "--clear", folder)
         run(python, "-m", "pip", "install", *PIP, *NEEDED)
-        run(python, "-m", "pip", "install", *PIP, "--no-deps", *ALONE)
         run(python, "-m", "pip", "install", *PIP[:2], "--no-deps", f"torch=={version}")
         (site_packages,) = folder.glob("lib/python*/site-packages")
         stand_ins.write(site_packages)

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 
 import clr_keras
-from probe import LogUpdates, batches, make_model
-from worker import schedule, updates
+from probe import EachUpdate, batches, make_model
+from worker import log_each, schedule, updates
 
 BATCHES = 4
 
@@ -20,6 +20,6 @@ model.fit(
     epochs=updates // BATCHES,
     shuffle=False,
     verbose=0,
-    callbacks=[backup, LogUpdates()],
+    callbacks=[backup, EachUpdate(log_each)],
 )
 np.savez("weights-0.npz", *model.get_weights())

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 import clr_keras
-from probe import batches, log_update, make_model, reset
-from worker import schedule, updates
+from probe import batches, make_model, reset, used
+from worker import log_each, schedule, updates
 
 devices = keras.distribution.list_devices()
 assert len(devices) == 4
@@ -23,7 +23,7 @@ else:
 for step in range(clr_keras.to_record(model).step, updates):
     reset(model)
     model.train_on_batch(*batches(step, step + 1))
-    log_update(model, step)
+    log_each(step, used(model))
     model.save("new.keras")
     os.replace("new.keras", "run.keras")
 

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 import clr_keras
 from clr_core.adapter import rate_only
-from probe import LogUpdates, batches, make_model
-from worker import schedule, updates
+from probe import EachUpdate, batches, make_model
+from worker import log_each, schedule, updates
 
 replicas, made = int(sys.argv[1]), sys.argv[2]
 (cpu,) = tf.config.list_physical_devices("CPU")
@@ -36,7 +36,8 @@ if made != "clr_keras":
         model.compile(of_keras() if made == "keras" else outside, "mse")
 
 
-def save():
+def log_and_save(step, used):
+    log_each(step, used)
     model.save("new.keras")
     os.replace("new.keras", "run.keras")
 
@@ -47,6 +48,6 @@ model.fit(
     batch_size=8,
     shuffle=False,
     verbose=0,
-    callbacks=[LogUpdates(save)],
+    callbacks=[EachUpdate(log_and_save)],
 )
 np.savez("weights-0.npz", *model.get_weights())

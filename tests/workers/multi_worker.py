@@ -18,8 +18,8 @@ import tensorflow as tf  # noqa: E402
 strategy = tf.distribute.MultiWorkerMirroredStrategy()  # before anything else of TensorFlow
 
 import clr_keras  # noqa: E402
-from probe import batches, log_update, make_model, reset  # noqa: E402
-from worker import rank, schedule, updates  # noqa: E402
+from probe import batches, make_model, reset, used  # noqa: E402
+from worker import log_each, rank, schedule, updates  # noqa: E402
 
 with strategy.scope():
     if os.path.exists("run.keras"):
@@ -47,7 +47,7 @@ for step in range(clr_keras.to_record(model).step, updates):
     images, labels = (each[4 * rank :][:4] for each in batches(step, step + 1))
     reset(model)
     train_step(tf.constant(images), tf.constant(labels))
-    log_update(model, step)
+    log_each(step, used(model))
     if rank == 0:
         model.save("new.keras")
         os.replace("new.keras", "run.keras")

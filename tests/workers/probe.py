@@ -3,8 +3,6 @@
 import keras
 import numpy as np
 
-from worker import log
-
 
 @keras.saving.register_keras_serializable(package="workers")
 class Probe(keras.layers.Layer):
@@ -19,7 +17,7 @@ class Probe(keras.layers.Layer):
         self.still = self.add_weight(shape=(), initializer="zeros", name="still")
 
     def call(self, inputs):
-        self.add_loss(self.moved + 0 * self.still)
+        self.add_loss(keras.ops.cast(self.moved + 0 * self.still, "float32"))
         return inputs
 
 
@@ -46,15 +44,15 @@ def reset(model):
 
 
 def velocities(model):
-    return (getattr(model.optimizer, "momentums", None) or [])[:2]
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # Of a loss scale.
+    return (getattr(optimizer, "momentums", None) or [])[:2]
 
 
-def log_update(model, step):
-    """Log what the update used, on each device."""
+def used(model):
+    """The rate and the momentum that the update used, on each device."""
     rates = copies(model.layers[0].moved)
     momenta = copies(velocities(model)[1]) if velocities(model) else [None] * len(rates)
-    for device, (rate, momentum) in enumerate(zip(rates, momenta, strict=True)):
-        log(step, -rate, momentum, device)
+    return [(-rate, momentum) for rate, momentum in zip(rates, momenta, strict=True)]
 
 
 def copies(variable):
@@ -62,27 +60,29 @@ def copies(variable):
     value = variable.value
     if keras.backend.backend() == "jax":
         return [shard.data.item() for shard in value.addressable_shards]
+    if keras.backend.backend() == "torch":
+        return [value.item()]
     return [each.numpy().item() for each in getattr(value, "values", [value])]
 
 
-class LogUpdates(keras.callbacks.Callback):
-    """Logs each update of a `fit`, and calls `save` after it."""
+class EachUpdate(keras.callbacks.Callback):
+    """Tells, after each update of a `fit`, its step and what it used on each device."""
 
-    def __init__(self, save=lambda: None):
+    def __init__(self, tell):
         super().__init__()
-        self.save = save
+        self.tell = tell
 
-    def on_train_begin(self, logs=None):
+    def step(self):
         optimizer = self.model.optimizer
-        self.step = int(optimizer.iterations.numpy()) if optimizer.built else 0
+        return int(keras.ops.convert_to_numpy(optimizer.iterations)) if optimizer.built else 0
 
     def on_train_batch_begin(self, batch, logs=None):
+        self.before = self.step()
         reset(self.model)
 
     def on_train_batch_end(self, batch, logs=None):
-        log_update(self.model, self.step)
-        self.step += 1
-        self.save()
+        if self.step() > self.before:
+            self.tell(self.before, used(self.model))
 
 
 def batches(first, last):

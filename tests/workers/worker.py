@@ -27,9 +27,15 @@ def log(step, lr, momentum=None, device=0):
     os.write(_log, f"{json.dumps(line)}\n".encode())
 
 
+def log_each(step, used):
+    """Log the rate and the momentum that update `step` used on each device."""
+    for device, (lr, momentum) in enumerate(used):
+        log(step, lr, momentum, device)
+
+
 def planted(step):
     """Whether this worker is to make the mistake that a test plants after update `step`."""
     return os.environ.get("PLANT") == f"{rank}:{step}"
 
 
-__all__ = ["coordinator", "log", "planted", "rank", "schedule", "updates", "world"]
+__all__ = ["coordinator", "log", "log_each", "planted", "rank", "schedule", "updates", "world"]

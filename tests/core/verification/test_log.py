@@ -292,52 +292,6 @@ def test_event_files_of_tensorflow(needs, tmp_path):
         read_rates(file, lr="lr")
 
 
-LIGHTNING = """
-import sys, warnings
-warnings.simplefilter("ignore")
-import lightning as L
-import torch
-from lightning.pytorch.callbacks import LearningRateMonitor
-from lightning.pytorch.loggers import CSVLogger
-
-class Model(L.LightningModule):
-    def __init__(self):
-        super().__init__()
-        self.layer = torch.nn.Linear(2, 1)
-    def training_step(self, batch, index):
-        return self.layer(batch[0]).sum()
-    def configure_optimizers(self):
-        optimizer = torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
-        scheduler = torch.optim.lr_scheduler.CyclicLR(
-            optimizer, 0.001, 0.006, 20, cycle_momentum=False)
-        return [optimizer], [{"scheduler": scheduler, "interval": sys.argv[2]}]
-
-L.Trainer(
-    max_epochs=30, accelerator="cpu", logger=CSVLogger(sys.argv[1]), log_every_n_steps=1,
-    callbacks=[LearningRateMonitor("step", log_momentum=True)],
-    enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
-).fit(Model(), torch.utils.data.DataLoader(
-    torch.utils.data.TensorDataset(torch.ones(8, 2)), batch_size=2))
-"""
-
-
-@pytest.mark.frameworks
-@pytest.mark.parametrize("interval", ["step", "epoch"])
-def test_the_csv_of_lightning(needs, tmp_path, interval):
-    # By default Lightning steps a scheduler once per epoch: here once in four updates.
-    needs("lightning")
-    run(LIGHTNING, tmp_path, interval)
-    (path,) = tmp_path.rglob("metrics.csv")
-    if interval == "step":
-        with pytest.raises(ValueError, match="'lr-SGD'"):
-            read_rates(path, lr="lr")
-        assert verify(SCHEDULE, *read_rates(path)).status == "followed"
-    else:
-        verdict = verify(SCHEDULE, *read_rates(path))
-        assert (verdict.fault.name, verdict.fault.k) == ("speed", 4), verdict
-        assert verdict.fault.direction == "slow"
-
-
 @pytest.mark.parametrize(
     ("text", "digits", "decimals", "half"),
     [

@@ -56,14 +56,6 @@ def test_gradient_accumulation_is_an_update_with_their_mean(variant, loop):
     np.testing.assert_allclose(given, expected(variant, means), **CLOSE)
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="Keras has no steps_per_execution on torch")
-@pytest.mark.parametrize("jit", [False, True], ids=["plain", "jit"])
-@pytest.mark.parametrize("variant", ["SGD", "Adam"])
-def test_steps_per_execution(variant, jit):
-    trained = model(optimizer(variant), steps_per_execution=4, jit_compile=jit)
-    np.testing.assert_allclose(fit(trained), expected(variant), **CLOSE)
-
-
 @with_fewer_loops
 @pytest.mark.parametrize("variant", ["SGD", "Adam"])
 def test_a_batch_that_loss_scaling_skips_is_no_step(variant, loop):

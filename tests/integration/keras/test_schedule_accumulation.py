@@ -8,41 +8,10 @@ from clr_keras import CyclicLR
 from integration.keras.rates import (
     TRIANGULAR,
     TRIANGULAR2,
-    UPDATES,
     assert_same,
     at,
-    fit,
-    model,
     numbers,
-    used,
 )
-
-# A power of two, since Keras averages the gradients: in TensorFlow's graphs a third of three
-# gradients of 1 isn't 1 to the last bit, and the rate can't be read back (a plain table of rates
-# shows the same).
-OF_EACH = 4
-MICRO_BATCHES = np.repeat(np.arange(UPDATES), OF_EACH)
-LOOPS = {"eager": {"run_eagerly": True, "jit_compile": False}, "default": {}}
-
-
-@pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
-def test_the_rates_are_those_of_one_step_per_update(loop):
-    optimizer = keras.optimizers.SGD(
-        CyclicLR(TRIANGULAR2, gradient_accumulation_steps=OF_EACH),
-        gradient_accumulation_steps=OF_EACH,
-    )
-    trained = model(optimizer, **loop)
-    fit(trained, MICRO_BATCHES)
-    assert_same(used(trained), at(TRIANGULAR2))
-
-
-@pytest.mark.filterwarnings("ignore:__array__ implementation")
-def test_without_it_the_schedule_runs_as_many_times_too_fast():
-    optimizer = keras.optimizers.SGD(CyclicLR(TRIANGULAR2), gradient_accumulation_steps=OF_EACH)
-    trained = model(optimizer)
-    with pytest.warns(UserWarning, match=r"should be the same in the .*=4 and 1\. .* give it 4"):
-        fit(trained, MICRO_BATCHES)
-    assert_same(used(trained), at(TRIANGULAR2, np.arange(OF_EACH - 1, len(MICRO_BATCHES), OF_EACH)))
 
 
 @pytest.mark.parametrize("none", [None, 1])

@@ -102,42 +102,6 @@ def test_in_a_checkpoint(tmp_path, kind):
     assert read_record(path, key="training.schedulers.0") == to_record(scheduler)
 
 
-# Lightning warns about devices, few workers and its own deprecations.
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_checkpoint_of_lightning(tmp_path, kind):
-    import lightning
-
-    class Module(lightning.LightningModule):
-        def __init__(self, width):
-            super().__init__()
-            self.save_hyperparameters()
-            self.layer = torch.nn.Linear(2, width)
-
-        def training_step(self, batch, _):
-            return self.layer(batch[0]).square().mean()
-
-        def configure_optimizers(self):
-            optimizer = torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
-            scheduler = KINDS[kind](optimizer, 0.1, 0.5, 3)
-            return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
-
-    data = torch.utils.data.TensorDataset(torch.ones(20, 2))
-    trainer = lightning.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-    )
-    trainer.fit(Module(3), torch.utils.data.DataLoader(data, batch_size=4))
-    (path,) = (tmp_path / "checkpoints").glob("*.ckpt")
-    (scheduler,) = (config.scheduler for config in trainer.lr_scheduler_configs)
-    assert read_record(path) == read_record(path, key="lr_schedulers.0") == to_record(scheduler)
-    assert read_record(path).step == 5  # 20 samples in batches of 4.
-
-
 class Runs:
     """A pickle that makes a folder when it is loaded."""
 

@@ -291,7 +291,7 @@ def test_a_file_of_torch_1(tmp_path, order):
     assert read_weights(tmp_path / "old.pt")["weight"].tolist() == [1, 2]
 
 
-@pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated")
 def test_a_program_has_no_states(tmp_path):
     torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "model.pt")
     with pytest.raises(

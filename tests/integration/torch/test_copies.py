@@ -10,8 +10,8 @@ import tracemalloc
 import pytest
 import torch
 
-from clr_core import CyclicSchedule, Record, schedule_from_dict
-from clr_torch import CyclicLR, read_record
+from clr_core import CyclicSchedule, schedule_from_dict
+from clr_torch import CyclicLR
 
 SCHEDULE = CyclicSchedule(
     base_lr=0.1,
@@ -113,45 +113,6 @@ def test_a_broken_schedule_in_a_checkpoint_is_refused(tmp_path):
     torch.save({"schedule": Broken()}, tmp_path / "run.pt")
     with pytest.raises(ValueError, match="`base_lr` must not be above `max_lr`"):
         torch.load(tmp_path / "run.pt", weights_only=True)
-
-
-# Lightning warns about devices, few workers and its own deprecations.
-@pytest.mark.filterwarnings("ignore")
-def test_a_hyperparameter_of_lightning(tmp_path):
-    import lightning
-    import yaml
-    from lightning.pytorch.loggers import CSVLogger
-
-    class Module(lightning.LightningModule):
-        def __init__(self, schedule):
-            super().__init__()
-            self.save_hyperparameters()
-            self.layer = torch.nn.Linear(2, 1)
-
-        def training_step(self, batch, _):
-            return self.layer(batch[0]).square().mean()
-
-        def configure_optimizers(self):
-            optimizer = torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
-            scheduler = CyclicLR.from_schedule(optimizer, self.hparams.schedule)
-            return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
-
-    data = torch.utils.data.TensorDataset(torch.ones(20, 2))
-    logger = CSVLogger(tmp_path)
-    trainer = lightning.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=logger,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(Module(SCHEDULE), torch.utils.data.DataLoader(data, batch_size=4))
-    with open(f"{logger.log_dir}/hparams.yaml", encoding="utf-8") as file:
-        # No other loader calls a function that a tag names.
-        assert yaml.unsafe_load(file) == {"schedule": SCHEDULE}
-    (path,) = tmp_path.rglob("*.ckpt")
-    assert Module.load_from_checkpoint(path, weights_only=True).hparams.schedule == SCHEDULE
-    assert read_record(path) == Record(SCHEDULE, step=5)  # 20 samples in batches of 4.
 
 
 def size_of(make, count=20):

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -110,6 +111,17 @@ def test_a_scheduler_that_is_gone_sets_nothing_any_more():
     assert optimizer.param_groups[0]["lr"] == 0.25
 
 
+def test_a_step_keeps_none_of_the_callers_variables():
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+    batch = torch.ones(3)
+    gone = weakref.ref(batch)
+    optimizer.step()
+    scheduler.step()
+    del batch
+    assert gone() is None
+
+
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, lambda scheduler: pickle.loads(pickle.dumps(scheduler))]
 )
@@ -122,14 +134,25 @@ def test_a_copy_steps_with_its_own_copy_of_the_optimizer(copied):
     assert (scheduler.last_epoch, other.last_epoch) == (5, 8)
 
 
-def test_of_two_on_one_optimizer_the_later_one_steps_with_it():
+@pytest.mark.parametrize(
+    ("last_epoch", "said"),
+    [(-1, ["That one was at step 1, and this one starts at step 0"]), (0, [])],
+)
+def test_of_two_on_one_optimizer_the_later_one_steps_with_it(last_epoch, said):
     optimizer = sgd()
     before = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
     optimizer.step()
-    with pytest.warns(UserWarning, match="had another scheduler that stepped with it"):
-        after = CyclicLR.from_schedule(optimizer, SCHEDULE, 0, step_with_optimizer=True)
-    assert rates_of(optimizer, lambda number: None, 3) == expected(3, first=1)
-    assert (before.last_epoch, after.last_epoch) == (1, 4)
+    after = []
+
+    def make():
+        after.append(
+            CyclicLR.from_schedule(optimizer, SCHEDULE, last_epoch, step_with_optimizer=True)
+        )
+
+    # Nothing is said at the same step, as that is the documented way to add parameter groups.
+    assert [each.split(". ")[1].rstrip(".") for each in warnings_of(make)] == said
+    assert rates_of(optimizer, lambda number: None, 3) == expected(3, first=last_epoch + 1)
+    assert (before.last_epoch, after[0].last_epoch) == (1, last_epoch + 4)
 
 
 def test_each_of_two_optimizers_has_its_own():
@@ -324,21 +347,32 @@ def test_a_compiled_update_advances_it_and_is_compiled_once():
     assert scheduler.last_epoch == 20
 
 
+class Wrapper(torch.optim.Optimizer):  # It doesn't call torch's constructor.
+    def __init__(self, optimizer, name):
+        vars(self)[name] = self.inner = optimizer
+        self.param_groups, self.defaults = optimizer.param_groups, optimizer.defaults
+        self.state = optimizer.state
+
+    def step(self, closure=None):
+        self.inner.step(closure)
+
+
+def test_the_updates_within_a_wrapper_are_counted():
+    wrapper = Wrapper(sgd(), "optimizer")  # As Accelerate's has it.
+    scheduler = CyclicLR.from_schedule(wrapper, SCHEDULE, step_with_optimizer=True)
+    assert rates_of(wrapper, lambda number: None) == expected()
+    with pytest.warns(UserWarning, match="had another scheduler that stepped with it"):
+        CyclicLR.from_schedule(wrapper.inner, SCHEDULE, step_with_optimizer=True)
+    assert not scheduler.step_with_optimizer
+
+
 def test_a_wrapper_that_has_no_hooks_is_refused_or_not_counted(unchanged):
-    class Wrapper(torch.optim.Optimizer):  # As Accelerate's is.
-        def __init__(self, optimizer):
-            self.optimizer = optimizer
-            self.param_groups, self.defaults = optimizer.param_groups, optimizer.defaults
-            self.state = optimizer.state
-
-        def step(self, closure=None):
-            self.optimizer.step(closure)
-
-    optimizer = Wrapper(sgd())
-    with unchanged(optimizer), pytest.raises(ValueError, match="must have torch's hooks"):
-        CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
-    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
-    assert rates_of(optimizer, lambda number: scheduler.step()) == expected()
+    wrapper = Wrapper(sgd(), "_optimizer")
+    with unchanged(wrapper), pytest.raises(ValueError, match="must have torch's hooks"):
+        CyclicLR.from_schedule(wrapper, SCHEDULE, step_with_optimizer=True)
+    scheduler = CyclicLR.from_schedule(wrapper, SCHEDULE)
+    assert rates_of(wrapper, lambda number: scheduler.step()) == expected()
+    assert copy.deepcopy(scheduler).last_epoch == 40
 
 
 # The warnings without it.
@@ -453,6 +487,13 @@ def replaced_by_another_scheduler():
     rates_of(optimizer, lambda number: new.step(), 5)
 
 
+def taking_turns_with_swalr():
+    optimizer = sgd()
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
+    others = torch.optim.swa_utils.SWALR(optimizer, swa_lr=0.02, anneal_epochs=5)
+    rates_of(optimizer, lambda number: (scheduler if number < 5 else others).step(), 20)
+
+
 def copied():
     optimizer = sgd()
     scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
@@ -505,6 +546,7 @@ RIGHT = {
     "accumulation": accumulating,
     "two optimizers": two_optimizers_in_turn,
     "replaced": replaced_by_another_scheduler,
+    "SWALR": taking_turns_with_swalr,
     "copied": copied,
     "compiled": compiled,
     "range test": after_a_range_test,
