@@ -23,7 +23,7 @@ VERSIONS = ("2.4.1", "2.6.0", "2.8.0", "2.10.0", "2.13.0", "2.15.0")
 TESTS = ("tests/conformance", "tests/integration/torch")
 # What torch imports, and the tests.
 NEEDED = ("filelock", "fsspec", "jinja2", "networkx", "setuptools", "sympy", "typing-extensions")
-NEEDED += ("hypothesis", "libcst", "mpmath", "numpy", "pytest", "PyYAML")
+NEEDED += ("hypothesis", "libcst", "mpmath", "numpy", "pytest")
 PIP = ("-qq", "--disable-pip-version-check", "--constraint", "requirements/constraints.txt")
 
 
