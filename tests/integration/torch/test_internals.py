@@ -152,6 +152,11 @@ def dynamo():
     assert torch._dynamo.__name__ in sys.modules
 
 
+def callback_of_the_compiler():
+    if torch.__version__ >= (2, 6):  # Otherwise each update of `step_with_optimizer` is wrapped.
+        assert torch._C._dynamo.eval_frame.get_eval_frame_callback() is None
+
+
 def parts_of_a_module():
     parts = vars(torch.nn.Linear(1, 1)).keys()
     assert parts >= {"_parameters", "_buffers", "_modules"}
@@ -181,7 +186,13 @@ def names_in_files():
 PRIVATE = [
     *(initial_step, initial_step_in_a_sequence, update_lr, update_lr_in_a_sequence, step_count),
     *(get_lr_called_within_step, last_lr, wrapped_by_lr_sched, opt_called, found_inf),
-    *(update_of_a_distributed_checkpoint, dynamo, parts_of_a_module, keys_of_torchs_cyclic_lr),
+    *(
+        update_of_a_distributed_checkpoint,
+        dynamo,
+        callback_of_the_compiler,
+        parts_of_a_module,
+        keys_of_torchs_cyclic_lr,
+    ),
     *(keys_of_a_sequence, names_in_files),
 ]
 
