@@ -174,7 +174,7 @@ def keys_of_a_sequence():
 
 
 def names_in_files():
-    later = {"_rebuild_device_tensor_from_cpu_tensor"} if torch.__version__ < (2, 5) else set()
+    later = {"_rebuild_device_tensor_from_cpu_tensor"} if torch.__version__ < (2, 6) else set()
     names = [name.rpartition(".") for name in BUILDS if name.startswith("torch.")]
     names.append(("torch.storage", ".", "_load_from_bytes"))
     missing = [
@@ -186,14 +186,8 @@ def names_in_files():
 PRIVATE = [
     *(initial_step, initial_step_in_a_sequence, update_lr, update_lr_in_a_sequence, step_count),
     *(get_lr_called_within_step, last_lr, wrapped_by_lr_sched, opt_called, found_inf),
-    *(
-        update_of_a_distributed_checkpoint,
-        dynamo,
-        callback_of_the_compiler,
-        parts_of_a_module,
-        keys_of_torchs_cyclic_lr,
-    ),
-    *(keys_of_a_sequence, names_in_files),
+    *(update_of_a_distributed_checkpoint, dynamo, callback_of_the_compiler, parts_of_a_module),
+    *(keys_of_torchs_cyclic_lr, keys_of_a_sequence, names_in_files),
 ]
 
 
