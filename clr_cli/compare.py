@@ -13,6 +13,9 @@ from clr_core.conformance import ulps_apart
 from clr_core.record import Record
 from clr_core.schedules.samples import CYCLES
 
+MOST_ROWS = 40
+"""How many parameters that differ are shown."""
+
 
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments of `clr compare`."""
@@ -72,7 +75,7 @@ def differences(a: Record, b: Record, steps: int | None) -> dict[str, Any]:
 
 def _group(a: Schedule, b: Schedule, steps: int | None) -> dict[str, Any]:
     # Two kinds have some parameters in common, and others of which one has none.
-    left, right = a.to_dict(), b.to_dict()
+    left, right = _flat(a.to_dict()), _flat(b.to_dict())
     parameters = {name: [left.get(name), right.get(name)] for name in left | right}
     parameters = {name: pair for name, pair in parameters.items() if pair[0] != pair[1]}
     if steps is None:
@@ -83,6 +86,15 @@ def _group(a: Schedule, b: Schedule, steps: int | None) -> dict[str, Any]:
         if a.momentum(0) is not None and b.momentum(0) is not None:
             momentum = _curves(*([each.momentum(step) for step in range(steps)] for each in (a, b)))
     return {"parameters": parameters, "steps": steps, "lr": lr, "momentum": momentum}
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Nested plain data in one level: {"phases.0.steps": 10.0}."""
+    if not isinstance(value, dict | list):
+        return {name: value}
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    parts = (_flat(each, f"{name}.{key}" if name else str(key)) for key, each in items)
+    return {key: each for part in parts for key, each in part.items()}
 
 
 def _curves(a: list[Any], b: list[Any]) -> dict[str, Any] | None:
@@ -121,7 +133,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
         if named:
             lines.append(f"{named}the schedules differ")
         rows = [[name, _text(a), _text(b)] for name, (a, b) in group["parameters"].items()]
-        lines += table(["parameter", "A", "B"], rows)
+        lines += table(["parameter", "A", "B"], rows[:MOST_ROWS])
+        if len(rows) > MOST_ROWS:
+            lines.append(f"and {len(rows) - MOST_ROWS} more parameters that differ")
         for what in ("lr", "momentum"):
             lines += _curve_lines(what, group)
     return lines

@@ -20,6 +20,9 @@ from clr_core.schedules.samples import usual_end
 CYCLES = 5
 MOST_CYCLES = 100_000
 
+LONGEST = 1000
+"""How many characters of a schedule are shown: hundreds of phases would hide the rest."""
+
 
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments of `clr show`."""
@@ -151,8 +154,9 @@ def _lines(schedule: Schedule, shown: dict[str, Any]) -> list[str]:
     now = f"{shown['step']}{cycle}: lr {shown['lr']!r}"
     if "momentum" in shown:
         now += f", momentum {shown['momentum']!r}"
+    text = repr(schedule)
     lines = [
-        f"schedule  {schedule!r}",
+        f"schedule  {text if len(text) <= LONGEST else f'{text[:LONGEST]} …'}",
         f"id        {shown['id']}",
         f"step      {now}",
     ]

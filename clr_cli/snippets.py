@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pprint import pformat
 
-from clr_core import CyclicSchedule, Schedule
+from clr_core import CyclicSchedule, PiecewiseSchedule, Schedule, SequenceSchedule
 
 Schedules = Sequence[Schedule]
 
@@ -105,6 +106,9 @@ def jax(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     )
 
 
+OWN = (CyclicSchedule, PiecewiseSchedule, SequenceSchedule)
+"""The kinds whose `repr` makes them."""
+
 WRITERS: dict[str, Callable[..., str]] = {
     "torch": torch,
     "keras": keras,
@@ -114,9 +118,8 @@ WRITERS: dict[str, Callable[..., str]] = {
 
 def _import(made: Sequence[str]) -> list[str]:
     """The line that imports what this code needs from `clr_core`, if anything."""
-    names = [
-        name for name in ("CyclicSchedule", "schedule_from_dict") if f"{name}(" in " ".join(made)
-    ]
+    known = [kind.__name__ for kind in OWN] + ["Phase", "schedule_from_dict"]
+    names = [name for name in sorted(known) if f"{name}(" in " ".join(made)]
     return [f"from clr_core import {', '.join(names)}"] if names else []
 
 
@@ -128,11 +131,15 @@ def _rate(function: str, schedule: Schedule, more: str = "") -> str:
 
 
 def _made(schedule: Schedule) -> str:
-    """The expression that makes a schedule: of any kind, from its plain data."""
-    if type(schedule) is CyclicSchedule:
-        return repr(schedule)
+    """The expression that makes a schedule: one of another kind from its plain data."""
+    if type(schedule) in OWN:
+        return re.sub(r"\[(Phase\([^]]*)]", _in_lines, repr(schedule))
     plain = pformat(schedule.to_dict(), sort_dicts=False).replace("\n", "\n    ")
     return f"schedule_from_dict(\n    {plain}\n)"
+
+
+def _in_lines(phases: re.Match[str]) -> str:
+    return "[\n    " + phases[1].replace(", Phase(", ",\n    Phase(") + ",\n]"
 
 
 def _lines(*lines: str) -> str:

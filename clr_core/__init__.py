@@ -20,40 +20,62 @@ if TYPE_CHECKING:
     from clr_core.range_finding.ask_tell import RangeTest
     from clr_core.range_finding.result import RangeTestResult
     from clr_core.record import Record, schedule_id
+    from clr_core.schedules.families import (
+        one_cycle,
+        warm_restarts,
+        warmup_cosine,
+        warmup_stable_decay,
+    )
+    from clr_core.schedules.piecewise import Phase, PiecewiseSchedule
     from clr_core.schedules.protocol import Schedule
+    from clr_core.schedules.sequence import SequenceSchedule
     from clr_core.verification import Verdict, verify
     from clr_core.verification.log import read_rates
 
 __all__ = [
     "CyclicSchedule",
     "Moments",
+    "Phase",
+    "PiecewiseSchedule",
     "RangeTest",
     "RangeTestResult",
     "Record",
     "Schedule",
+    "SequenceSchedule",
     "Suggestion",
     "Verdict",
     "check_schedule",
+    "one_cycle",
     "read_rates",
     "schedule_from_dict",
     "schedule_id",
     "suggest_schedule",
     "verify",
+    "warm_restarts",
+    "warmup_cosine",
+    "warmup_stable_decay",
 ]
 
 # Loaded when first used; each name with its module.
 _LATER = {
     "Moments": "moments",
+    "Phase": "schedules.piecewise",
+    "PiecewiseSchedule": "schedules.piecewise",
     "RangeTest": "range_finding.ask_tell",
     "RangeTestResult": "range_finding.result",
     "Record": "record",
     "Schedule": "schedules.protocol",
+    "SequenceSchedule": "schedules.sequence",
     "Suggestion": "planning",
     "Verdict": "verification",
+    "one_cycle": "schedules.families",
     "read_rates": "verification.log",
     "schedule_id": "record",
     "suggest_schedule": "planning",
     "verify": "verification",
+    "warm_restarts": "schedules.families",
+    "warmup_cosine": "schedules.families",
+    "warmup_stable_decay": "schedules.families",
 }
 
 

@@ -32,7 +32,15 @@ def lookup(high: Sequence[float], low: Sequence[float], n: Any) -> tuple[Any, An
     return np.take(high, n >> size.bit_length() - 1), np.take(low, n & size - 1)
 
 
-def clip(x: Any, low: float, high: float) -> Any:
+def interval(begins: Sequence[float], x: Any) -> Any:
+    return np.searchsorted(np.asarray(begins), x, side="right") - 1
+
+
+def take(values: Sequence[float], index: Any) -> Any:
+    return np.take(np.asarray(values), index)
+
+
+def clip(x: Any, low: Any, high: Any) -> Any:
     return np.minimum(np.maximum(x, low), high)  # `np.clip` takes longer.
 
 

@@ -51,6 +51,16 @@ class Ops(Protocol):
         Both are sequences of Python floats; the length of `low` is a power of 2.
         """
 
+    def interval(self, begins: Sequence[float], x: Any, /) -> Any:
+        """The index of the last of `begins` that is at most `x`: integers, for `take`.
+
+        `begins` is a sequence of Python floats in ascending order, of which the first is 0, and `x`
+        is at least 0.
+        """
+
+    def take(self, values: Sequence[float], index: Any, /) -> Any:
+        """`values[index]`, for an index from `interval`; `values` are Python floats."""
+
     def power(self, a: Any, b: Any, /) -> Any:
         """`a ** b`, exact where a = 0.5 and b is a whole number."""
 
@@ -63,7 +73,7 @@ class Ops(Protocol):
     def where(self, condition: Any, a: Any, b: Any, /) -> Any:
         """`a` if the condition holds, else `b`; the condition is the library's, or a bool."""
 
-    def clip(self, x: Any, low: float, high: float, /) -> Any:
+    def clip(self, x: Any, low: Any, high: Any, /) -> Any:
         """`x`, or the boundary that it lies beyond; NaN stays NaN."""
 
     def sin(self, x: Any, /) -> Any:

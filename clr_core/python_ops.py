@@ -6,7 +6,9 @@ If `math` raises, these return what IEEE 754 and every array library give: NaN o
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from operator import getitem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +41,13 @@ def rint(x: float) -> float:
 def lookup(high: Sequence[float], low: Sequence[float], n: float) -> tuple[float, float]:
     upper, lower = divmod(int(n), len(low))
     return high[upper], low[lower]
+
+
+def interval(begins: Sequence[float], x: float) -> int:
+    return bisect_right(begins, x) - 1
+
+
+take = getitem
 
 
 def power(a: float, b: float) -> float:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+_FEW = 8
+"""To select from so many numbers takes less time than to look them up."""
 _LARGEST = float(np.finfo(np.float64).max)
 
 rint = jnp.rint
@@ -39,7 +43,7 @@ def rounded(x: Any) -> Any:
     return jnp.minimum(x, _LARGEST)
 
 
-def clip(x: Any, low: float, high: float) -> Any:
+def clip(x: Any, low: Any, high: Any) -> Any:
     return jnp.minimum(jnp.maximum(x, low), high)
 
 
@@ -65,6 +69,29 @@ def _element(table: Sequence[float], index: Any) -> Any:
         .at[index]
         .get(mode="promise_in_bounds", out_sharding=jax.typeof(index).sharding)
     )
+
+
+def interval(begins: Sequence[float], x: Any) -> Any:
+    if len(begins) <= _FEW:
+        return sum((x >= begin).astype(jnp.int32) for begin in begins[1:])
+    # Halving without a branch. Each bit of the index is set if the interval begins at most at x.
+    size = 1 << (len(begins) - 1).bit_length()
+    padded = [*begins, *[math.inf] * (size - len(begins))]
+    index = jnp.zeros_like(x, jnp.int32)
+    while size > 1:
+        size //= 2
+        index = jnp.where(x >= _element(padded, index + size), index + size, index)
+    return index
+
+
+def take(values: Sequence[float], index: Any) -> Any:
+    if len(values) > _FEW:
+        return _element(values, index)
+    value = jnp.asarray(values[0], jnp.float64)
+    for place, (before, each) in enumerate(pairwise(values), start=1):
+        if each != before:
+            value = jnp.where(index >= place, each, value)
+    return value
 
 
 def power(a: Any, b: Any) -> Any:

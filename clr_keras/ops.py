@@ -56,6 +56,16 @@ def lookup(high: Sequence[float], low: Sequence[float], n: Any) -> tuple[Any, An
     return tf.gather(upper, n // len(low)), tf.gather(lower, n % len(low))
 
 
+def interval(begins: Sequence[float], x: Any) -> Any:
+    flat = tf.reshape(x, [-1])
+    found = tf.searchsorted(tf.constant(begins, tf.float64), flat, side="right") - 1
+    return tf.reshape(found, tf.shape(x))
+
+
+def take(values: Sequence[float], index: Any) -> Any:
+    return tf.gather(tf.constant(values, tf.float64), index)
+
+
 def where(condition: Any, a: Any, b: Any) -> tf.Tensor:
     a, b = (tf.convert_to_tensor(x, tf.float64) for x in (a, b))
     return tf.where(condition, a, b)

@@ -23,7 +23,7 @@ fmod = _of_tensors(torch.fmod)
 power = _of_tensors(torch.pow)
 minimum = _of_tensors(torch.minimum)
 maximum = _of_tensors(torch.maximum)
-clip = torch.clamp
+clip = _of_tensors(torch.clamp)
 rint = torch.round
 sin = torch.sin
 cos = torch.cos
@@ -41,6 +41,15 @@ def lookup(high: Sequence[float], low: Sequence[float], n: Any) -> tuple[Any, An
     upper, lower = (torch.tensor(x, dtype=torch.float64, device=n.device) for x in (high, low))
     n = n[None]  # For an index without a dimension, its number would be read.
     return upper[n // len(low)][0], lower[n % len(low)][0]
+
+
+def interval(begins: Sequence[float], x: Any) -> Any:
+    table = torch.tensor(begins, dtype=torch.float64, device=x.device)
+    return torch.searchsorted(table, x[None], right=True)[0] - 1
+
+
+def take(values: Sequence[float], index: Any) -> Any:
+    return torch.tensor(values, dtype=torch.float64, device=index.device)[index[None]][0]
 
 
 def where(condition: Any, a: Any, b: Any) -> torch.Tensor:

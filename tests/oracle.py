@@ -21,6 +21,8 @@ Smith 2017 (arXiv 1506.01186) with the semantics of torch's `CyclicLR`, piece by
 Every float of the schedule counts as the dyadic rational that it is. What is rational stays a
 `Fraction`; other powers and functions are evaluated by mpmath with `BITS` bits.
 
+A schedule of phases, and one of schedules, are evaluated likewise (see `_of_phase`, `_part`).
+
 This is the reference that the product is held against, so it imports nothing of it.
 """
 
@@ -30,6 +32,7 @@ import struct
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 from mpmath import mp, mpf
@@ -62,6 +65,9 @@ def lr(schedule: Mapping[str, Any], step: int, bits: int = BITS) -> Fraction:
         The exact value where it is rational and else one that is right to about `bits` bits;
         either way it rounds as the exact value does.
     """
+    schedule, step = _part(schedule, step)
+    if schedule["kind"] == "piecewise":
+        return _of_phase(schedule, step, "start", "end")
     base, top = Fraction(schedule["base_lr"]), Fraction(schedule["max_lr"])
     return base + (top - base) * _wave(schedule, step, bits)
 
@@ -72,6 +78,10 @@ def momentum(schedule: Mapping[str, Any], step: int, bits: int = BITS) -> Fracti
     `max_momentum - (max_momentum - base_momentum) * wave`, e.g. 7/8 at `base_lr` and 3/4 at
     `max_lr` where these are the two boundaries; `None` where the schedule has none.
     """
+    schedule, step = _part(schedule, step)
+    if schedule["kind"] == "piecewise":
+        has_none = schedule["phases"][0]["start_momentum"] is None
+        return None if has_none else _of_phase(schedule, step, "start_momentum", "end_momentum")
     if schedule["max_momentum"] is None:
         return None
     base, top = Fraction(schedule["base_momentum"]), Fraction(schedule["max_momentum"])
@@ -94,6 +104,55 @@ def _wave(schedule: Mapping[str, Any], step: int, bits: int) -> Fraction:
     height = position / up if position <= up else 1 - (position - up) / fall
     with mp.workprec(bits):
         return height * _exactly(_scale(schedule, step, cycle))
+
+
+def _part(schedule: Mapping[str, Any], step: int) -> tuple[Mapping[str, Any], int]:
+    """The schedule of a sequence that a step belongs to, and the step there."""
+    while schedule["kind"] == "sequence":
+        begins = [0, *schedule["boundaries"]]
+        index = max(i for i, begin in enumerate(begins) if begin <= step)
+        schedule, step = schedule["schedules"][index], step - begins[index]
+    return schedule, step
+
+
+def _of_phase(schedule: Mapping[str, Any], step: int, start: str, end: str) -> Fraction:
+    """`start + (end - start) * rise` in the phase that a step belongs to."""
+    phases = schedule["phases"]
+    # A boundary is the float64 nearest to the sum of the lengths, by definition.
+    sums = accumulate((Fraction(phase["steps"]) for phase in phases), initial=Fraction(0))
+    bounds = [Fraction(to_float64(each)) for each in sums]
+    at = step % bounds[-1] if schedule["repeat"] else min(Fraction(step), bounds[-1])
+    index = max(i for i in range(len(phases)) if bounds[i] <= at)
+    x = (at - bounds[index]) / (bounds[index + 1] - bounds[index])
+    phase = phases[index]
+    rise = {"linear": x, "cosine": sine(x / 2) ** 2}[phase["shape"]]
+    return Fraction(phase[start]) * (1 - rise) + Fraction(phase[end]) * rise
+
+
+_ONE = 10**60
+
+
+def _arctan_of_inverse(n: int) -> int:
+    term, total, k = _ONE // n, 0, 0
+    while term:
+        total += (-1) ** k * term // (2 * k + 1)
+        term, k = term // (n * n), k + 1
+    return total
+
+
+_PI = Fraction(4 * (4 * _arctan_of_inverse(5) - _arctan_of_inverse(239)), _ONE)  # Machin's formula.
+
+
+def sine(x: Fraction) -> Fraction:
+    """sin(pi * x) for x from 0 to 1/2 by its Taylor series, to 50 digits; at both ends exactly."""
+    if x in (0, Fraction(1, 2)):
+        return 2 * x
+    angle = _PI * x
+    term, total, k = angle, Fraction(0), 1
+    while abs(term) > Fraction(1, 10**50):
+        total, term, k = total + term, -term * angle * angle / ((k + 1) * (k + 2)), k + 2
+        term = Fraction(round(term * _ONE), _ONE)
+    return total
 
 
 def _scale(schedule: Mapping[str, Any], step: int, cycle: int) -> Number:

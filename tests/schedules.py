@@ -5,11 +5,24 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from math import ceil
 
 import oracle
-from clr_core import CyclicSchedule
+from clr_core import (
+    CyclicSchedule,
+    Phase,
+    PiecewiseSchedule,
+    Schedule,
+    SequenceSchedule,
+    one_cycle,
+    warm_restarts,
+    warmup_cosine,
+    warmup_stable_decay,
+)
+from clr_core.adapter import rate_only
 from clr_core.conformance import float32
+from clr_core.schedules.piecewise import SHAPES
 
 MOMENTA = {"base_momentum": 0.8, "max_momentum": 0.95}
 
@@ -50,8 +63,37 @@ BY_ITERATION = [
 LARGEST_X = 10_000
 
 
-def named() -> Iterator[tuple[str, CyclicSchedule]]:
-    """The schedules of the golden curves: every mode with all halves and boundaries."""
+PHASES = {
+    "one_cycle": one_cycle(0.01, 1000, **MOMENTA),
+    "one_cycle linear": one_cycle(0.006, 777, pct_start=0.237, shape="linear", **MOMENTA),
+    "one_cycle three_phase": one_cycle(0.1, 12_000, three_phase=True, **MOMENTA),
+    "warm_restarts": warm_restarts(0.1, 10_007, min_lr=1e-5),
+    "warm_restarts growth=2": warm_restarts(0.1, 100, growth=2),
+    "warm_restarts decay": warm_restarts(0.05, 33.3, growth=1.5, decay=0.5, cycles=7),
+    "warmup_cosine": warmup_cosine(0.001, 100, 1100),
+    "warmup_cosine end_lr": warmup_cosine(6e-4, 715, 300_000, start_lr=1e-7, end_lr=6e-5),
+    "warmup_stable_decay": warmup_stable_decay(0.001, 2000, 200_000, 60_000),
+    "warmup_stable_decay cosine": warmup_stable_decay(0.001, 20, 50.5, 30, shape="cosine"),
+    "fractional phases": PiecewiseSchedule(
+        [Phase(4.5, 0.0, 0.1), Phase(2.75, 0.1, 0.1), Phase(7.1, 0.1, 1e-6, "cosine")], repeat=True
+    ),
+    "many phases": PiecewiseSchedule(
+        [
+            Phase(3 + i % 5, i % 7 / 100, (i + 3) % 11 / 100, ("linear", "cosine")[i % 2])
+            for i in range(1000)
+        ]
+    ),
+    "sequence": warmup_cosine(0.01, 10, 110, end_lr=0.001).then(
+        CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=90, mode="triangular2")
+    ),
+    "sequence of three": warmup_stable_decay(0.1, 10, 20, 30)
+    .then(one_cycle(0.2, 100))
+    .then(warm_restarts(0.1, 50), at=100),
+}
+
+
+def named() -> Iterator[tuple[str, Schedule]]:
+    """The schedules of the golden curves: every mode with all halves and boundaries, and phases."""
     for mode, decay in DECAYS.items():
         for halves, sizes in HALVES.items():
             for boundaries, band in BOUNDARIES.items():
@@ -67,16 +109,15 @@ def named() -> Iterator[tuple[str, CyclicSchedule]]:
                     scale_mode=scale_mode,
                 ),
             )
+    yield from PHASES.items()
 
 
-def steps_of(schedule: CyclicSchedule) -> list[int]:
+def steps_of(schedule: Schedule) -> list[int]:
     """The start, the steps around turns up to cycle 1024 and the ends of the integer types."""
-    cycles = (0, 1, 2, 9, 100, 125, 126, 127, 148, 149, 150, 1000, 1022, 1023, 1024)
-    turns = [
-        int(cycle * schedule.cycle_size + part)
-        for cycle in cycles
-        for part in (0.0, schedule.step_size_up)
-    ]
+    if isinstance(schedule, CyclicSchedule):
+        turns = _turns_of_cycles(schedule)
+    else:
+        turns = list(islice(schedule.turns(0, largest_step(schedule)), 60))
     around = [*turns, 2**24, 2**31 - 3, 2**31 + 3, 2**40, 2**53 - 2]
     rng = random.Random(repr(schedule))
     steps = {*range(12), *(rng.randrange(10**exponent) for exponent in range(2, 8))}
@@ -84,9 +125,18 @@ def steps_of(schedule: CyclicSchedule) -> list[int]:
     return sorted(step for step in steps if 0 <= step <= largest_step(schedule))
 
 
-def largest_step(schedule: CyclicSchedule) -> int:
+def _turns_of_cycles(schedule: CyclicSchedule) -> list[int]:
+    cycles = (0, 1, 2, 9, 100, 125, 126, 127, 148, 149, 150, 1000, 1022, 1023, 1024)
+    return [
+        int(cycle * schedule.cycle_size + part)
+        for cycle in cycles
+        for part in (0.0, schedule.step_size_up)
+    ]
+
+
+def largest_step(schedule: Schedule) -> int:
     """Up to where the curve is well-conditioned: 2**53, but for expressions."""
-    if schedule.scale_fn is None:
+    if not isinstance(schedule, CyclicSchedule) or schedule.scale_fn is None:
         return 2**53
     if schedule.scale_mode == "iterations":
         return LARGEST_X
@@ -124,6 +174,31 @@ def random_schedule(rng: random.Random) -> CyclicSchedule:
         # Above a base of 0, `1 + sin(x)` near its zero is nothing but rounding.
         parameters["base_lr"] = max(parameters["base_lr"], parameters["max_lr"] / 100)
     return CyclicSchedule(**parameters)
+
+
+def random_phases(rng: random.Random) -> PiecewiseSchedule:
+    """Some phases of any lengths, of one shape or both, with a momentum or without."""
+    has_momentum, shapes = rng.random() < 0.5, rng.choice((["linear"], ["cosine"], SHAPES))
+    phases = []
+    for _ in range(rng.choice((1, 2, 3, 4, 12))):
+        rates = [rng.choice((0.0, _number(rng, -7, 0), _number(rng, -7, 0))) for _ in "se"]
+        momenta = [round(rng.uniform(0, 0.99), 2) if has_momentum else None for _ in "se"]
+        phases.append(Phase(_size(rng), *rates, rng.choice(shapes), *momenta))
+    return PiecewiseSchedule(phases, repeat=rng.random() < 0.3)
+
+
+def random_sequence(rng: random.Random) -> SequenceSchedule:
+    """Two or three schedules of the other kinds, without momentum and without expressions."""
+    number, parts = rng.choice((2, 3)), []
+    while len(parts) < number:
+        part = rng.choice((random_phases, random_schedule))(rng)
+        if getattr(part, "scale_fn", None) is None:
+            parts.append(rate_only(part))
+    return SequenceSchedule(parts, sorted(rng.sample(range(1, 100_000), len(parts) - 1)))
+
+
+def random_of_any_kind(rng: random.Random) -> Schedule:
+    return rng.choices((random_schedule, random_phases, random_sequence), (15, 4, 1))[0](rng)
 
 
 def random_expression_schedule(rng: random.Random) -> CyclicSchedule:
@@ -165,12 +240,17 @@ def _expression(rng: random.Random, depth: int) -> str:
     return f"{name}({'abs' if name in ('log', 'sqrt') else ''}({inner()}))"
 
 
-def random_steps(
-    rng: random.Random, schedule: CyclicSchedule, count: int, max_step: int
-) -> list[int]:
+def random_steps(rng: random.Random, schedule: Schedule, count: int, max_step: int) -> list[int]:
     """Steps of every magnitude up to `max_step`, some of them at the turns of the curve."""
     last = min(max_step, largest_step(schedule))
-    steps = []
+    steps: list[int] = []
+    if not isinstance(schedule, CyclicSchedule):
+        turns = list(islice(schedule.turns(0, last), 100))
+        for _ in range(count):
+            step = int(10 ** rng.uniform(0, 16)) % (last + 1)
+            near = rng.choice(turns) + rng.choice((-1, 0, 1))
+            steps.append(min(max(rng.choice((step, step % (turns[-2] + 2), near)), 0), last))
+        return steps
     for _ in range(count):
         step = int(10 ** rng.uniform(0, 16)) % (last + 1)
         if rng.random() < 0.3:
@@ -181,7 +261,7 @@ def random_steps(
     return steps
 
 
-def expected(schedule: CyclicSchedule, steps: list[int]) -> tuple[dict[int, float], int]:
+def expected(schedule: Schedule, steps: list[int]) -> tuple[dict[int, float], int]:
     """The oracle's float32 rates, without those that the last float64 bits decide, and their count.
 
     Every host computes in float64 and rounds once. Where the exact value lies within a few float64
@@ -190,14 +270,14 @@ def expected(schedule: CyclicSchedule, steps: list[int]) -> tuple[dict[int, floa
     return _settled({step: oracle.lr(schedule.to_dict(), step) for step in steps}, schedule, 0.0)
 
 
-def expected_momenta(schedule: CyclicSchedule, steps: list[int]) -> tuple[dict[int, float], int]:
+def expected_momenta(schedule: Schedule, steps: list[int]) -> tuple[dict[int, float], int]:
     """The same for the momentum."""
     exact = {step: oracle.momentum(schedule.to_dict(), step) for step in steps}
-    return _settled(exact, schedule, schedule.max_momentum)
+    return _settled(exact, schedule, getattr(schedule, "max_momentum", 0.0))
 
 
 def _settled(
-    exact: dict[int, Fraction], schedule: CyclicSchedule, start: float
+    exact: dict[int, Fraction], schedule: Schedule, start: float
 ) -> tuple[dict[int, float], int]:
     settled = {
         step: oracle.to_float32(value)
@@ -207,13 +287,17 @@ def _settled(
     return settled, len(exact) - len(settled)
 
 
-def _float64_ulps(schedule: CyclicSchedule, value: Fraction, start: float) -> int:
+def _float64_ulps(schedule: Schedule, value: Fraction, start: float) -> int:
     """How far a right float64 value may be from the exact one.
 
     Four by design; an expression takes several operations more than the three modes. Where the
     curve falls, `start * (1 - wave)` has the absolute error of the wave, which counts for more the
     further the curve has fallen below its start (momentum only, and only for a tiny base_momentum).
     """
+    if isinstance(schedule, SequenceSchedule):
+        return max(_float64_ulps(each, value, start) for each in schedule.schedules)
+    if isinstance(schedule, PiecewiseSchedule):
+        return 8  # The place in the phase has an ulp, of which a cosine takes the square.
     ulps = 4 if schedule.scale_fn is None else 64
     return ulps * max(1, ceil(Fraction(start) / value)) if value else ulps
 

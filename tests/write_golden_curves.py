@@ -15,7 +15,7 @@ def document() -> dict:
         steps = steps_of(schedule)
         lrs, near = expected(schedule, steps)
         momenta = None
-        if schedule.max_momentum is not None:
+        if schedule.momentum(0) is not None:
             momenta, near_too = expected_momenta(schedule, steps)
             near += near_too
             steps = [step for step in steps if step in momenta]

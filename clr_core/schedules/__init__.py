@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
     from clr_core.schedules.protocol import Schedule
 
-KINDS = {"cyclic": "clr_core.schedules.cyclic:CyclicSchedule"}
+KINDS = {
+    "cyclic": "clr_core.schedules.cyclic:CyclicSchedule",
+    "piecewise": "clr_core.schedules.piecewise:PiecewiseSchedule",
+    "sequence": "clr_core.schedules.sequence:SequenceSchedule",
+}
 """Each kind of schedule, by the "kind" that its `to_dict` writes: its module and its class."""
 
 USUAL = "cyclic"

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, fields
 
 from clr_core import python_ops
 from clr_core._arguments import LARGEST_STEP, count, received
-from clr_core.schedules import schedule_from_dict, with_defaults
 from clr_core.schedules._parameters import MODES as MODES
 from clr_core.schedules._parameters import normalized
+from clr_core.schedules._shared import Described
 
 TYPE_CHECKING = False  # `typing` itself would double the time of `import clr_core`.
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from typing import Any, Self, overload
 
     import numpy as np
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from clr_core.ops import Ops
@@ -29,11 +27,9 @@ if TYPE_CHECKING:
 else:
     ScaleFn = str | None  # What a configuration can hold, for libraries that read annotations.
 
-KIND = "cyclic"
-
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class CyclicSchedule:
+class CyclicSchedule(Described):
     """A learning rate, and optionally an opposed momentum, that cycle between two boundaries.
 
     With `position` the steps into the current cycle, `cycle` its index from 0, and
@@ -85,6 +81,8 @@ class CyclicSchedule:
         https://arxiv.org/abs/1506.01186; torch.optim.lr_scheduler.CyclicLR.
     """
 
+    KIND = "cyclic"
+
     base_lr: float
     max_lr: float
     step_size_up: float = 2000.0
@@ -112,11 +110,6 @@ class CyclicSchedule:
         # both halves meet exactly.
         size = parameters["step_size_up"] + parameters["step_size_down"]
         vars(self).update(cycle_size=size, _fall=size - parameters["step_size_up"], _decay=decay)
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
-        # By a named function of plain data, which torch.load and YAML loaders can be told to trust.
-        build = schedule_from_dict if type(self) is CyclicSchedule else type(self).from_dict
-        return build, (self.to_dict(strict=False),)
 
     if TYPE_CHECKING:
 
@@ -304,7 +297,7 @@ class CyclicSchedule:
                 f"{received('scale_fn', self.scale_fn)}. "
                 'Write it as text in `x`, such as "1 / 2 ** (x - 1)".'
             )
-        return {"kind": KIND, **self._parameters()}
+        return {"kind": self.KIND, **self._parameters()}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
@@ -319,75 +312,15 @@ class CyclicSchedule:
             TypeError: Not a mapping, or a value has the wrong type.
             ValueError: Another kind, unknown or missing keys, or values out of range.
         """
-        if not isinstance(document, Mapping):
-            raise TypeError(f"A schedule must be a mapping. {received('document', document)}")
-        kind = document.get("kind", KIND)
-        if kind != KIND:
-            raise ValueError(f"`kind` must be {KIND!r}. {received('kind', kind)}")
-        complete = with_defaults(cls, document)
-        parameters = {name: value for name, value in complete.items() if name != "kind"}
-        if document.get("mode") != "exp_range" or "gamma" not in document:
-            return cls(**parameters)
+        is_mapping = isinstance(document, Mapping)
+        if not is_mapping or document.get("mode") != "exp_range" or "gamma" not in document:
+            return super().from_dict(document)
         import warnings  # Imported here to keep `import clr_core` light.
 
         with warnings.catch_warnings():
             # A gamma of 1 that is written down was warned of when the schedule was made.
             warnings.filterwarnings("ignore", ".*'exp_range' with gamma=1", UserWarning)
-            return cls(**parameters)
-
-    def to_json(self) -> str:
-        """`to_dict` as JSON in one line; the same text for equal schedules."""
-        import json  # Imported here to keep `import clr_core` light.
-
-        return json.dumps(self.to_dict(), allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Build a schedule from what `to_json` returned.
-
-        Raises:
-            TypeError: `text` isn't text.
-            ValueError: Malformed JSON, or not a schedule (see `from_dict`).
-        """
-        from clr_core._parsing import from_json
-
-        if not isinstance(text, str):
-            raise TypeError(f"`text` must be a str. {received('text', text)}")
-        try:
-            return cls.from_dict(from_json(text))
-        except (TypeError, ValueError) as error:
-            # One type for everything that can be wrong with a document.
-            raise ValueError(
-                f"`text` must be the JSON of a schedule: {error}. {received('text', text)}"
-            ) from None
-
-    def plot(
-        self,
-        steps: int | None = None,
-        *,
-        steps_per_epoch: int | None = None,
-        ax: Axes | None = None,
-    ) -> Figure:
-        """Draw the rate between its boundaries, and below it the momentum, if any.
-
-        Needs the extra `plot`.
-
-        Args:
-            steps: Draw steps 0 to this one; None: three cycles.
-            steps_per_epoch: Updates per epoch, for a second axis in epochs.
-            ax: Matplotlib axes to draw the rate in, and nothing else; None: a new figure.
-
-        Returns:
-            A `matplotlib.figure.Figure`: `schedule.plot().savefig("schedule.png")`.
-
-        Raises:
-            ImportError: matplotlib isn't installed.
-            TypeError: Not integers.
-            ValueError: Not from 1 to 2**53, or a rate too large to be drawn.
-        """
-        from clr_core.schedules.draw import plot
-
-        return plot(self, steps, steps_per_epoch=steps_per_epoch, ax=ax)
+            return super().from_dict(document)
 
     def _parameters(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _DEFAULTS}
@@ -401,12 +334,6 @@ class CyclicSchedule:
         }
         arguments = ", ".join(f"{name}={value!r}" for name, value in shown.items())
         return f"CyclicSchedule({arguments})"
-
-    def _repr_html_(self) -> str:
-        """A picture of the first cycles, for notebooks."""
-        from clr_core.schedules.draw import svg
-
-        return svg(self)
 
 
 def _evaluate(value: Callable[..., Any], step: Any) -> Any:

@@ -19,9 +19,9 @@ class Schedule(Protocol):
     `clr_core.schedules.schedule_from_dict`, which looks up the class in the table `KINDS` and calls
     its `from_dict`. Pictures, comparisons and `clr_core.verify` use `turns` and `levels` as well.
     Nothing else is asked of a schedule. A kind whose cycles repeat may have a float `cycle_size`,
-    in steps: a picture then shows three of them by default. Its `__reduce__` should
-    return `(schedule_from_dict, (self.to_dict(strict=False),))`, so that unpicklers that trust only
-    named functions can load it.
+    in steps, of which a picture shows three by default; one that ends may have `total_steps`. Its
+    `__reduce__` should return `(schedule_from_dict, (self.to_dict(strict=False),))`, so that
+    unpicklers that trust only named functions can load it.
     """
 
     @overload

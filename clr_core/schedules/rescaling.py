@@ -29,19 +29,25 @@ def as_ratio(factor: object) -> Fraction:
     return simple if float(simple) == value else exact
 
 
-def rescaled(schedule: CyclicSchedule, factor: object) -> Any:
-    """The schedule whose step `k * factor` has the rate of step `k` of this one."""
-    ratio = as_ratio(factor)
-    changes: dict[str, Any] = {}
+def finite(number: Fraction, factor: object) -> float:
+    """The number as a float, or an error that names the factor."""
     try:
-        for name in ("step_size_up", "step_size_down"):
-            changes[name] = float(Fraction(getattr(schedule, name)) * ratio)
-        if schedule.gamma != 1.0:
-            changes["gamma"] = schedule.gamma ** float(1 / ratio)
+        return float(number)
     except OverflowError:
         raise ValueError(
             f"`factor` must leave the parameters finite. {received('factor', factor)}"
         ) from None
+
+
+def rescaled(schedule: CyclicSchedule, factor: object) -> Any:
+    """The schedule whose step `k * factor` has the rate of step `k` of this one."""
+    ratio = as_ratio(factor)
+    changes: dict[str, Any] = {
+        name: finite(Fraction(getattr(schedule, name)) * ratio, factor)
+        for name in ("step_size_up", "step_size_down")
+    }
+    if schedule.gamma != 1.0:
+        changes["gamma"] = schedule.gamma ** finite(1 / ratio, factor)
     if schedule.scale_mode == "iterations":
         changes["scale_fn"] = _of_step(schedule.scale_fn, ratio)
     return replace(schedule, **changes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from math import isfinite
+from math import ceil, isfinite
 from typing import TYPE_CHECKING
 
 from clr_core._arguments import LARGEST_STEP
@@ -53,6 +53,9 @@ def usual_end(schedule: Schedule, cycles: int = CYCLES) -> int:
     size: float | None = getattr(schedule, "cycle_size", None)
     if size is not None:
         return round(min(max(cycles * size, 1), LARGEST_STEP))
+    total: float | None = getattr(schedule, "total_steps", None)
+    if total is not None and total < LARGEST_STEP:
+        return ceil(total)
     turns = list(islice(schedule.turns(0, LARGEST_STEP), 2 * cycles + 1))
     if turns[-1] == LARGEST_STEP:
         turns.pop()  # It ends before: the rest is constant, or one long rise or fall.

@@ -91,33 +91,13 @@ def test_accuracy_of_gamma_to_the_power_of_the_step(gamma):
         assert Fraction(step * power.high) == step * Fraction(power.high), step
 
 
-def _sine(x: Fraction) -> Fraction:
-    """sin(pi * x) by its Taylor series; pi by Machin's formula, all in whole numbers."""
-    one = 10**60
-
-    def arctan_of_inverse(n):
-        term, total, k = one // n, 0, 0
-        while term:
-            total += (-1) ** k * term // (2 * k + 1)
-            term, k = term // (n * n), k + 1
-        return total
-
-    pi = Fraction(4 * (4 * arctan_of_inverse(5) - arctan_of_inverse(239)), one)
-    angle = pi * x
-    term, total, k = angle, Fraction(0), 1
-    while abs(term) > Fraction(1, 10**50):
-        total, term, k = total + term, -term * angle * angle / ((k + 1) * (k + 2)), k + 2
-        term = Fraction(round(term * one), one)
-    return total
-
-
 @pytest.mark.parametrize("size", [2, 3, 7, 1000, 10_007, 300_000])
 def test_cosine_is_accurate_to_both_ends(size):
     rng = random.Random(size)
     for step in {0, 1, size // 2, size - 1, size, *(rng.randint(0, size) for _ in range(60))}:
         x = Fraction(step, size)
         up, down = kernels.cosine(step / size, (size - step) / size, python_ops)
-        for given, exact in ((up, _sine(x / 2) ** 2), (down, _sine((1 - x) / 2) ** 2)):
+        for given, exact in ((up, oracle.sine(x / 2) ** 2), (down, oracle.sine((1 - x) / 2) ** 2)):
             if step in (0, size):
                 assert given == round(exact)
             else:
@@ -195,7 +175,3 @@ def test_numpy_has_the_bits_of_python(np, name):
         given = function(*map(np.array, arguments), numpy_ops)
     expected = [function(*each, python_ops) for each in zip(*arguments, strict=True)]
     np.testing.assert_array_equal(np.array(given).T, expected)
-
-
-def test_the_oracle_agrees_that_half_a_turn_is_one():
-    assert oracle.to_float64(_sine(Fraction(1, 2))) == 1.0

@@ -394,3 +394,54 @@ def test_docstring() -> None:
     results = doctest.testmod(oracle)
     assert results.attempted > 0
     assert results.failed == 0
+
+
+WARM_UP = {
+    "kind": "piecewise",
+    "phases": [
+        {"steps": 4.0, "start": 0.0, "end": 0.5, "shape": "linear"}
+        | {"start_momentum": 0.75, "end_momentum": 0.5},
+        {"steps": 6.0, "start": 0.5, "end": 0.25, "shape": "cosine"}
+        | {"start_momentum": 0.5, "end_momentum": 0.75},
+    ],
+    "repeat": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("step", "rate", "opposed"),
+    [
+        (0, F(0), F(3, 4)),
+        (1, F(1, 8), F(11, 16)),
+        (4, F(1, 2), F(1, 2)),
+        (6, F(7, 16), F(9, 16)),  # A third of the way is a quarter of the cosine's height.
+        (7, F(3, 8), F(5, 8)),
+        (8, F(5, 16), F(11, 16)),
+        (10, F(1, 4), F(3, 4)),
+        (99, F(1, 4), F(3, 4)),
+    ],
+)
+def test_phases(step, rate, opposed):
+    for of, exact in ((lr, rate), (momentum, opposed)):
+        assert abs(of(WARM_UP, step) - exact) < F(1, 10**45)
+        endless = WARM_UP | {"repeat": True}
+        assert of(endless, step + 30) == of(WARM_UP, step % 10)
+
+
+def test_schedules_one_after_another():
+    both = {
+        "kind": "sequence",
+        "schedules": [WARM_UP, cyclic(base_momentum=0.5, max_momentum=0.75)],
+        "boundaries": [3],
+    }
+    for step in range(10):
+        part = (WARM_UP, step) if step < 3 else (both["schedules"][1], step - 3)
+        assert (lr(both, step), momentum(both, step)) == (lr(*part), momentum(*part))
+
+
+def test_the_sine_is_that_of_a_right_triangle():
+    assert abs(oracle.sine(F(1, 6)) - F(1, 2)) < F(1, 10**45)
+    for x in (F(1, 7), F(1, 4), F(2, 5), F(1, 10**9)):
+        assert abs(oracle.sine(x) ** 2 + oracle.sine(F(1, 2) - x) ** 2 - 1) < F(1, 10**45)
+    assert oracle.sine(F(0)) == 0
+    assert oracle.sine(F(1, 2)) == 1

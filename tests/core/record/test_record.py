@@ -195,7 +195,7 @@ REFUSED = [
     (
         ValueError,
         with_parameters(kind="onecycle"),
-        "`kind` must be 'cyclic'. Received: kind='onecycle'",
+        "`kind` must be one of 'cyclic', 'piecewise', 'sequence'. Received: kind='onecycle'",
     ),
     (TypeError, changed(schedule=None), "A schedule must be a mapping. Received: schedule=None"),
     (

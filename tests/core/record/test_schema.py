@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clr_core import CyclicSchedule
+from clr_core import CyclicSchedule, Phase, PiecewiseSchedule, SequenceSchedule
 from clr_core.record import Record, schema
-from schedules import random_schedule
+from schedules import random_of_any_kind
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*'exp_range' with gamma=1")
 
@@ -38,6 +38,20 @@ def document(*change, **top):
     return {"format": "cyclical-lr/1", "schedule": schedule, **top}
 
 
+PHASE = {"steps": 10, "start": 0, "end": 0.1}
+BENT = {**PHASE, "shape": "cosine", "start_momentum": 0.9, "end_momentum": 0.8}
+
+
+def phases(*each, **changes):
+    schedule = {"kind": "piecewise", "phases": [*each], **changes}
+    return {"format": "cyclical-lr/1", "schedule": schedule}
+
+
+def sequence(*each, boundaries=(5,)):
+    schedule = {"kind": "sequence", "schedules": [*each], "boundaries": [*boundaries]}
+    return {"format": "cyclical-lr/1", "schedule": schedule}
+
+
 def accepted(document):
     try:
         Record.from_dict(document)
@@ -48,7 +62,7 @@ def accepted(document):
 
 def test_it_has_the_parameters_and_the_defaults_of_the_constructor():
     parameters = inspect.signature(CyclicSchedule).parameters
-    described = json.loads(schema())["$defs"]["schedule"]
+    described = json.loads(schema())["$defs"]["cyclic"]
     assert list(described["properties"]) == ["kind", *parameters]
     assert described["required"] == [
         name for name, each in parameters.items() if each.default is each.empty
@@ -60,7 +74,19 @@ def test_it_has_the_parameters_and_the_defaults_of_the_constructor():
         assert each["title"]
 
 
-schedules = st.randoms(use_true_random=False).map(random_schedule)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("phase", Phase), ("piecewise", PiecewiseSchedule), ("sequence", SequenceSchedule)],
+)
+def test_other_kinds_have_theirs(name, kind):
+    described = json.loads(schema())["$defs"][name]["properties"]
+    parameters = inspect.signature(kind).parameters
+    assert [each for each in described if each != "kind"] == [*parameters]
+    for parameter, each in parameters.items():
+        assert described[parameter].get("default", each.empty) == each.default
+
+
+schedules = st.randoms(use_true_random=False).map(random_of_any_kind)
 
 
 @settings(max_examples=200)
@@ -93,6 +119,11 @@ def test_every_record_is_valid(validator, record):
         document({"max_momentum": None}),
         document(MOMENTA),
         document({"base_momentum": 0, "max_momentum": 0}),
+        phases(PHASE),
+        phases(PHASE, PHASE, repeat=True),
+        phases(BENT),
+        sequence(PLAIN, phases(PHASE)["schedule"]),
+        sequence(sequence(PLAIN, PLAIN)["schedule"], PLAIN, PLAIN, boundaries=(5, 7)),
     ],
     ids=str,
 )
@@ -130,6 +161,21 @@ def test_both_accept(validator, good):
         document({"scale_mode": "iterations", "scale_fn": None}),
         document({"max_momentum": 0.8, "base_momentum": None}),
         document({**MOMENTA, "max_momentum": 1}),
+        phases(),
+        phases(PHASE, repeat=1),
+        phases({**PHASE, "steps": 0}),
+        phases({**PHASE, "start": -1}),
+        phases({**PHASE, "shape": "square"}),
+        phases({**PHASE, "start_momentum": 0.5}),
+        phases({**BENT, "end_momentum": 1}),
+        phases({**PHASE, "length": 3}),
+        phases({"steps": 3, "start": 1}),
+        phases(*[PHASE] * 10_001),
+        phases(3),
+        sequence(PLAIN, boundaries=()),
+        sequence(PLAIN, PLAIN, boundaries=(0,)),
+        sequence(PLAIN, {"base_lr": 1}),
+        sequence(PLAIN, 3),
     ],
     ids=lambda bad: str(bad)[:90],
 )
@@ -149,6 +195,11 @@ BEYOND = {
     "`scale_fn` must ": document({"scale_fn": "import os"}),
     "`step` must be an integer": document(step=3.0),
     "`max_lr` must be finite": document({"max_lr": float("nan")}),
+    "`phases` must all have a momentum": phases(PHASE, BENT),
+    "`steps` must not be lost": phases({**PHASE, "steps": 1e30}, PHASE),
+    "`boundaries` must ascend": sequence(PLAIN, PLAIN, PLAIN, boundaries=(5, 5)),
+    "`boundaries` must have one for each": sequence(PLAIN, PLAIN, boundaries=(5, 6)),
+    "`schedules` must all have a momentum": sequence(PLAIN, {**PLAIN, **MOMENTA}),
 }
 
 

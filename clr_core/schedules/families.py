@@ -1,0 +1,238 @@
+"""The usual schedules that are made of phases: each function returns a `PiecewiseSchedule`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from clr_core._arguments import LARGEST_STEP, integer, number, received
+from clr_core.schedules.piecewise import MOST_PHASES, Phase, PiecewiseSchedule
+
+
+def one_cycle(
+    max_lr: float,
+    total_steps: float,
+    *,
+    pct_start: float = 0.3,
+    div_factor: float = 25.0,
+    final_div_factor: float = 1e4,
+    shape: str = "cosine",
+    three_phase: bool = False,
+    base_momentum: float | None = None,
+    max_momentum: float | None = None,
+) -> PiecewiseSchedule:
+    """One cycle: up to `max_lr`, and down to far below the start.
+
+        >>> one_cycle(0.1, 1000).lr(300)
+        0.1
+
+    From `max_lr / div_factor` to `max_lr` in `pct_start * total_steps` steps, then down to
+    `max_lr / div_factor / final_div_factor` in the rest. In three phases, the way down to the start
+    is as long as the way up. The last of `total_steps` updates comes one step before the end value.
+
+    Args:
+        max_lr: The peak.
+        total_steps: The steps of all phases.
+        pct_start: The share of the first phase, between 0 and 1; below 0.5 in three phases.
+        div_factor: `max_lr` divided by the first rate.
+        final_div_factor: The first rate divided by the last.
+        shape: "cosine" or "linear".
+        three_phase: Go down to the first rate, and to the last one in a third phase.
+        base_momentum: Momentum at the peak; Smith suggests 0.85. Give both momenta or neither.
+        max_momentum: Momentum at the start and the end; Smith suggests 0.95.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range.
+
+    References:
+        Leslie N. Smith and Nicholay Topin, Super-Convergence, https://arxiv.org/abs/1708.07120.
+        In torch's OneCycleLR, each phase ends one step earlier.
+    """
+    share, most = number("pct_start", pct_start), 0.5 if three_phase else 1.0
+    if not 0.0 < share < most:
+        raise ValueError(
+            f"`pct_start` must be above 0 and below {most}. {received('pct_start', pct_start)}"
+        )
+    start = number("max_lr", max_lr) / _positive("div_factor", div_factor)
+    end = start / _positive("final_div_factor", final_div_factor)
+    total = _positive("total_steps", total_steps)
+    up = share * total
+    if three_phase:
+        lengths, rates = [up, up, total - 2.0 * up], [start, max_lr, start, end]
+        momenta = [max_momentum, base_momentum, max_momentum, max_momentum]
+    else:
+        lengths, rates = [up, total - up], [start, max_lr, end]
+        momenta = [max_momentum, base_momentum, max_momentum]
+    return _through(lengths, rates, shape, momenta)
+
+
+def warm_restarts(
+    max_lr: float,
+    first_steps: float,
+    *,
+    growth: float = 1.0,
+    decay: float = 1.0,
+    min_lr: float = 0.0,
+    cycles: int | None = None,
+) -> PiecewiseSchedule:
+    """A cosine from `max_lr` down to `min_lr`, again and again.
+
+        >>> schedule = warm_restarts(0.1, 1000, growth=2)
+        >>> [schedule.lr(step) for step in (0, 500, 1000, 2000, 3000)]
+        [0.1, 0.05, 0.1, 0.05, 0.1]
+
+    Cycle `i`, counted from 0, has `first_steps * growth ** i` steps and the peak
+    `max_lr * decay ** i`.
+
+    Args:
+        max_lr: The first peak.
+        first_steps: The steps of the first cycle.
+        growth: Each cycle's length divided by that of the one before, at least 1.
+        decay: Each cycle's peak divided by that of the one before, above 0 and at most 1.
+        min_lr: The rate at the end of each cycle.
+        cycles: How many there are; then `min_lr` is held. None: no end (up to step 2**53).
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range; or `cycles` is left out although the peaks decay
+            and the cycles don't grow.
+
+    References:
+        Ilya Loshchilov and Frank Hutter, SGDR, https://arxiv.org/abs/1608.03983;
+        torch.optim.lr_scheduler.CosineAnnealingWarmRestarts.
+    """
+    size = _positive("first_steps", first_steps)
+    growth_, decay_ = number("growth", growth), number("decay", decay)
+    if growth_ < 1.0:
+        raise ValueError(f"`growth` must be at least 1. {received('growth', growth)}")
+    if not 0.0 < decay_ <= 1.0:
+        raise ValueError(f"`decay` must be above 0 and at most 1. {received('decay', decay)}")
+    if cycles is None and growth_ == decay_ == 1.0:
+        return PiecewiseSchedule([Phase(size, max_lr, min_lr, "cosine")], repeat=True)
+    if cycles is None:
+        cycles, end = 0, 0.0
+        while end <= LARGEST_STEP and cycles <= MOST_PHASES:
+            end += size * growth_**cycles
+            cycles += 1
+        if growth_ == 1.0 or cycles > MOST_PHASES:
+            raise ValueError(
+                "`cycles` must be given unless the cycles grow so that few of them reach step "
+                f"2**53. {received('growth', growth, decay=decay)}"
+            )
+    elif not 1 <= integer("cycles", cycles) <= MOST_PHASES:
+        raise ValueError(
+            f"`cycles` must be from 1 to {MOST_PHASES:,}. {received('cycles', cycles)}"
+        )
+    peak = number("max_lr", max_lr)
+    phases = []
+    for cycle in range(cycles):
+        if peak * decay_**cycle < min_lr:
+            raise ValueError(
+                "`min_lr` must not be above the peak of a cycle. "
+                f"Received: min_lr={min_lr!r}, and a peak of {peak * decay_**cycle!r} in cycle "
+                f"{cycle}, counted from 0"
+            )
+        phases.append(Phase(size * growth_**cycle, peak * decay_**cycle, min_lr, "cosine"))
+    return PiecewiseSchedule(phases)
+
+
+def warmup_cosine(
+    max_lr: float,
+    warmup_steps: float,
+    total_steps: float,
+    *,
+    start_lr: float = 0.0,
+    end_lr: float = 0.0,
+) -> PiecewiseSchedule:
+    """A linear warm-up, and a cosine down.
+
+        >>> schedule = warmup_cosine(0.1, 100, 1100)
+        >>> [schedule.lr(step) for step in (0, 50, 100, 600, 1100)]
+        [0.0, 0.05, 0.1, 0.05, 0.0]
+
+    Args:
+        max_lr: The peak.
+        warmup_steps: The steps of the warm-up.
+        total_steps: The steps of both; optax's `decay_steps`, and Keras's without the warm-up.
+        start_lr: The rate of the first step.
+        end_lr: The rate after `total_steps`, which is held.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range.
+    """
+    warmup, total = _positive("warmup_steps", warmup_steps), _positive("total_steps", total_steps)
+    if total <= warmup:
+        raise ValueError(
+            "`total_steps` must be above `warmup_steps`, which it includes. "
+            f"{received('total_steps', total_steps, warmup_steps=warmup_steps)}"
+        )
+    return PiecewiseSchedule(
+        [
+            Phase(warmup, start_lr, max_lr),
+            Phase(total - warmup, max_lr, end_lr, "cosine"),
+        ]
+    )
+
+
+def warmup_stable_decay(
+    max_lr: float,
+    warmup_steps: float,
+    stable_steps: float,
+    decay_steps: float,
+    *,
+    start_lr: float = 0.0,
+    end_lr: float = 0.0,
+    shape: str = "linear",
+) -> PiecewiseSchedule:
+    """A linear warm-up, a constant rate, and a decay (WSD).
+
+        >>> schedule = warmup_stable_decay(0.1, 100, 1000, 200)
+        >>> [schedule.lr(step) for step in (0, 50, 100, 1100, 1200, 1300)]
+        [0.0, 0.05, 0.1, 0.1, 0.05, 0.0]
+
+    Args:
+        max_lr: The constant rate.
+        warmup_steps: The steps of the warm-up.
+        stable_steps: The steps at `max_lr`.
+        decay_steps: The steps of the decay.
+        start_lr: The rate of the first step.
+        end_lr: The rate after all of these, which is held.
+        shape: That of the decay, "linear" or "cosine".
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range.
+
+    References:
+        Shengding Hu et al., MiniCPM, https://arxiv.org/abs/2404.06395.
+    """
+    return PiecewiseSchedule(
+        [
+            Phase(_positive("warmup_steps", warmup_steps), start_lr, max_lr),
+            Phase(_positive("stable_steps", stable_steps), max_lr, max_lr),
+            Phase(_positive("decay_steps", decay_steps), max_lr, end_lr, shape),
+        ]
+    )
+
+
+def _through(
+    lengths: Sequence[float], rates: Sequence[float], shape: str, momenta: Sequence[float | None]
+) -> PiecewiseSchedule:
+    """Phases from each rate and momentum to the next."""
+    return PiecewiseSchedule(
+        [
+            Phase(length, *ends, shape, *momentum)
+            for length, ends, momentum in zip(
+                lengths, pairwise(rates), pairwise(momenta), strict=True
+            )
+        ]
+    )
+
+
+def _positive(name: str, given: object) -> float:
+    value = number(name, given)
+    if value <= 0.0:
+        raise ValueError(f"`{name}` must be positive. {received(name, given)}")
+    return value

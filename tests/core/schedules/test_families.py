@@ -1,0 +1,120 @@
+"""The usual schedules made of phases: what their arguments mean."""
+
+from itertools import pairwise
+
+import pytest
+
+from clr_core import (
+    PiecewiseSchedule,
+    one_cycle,
+    warm_restarts,
+    warmup_cosine,
+    warmup_stable_decay,
+)
+
+
+def points(schedule):
+    """The lengths and ends of its phases."""
+    return [(each.steps, each.start, each.end, each.shape) for each in schedule.phases]
+
+
+def test_one_cycle():
+    two = one_cycle(0.5, 100, pct_start=0.25, div_factor=5, final_div_factor=10)
+    assert points(two) == [(25, 0.1, 0.5, "cosine"), (75, 0.5, 0.01, "cosine")]
+    three = one_cycle(
+        0.5,
+        100,
+        pct_start=0.25,
+        div_factor=5,
+        final_div_factor=10,
+        three_phase=True,
+        shape="linear",
+    )
+    assert points(three) == [
+        (25, 0.1, 0.5, "linear"),
+        (25, 0.5, 0.1, "linear"),
+        (50, 0.1, 0.01, "linear"),
+    ]
+    momenta = {"base_momentum": 0.85, "max_momentum": 0.95}
+    assert [one_cycle(0.5, 100, **momenta).momentum(step) for step in (0, 30, 100)] == [
+        0.95,
+        0.85,
+        0.95,
+    ]
+    slow = one_cycle(0.5, 100, three_phase=True, **momenta)
+    assert [slow.momentum(step) for step in (0, 30, 60, 80, 100)] == [0.95, 0.85, 0.95, 0.95, 0.95]
+
+
+def test_warm_restarts():
+    endless = warm_restarts(0.1, 10, min_lr=0.01)
+    assert points(endless) == [(10, 0.1, 0.01, "cosine")]
+    assert endless.repeat
+    growing = warm_restarts(0.1, 10, growth=2)
+    starts = [0]
+    for each in growing.phases:
+        starts.append(starts[-1] + int(each.steps))
+    assert all(after - 10 == 2 * before for before, after in pairwise(starts))
+    assert starts[-2] <= 2**53 < starts[-1]
+    assert all(growing.lr(start) == 0.1 for start in starts[:-1])
+    decaying = warm_restarts(0.1, 10, growth=1.5, decay=0.5, min_lr=0.01, cycles=3)
+    assert points(decaying) == [
+        (10, 0.1, 0.01, "cosine"),
+        (15, 0.05, 0.01, "cosine"),
+        (22.5, 0.025, 0.01, "cosine"),
+    ]
+
+
+def test_warm_ups():
+    assert points(warmup_cosine(0.1, 10, 110, start_lr=0.01, end_lr=0.001)) == [
+        (10, 0.01, 0.1, "linear"),
+        (100, 0.1, 0.001, "cosine"),
+    ]
+    assert points(warmup_stable_decay(0.1, 10, 20, 30, shape="cosine", end_lr=0.01)) == [
+        (10, 0.0, 0.1, "linear"),
+        (20, 0.1, 0.1, "linear"),
+        (30, 0.1, 0.01, "cosine"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: one_cycle(0.1, 0), "`total_steps` must be positive. Received: total_steps=0"),
+        (lambda: one_cycle(0.1, 10, pct_start=1), "`pct_start` must be above 0 and below 1.0"),
+        (
+            lambda: one_cycle(0.1, 10, pct_start=0.5, three_phase=True),
+            "`pct_start` must be above 0 and below 0.5. Received: pct_start=0.5",
+        ),
+        (lambda: one_cycle(0.1, 10, div_factor=0), "`div_factor` must be positive"),
+        (lambda: one_cycle(0.1, 10, final_div_factor=-1), "`final_div_factor` must be positive"),
+        (lambda: one_cycle(0.1, 10, shape="cos"), "`shape` must be one of 'linear', 'cosine'"),
+        (
+            lambda: one_cycle(0.1, 10, max_momentum=0.9),
+            "`start_momentum` and `end_momentum` must be given together",
+        ),
+        (lambda: warm_restarts(0.1, 0), "`first_steps` must be positive"),
+        (lambda: warm_restarts(0.1, 10, growth=0.5), "`growth` must be at least 1"),
+        (lambda: warm_restarts(0.1, 10, decay=0), "`decay` must be above 0 and at most 1"),
+        (
+            lambda: warm_restarts(0.1, 10, decay=0.5),
+            "`cycles` must be given unless the cycles grow",
+        ),
+        (lambda: warm_restarts(0.1, 10, growth=1.0001), "`cycles` must be given unless"),
+        (lambda: warm_restarts(0.1, 10, cycles=0), "`cycles` must be from 1 to 10,000"),
+        (
+            lambda: warm_restarts(0.1, 10, decay=0.1, min_lr=0.05, cycles=3),
+            "`min_lr` must not be above the peak of a cycle. Received: min_lr=0.05, and a peak of",
+        ),
+        (lambda: warmup_cosine(0.1, 10, 10), "`total_steps` must be above `warmup_steps`"),
+        (lambda: warmup_cosine(-0.1, 10, 20), "`end` must not be negative. Received: end=-0.1"),
+        (lambda: warmup_stable_decay(0.1, 0, 1, 1), "`warmup_steps` must be positive"),
+    ],
+)
+def test_bad_input(make, text):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        make()
+    assert str(caught.value).startswith(text)
+
+
+def test_they_are_ordinary_schedules_of_phases():
+    assert type(one_cycle(0.1, 10)) is PiecewiseSchedule
