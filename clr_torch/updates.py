@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from types import FrameType, SimpleNamespace
 from weakref import WeakKeyDictionary, ref
@@ -75,12 +76,11 @@ for _name, _since in HOOKS.items():
             f"Received: torch {torch.__version__}. Install one of these, or a newer cyclical-lr."
         )
 _torchs_step = LRScheduler.step if hasattr(LRScheduler, "_update_lr") else _step_before_2_9
+_compiler: Callable[[], object]
 try:  # Not None while the compiler looks at each function that is called.
-    _compiler = torch._C._dynamo.eval_frame.get_eval_frame_callback  # type: ignore[attr-defined]
+    _compiler = torch._C._dynamo.eval_frame.get_eval_frame_callback
 except AttributeError:  # Torch before 2.6.
-
-    def _compiler() -> object:
-        return sys.modules.get("torch._dynamo")
+    _compiler = partial(sys.modules.get, "torch._dynamo")
 
 
 class CountingScheduler(LRScheduler):
