@@ -143,6 +143,10 @@ test-oldest: build/wheel.stamp  ## the curves on the oldest frameworks that the 
 	$(OLDEST_PYTEST) tests/conformance --row rows.jax
 	KERAS_BACKEND=jax $(OLDEST_PYTEST) tests/conformance --row rows.keras
 
+.PHONY: test-torch-versions
+test-torch-versions: build/wheel.stamp  ## the torch adapter on VERSIONS="2.4.1 2.15.0", by default six of them (10 GB, 40 min)
+	$(PYTHON) tests/versions/torch_versions.py $(VERSIONS)
+
 N ?= 200
 SEED ?= 1
 .PHONY: mutants

@@ -13,6 +13,11 @@ except ImportError as error:
     raise ImportError(
         "`clr_torch` needs torch. Install it with: pip install 'cyclical-lr[torch]'"
     ) from error
+if _torch.__version__ < "2.4.0a0":  # Compared as versions and not as text.
+    raise ImportError(
+        f"`clr_torch` needs torch 2.4 or newer. Received: torch {_torch.__version__}. "
+        "Install it with: pip install 'cyclical-lr[torch]'"
+    )
 
 from clr_core.schedules import schedule_from_dict as _schedule_from_dict
 from clr_torch.finder import range_test

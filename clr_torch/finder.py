@@ -178,7 +178,9 @@ def _with_own_workers(loader: Any) -> Any:
         names = ["batch_sampler"]
     names += ["num_workers", "collate_fn", "pin_memory", "timeout", "worker_init_fn", "generator"]
     names += ["multiprocessing_context", "prefetch_factor", "persistent_workers", "in_order"]
-    return DataLoader(loader.dataset, **{name: getattr(loader, name) for name in names})
+    # Before torch 2.6 there was no `in_order`.
+    options = {name: getattr(loader, name) for name in names if hasattr(loader, name)}
+    return DataLoader(loader.dataset, **options)
 
 
 def _pair(batch: Any) -> tuple[Any, Any]:

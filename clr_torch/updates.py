@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from weakref import WeakKeyDictionary, ref
 
 import torch
@@ -44,12 +45,42 @@ RATE_LINES = {
 _DCP = "torch.distributed.checkpoint.state_dict"
 
 
-try:  # Not None while the compiler looks at each function that is called.
-    _compiler = torch._C._dynamo.eval_frame.get_eval_frame_callback  # type: ignore[attr-defined]
-except AttributeError:  # Torch before 2.6.
+def _step_before_2_9(scheduler: LRScheduler, epoch: int | None) -> None:
+    """The `step` that torch has since 2.9, which leaves it to `_update_lr` to set the rate.
 
-    def _compiler() -> object:
-        return sys.modules.get("torch._dynamo")
+    It doesn't warn of `epoch`, which SequentialLR passes here.
+    """
+    if scheduler._step_count == 1:
+        # Torch's own method warns of a wrong order. It is given an optimizer without groups, as it
+        # would set the rate, too.
+        order = SimpleNamespace(
+            step=scheduler.optimizer.step,
+            _opt_called=getattr(scheduler.optimizer, "_opt_called", False),
+            param_groups=[],
+        )
+        stand_in = SimpleNamespace(optimizer=order, _step_count=1, last_epoch=0, get_lr=list)
+        LRScheduler.step(stand_in)  # type: ignore[arg-type]
+    scheduler._step_count += 1
+    scheduler._update_lr(epoch)
+
+
+HOOKS = {"_initial_step": "2.4", "_update_lr": "2.9"}
+"""The private methods of torch's base class that are overridden here, and since when it has them.
+
+Without them the scheduler would set wrong values, and nobody would be told.
+"""
+for _name, _since in HOOKS.items():
+    if torch.__version__ >= _since and not hasattr(LRScheduler, _name):
+        raise ImportError(
+            f"`clr_torch` needs `LRScheduler.{_name}`, which torch has from {_since} to 2.15. "
+            f"Received: torch {torch.__version__}. Install one of these, or a newer cyclical-lr."
+        )
+_torchs_step = LRScheduler.step if hasattr(LRScheduler, "_update_lr") else _step_before_2_9
+_compiler: Callable[[], object]
+try:  # Not None while the compiler looks at each function that is called.
+    _compiler = torch._C._dynamo.eval_frame.get_eval_frame_callback
+except AttributeError:  # Torch before 2.6.
+    _compiler = partial(sys.modules.get, "torch._dynamo")
 
 
 class CountingScheduler(LRScheduler):
@@ -118,7 +149,7 @@ class CountingScheduler(LRScheduler):
         With `step_with_optimizer` the update itself has done so, and this sets the same again.
         """
         if is_dynamo_compiling():
-            torch.compiler.disable(super().step)(epoch)  # type: ignore[no-untyped-call]
+            torch.compiler.disable(_torchs_step)(self, epoch)  # type: ignore[no-untyped-call]
         elif epoch is None and (
             self._since == 1 or (self._settled and not self.step_with_optimizer)
         ):
@@ -127,7 +158,7 @@ class CountingScheduler(LRScheduler):
             self._step_count += 1
             self._go_to(None)
         elif self._step_count == 0:  # In the constructor.
-            super().step(epoch)
+            _torchs_step(self, epoch)
         else:
             self._step_with_a_look(epoch)
 
@@ -145,7 +176,7 @@ class CountingScheduler(LRScheduler):
             return
         if since != 1 and epoch is None:
             self._notice(since)
-        super().step(epoch)
+        _torchs_step(self, epoch)
 
     def _go_to(self, epoch: int | None) -> None:
         raise NotImplementedError

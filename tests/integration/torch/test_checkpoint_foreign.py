@@ -18,6 +18,7 @@ import torch
 from torch.optim import lr_scheduler
 
 from clr_torch import CyclicLR, read_moments, read_record, read_weights, to_moments, to_record
+from integration.torch.needs import needs
 
 
 @dataclasses.dataclass
@@ -103,12 +104,13 @@ CONTAINERS = {
     "Python's generator": random.Random(3),
     "torch's state": torch.get_rng_state(),
 }
+SAVED_UINT16 = needs("files with a torch.uint16", torch.uint16 in torch.storage._new_dtypes())
 TENSORS = {
     "a parameter": torch.nn.Parameter(torch.ones(2)),
     "a subclass": torch.ones(2).as_subclass(Marked),
     "a bfloat16": torch.ones(3, dtype=torch.bfloat16),
     "a float8": torch.ones(3).to(torch.float8_e4m3fn),
-    "a uint16": torch.ones(2).to(torch.uint16),
+    "a uint16": pytest.param(torch.ones(2).to(torch.uint16), marks=SAVED_UINT16),
     "a conjugate": torch.ones(2, dtype=torch.complex64).conj(),
     "a sparse tensor": torch.eye(3).to_sparse(),
     "a tensor without data": torch.ones(3, device="meta"),

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from clr_torch import CyclicLR, read_record, to_record
+from integration.torch.needs import needs
 
 # In a process of its own, under a limit on memory, in an empty folder. Whatever Python's audit
 # hooks see is reported: imports, files opened for writing, processes, code, sockets.
@@ -502,6 +503,7 @@ def test_each_storage_is_compared_when_it_is_read(tmp_path):
         read_weights(path)
 
 
+@needs("torch.serialization.set_crc32_options")
 def test_a_file_without_checksums(tmp_path):
     torch.serialization.set_crc32_options(False)
     try:

@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import CyclicLR as Torchs
 
 import oracle
 from clr_torch import CyclicLR
+from integration.torch.needs import needs
 
 STEPS = 20
 LIMIT = 4  # Lower than torch's 8, so that the tests that reach it take half as long.
@@ -24,12 +25,19 @@ DICT = {"kind": "cyclic", "scale_fn": None} | CYCLE | MOMENTA
 @pytest.fixture(autouse=True)
 def _nothing_compiled_before():
     torch._dynamo.reset()
-    with torch._dynamo.config.patch(recompile_limit=LIMIT):
+    # In torch 2.6 and older it has another name.
+    later = hasattr(torch._dynamo.config, "recompile_limit")
+    limit = "recompile_limit" if later else "cache_size_limit"
+    with torch._dynamo.config.patch({limit: LIMIT}):
         yield
 
 
 def tensor_betas():
     return torch.tensor(0.9), torch.tensor(0.999)
+
+
+FLOAT_INPUTS = torch.__version__ >= (2, 6)
+MOMENTUM = needs("a compiled optimizer with its momentum as an input", FLOAT_INPUTS)
 
 
 # As documented: a tensor for the rate, and tensors for betas that cycle. A `momentum`
@@ -91,14 +99,20 @@ def expected(curve):
     return [oracle.to_float32(curve(DICT, step)) for step in range(STEPS)]
 
 
-compiled = pytest.mark.parametrize(("make", "momenta"), OPTIMIZERS.values(), ids=OPTIMIZERS)
-
-
-@pytest.mark.parametrize(("make", "momenta"), OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize(
+    ("make", "momenta"),
+    [
+        pytest.param(
+            *each, id=name, marks=MOMENTUM if name in ("SGD cycled", "RMSprop cycled") else ()
+        )
+        for name, each in OPTIMIZERS.items()
+    ],
+)
 def test_nothing_is_compiled_anew(make, momenta):
     training = Training(CyclicLR, make, momenta, torch.tensor(0.1)).run()
-    # One for the first update, which makes the optimizer's buffers, and one for all others.
-    assert 1 <= training.graphs[1] <= 2
+    # One for the first update, which makes the optimizer's buffers, and one for all others. Torch
+    # 2.4 breaks it at a tensor for beta1.
+    assert 1 <= training.graphs[1] <= (2 if FLOAT_INPUTS else 3)
     assert set(training.graphs[1:]) == {training.graphs[1]}
     assert training.lrs == expected(oracle.lr)
     if momenta is MOMENTA:
@@ -137,6 +151,7 @@ def test_a_whole_training_step():
     assert set(graphs[2:]) == {graphs[2]}
 
 
+@needs("a compiled optimizer in one graph with tensors for betas", FLOAT_INPUTS)
 def test_torchs_own_class_puts_a_float_in_the_place_of_a_tensor_beta():
     make, momenta = OPTIMIZERS["Adam cycled"]
     assert Training(Torchs, make, momenta, torch.tensor(0.1)).run(LIMIT + 2).graphs[-1] >= LIMIT

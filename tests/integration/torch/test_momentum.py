@@ -5,6 +5,7 @@ import torch
 
 from clr_core import CyclicSchedule, Record
 from clr_torch import CyclicLR, from_record
+from integration.torch.needs import needs
 
 SCHEDULE = CyclicSchedule(
     base_lr=0.1, max_lr=0.5, step_size_up=2, base_momentum=0.75, max_momentum=0.875
@@ -26,7 +27,9 @@ def over(optimizer, scheduler):
         scheduler.step()
 
 
-@pytest.mark.parametrize("name", ["SGD", "RMSprop", "Muon"])
+@pytest.mark.parametrize(
+    "name", ["SGD", "RMSprop", pytest.param("Muon", marks=needs("torch.optim.Muon"))]
+)
 def test_momentum(name):
     optimizer = make(name, momentum=0.5)
     scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)

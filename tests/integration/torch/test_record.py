@@ -122,7 +122,9 @@ def test_ours_goes_on_in_torchs(case):
     # One key is left out on purpose, and the rate comes from another formula.
     assert state.pop("_last_lr") == pytest.approx(theirs.pop("_last_lr"), rel=1e-12)
     assert theirs.pop("use_beta1", False) is False
-    assert state == theirs
+    # No rate depends on what torch has added and dropped since 2.4.
+    assert theirs.pop("verbose", False) is False
+    assert state == {"_is_initial": False} | theirs
     state["_last_lr"] = straight.get_last_lr()
     cycles = CASES[case].get("cycle_momentum", True)
     again = Torchs(make(), 0.7, 0.8, 5, cycle_momentum=cycles)

@@ -23,7 +23,7 @@ def test_back_to_an_earlier_step(tmp_path):
     training = Training("sgd").make().run(0, 4)
     training.save(tmp_path / "sgd-4.pt")
     bits = training.run(4, UPDATES).bits()
-    for part, state in torch.load(tmp_path / "sgd-4.pt").items():
+    for part, state in torch.load(tmp_path / "sgd-4.pt", weights_only=True).items():
         getattr(training, part).load_state_dict(state)
     assert training.run(4, UPDATES).bits() == bits
 
@@ -32,7 +32,7 @@ def test_no_warning_about_the_order_of_steps(tmp_path):
     # Torch's base class counts steps to detect calls in the wrong order.
     Training("sgd").make().run(0, 4).save(tmp_path / "sgd-4.pt")
     training = Training("sgd")
-    optimizer_first(training, torch.load(tmp_path / "sgd-4.pt"))
+    optimizer_first(training, torch.load(tmp_path / "sgd-4.pt", weights_only=True))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         training.run(4, UPDATES)

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from clr_core import schedule_from_dict
-from clr_torch import CyclicLR
+from clr_torch import CyclicLR, read_moments, read_record, to_record
+from integration.torch.go_on import ORDERS, UPDATES, Training
 
 STATES = sorted(Path(__file__).with_name("states").glob("*.json"))
 
@@ -34,3 +35,30 @@ def test_a_stored_state_is_read(path):
 
 def test_there_are_stored_states():
     assert STATES
+
+
+RUNS = sorted(Path(__file__).with_name("states").glob("torch-*/*.pt"))
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.__name__)
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_run_of_another_torch_goes_on(path, order):
+    """Their `Training(name).make().run(0, update).save(path)`: older in newer torch, and back."""
+    name, update = path.stem.split("-")
+    update, state = int(update), torch.load(path, weights_only=True)
+    here, there = Training(name).make().run(0, update), Training(name)
+    there.model.load_state_dict(state["model"])
+    order(there, state)
+    assert read_record(path) == to_record(there.scheduler) == to_record(here.scheduler)
+    assert read_moments(path, count=update).count == update
+    for step in range(update, UPDATES):
+        groups = zip(here.optimizer.param_groups, there.optimizer.param_groups, strict=True)
+        for ours, theirs in groups:
+            assert all(theirs[key] == ours[key] for key in ours.keys() - {"params"})
+        here.run(step, step + 1), there.run(step, step + 1)
+    for ours, theirs in zip(here.model.parameters(), there.model.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)  # What torch computes may differ by a rounding.
+
+
+def test_there_are_runs_of_an_old_torch_and_of_a_new_one():
+    assert {path.parent.name for path in RUNS} == {"torch-2.4.1", "torch-2.15.0"}
