@@ -80,10 +80,11 @@ def iterations(optimizer: Any) -> Any:
 def counted(iterations: Any) -> Any:
     """The count in such a variable, as a tensor; the largest one if it has wrapped.
 
-    Keras counts in int32 on JAX and on torch, and goes on from 2**31 - 1 to -2**31. Read in 3.15.1.
+    Keras counts in int32 on JAX and on torch, and goes on from 2**31 - 1 to -2**31. On torch,
+    `evaluate` takes care of that. Read in 3.15.1.
     """
     count = iterations.value
-    if keras.backend.standardize_dtype(count.dtype) != "int32":
+    if BACKEND != "jax":
         return count
     return keras.ops.where(count < 0, keras.ops.full_like(count, 2**31 - 1), count)
 

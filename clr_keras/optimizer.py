@@ -136,11 +136,8 @@ class CyclicOptimizer(internals.UpdateHooks):
 
     def _momentum(self) -> Any:
         """The momentum of the next update, a float32 tensor."""
-        # Unlike the count that Keras passes to a schedule, these are updates, not micro-batches.
-        updates = internals.counted(internals.iterations(self))
-        if self.gradient_accumulation_steps:
-            updates = updates // self.gradient_accumulation_steps
-        return evaluate(internals.rate(self).schedule.momentum, updates)
+        value = internals.rate(self).of_updates("momentum")
+        return evaluate(value, internals.counted(internals.iterations(self)))
 
     def _read_momentum(self) -> Any:
         if self._momentum_of_update is not None:

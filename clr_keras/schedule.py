@@ -164,7 +164,7 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
             ValueError: A number is below 0 or above 2**53, not whole, or a float beyond the whole
                 numbers that it holds. In a compiled step, no number is known.
         """
-        value = self.schedule.lr if self.gradient_accumulation_steps == 1 else self._lr_of_update
+        value = self.of_updates("lr")
         if isinstance(step, keras.Variable):
             self._notice(internals.asking(step), step)
             step = internals.counted(step)
@@ -180,6 +180,7 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
             if known is not None:
                 _integers(known, WHOLE[dtype])
             # As wide as the float, if the backend has such integers.
+            step = keras.ops.maximum(step, 0)
             return evaluate(value, keras.ops.cast(step, "int64" if dtype == "float64" else "int32"))
         if isinstance(step, float | np.floating | np.ndarray) and np.result_type(step).kind == "f":
             array = np.asarray(step)
@@ -214,12 +215,29 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
                 stacklevel=3,
             )
 
+    def of_updates(self, name: str) -> Callable[..., Any]:
+        """The schedule's "lr" or "momentum" as a function of the count of micro-batches.
+
+        A method, since JAX keeps what it has compiled for each function that is equal.
+        """
+        value: Callable[..., Any]
+        if self.gradient_accumulation_steps == 1:
+            value = getattr(self.schedule, name)
+        else:
+            value = getattr(self, f"_{name}_of_update")
+        return value
+
     def _lr_of_update(self, micro_batch: Any, ops: Any = None) -> Any:
+        return self.schedule.lr(*self._update(micro_batch, ops))
+
+    def _momentum_of_update(self, micro_batch: Any, ops: Any = None) -> Any:
+        return self.schedule.momentum(*self._update(micro_batch, ops))
+
+    def _update(self, micro_batch: Any, ops: Any) -> tuple[Any, Any]:
         if ops is None:
-            return self.schedule.lr(micro_batch // self.gradient_accumulation_steps)
+            return micro_batch // self.gradient_accumulation_steps, None
         # In float64, which holds every step: an int32 or a uint8 may not hold the divisor.
-        update = ops.floor(ops.divide(micro_batch, float(self.gradient_accumulation_steps)))
-        return self.schedule.lr(update, ops)
+        return ops.floor(ops.divide(micro_batch, float(self.gradient_accumulation_steps))), ops
 
     def get_config(self) -> dict[str, Any]:
         return {

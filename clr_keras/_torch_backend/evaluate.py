@@ -16,6 +16,7 @@ from clr_core import python_ops
 from clr_torch.evaluate import evaluate as evaluate_tensor
 
 is_compiling = torch.compiler.is_compiling
+LARGEST = 2**31 - 1
 
 
 def _call(fn: Callable[[Any], Any], x: float) -> float:
@@ -31,12 +32,18 @@ def evaluate(value: Callable[[Any, Any], Any], step: torch.Tensor) -> torch.Tens
 
     Args:
         value: A schedule's `lr` or `momentum`.
-        step: An integer tensor; below 0 it counts as 0.
+        step: An integer tensor. Below 0 it counts as 0; in int32, in which Keras counts, as
+            2**31 - 1, after which the count has gone on to -2**31.
     """
     number = _read(step)
+    wraps = step.dtype == torch.int32
     if number is None:
-        return evaluate_tensor(value, step)
-    result = value(float(max(number, 0)), _OPS)
+        # In operations on bits, none of which asks a device for a number.
+        held = step ^ ((step >> 31) & (step ^ LARGEST)) if wraps else step
+        return evaluate_tensor(value, held)
+    if number < 0:
+        number = LARGEST if wraps else 0
+    result = value(float(number), _OPS)
     try:
         return torch.scalar_tensor(result, dtype=torch.float32, device="cpu")
     except RuntimeError:

@@ -303,7 +303,10 @@ WEIGHTS = {
     "a fraction": (lambda file: file.update({"optimizer/vars/0": 1.5}), "doesn't begin with `iter"),
     "an array": (lambda file: file.update({"optimizer/vars/0": [1, 2]}), "doesn't begin with `it"),
     "a group": (lambda file: file.create_group("optimizer/vars/0"), "it has something else in the"),
-    "below 0": (lambda file: file.update({"optimizer/vars/0": -1}), "`iterations` must be at least 0"),
+    "below 0": (
+        lambda file: file.update({"optimizer/vars/0": -1}),
+        "`iterations` must be at least 0",
+    ),
     "a link": (_linked, "its '0' is a link to elsewhere"),
     "a link to another file": (_in_another_file, "its '0' is a link to elsewhere"),
     "bytes of another file": (_in_other_bytes, "it has an array that lies in another file"),
