@@ -110,7 +110,8 @@ test-workers-launcher test-workers-torch test-workers-jax test-workers-keras: te
 
 .PHONY: test-trainers test-trainers-torch test-trainers-jax test-trainers-keras
 test-trainers: test-trainers-torch test-trainers-jax test-trainers-keras  ## in Lightning, Hugging Face, ignite, skorch, fastai, timm, Keras's fit, Flax
-test-trainers-torch: export OMP_NUM_THREADS := 1  # Several threads make small models slower.
+# Several threads make small models slower.
+test-trainers-torch: export OMP_NUM_THREADS := 1
 test-trainers-torch test-trainers-jax: test-trainers-%: .venv/wheel.stamp
 	$(PYTEST) tests/trainers/$*
 test-trainers-keras: .venv/wheel.stamp

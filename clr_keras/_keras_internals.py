@@ -84,7 +84,7 @@ def counted(iterations: Any) -> Any:
     `evaluate` takes care of that. Read in 3.15.1.
     """
     count = iterations.value
-    if BACKEND != "jax":
+    if BACKEND != "jax" or keras.backend.standardize_dtype(count.dtype) != "int32":
         return count
     return keras.ops.where(count < 0, keras.ops.full_like(count, 2**31 - 1), count)
 
