@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,15 +30,23 @@ where = np.where
 
 def lookup(high: Sequence[float], low: Sequence[float], n: Any) -> tuple[Any, Any]:
     n, size = n.astype(np.intp), len(low)  # Shifted and masked: `//` takes longer.
-    return np.take(high, n >> size.bit_length() - 1), np.take(low, n & size - 1)
+    return np.take(_array(tuple(high)), n >> size.bit_length() - 1), np.take(
+        _array(tuple(low)), n & size - 1
+    )
+
+
+@lru_cache(maxsize=64)
+def _array(values: tuple[float, ...]) -> Any:
+    # A thousand numbers, at each block of steps.
+    return np.array(values)
 
 
 def interval(begins: Sequence[float], x: Any) -> Any:
-    return np.searchsorted(np.asarray(begins), x, side="right") - 1
+    return np.searchsorted(_array(tuple(begins)), x, side="right") - 1
 
 
 def take(values: Sequence[float], index: Any) -> Any:
-    return np.take(np.asarray(values), index)
+    return np.take(_array(tuple(values)), index)
 
 
 def clip(x: Any, low: Any, high: Any) -> Any:

@@ -86,7 +86,10 @@ class Table:
             stop = min(step + size, LARGEST_STEP + 1)
             columns = _ahead(distinct, np.arange(step, stop, dtype=np.float64))
         lrs, momenta = zip(*(columns[id(schedule)] for schedule in self._schedules), strict=True)
-        return _Block([*zip(*lrs, strict=True)], [*zip(*momenta, strict=True)])
+        rows = [*zip(*lrs, strict=True)]
+        if all(column[0] is None for column in momenta):  # No schedule has a momentum.
+            return _Block(rows, [(None,) * len(lrs)] * len(rows))
+        return _Block(rows, [*zip(*momenta, strict=True)])
 
 
 def _ahead(schedules: dict[int, Schedule], steps: Any) -> dict[int, Any]:
