@@ -30,9 +30,7 @@ where = np.where
 
 def lookup(high: Sequence[float], low: Sequence[float], n: Any) -> tuple[Any, Any]:
     n, size = n.astype(np.intp), len(low)  # Shifted and masked: `//` takes longer.
-    return np.take(_array(tuple(high)), n >> size.bit_length() - 1), np.take(
-        _array(tuple(low)), n & size - 1
-    )
+    return take(high, n >> size.bit_length() - 1), take(low, n & size - 1)
 
 
 @lru_cache(maxsize=64)

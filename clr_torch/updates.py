@@ -337,9 +337,8 @@ class _Counter:
     def _tell(self, optimizer: Optimizer) -> None:
         found_inf = getattr(optimizer, "found_inf", None)
         if found_inf is not None:
-            self.unsure = (
-                True  # Whether a fused optimizer leaves out the update, its device decides.
-            )
+            # Whether a fused optimizer leaves out the update, its device decides.
+            self.unsure = True
         # If a class overrides `step` and calls the inherited one, torch runs the hooks around both:
         # the second time, nothing came before.
         if self._within and not self.paused:

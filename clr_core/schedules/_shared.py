@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from clr_core._arguments import received
+from clr_core._arguments import count, received
 from clr_core.schedules import kind_of, schedule_from_dict, with_defaults
 
 TYPE_CHECKING = False  # `typing` itself would double the time of `import clr_core`.
@@ -129,3 +129,13 @@ class Described:
         from clr_core.schedules.draw import svg
 
         return svg(self)  # type: ignore[arg-type]
+
+
+def in_order(first: int, last: int) -> tuple[int, int]:
+    """The bounds of `turns` as ints, or an error that names the argument."""
+    first, last = count("first", first), count("last", last)
+    if first > last:
+        raise ValueError(
+            f"`first` must not be above `last`. {received('first', first)}, last={last}"
+        )
+    return first, last

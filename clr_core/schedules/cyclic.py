@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 
 from clr_core import python_ops
-from clr_core._arguments import LARGEST_STEP, count, received
+from clr_core._arguments import LARGEST_STEP, received
 from clr_core.schedules._parameters import MODES as MODES
 from clr_core.schedules._parameters import normalized
-from clr_core.schedules._shared import Described
+from clr_core.schedules._shared import Described, in_order
 
 TYPE_CHECKING = False  # `typing` itself would double the time of `import clr_core`.
 if TYPE_CHECKING:
@@ -225,11 +225,7 @@ class CyclicSchedule(Described):
         """
         from clr_core.schedules.cycles import turning_steps
 
-        first, last = count("first", first), count("last", last)
-        if first > last:
-            raise ValueError(
-                f"`first` must not be above `last`. {received('first', first)}, last={last}"
-            )
+        first, last = in_order(first, last)
         return turning_steps(first, last, self.cycle_size, self._turns_of_cycle())
 
     def _turns_of_cycle(self) -> list[float]:

@@ -10,10 +10,10 @@ from math import ceil, floor, inf
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from clr_core import kernels, python_ops
-from clr_core._arguments import LARGEST_STEP, count, number, one_of, received
+from clr_core._arguments import LARGEST_STEP, number, one_of, received
 from clr_core.evaluate import evaluate
 from clr_core.schedules import check_keys
-from clr_core.schedules._shared import Described
+from clr_core.schedules._shared import Described, in_order
 from clr_core.schedules.cycles import exact, turning_steps
 
 if TYPE_CHECKING:
@@ -257,11 +257,7 @@ class PiecewiseSchedule(Described):
             TypeError: Not integers.
             ValueError: Below 0 or above 2**53, or `first` above `last`.
         """
-        first, last = count("first", first), count("last", last)
-        if first > last:
-            raise ValueError(
-                f"`first` must not be above `last`. {received('first', first)}, last={last}"
-            )
+        first, last = in_order(first, last)
         until = self._table.until
         if self.repeat:
             return turning_steps(first, last, until[-1], until[:-1])

@@ -9,10 +9,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from clr_core import python_ops
-from clr_core._arguments import LARGEST_STEP, check_schedule, count, integer, received
+from clr_core._arguments import LARGEST_STEP, check_schedule, integer, received
 from clr_core.evaluate import evaluate
 from clr_core.schedules import schedule_from_dict
-from clr_core.schedules._shared import Described
+from clr_core.schedules._shared import Described, in_order
 from clr_core.schedules.protocol import Schedule
 
 if TYPE_CHECKING:
@@ -149,11 +149,7 @@ class SequenceSchedule(Described):
             TypeError: Not integers.
             ValueError: Below 0 or above 2**53, or `first` above `last`.
         """
-        first, last = count("first", first), count("last", last)
-        if first > last:
-            raise ValueError(
-                f"`first` must not be above `last`. {received('first', first)}, last={last}"
-            )
+        first, last = in_order(first, last)
         return (step for step, _ in groupby(self._turns(first, last)))
 
     def _turns(self, first: int, last: int) -> Iterator[int]:
