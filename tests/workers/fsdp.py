@@ -63,7 +63,9 @@ for step in range(scheduler.last_epoch, updates):
     scheduler.step()
     if planted(step):
         scheduler.step()
-    shutil.rmtree(f"run/{step + 1}", ignore_errors=True)
+    if dist.get_rank() == 0:
+        shutil.rmtree(f"run/{step + 1}", ignore_errors=True)  # what a killed launch left
+    dist.barrier()  # Nobody writes before it is gone.
     dcp.save(state(), checkpoint_id=f"run/{step + 1}")
 
 np.savez(
