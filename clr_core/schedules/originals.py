@@ -320,9 +320,11 @@ def optax_cosine_onecycle(
 ) -> PiecewiseSchedule:
     """The curve of optax's `cosine_onecycle_schedule`, whose first phase has whole steps."""
     start = peak_value / _divisor("div_factor", div_factor)
-    up, total = _share(pct_start, transition_steps), transition_steps
-    scales = {up: peak_value, total: start / _divisor("final_div_factor", final_div_factor)}
-    return _interpolated(start, scales, "cosine")
+    up = _share(pct_start, transition_steps)
+    if not up < transition_steps:
+        raise ValueError(f"`pct_start` must be below 1. {received('pct_start', pct_start)}")
+    end = start / _divisor("final_div_factor", final_div_factor)
+    return _interpolated(start, {up: peak_value, transition_steps: end}, "cosine")
 
 
 def optax_linear_onecycle(
