@@ -10,7 +10,7 @@ from math import ceil, floor, inf
 from typing import TYPE_CHECKING, Any, Self
 
 from clr_core import kernels
-from clr_core._arguments import number, one_of, received
+from clr_core._arguments import number, one_of, positive, received
 from clr_core.schedules import check_keys
 from clr_core.schedules._shared import Described, in_order
 from clr_core.schedules.cycles import exact, turning_steps
@@ -53,10 +53,10 @@ class Phase:
     end_momentum: float | None = None
 
     def __post_init__(self) -> None:
-        steps = number("steps", self.steps)
-        if steps <= 0.0:
-            raise ValueError(f"`steps` must be positive. {received('steps', self.steps)}")
-        values: dict[str, Any] = {"steps": steps, "shape": one_of("shape", self.shape, SHAPES)}
+        values: dict[str, Any] = {
+            "steps": positive("steps", self.steps),
+            "shape": one_of("shape", self.shape, SHAPES),
+        }
         for name in ("start", "end"):
             given = getattr(self, name)
             values[name] = number(name, given)
