@@ -176,5 +176,5 @@ def one_line(error: BaseException | str, limit: int = 1000) -> str:
     >>> one_line(ValueError("a file\n  that is broken"))
     'a file that is broken'
     """
-    text = visible(" ".join(str(error)[: 2 * limit].split())) or type(error).__name__
+    text = visible(" ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= limit else f"{text[:limit]}…"

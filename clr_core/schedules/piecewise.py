@@ -80,7 +80,7 @@ class Phase:
 
     def __repr__(self) -> str:
         values = [getattr(self, each.name) for each in fields(self)]
-        while len(values) > 3 and values[-1] == fields(self)[len(values) - 1].default:
+        while values[-1] == fields(self)[len(values) - 1].default:
             values.pop()
         return f"Phase({', '.join(map(repr, values))})"
 
