@@ -195,6 +195,17 @@ def evaluated(value: Callable[..., Any], step: Any) -> Any:
     return evaluate(value, step)
 
 
+def each_read(document: Any, key: str, most: int, read: Callable[[Any], object]) -> Any:
+    """The document with each mapping in a list read, unless there are more than the kind takes."""
+    items = document.get(key) if isinstance(document, Mapping) else None
+    if not isinstance(items, list | tuple) or len(items) > most:
+        return document  # The constructor refuses it.
+    return {
+        **document,
+        key: [read(each) if isinstance(each, Mapping) else each for each in items],
+    }
+
+
 def in_order(first: int, last: int) -> tuple[int, int]:
     """The bounds of `turns` as ints, or an error that names the argument."""
     first, last = count("first", first), count("last", last)

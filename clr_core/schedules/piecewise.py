@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from clr_core import kernels
 from clr_core._arguments import number, one_of, positive, received
 from clr_core.schedules import check_keys
-from clr_core.schedules._shared import Described, in_order
+from clr_core.schedules._shared import Described, each_read, in_order
 from clr_core.schedules.cycles import exact, turning_steps
 
 if TYPE_CHECKING:
@@ -260,11 +260,7 @@ class PiecewiseSchedule(Described):
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
-        phases = document.get("phases") if isinstance(document, Mapping) else None
-        if isinstance(phases, list | tuple) and len(phases) <= MOST_PHASES:
-            read = [each if isinstance(each, Phase) else Phase.from_dict(each) for each in phases]
-            document = {**document, "phases": read}
-        return super().from_dict(document)
+        return super().from_dict(each_read(document, "phases", MOST_PHASES, Phase.from_dict))
 
 
 class _Table:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from clr_core._arguments import LARGEST_STEP, check_schedule, integer, received
 from clr_core.schedules import schedule_from_dict
-from clr_core.schedules._shared import Described, in_order
+from clr_core.schedules._shared import Described, each_read, in_order
 from clr_core.schedules.protocol import Schedule
 
 if TYPE_CHECKING:
@@ -181,11 +181,4 @@ class SequenceSchedule(Described):
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
-        schedules = document.get("schedules") if isinstance(document, Mapping) else None
-        if isinstance(schedules, list | tuple) and len(schedules) <= MOST:
-            document = {**document, "schedules": [_read(each) for each in schedules]}
-        return super().from_dict(document)
-
-
-def _read(document: Any) -> Any:
-    return schedule_from_dict(document) if isinstance(document, Mapping) else document
+        return super().from_dict(each_read(document, "schedules", MOST, schedule_from_dict))

@@ -146,6 +146,36 @@ def test_rescaled():
             ValueError,
             "`boundaries` must have one for each schedule but the first (2). Received: 1",
         ),
+        (
+            lambda: SequenceSchedule.from_dict({"schedules": 3, "boundaries": [5]}),
+            TypeError,
+            "`schedules` must be a list. Received: schedules=3",
+        ),
+        (
+            lambda: SequenceSchedule.from_dict({"schedules": [{}, 3], "boundaries": [5]}),
+            ValueError,
+            "A schedule must have the key `base_lr`. It is missing",
+        ),
+        (
+            lambda: SequenceSchedule.from_dict({"schedules": [CYCLES, 3], "boundaries": [5]}),
+            TypeError,
+            "`schedule` must be a schedule such as CyclicSchedule. Received: schedule=3",
+        ),
+        (
+            lambda: SequenceSchedule.from_dict({"boundaries": [5]}),
+            ValueError,
+            "A schedule must have the key `schedules`. It is missing",
+        ),
+        (
+            lambda: SequenceSchedule.from_dict([5]),
+            TypeError,
+            "A schedule must be a mapping. Received: document=[5]",
+        ),
+        (
+            lambda: SequenceSchedule.from_dict({"schedules": [{}] * 10**6, "boundaries": [5]}),
+            ValueError,
+            "`schedules` must be from 2 to 100 schedules. Received: 1000000",
+        ),
         (lambda: BOTH.lr(-1), ValueError, "`step` must lie between 0 and 2**53"),
     ],
 )
