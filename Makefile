@@ -152,7 +152,7 @@ test-torch-versions: build/wheel.stamp  ## the torch adapter on VERSIONS="2.4.1 
 N ?= 200
 SEED ?= 1
 .PHONY: mutants
-mutants: .venv-tools/wheel.stamp  ## plant N=200 errors in the core, drawn by SEED=1: do the tests notice? (30 min)
+mutants: .venv-tools/wheel.stamp  ## plant N=200 errors in the core, drawn by SEED=1: do the tests notice? (12 min)
 	.venv-tools/bin/pip install $(PIP_FLAGS) -r requirements/mutants.txt
 	.venv-tools/bin/python tests/mutants.py --number $(N) --seed $(SEED)
 
