@@ -71,5 +71,6 @@ def _to_float32(x: Any) -> Any:
     # an integer takes longer.
     multiple = ops.rounded(x * 2.0**149 + 2.0**52) - (2.0**52 - 2.0**23)
     bits = jax.lax.bitcast_convert_type(multiple.astype(jnp.float32), jnp.int32)
-    subnormal = jax.lax.bitcast_convert_type(bits - 0x4B000000, jnp.float32)
+    # As a difference it would be computed elsewhere than where floats are.
+    subnormal = jax.lax.bitcast_convert_type(bits ^ 0x4B000000, jnp.float32)
     return jnp.where((x >= 0.0) & (x < 2.0**-126), subnormal, x.astype(jnp.float32))
