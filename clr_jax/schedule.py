@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Required, Unpack
 import jax
 
 from clr_core import CyclicSchedule, Schedule, check_schedule
-from clr_core.adapter import received
+from clr_core.adapter import lowest_lr, received
 from clr_core.range_finding.result import ScheduleOptions
 from clr_jax.evaluate import evaluate
 
@@ -125,7 +125,7 @@ def scheduled_momentum(schedule: Schedule, /) -> optax.Schedule:
             "`schedule` must have a momentum (in CyclicSchedule: `base_momentum`, `max_momentum`). "
             f"{received('schedule', schedule)}"
         )
-    return _schedule(schedule.momentum)
+    return _schedule(schedule.momentum, 0.0)
 
 
 def cyclic_momentum(
@@ -154,7 +154,7 @@ def _rate(schedule: Schedule) -> optax.Schedule:
             "optax.inject_hyperparams with scheduled_momentum(schedule) beside it.",
             stacklevel=3,
         )
-    return _schedule(schedule.lr)
+    return _schedule(schedule.lr, lowest_lr(schedule))
 
 
 _MOMENTA = {"scheduled_momentum", "cyclic_momentum"}
@@ -173,9 +173,9 @@ def _given(schedule: Any, parameters: Any) -> Schedule:
     return given
 
 
-def _schedule(value: Callable[[Any, Any], Any]) -> optax.Schedule:
+def _schedule(value: Callable[[Any, Any], Any], lowest: float) -> optax.Schedule:
     def at(count: Any) -> jax.Array:
         # float64 if x64 is enabled, float32 otherwise.
-        return evaluate(value, count, jax.dtypes.canonicalize_dtype("float64").name)
+        return evaluate(value, count, jax.dtypes.canonicalize_dtype("float64").name, lowest)
 
     return at
