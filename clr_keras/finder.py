@@ -17,7 +17,7 @@ from clr_core.range_finding.restoring import loader_position, random_states, res
 from clr_keras import _keras_internals as internals
 from clr_keras._keras_internals import inner_optimizers
 from clr_keras.restore import rate_of, twin, values
-from clr_keras.schedule import CyclicLR
+from clr_keras.schedule import ScheduledLR
 
 
 def range_test(
@@ -176,11 +176,11 @@ def _rate(optimizer: Any) -> Any:
     return rate
 
 
-class _Held(CyclicLR):
+class _Held(ScheduledLR):
     """A variable in the place of a schedule."""
 
     def __init__(self, rate: Any, schedule: Schedule) -> None:
-        self.hold(schedule, 1, "CyclicLR")
+        self.hold(schedule, 1, "ScheduledLR")
         self.rate = rate
 
     def __call__(self, step: Any) -> Any:
