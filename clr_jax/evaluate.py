@@ -41,7 +41,8 @@ def evaluate(value: Callable[[Any, Any], Any], step: Any, dtype: str = "float32"
         return _evaluate(value, dtype, step)
 
 
-# Inlined, so that it leaves no trace in a traced program; eagerly it is one call and not twenty.
+# Eagerly it is one call and not twenty. Inlined, so that the compiler sees no call: JAX does that
+# when it traces a program or, since 0.11.2, when it lowers one.
 @partial(jax.jit, static_argnums=(0, 1), inline=True)
 def _evaluate(value: Callable[[Any, Any], Any], dtype: str, step: Any) -> jax.Array:
     # As an integer and clamped: the compiler then knows that the float64 is whole.
