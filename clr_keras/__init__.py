@@ -27,7 +27,7 @@ from clr_keras.foreign import (
 from clr_keras.moments import from_moments, read_moments, read_weights, to_moments
 from clr_keras.optimizer import SGD, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
 from clr_keras.record import from_record, read_record, to_record
-from clr_keras.schedule import CyclicLR
+from clr_keras.schedule import CyclicLR, ScheduledLR
 
 __all__ = [
     "SGD",
@@ -38,6 +38,7 @@ __all__ = [
     "Lion",
     "Nadam",
     "RMSprop",
+    "ScheduledLR",
     "from_moments",
     "from_record",
     "range_test",

@@ -29,7 +29,14 @@ from clr_keras.foreign import (
     schedule_from_keras,
 )
 from clr_keras.optimizer import CyclicOptimizer
-from clr_keras.schedule import CyclicLR, accumulation_steps, compiled, updates
+from clr_keras.schedule import (
+    CyclicLR,
+    ScheduledLR,
+    accumulation_steps,
+    compiled,
+    rates_of,
+    updates,
+)
 
 Optimizer = TypeVar("Optimizer", bound=keras.Optimizer)
 
@@ -52,9 +59,9 @@ def to_record(source: Any, scale_fn: str | None = None) -> Record:
     Keras's own `CosineDecay` and `CosineDecayRestarts` are read too; see `schedule_from_keras`.
 
     Args:
-        source: An optimizer whose `learning_rate` is a `CyclicLR` or one of these two, an optimizer
-            of this package, a `LossScaleOptimizer` or `MultiOptimizer` of these, or a compiled
-            model.
+        source: An optimizer whose `learning_rate` is a `ScheduledLR` or one of these two, an
+            optimizer of this package, a `LossScaleOptimizer` or `MultiOptimizer` of these, or a
+            compiled model.
         scale_fn: The decay as an expression, if the schedule's is a Python callable.
 
     Returns:
@@ -81,7 +88,7 @@ def to_record(source: Any, scale_fn: str | None = None) -> Record:
 
 def read_record(
     path: str | PathLike[str],
-    schedule: Schedule | CyclicLR | None = None,
+    schedule: Schedule | ScheduledLR | None = None,
     scale_fn: str | None = None,
     *,
     step: int | None = None,
@@ -106,7 +113,7 @@ def read_record(
     Args:
         path: The file.
         schedule: The schedule for a file without a cyclical one: weights, or a model whose rate is
-            a number that a callback changed. A `CyclicLR` if an optimizer in a file of weights
+            a number that a callback changed. A `ScheduledLR` if an optimizer in a file of weights
             accumulated gradients.
         scale_fn: The decay as an expression, if the schedule's is a Python callable.
         step: The number of updates done, for a file without the optimizer's count: Keras 2 doesn't
@@ -119,8 +126,8 @@ def read_record(
         OSError: The file doesn't exist or can't be read.
     """
     rate = schedule
-    if rate is not None and not isinstance(rate, CyclicLR):
-        rate = CyclicLR.of(rate)
+    if rate is not None and not isinstance(rate, ScheduledLR):
+        rate = rates_of(rate)
     if step is not None:
         count("step", step)
     with checkpoint.opened(path, "a run with a CyclicLR") as file:
@@ -186,7 +193,7 @@ def from_record(record: Record, factory: type[Optimizer], **options: Any) -> Opt
             "the momentum: Record(clr_core.adapter.rate_only(record.schedule), record.step)"
         )
     steps = accumulation_steps(options.get("gradient_accumulation_steps"))
-    optimizer = factory(learning_rate=CyclicLR.of(schedule, steps), **options)
+    optimizer = factory(learning_rate=rates_of(schedule, steps), **options)
     if optimizer.use_ema and record.step:
         raise ValueError(
             "`use_ema` must be off in an optimizer that resumes: Keras's average of the weights "
@@ -244,7 +251,7 @@ def _live(optimizer: Any, scale_fn: str | None) -> tuple[Schedule, int]:
             "which keeps the former one until model.compile is called again",
             stacklevel=4,
         )
-    if isinstance(rate, CyclicLR):
+    if isinstance(rate, ScheduledLR):
         schedule, counted = rate.schedule, rate.gradient_accumulation_steps
     elif type(rate) in (kind for kind, _ in KERAS.values()):
         schedule, counted = schedule_from_keras(rate), 1
@@ -264,7 +271,7 @@ def _live(optimizer: Any, scale_fn: str | None) -> tuple[Schedule, int]:
 
 def _stored(
     optimizer: checkpoint.Optimizer,
-    given: CyclicLR | None,
+    given: ScheduledLR | None,
     scale_fn: str | None,
     step: int | None,
     reason: str,
@@ -293,7 +300,9 @@ def _stored(
                 schedule, counted = schedule_from_addons(rate, scale_fn), 1
             elif is_keras(rate):
                 schedule, counted = portable(schedule_from_keras(rate), scale_fn), 1
-            elif rate.get("registered_name") == keras.saving.get_registered_name(CyclicLR):
+            elif rate.get("registered_name") in map(
+                keras.saving.get_registered_name, (CyclicLR, ScheduledLR)
+            ):
                 document = checkpoint.entry(rate, "config", "schedule")
                 schedule = schedule_from_document(document, scale_fn, internals.name_of_note)
                 counted = accumulation_steps(
@@ -327,7 +336,7 @@ def _warn_of_micro_batches(file: checkpoint.File, optimizers: list[checkpoint.Op
     if any(map(file.accumulates, optimizers)):
         warnings.warn(
             "The optimizer in this file of weights accumulates gradients, and counts micro-batches "
-            "as steps. Pass its number of them: schedule=CyclicLR(schedule, "
+            "as steps. Pass its number of them: schedule=ScheduledLR(schedule, "
             "gradient_accumulation_steps=…)",
             stacklevel=3,
         )

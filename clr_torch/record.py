@@ -10,11 +10,12 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from clr_core import CyclicSchedule
 from clr_core.adapter import integer, path_name, received, refusing
 from clr_core.record import Record, check_record
 from clr_core.schedules.originals import COMES_BACK
 from clr_torch import _schedulers, checkpoint, foreign, state
-from clr_torch.schedule import CyclicLR
+from clr_torch.schedule import CyclicLR, ScheduledLR
 
 
 def to_record(
@@ -24,7 +25,7 @@ def to_record(
     *,
     optimizer: Optimizer | Mapping[str, Any] | None = None,
 ) -> Record:
-    """The schedule and step of a scheduler, of this package's `CyclicLR` or of torch's own.
+    """The schedule and step of a scheduler: one of this package, or torch's own `CyclicLR`.
 
         >>> import torch
         >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(3))], momentum=0.9)
@@ -116,7 +117,7 @@ def read_record(
 
 def from_record(
     record: Record, optimizer: Optimizer, *, momentum_key: str | None = None
-) -> CyclicLR:
+) -> ScheduledLR:
     """A scheduler on `optimizer` that resumes at the record's step.
 
         >>> import torch
@@ -132,14 +133,21 @@ def from_record(
     Args:
         record: The record.
         optimizer: The optimizer.
-        momentum_key: See `CyclicLR`.
+        momentum_key: See `ScheduledLR`.
+
+    Returns:
+        A `CyclicLR`, which has the attributes of torch's class too, if each schedule is a
+        `CyclicSchedule`; otherwise a `ScheduledLR`.
 
     Raises:
         TypeError, ValueError: Not a record, not one schedule per parameter group, or a momentum for
             an optimizer that has none. In that case nothing in the optimizer has changed.
     """
     check_record(record)
-    scheduler = CyclicLR.from_schedule(
+    schedules = record.schedule if isinstance(record.schedule, tuple) else (record.schedule,)
+    is_cyclic = all(isinstance(each, CyclicSchedule) for each in schedules)
+    make = CyclicLR.from_schedule if is_cyclic else ScheduledLR
+    scheduler = make(
         optimizer, record.schedule, last_epoch=record.step - 1, momentum_key=momentum_key
     )
     # As if it had taken these steps itself: torch counts calls to detect a wrong order.
@@ -163,7 +171,8 @@ def to_state_dict(
     Args:
         record: The record.
         groups: The number of parameter groups; None: as many as the record has schedules.
-        of: "clr_torch" for this package's `CyclicLR`, "torch" for torch's own.
+        of: "clr_torch" for this package's `ScheduledLR` and `CyclicLR`, "torch" for torch's own
+            `CyclicLR`.
 
     Raises:
         TypeError: Not a record; for torch's own class also a schedule that isn't a CyclicSchedule,
@@ -198,7 +207,7 @@ def _tree(source: LRScheduler | Mapping[str, Any]) -> Mapping[str, Any]:
     """The state of a scheduler, in the form of its state dict."""
     if isinstance(source, Mapping):
         return source
-    if isinstance(source, CyclicLR):
+    if isinstance(source, ScheduledLR):
         return source.state_dict()
     # Torch's own method fails if a `scale_fn` has no `__dict__`, such as a built-in function.
     attributes = _schedulers.attributes(source)

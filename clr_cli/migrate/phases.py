@@ -24,6 +24,7 @@ from clr_cli.migrate.finding import Caution, Finding, finding_at
 from clr_cli.migrate.names import DEEPEST, Names
 from clr_cli.migrate.replacement import MADE
 from clr_cli.migrate.source import Source
+from clr_cli.snippets import expression, import_of
 from clr_core import Schedule
 from clr_core.adapter import one_line
 from clr_core.record import Record
@@ -31,6 +32,12 @@ from clr_core.schedules import originals
 
 EARLIER = "Each phase ends a step earlier than in clr_core.one_cycle with the same arguments."
 AGAIN = "Its rate comes back up afterwards, and so on; these phases hold the last value."
+SCHEDULED = {
+    "CyclicLR.from_schedule": "ScheduledLR",
+    "CyclicLR": "ScheduledLR",
+    "cyclic_": "scheduled_",
+}
+"""The names for a schedule of any kind, in place of those for a cyclic one."""
 WORDS = ("lr_scheduler", "_schedule", "CosineDecay")
 """A file without any of them has no such schedule."""
 
@@ -212,18 +219,18 @@ def _finding(
 
 
 def _replacement(to: str, schedule: Schedule, made: str | None, optimizer: Argument | None) -> str:
-    cycled = schedule.momentum(0) is not None and to != "torch"
-    imports, variable, value = MADE[to, cycled]
+    """Code that follows the phases; a long list of them as the call that makes it."""
+    code = MADE[to, schedule.momentum(0) is not None and to != "torch"]
+    for name, other in SCHEDULED.items():
+        code = tuple(part.replace(name, other) for part in code)
+    imports, variable, value = code
     if optimizer is not None:
         value = value.replace("(optimizer,", f"({optimizer.text},")
-    text = repr(schedule)
+    text = expression(schedule)
+    first = import_of([text])
     if text.count("Phase(") > MOST and made is not None:
-        text, first = made, "from clr_core.schedules import originals"
-    else:
-        used = [name for name in ("Phase", "PiecewiseSchedule", "SequenceSchedule") if name in text]
-        text = text.replace("[Phase(", "[\n    Phase(").replace("), Phase(", "),\n    Phase(")
-        text, first = text.replace(")])", "),\n])"), f"from clr_core import {', '.join(used)}"
-    return f"{first}\n{imports}\n\nschedule = {text}\n{variable} = {value}"
+        text, first = made, ["from clr_core.schedules import originals"]
+    return "\n".join([*first, imports, "", f"schedule = {text}", f"{variable} = {value}"])
 
 
 @dataclass

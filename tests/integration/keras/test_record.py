@@ -13,6 +13,7 @@ from clr_core.record import Record
 from clr_keras import CyclicLR, from_record, read_record, to_moments, to_record
 from integration.keras.cycled import BACKEND, GRADIENTS, SCHEDULE, fit, model, optimizer, shown
 from integration.keras.rates import numbers
+from needs import needs
 from schedules import expected, expected_momenta
 
 # The start, the step after it, the peak, and steps in the second and third cycle of 5.5 each.
@@ -21,9 +22,7 @@ RATES, _ = expected(SCHEDULE, STEPS)
 MOMENTA, _ = expected_momenta(SCHEDULE, STEPS)
 ALONE = replace(SCHEDULE, base_momentum=None, max_momentum=None)
 ADAM = keras.optimizers.Adam
-multi = pytest.mark.skipif(
-    not hasattr(keras.optimizers, "MultiOptimizer"), reason="newer than this Keras"
-)
+multi = needs("keras.optimizers.MultiOptimizer")
 
 
 def from_zero(made):
