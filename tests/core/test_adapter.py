@@ -1,9 +1,18 @@
 """What adapters share: one-line errors and schedules that can be carried."""
 
+import random
+
 import pytest
 
-from clr_core import CyclicSchedule, adapter
-from clr_core.adapter import one_line, portable, rate_only, schedule_from_document
+from clr_core import CyclicSchedule, Phase, PiecewiseSchedule, adapter
+from clr_core.adapter import (
+    lowest_lr,
+    one_line,
+    portable,
+    rate_only,
+    schedule_from_document,
+)
+from schedules import random_of_any_kind, random_steps
 
 EXPRESSION = CyclicSchedule(base_lr=0.1, max_lr=0.5, scale_fn="1 / x")
 
@@ -68,3 +77,29 @@ def test_rate_only():
     both = CyclicSchedule(base_lr=0.1, max_lr=0.5, scale_fn=reciprocal, **momenta)
     assert rate_only(both) == CALLABLE
     assert rate_only(CALLABLE) is CALLABLE
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_rate_but_0_lies_below_the_lowest(seed):
+    rng = random.Random(seed)
+    schedule = random_of_any_kind(rng)
+    lowest = lowest_lr(schedule)
+    for step in random_steps(rng, schedule, 100, 2**53):
+        assert schedule.lr(step) == 0.0 or schedule.lr(step) >= lowest
+
+
+@pytest.mark.parametrize("shape", ["linear", "cosine"])
+@pytest.mark.parametrize("steps", [1, 3, 2**26 + 1, 2**53])
+def test_the_lowest_beside_an_end_of_0(shape, steps):
+    phases = [Phase(steps, 0.0, 0.1, shape), Phase(7, 0.1, 0.01)]
+    lowest = lowest_lr(PiecewiseSchedule(phases))
+    assert 0.0 < lowest <= PiecewiseSchedule(phases).lr(1)
+    assert lowest > 2.0**-126  # So that all of float32 is normal, or 0.
+    assert lowest_lr(PiecewiseSchedule([Phase(0.5, 0.0, 0.1, shape), *phases])) == 0.0
+
+
+def test_the_lowest_of_what_may_lead_anywhere():
+    both = {"base_lr": 0.1, "max_lr": 0.5}
+    assert lowest_lr(CyclicSchedule(**both, mode="triangular2")) == 0.1
+    assert lowest_lr(CyclicSchedule(**both, scale_fn="-x")) == 0.0
+    assert lowest_lr(PiecewiseSchedule([Phase(3, 0.5, 0.2)]).then(CyclicSchedule(**both))) == 0.1
