@@ -21,7 +21,13 @@ from clr_core.adapter import (
 from clr_core.record import Record, check_record
 from clr_keras import _keras_internals as internals
 from clr_keras import checkpoint
-from clr_keras.foreign import is_addons, schedule_from_addons
+from clr_keras.foreign import (
+    KERAS,
+    is_addons,
+    is_keras,
+    schedule_from_addons,
+    schedule_from_keras,
+)
 from clr_keras.optimizer import CyclicOptimizer
 from clr_keras.schedule import (
     CyclicLR,
@@ -50,9 +56,12 @@ def to_record(source: Any, scale_fn: str | None = None) -> Record:
     didn't cycle (Keras's own optimizers don't): the record describes what the run did. For what the
     optimizer remembers of past gradients, see `clr_keras.to_moments`.
 
+    Keras's own `CosineDecay` and `CosineDecayRestarts` are read too; see `schedule_from_keras`.
+
     Args:
-        source: An optimizer whose `learning_rate` is a `ScheduledLR`, an optimizer of this package,
-            a `LossScaleOptimizer` or `MultiOptimizer` of these, or a compiled model.
+        source: An optimizer whose `learning_rate` is a `ScheduledLR` or one of these two, an
+            optimizer of this package, a `LossScaleOptimizer` or `MultiOptimizer` of these, or a
+            compiled model.
         scale_fn: The decay as an expression, if the schedule's is a Python callable.
 
     Returns:
@@ -88,8 +97,8 @@ def read_record(
 
     No model is built and nothing in the file is executed. Only the optimizer's config and its count
     are read: from a `.keras` file, a whole model in an `.h5` file, or weights in a `.weights.h5`
-    file, of Keras 3 or Keras 2. The schedule in a model may also be a tensorflow-addons one (see
-    `schedule_from_addons`).
+    file, of Keras 3 or Keras 2. The schedule in a model may also be Keras's own (see
+    `schedule_from_keras`) or a tensorflow-addons one (see `schedule_from_addons`).
 
         >>> import tempfile
         >>> from clr_core import CyclicSchedule
@@ -242,16 +251,20 @@ def _live(optimizer: Any, scale_fn: str | None) -> tuple[Schedule, int]:
             "which keeps the former one until model.compile is called again",
             stacklevel=4,
         )
-    if not isinstance(rate, ScheduledLR):
+    if isinstance(rate, ScheduledLR):
+        schedule, counted = rate.schedule, rate.gradient_accumulation_steps
+    elif type(rate) in (kind for kind, _ in KERAS.values()):
+        schedule, counted = schedule_from_keras(rate), 1
+    else:
         raise TypeError(
-            "`learning_rate` must be a clr_keras.CyclicLR. "
+            f"`learning_rate` must be a clr_keras.CyclicLR, or Keras's {' or '.join(KERAS)}. "
             f"Received: a {type(rate).__name__} in {optimizer.name!r}"
         )
     return _run(
-        portable(rate.schedule, scale_fn),
+        portable(schedule, scale_fn),
         isinstance(optimizer, CyclicOptimizer),
         int(keras.ops.convert_to_numpy(internals.iterations(optimizer))),
-        counted=rate.gradient_accumulation_steps,
+        counted=counted,
         accumulated=accumulation_steps(optimizer.gradient_accumulation_steps),
     )
 
@@ -285,6 +298,8 @@ def _stored(
             cycles = checkpoint.class_name(optimizer.config)[0] == "clr_keras"
             if is_addons(rate):
                 schedule, counted = schedule_from_addons(rate, scale_fn), 1
+            elif is_keras(rate):
+                schedule, counted = portable(schedule_from_keras(rate), scale_fn), 1
             elif rate.get("registered_name") in map(
                 keras.saving.get_registered_name, (CyclicLR, ScheduledLR)
             ):
