@@ -205,7 +205,7 @@ versions: setup  ## run all of these and the parts of `make test`; write the tab
 N ?= 200
 SEED ?= 1
 .PHONY: mutants
-mutants: .venv-tools/wheel.stamp  ## plant N=200 errors in the core, drawn by SEED=1: do the tests notice? (30 min)
+mutants: .venv-tools/wheel.stamp  ## plant N=200 errors in the core, drawn by SEED=1: do the tests notice? (12 min)
 	.venv-tools/bin/pip install $(PIP_FLAGS) -r requirements/mutants.txt
 	.venv-tools/bin/python tests/mutants.py --number $(N) --seed $(SEED)
 

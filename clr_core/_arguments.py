@@ -83,6 +83,18 @@ def number(name: str, value: object) -> float:
     return result + 0.0  # Turns -0.0 into 0.0: equal values have one form.
 
 
+def positive(name: str, value: object) -> float:
+    """Return `value` as a finite float above 0, or raise an error that names the argument.
+
+    >>> positive("factor", 2)
+    2.0
+    """
+    result = number(name, value)
+    if result <= 0.0:
+        raise ValueError(f"`{name}` must be positive. {received(name, value)}")
+    return result
+
+
 def integer(name: str, value: object) -> int:
     """Return `value` as an int, or raise an error that names the argument; refuses a bool.
 
@@ -164,5 +176,5 @@ def one_line(error: BaseException | str, limit: int = 1000) -> str:
     >>> one_line(ValueError("a file\n  that is broken"))
     'a file that is broken'
     """
-    text = visible(" ".join(str(error)[: 2 * limit].split())) or type(error).__name__
+    text = visible(" ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= limit else f"{text[:limit]}…"

@@ -170,10 +170,10 @@ def _read_arrays(path: str) -> dict[str, NDArray[Any]]:
 
 def _read_array(archive: ZipFile, member: ZipInfo) -> NDArray[Any]:
     with archive.open(member) as data:
-        # NumPy would allocate what the header claims before it reads anything.
-        first = np.lib.format.read_magic(data) == (1, 0)
-        read_header = getattr(np.lib.format, f"read_array_header_{1 if first else 2}_0")
-        shape, _, dtype = read_header(data)
+        # NumPy would allocate what the header claims before it reads anything. The other versions
+        # of the header are for dtypes with names.
+        np.lib.format.read_magic(data)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(data)
         if prod(shape) * dtype.itemsize > member.file_size:
             raise ValueError("an array has fewer bytes than it claims: the file is damaged")
         data.seek(0)

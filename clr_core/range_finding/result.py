@@ -10,7 +10,7 @@ from os import PathLike
 from statistics import median
 from typing import Any, Self, TypedDict, Unpack
 
-from clr_core._arguments import listed, number, one_of, received
+from clr_core._arguments import listed, number, one_of, positive, received
 from clr_core.range_finding._draw import figure, svg
 from clr_core.range_finding._reading import read
 from clr_core.range_finding._smoothing import RAMPS, within_bounds
@@ -115,7 +115,7 @@ class RangeTestResult:
                 lengths.
         """
         plain = cls(lrs, losses, scores, ramp, stop_reason, {}, None, None, ())
-        reading = read(plain.lrs, plain.losses, plain.scores, stopped=stop_reason is not None)
+        reading = read(plain.lrs, plain.losses, plain.scores, stop_reason)
         max_lr = reading.max_lr
         return replace(
             plain,
@@ -258,10 +258,8 @@ def boundaries(max_lr: object, base_lr: float | None) -> dict[str, float]:
     >>> boundaries(0.4, None)
     {'base_lr': 0.1, 'max_lr': 0.4}
     """
-    upper = number("max_lr", max_lr)
     # Otherwise the error would be about the quarter, which the caller never gave.
-    if upper <= 0.0:
-        raise ValueError(f"`max_lr` must be positive. {received('max_lr', upper)}")
+    upper = positive("max_lr", max_lr)
     return {"base_lr": upper / BASE_PART if base_lr is None else base_lr, "max_lr": upper}
 
 

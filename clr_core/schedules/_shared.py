@@ -4,27 +4,84 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from clr_core._arguments import count, received
+from clr_core import python_ops
+from clr_core._arguments import LARGEST_STEP, count, received
 from clr_core.schedules import kind_of, schedule_from_dict, with_defaults
 
 TYPE_CHECKING = False  # `typing` itself would double the time of `import clr_core`.
 if TYPE_CHECKING:
-    from typing import Any, ClassVar, Self
+    from typing import Any, ClassVar, Self, overload
 
+    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
+    from clr_core.ops import Ops
     from clr_core.schedules.protocol import Schedule
     from clr_core.schedules.sequence import SequenceSchedule
 
 
 class Described:
-    """A schedule that is a dataclass of plain data, with `to_dict`, `lr` and `momentum`."""
+    """A schedule that is a dataclass of plain data, with `to_dict` and `_value`."""
 
     if TYPE_CHECKING:
         KIND: ClassVar[str]
+        _has_momentum: bool
 
         def to_dict(self, *, strict: bool = True) -> dict[str, Any]: ...
+
+        def _value(self, name: str, step: Any, ops: Ops) -> Any:
+            """The "lr" or the "momentum" at a step that is a float64 array of `ops`."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def lr(self, step: int) -> float: ...
+        @overload
+        def lr(self, step: NDArray[np.integer[Any]]) -> NDArray[np.float64]: ...
+        @overload
+        def lr(self, step: Any, ops: Ops) -> Any: ...
+
+    def lr(self, step: Any, ops: Ops | None = None) -> Any:
+        """The learning rate for the update that `step` updates came before.
+
+        Args:
+            step: An int from 0 to 2**53, or a NumPy integer array of any shape. With `ops`: a
+                float64 array of that library, whole numbers from 0.
+            ops: The array library to compute with, for adapters.
+
+        Returns:
+            A float; for an array, a float64 array of the same shape.
+
+        Raises:
+            TypeError: `step` isn't an integer.
+            ValueError: `step` is below 0 or above 2**53.
+        """
+        return self._at("lr", step, ops)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def momentum(self, step: int) -> float | None: ...
+        @overload
+        def momentum(self, step: NDArray[np.integer[Any]]) -> NDArray[np.float64] | None: ...
+        @overload
+        def momentum(self, step: Any, ops: Ops) -> Any: ...
+
+    def momentum(self, step: Any, ops: Ops | None = None) -> Any:
+        """The momentum for that update; None if the schedule has none.
+
+        Takes, returns and raises the same as `lr`.
+        """
+        return self._at("momentum", step, ops) if self._has_momentum else None
+
+    def _at(self, name: str, step: Any, ops: Ops | None) -> Any:
+        if ops is None:
+            if type(step) is not int or not 0 <= step <= LARGEST_STEP:
+                return evaluated(getattr(self, name), step)
+            step, ops = float(step), python_ops
+        return self._value(name, step, ops)
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         # By a named function of plain data, which torch.load and YAML loaders can be told to trust.
@@ -129,6 +186,24 @@ class Described:
         from clr_core.schedules.draw import svg
 
         return svg(self)  # type: ignore[arg-type]
+
+
+def evaluated(value: Callable[..., Any], step: Any) -> Any:
+    """`value` at a step that isn't an int within the range: an array, or an error."""
+    from clr_core.evaluate import evaluate  # Imported here to keep `import clr_core` light.
+
+    return evaluate(value, step)
+
+
+def each_read(document: Any, key: str, most: int, read: Callable[[Any], object]) -> Any:
+    """The document with each mapping in a list read, unless there are more than the kind takes."""
+    items = document.get(key) if isinstance(document, Mapping) else None
+    if not isinstance(items, list | tuple) or len(items) > most:
+        return document  # The constructor refuses it.
+    return {
+        **document,
+        key: [read(each) if isinstance(each, Mapping) else each for each in items],
+    }
 
 
 def in_order(first: int, last: int) -> tuple[int, int]:

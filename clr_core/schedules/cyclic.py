@@ -9,7 +9,7 @@ from clr_core import python_ops
 from clr_core._arguments import LARGEST_STEP, received
 from clr_core.schedules._parameters import MODES as MODES
 from clr_core.schedules._parameters import normalized
-from clr_core.schedules._shared import Described, in_order
+from clr_core.schedules._shared import Described, evaluated, in_order
 
 TYPE_CHECKING = False  # `typing` itself would double the time of `import clr_core`.
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class CyclicSchedule(Described):
         """
         if ops is None:
             if type(step) is not int or not 0 <= step <= LARGEST_STEP:
-                return _evaluate(self.lr, step)
+                return evaluated(self.lr, step)
             step, ops = float(step), python_ops  # The fast path for the usual case.
         return self._between(self.base_lr, self.max_lr, self._wave(step, ops), ops)
 
@@ -166,7 +166,7 @@ class CyclicSchedule(Described):
             return None
         if ops is None:
             if type(step) is not int or not 0 <= step <= LARGEST_STEP:
-                return _evaluate(self.momentum, step)
+                return evaluated(self.momentum, step)
             step, ops = float(step), python_ops
         return self._between(self.max_momentum, self.base_momentum, self._wave(step, ops), ops)
 
@@ -330,12 +330,6 @@ class CyclicSchedule(Described):
         }
         arguments = ", ".join(f"{name}={value!r}" for name, value in shown.items())
         return f"CyclicSchedule({arguments})"
-
-
-def _evaluate(value: Callable[..., Any], step: Any) -> Any:
-    from clr_core.evaluate import evaluate  # Imported here to keep `import clr_core` light.
-
-    return evaluate(value, step)
 
 
 # The parameters and their defaults, in the order of the constructor.

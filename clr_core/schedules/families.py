@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from clr_core._arguments import LARGEST_STEP, integer, number, received
+from clr_core._arguments import LARGEST_STEP, integer, number, positive, received
 from clr_core.schedules.piecewise import MOST_PHASES, Phase, PiecewiseSchedule
 
 
@@ -54,9 +54,9 @@ def one_cycle(
         raise ValueError(
             f"`pct_start` must be above 0 and below {most}. {received('pct_start', pct_start)}"
         )
-    start = number("max_lr", max_lr) / _positive("div_factor", div_factor)
-    end = start / _positive("final_div_factor", final_div_factor)
-    total = _positive("total_steps", total_steps)
+    start = number("max_lr", max_lr) / positive("div_factor", div_factor)
+    end = start / positive("final_div_factor", final_div_factor)
+    total = positive("total_steps", total_steps)
     up = share * total
     if three_phase:
         lengths, rates = [up, up, total - 2.0 * up], [start, max_lr, start, end]
@@ -102,7 +102,7 @@ def warm_restarts(
         Ilya Loshchilov and Frank Hutter, SGDR, https://arxiv.org/abs/1608.03983;
         torch.optim.lr_scheduler.CosineAnnealingWarmRestarts.
     """
-    size = _positive("first_steps", first_steps)
+    size = positive("first_steps", first_steps)
     growth_, decay_ = number("growth", growth), number("decay", decay)
     if growth_ < 1.0:
         raise ValueError(f"`growth` must be at least 1. {received('growth', growth)}")
@@ -162,7 +162,7 @@ def warmup_cosine(
         TypeError: An argument has the wrong type.
         ValueError: An argument is out of range.
     """
-    warmup, total = _positive("warmup_steps", warmup_steps), _positive("total_steps", total_steps)
+    warmup, total = positive("warmup_steps", warmup_steps), positive("total_steps", total_steps)
     if total <= warmup:
         raise ValueError(
             "`total_steps` must be above `warmup_steps`, which it includes. "
@@ -210,9 +210,9 @@ def warmup_stable_decay(
     """
     return PiecewiseSchedule(
         [
-            Phase(_positive("warmup_steps", warmup_steps), start_lr, max_lr),
-            Phase(_positive("stable_steps", stable_steps), max_lr, max_lr),
-            Phase(_positive("decay_steps", decay_steps), max_lr, end_lr, shape),
+            Phase(positive("warmup_steps", warmup_steps), start_lr, max_lr),
+            Phase(positive("stable_steps", stable_steps), max_lr, max_lr),
+            Phase(positive("decay_steps", decay_steps), max_lr, end_lr, shape),
         ]
     )
 
@@ -229,10 +229,3 @@ def _through(
             )
         ]
     )
-
-
-def _positive(name: str, given: object) -> float:
-    value = number(name, given)
-    if value <= 0.0:
-        raise ValueError(f"`{name}` must be positive. {received(name, given)}")
-    return value

@@ -7,19 +7,15 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from itertools import accumulate
 from math import ceil, floor, inf
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self
 
-from clr_core import kernels, python_ops
-from clr_core._arguments import LARGEST_STEP, number, one_of, received
-from clr_core.evaluate import evaluate
+from clr_core import kernels
+from clr_core._arguments import number, one_of, positive, received
 from clr_core.schedules import check_keys
-from clr_core.schedules._shared import Described, in_order
+from clr_core.schedules._shared import Described, each_read, in_order
 from clr_core.schedules.cycles import exact, turning_steps
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from clr_core.ops import Ops
 
 SHAPES = ("linear", "cosine")
@@ -57,10 +53,10 @@ class Phase:
     end_momentum: float | None = None
 
     def __post_init__(self) -> None:
-        steps = number("steps", self.steps)
-        if steps <= 0.0:
-            raise ValueError(f"`steps` must be positive. {received('steps', self.steps)}")
-        values: dict[str, Any] = {"steps": steps, "shape": one_of("shape", self.shape, SHAPES)}
+        values: dict[str, Any] = {
+            "steps": positive("steps", self.steps),
+            "shape": one_of("shape", self.shape, SHAPES),
+        }
         for name in ("start", "end"):
             given = getattr(self, name)
             values[name] = number(name, given)
@@ -84,7 +80,7 @@ class Phase:
 
     def __repr__(self) -> str:
         values = [getattr(self, each.name) for each in fields(self)]
-        while len(values) > 3 and values[-1] == fields(self)[len(values) - 1].default:
+        while values[-1] == fields(self)[len(values) - 1].default:
             values.pop()
         return f"Phase({', '.join(map(repr, values))})"
 
@@ -160,7 +156,9 @@ class PiecewiseSchedule(Described):
                 f"Received: none in phase {without}, counted from 0"
             )
         object.__setattr__(self, "phases", tuple(self.phases))
-        object.__setattr__(self, "_table", _Table(self.phases))
+        vars(self).update(
+            _table=_Table(self.phases), _has_momentum=self.phases[0].start_momentum is not None
+        )
 
     @property
     def total_steps(self) -> float:
@@ -178,57 +176,12 @@ class PiecewiseSchedule(Described):
             raise AttributeError("A schedule that doesn't repeat has no `cycle_size`")
         return self.total_steps
 
-    @overload
-    def lr(self, step: int) -> float: ...
-    @overload
-    def lr(self, step: NDArray[np.integer[Any]]) -> NDArray[np.float64]: ...
-    @overload
-    def lr(self, step: Any, ops: Ops) -> Any: ...
-    def lr(self, step: Any, ops: Ops | None = None) -> Any:
-        """The learning rate for the update that `step` updates came before.
-
-        Args:
-            step: An int from 0 to 2**53, or a NumPy integer array of any shape. With `ops`: a
-                float64 array of that library, whole numbers from 0.
-            ops: The array library to compute with, for adapters.
-
-        Returns:
-            A float; for an array, a float64 array of the same shape.
-
-        Raises:
-            TypeError: `step` isn't an integer.
-            ValueError: `step` is below 0 or above 2**53.
-        """
-        if ops is None:
-            if type(step) is not int or not 0 <= step <= LARGEST_STEP:
-                return evaluate(self.lr, step)
-            step, ops = float(step), python_ops
-        return self._between(self._table.lr, step, ops)
-
-    @overload
-    def momentum(self, step: int) -> float | None: ...
-    @overload
-    def momentum(self, step: NDArray[np.integer[Any]]) -> NDArray[np.float64] | None: ...
-    @overload
-    def momentum(self, step: Any, ops: Ops) -> Any: ...
-    def momentum(self, step: Any, ops: Ops | None = None) -> Any:
-        """The momentum for that update; None if the phases have none.
-
-        Takes, returns and raises the same as `lr`.
-        """
-        if self.phases[0].start_momentum is None:
-            return None
-        if ops is None:
-            if type(step) is not int or not 0 <= step <= LARGEST_STEP:
-                return evaluate(self.momentum, step)
-            step, ops = float(step), python_ops
-        return self._between(self._table.momentum, step, ops)
-
-    def _between(self, values: _Values, step: Any, ops: Ops) -> Any:
+    def _value(self, name: str, step: Any, ops: Ops) -> Any:
         table, total = self._table, self.total_steps
         at = ops.fmod(step, total) if self.repeat else ops.minimum(step, total)
-        # What differs between the phases is looked up; the curve is computed once.
-        index = ops.interval(table.begin, at)
+        # What differs between the phases is looked up; the curve is computed once. A step beyond
+        # the last phase lies in it, so that the lookup needn't wait for the minimum.
+        index = ops.interval(table.begin, at if self.repeat else step)
 
         def here(column: _Column) -> Any:
             return column if isinstance(column, float) else ops.take(column, index)
@@ -239,7 +192,7 @@ class PiecewiseSchedule(Described):
             up, down = kernels.cosine(rise, fall, ops)
             bent = here(table.bent) > 0.5
             rise, fall = ops.where(bent, up, rise), ops.where(bent, down, fall)
-        start, end, low, high = map(here, values)
+        start, end, low, high = map(here, getattr(table, name))
         value = ops.rounded(start * fall) + ops.rounded(end * rise)
         # Rounding may leave the phase's values by the last bit if they are close.
         return ops.clip(value, low, high)
@@ -270,7 +223,7 @@ class PiecewiseSchedule(Described):
         >>> PiecewiseSchedule([Phase(2, 0.0, 0.5), Phase(4, 0.5, 0.1)]).levels()
         {'lowest': 0.0, 'highest': 0.5}
         """
-        if of != "lr" and self.phases[0].start_momentum is None:
+        if of != "lr" and not self._has_momentum:
             return {}
         names = ("start", "end") if of == "lr" else ("start_momentum", "end_momentum")
         values = [getattr(phase, name) for phase in self.phases for name in names]
@@ -308,11 +261,7 @@ class PiecewiseSchedule(Described):
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
-        phases = document.get("phases") if isinstance(document, Mapping) else None
-        if isinstance(phases, list | tuple) and len(phases) <= MOST_PHASES:
-            read = [each if isinstance(each, Phase) else Phase.from_dict(each) for each in phases]
-            document = {**document, "phases": read}
-        return super().from_dict(document)
+        return super().from_dict(each_read(document, "phases", MOST_PHASES, Phase.from_dict))
 
 
 class _Table:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from clr_core._arguments import number, received
+from clr_core._arguments import positive, received
 
 if TYPE_CHECKING:
     from clr_core.schedules.cyclic import CyclicSchedule
@@ -19,9 +19,7 @@ def as_ratio(factor: object) -> Fraction:
     >>> as_ratio(1 / 3), as_ratio(0.1)
     (Fraction(1, 3), Fraction(1, 10))
     """
-    value = number("factor", factor)
-    if value <= 0.0:
-        raise ValueError(f"`factor` must be positive. {received('factor', factor)}")
+    value = positive("factor", factor)
     if isinstance(factor, Fraction):
         return factor
     exact = Fraction(value)

@@ -6,19 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self
 
-from clr_core import python_ops
 from clr_core._arguments import LARGEST_STEP, check_schedule, integer, received
-from clr_core.evaluate import evaluate
 from clr_core.schedules import schedule_from_dict
-from clr_core.schedules._shared import Described, in_order
+from clr_core.schedules._shared import Described, each_read, in_order
 from clr_core.schedules.protocol import Schedule
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from clr_core.ops import Ops
 
 MOST = 100
@@ -87,54 +82,10 @@ class SequenceSchedule(Described):
             )
         object.__setattr__(self, "schedules", tuple(self.schedules))
         object.__setattr__(self, "boundaries", boundaries)
+        object.__setattr__(self, "_has_momentum", not has_none[0])
 
-    @overload
-    def lr(self, step: int) -> float: ...
-    @overload
-    def lr(self, step: NDArray[np.integer[Any]]) -> NDArray[np.float64]: ...
-    @overload
-    def lr(self, step: Any, ops: Ops) -> Any: ...
-    def lr(self, step: Any, ops: Ops | None = None) -> Any:
-        """The learning rate for the update that `step` updates came before.
-
-        Args:
-            step: An int from 0 to 2**53, or a NumPy integer array of any shape. With `ops`: a
-                float64 array of that library, whole numbers from 0.
-            ops: The array library to compute with, for adapters.
-
-        Returns:
-            A float; for an array, a float64 array of the same shape.
-
-        Raises:
-            TypeError: `step` isn't an integer.
-            ValueError: `step` is below 0 or above 2**53.
-        """
-        return self._value("lr", step, ops)
-
-    @overload
-    def momentum(self, step: int) -> float | None: ...
-    @overload
-    def momentum(self, step: NDArray[np.integer[Any]]) -> NDArray[np.float64] | None: ...
-    @overload
-    def momentum(self, step: Any, ops: Ops) -> Any: ...
-    def momentum(self, step: Any, ops: Ops | None = None) -> Any:
-        """The momentum for that update; None if the schedules have none.
-
-        Takes, returns and raises the same as `lr`.
-        """
-        return self._value("momentum", step, ops)
-
-    def _value(self, name: str, step: Any, ops: Ops | None) -> Any:
-        if ops is None:
-            if type(step) is not int or not 0 <= step <= LARGEST_STEP:
-                if name == "momentum" and self.schedules[0].momentum(0) is None:
-                    return None
-                return evaluate(getattr(self, name), step)
-            step, ops = float(step), python_ops
-        first = self.schedules[0]
-        value = getattr(first, name)(step, ops)
-        if value is None:
-            return None
+    def _value(self, name: str, step: Any, ops: Ops) -> Any:
+        value = getattr(self.schedules[0], name)(step, ops)
         for following, boundary in zip(self.schedules[1:], self.boundaries, strict=True):
             at = ops.maximum(step - float(boundary), 0.0)
             value = ops.where(step >= boundary, getattr(following, name)(at, ops), value)
@@ -230,11 +181,4 @@ class SequenceSchedule(Described):
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
-        schedules = document.get("schedules") if isinstance(document, Mapping) else None
-        if isinstance(schedules, list | tuple) and len(schedules) <= MOST:
-            document = {**document, "schedules": [_read(each) for each in schedules]}
-        return super().from_dict(document)
-
-
-def _read(document: Any) -> Any:
-    return schedule_from_dict(document) if isinstance(document, Mapping) else document
+        return super().from_dict(each_read(document, "schedules", MOST, schedule_from_dict))

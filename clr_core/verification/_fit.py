@@ -365,9 +365,9 @@ def _cost(family: Family, numbers: Numbers, lines: Sequence[LoggedRate]) -> floa
 
 
 def _sizes(family: Family, lines: Sequence[LoggedRate]) -> Iterator[tuple[float, float]]:
-    """The schedule's own sizes; those of the curve's first turns; and those of a scan."""
+    """The schedule's own sizes, and those of two scans: of all lines, and of the first."""
     own = family.own
-    yield own.step_size_up, own.step_size_down or own.step_size_up
+    yield own.step_size_up, own.cycle_size - own.step_size_up
     yield from sizes_scanned(family, sorted(spread(lines, SCANNED_LINES)))
     yield from sizes_scanned(family, lines[:SCANNED_LINES])
 

@@ -114,11 +114,9 @@ def _counts_from_1(steps: Sequence[int]) -> bool:
 
 
 def _means_between(steps: Sequence[int]) -> Iterator[Means]:
-    """Means over the updates from one line of a regular log to the next."""
-    distinct = sorted(set(steps))
-    gaps = {b - a for a, b in pairwise(distinct)}
-    size = min(gaps, default=1)
-    if size > 1 and all(gap % size == 0 for gap in gaps):
+    """Means over the updates from one line to the next, if none is missing in between."""
+    size = min((b - a for a, b in pairwise(sorted(set(steps)))), default=1)
+    if size > 1:
         for offset in (-size, 1 - size):
             says = f"each rate is the mean of {size} updates"
             yield Means(Numbering(1, offset, says), size)

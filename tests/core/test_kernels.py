@@ -19,7 +19,7 @@ FUNCTIONS = {
     "tanh": (kernels.tanh, mpmath.tanh, (-30, 30)),
 }
 ULPS = {"tanh": 4.0}
-GAMMAS = (0.5, 0.7, 0.9, 0.99994, 0.99999, 1 - 1e-7, 1 - 1e-9)
+GAMMAS = (5e-324, 0.5, 0.7, 0.9, 0.99994, 0.99999, 1 - 1e-7, 1 - 1e-9, 1 - 2**-53)
 
 
 @pytest.fixture(autouse=True)

@@ -134,9 +134,9 @@ def test_a_given_max_lr_overrides():
     result = RESULTS["flat"]
     with pytest.raises(ValueError, match=r"^The range test gives no `max_lr`\. The loss is flat: "):
         result.schedule(500)
-    with pytest.raises(ValueError, match=r"^`max_lr` must be positive. Received: max_lr=-1.0$"):
+    with pytest.raises(ValueError, match=r"^`max_lr` must be positive. Received: max_lr=-1$"):
         result.schedule(500, max_lr=-1)
-    with pytest.raises(ValueError, match=r"^`max_lr` must be positive. Received: max_lr=0.0$"):
+    with pytest.raises(ValueError, match=r"^`max_lr` must be positive. Received: max_lr=0$"):
         result.schedule(500, max_lr=0)
     assert result.schedule(500, max_lr=0.4) == CyclicSchedule(
         base_lr=0.1, max_lr=0.4, step_size_up=500

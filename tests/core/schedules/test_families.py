@@ -45,6 +45,31 @@ def test_one_cycle():
     assert [slow.momentum(step) for step in (0, 30, 60, 80, 100)] == [0.95, 0.85, 0.95, 0.95, 0.95]
 
 
+def test_defaults():
+    # Those of torch's OneCycleLR.
+    assert points(one_cycle(0.25, 1000)) == [
+        (300, 0.01, 0.25, "cosine"),
+        (700, 0.25, 1e-6, "cosine"),
+    ]
+    assert points(warm_restarts(0.1, 10)) == [(10, 0.1, 0.0, "cosine")]
+    assert points(warmup_cosine(0.1, 10, 110)) == [
+        (10, 0.0, 0.1, "linear"),
+        (100, 0.1, 0.0, "cosine"),
+    ]
+    assert points(warmup_stable_decay(0.1, 10, 20, 30)) == [
+        (10, 0.0, 0.1, "linear"),
+        (20, 0.1, 0.1, "linear"),
+        (30, 0.1, 0.0, "linear"),
+    ]
+
+
+def test_limits_are_included():
+    assert points(warm_restarts(0.1, 10, growth=1, decay=1, cycles=1)) == [(10, 0.1, 0.0, "cosine")]
+    assert not warm_restarts(0.1, 10, cycles=2).repeat
+    assert len(warm_restarts(0.1, 10, cycles=10_000).phases) == 10_000
+    assert warm_restarts(0.1, 10, min_lr=0.1, cycles=2).lr(5) == 0.1
+
+
 def test_warm_restarts():
     endless = warm_restarts(0.1, 10, min_lr=0.01)
     assert points(endless) == [(10, 0.1, 0.01, "cosine")]
@@ -54,7 +79,8 @@ def test_warm_restarts():
     for each in growing.phases:
         starts.append(starts[-1] + int(each.steps))
     assert all(after - 10 == 2 * before for before, after in pairwise(starts))
-    assert starts[-2] <= 2**53 < starts[-1]
+    for each in (growing, warm_restarts(0.1, 10, growth=1.5, decay=0.5)):
+        assert each.total_steps - each.phases[-1].steps <= 2**53 < each.total_steps
     assert all(growing.lr(start) == 0.1 for start in starts[:-1])
     decaying = warm_restarts(0.1, 10, growth=1.5, decay=0.5, min_lr=0.01, cycles=3)
     assert points(decaying) == [
@@ -69,8 +95,10 @@ def test_warm_ups():
         (10, 0.01, 0.1, "linear"),
         (100, 0.1, 0.001, "cosine"),
     ]
-    assert points(warmup_stable_decay(0.1, 10, 20, 30, shape="cosine", end_lr=0.01)) == [
-        (10, 0.0, 0.1, "linear"),
+    assert points(
+        warmup_stable_decay(0.1, 10, 20, 30, start_lr=0.05, end_lr=0.01, shape="cosine")
+    ) == [
+        (10, 0.05, 0.1, "linear"),
         (20, 0.1, 0.1, "linear"),
         (30, 0.1, 0.01, "cosine"),
     ]
@@ -101,6 +129,8 @@ def test_warm_ups():
         ),
         (lambda: warm_restarts(0.1, 10, growth=1.0001), "`cycles` must be given unless"),
         (lambda: warm_restarts(0.1, 10, cycles=0), "`cycles` must be from 1 to 10,000"),
+        (lambda: warm_restarts(0.1, 10, cycles=10_001), "`cycles` must be from 1 to 10,000"),
+        (lambda: warm_restarts(0.1, 10, decay=1.1, cycles=2), "`decay` must be above 0 and at"),
         (
             lambda: warm_restarts(0.1, 10, decay=0.1, min_lr=0.05, cycles=3),
             "`min_lr` must not be above the peak of a cycle. Received: min_lr=0.05, and a peak of",

@@ -104,6 +104,18 @@ def test_plain_data(schedule):
     assert eval(repr(schedule), dict(vars(__import__("clr_core")))) == schedule
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Phase(4.0, 0.0, 0.5)",
+        "Phase(4.0, 0.0, 0.5, 'cosine')",
+        "Phase(4.0, 0.0, 0.5, 'linear', 0.9, 0.8)",
+    ],
+)
+def test_a_phase_prints_as_it_is_written(text):
+    assert repr(eval(text)) == text
+
+
 def test_a_phase_may_be_written_in_short():
     document = {"kind": "piecewise", "phases": [{"steps": 4, "start": 0, "end": 0.5}]}
     assert schedule_from_dict(document) == PiecewiseSchedule([UP])

@@ -38,6 +38,14 @@ def test_then_makes_one_flat_sequence():
     assert up.then(down).then(up).boundaries == (4, 10)
 
 
+def test_limits_are_included():
+    plain = rate_only(CYCLES)
+    most = SequenceSchedule([plain] * 100, list(range(1, 100)))
+    assert (len(most.schedules), most.lr(99)) == (100, plain.lr(0))
+    last = plain.then(rate_only(WARM_UP), 2**53)
+    assert (last.lr(2**53 - 1), last.lr(2**53)) == (plain.lr(2**53 - 1), 0.0)
+
+
 def test_it_holds_others_of_its_kind():
     inner = rate_only(BOTH)
     outer = SequenceSchedule([inner, inner, rate_only(CYCLES)], [8, 20])
@@ -116,6 +124,16 @@ def test_rescaled():
             "`schedules` must all have a momentum, or none. Received: none in schedule 1",
         ),
         (lambda: SequenceSchedule([CYCLES], []), ValueError, "`schedules` must be from 2 to 100"),
+        (
+            lambda: SequenceSchedule([CYCLES] * 101, [*range(1, 101)]),
+            ValueError,
+            "`schedules` must be from 2 to 100 schedules. Received: 101",
+        ),
+        (
+            lambda: WARM_UP.then(CYCLES, 2**53 + 1),
+            ValueError,
+            "`boundaries` must ascend from above 0 to at most 2**53. Received: 9007199254740993",
+        ),
         (lambda: SequenceSchedule(CYCLES, [3]), TypeError, "`schedules` must be a list"),
         (lambda: SequenceSchedule([CYCLES] * 2, 3), TypeError, "`boundaries` must be a list"),
         (
@@ -127,6 +145,36 @@ def test_rescaled():
             lambda: SequenceSchedule([CYCLES] * 3, [5]),
             ValueError,
             "`boundaries` must have one for each schedule but the first (2). Received: 1",
+        ),
+        (
+            lambda: SequenceSchedule.from_dict({"schedules": 3, "boundaries": [5]}),
+            TypeError,
+            "`schedules` must be a list. Received: schedules=3",
+        ),
+        (
+            lambda: SequenceSchedule.from_dict({"schedules": [{}, 3], "boundaries": [5]}),
+            ValueError,
+            "A schedule must have the key `base_lr`. It is missing",
+        ),
+        (
+            lambda: SequenceSchedule.from_dict({"schedules": [CYCLES, 3], "boundaries": [5]}),
+            TypeError,
+            "`schedule` must be a schedule such as CyclicSchedule. Received: schedule=3",
+        ),
+        (
+            lambda: SequenceSchedule.from_dict({"boundaries": [5]}),
+            ValueError,
+            "A schedule must have the key `schedules`. It is missing",
+        ),
+        (
+            lambda: SequenceSchedule.from_dict([5]),
+            TypeError,
+            "A schedule must be a mapping. Received: document=[5]",
+        ),
+        (
+            lambda: SequenceSchedule.from_dict({"schedules": [{}] * 10**6, "boundaries": [5]}),
+            ValueError,
+            "`schedules` must be from 2 to 100 schedules. Received: 1000000",
         ),
         (lambda: BOTH.lr(-1), ValueError, "`step` must lie between 0 and 2**53"),
     ],

@@ -1,4 +1,4 @@
-"""The fit of parameters: boundaries as a polygon, exactly; and the whole schedule."""
+"""The fit of parameters: of the boundaries, of the sizes, and of the whole schedule."""
 
 import math
 

@@ -289,8 +289,9 @@ def test_a_log_of_epochs_that_are_taken_for_updates():
 
 
 @pytest.mark.parametrize("offset", [0, 1])
-def test_means_between_the_lines_of_a_log(offset):
-    steps = range(9 + offset, 2000, 10)
+@pytest.mark.parametrize("gap", [10, 50, 53])
+def test_means_between_the_lines_of_a_log(gap, offset):
+    steps = [*range(9 + offset, 900, 10), *range(899 + gap + offset, 2000, 10)]
     means = [sum(SCHEDULE.lr(s - offset - i) for i in range(10)) / 10 for s in steps]
     verdict = verify(SCHEDULE, steps, means)
     assert verdict.status == "followed"
