@@ -96,3 +96,14 @@ def test_the_code_runs_and_counts_updates(folder, data, in_one_process, framewor
 )
 def test_what_is_refused(folder, refused, more, reason):
     assert refused("suggest", *SIZES, *more).startswith(reason)
+
+
+@pytest.mark.parametrize("kind", ["one_cycle", "warm_restarts", "warmup_cosine"])
+def test_another_kind(folder, clr, kind):
+    expected = suggest_schedule(samples=50_000, batch_size=100, epochs=24, max_lr=0.006, kind=kind)
+    done = clr(
+        "suggest", *SIZES, "--max-lr", "0.006", "--kind", kind, "--to", "jax", "--out", "a.json"
+    )
+    assert done.out.startswith(f"{expected}\n")
+    assert "from clr_core import Phase, PiecewiseSchedule" in done.out
+    assert Record.read("a.json").schedule == expected.schedule
