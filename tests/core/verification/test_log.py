@@ -82,6 +82,8 @@ TABLES = {
     "tensorboard's csv": "Wall time,Step,train/lr\n1.5e9,0,0.001\n1.5e9,5,0.002\n",
     "wandb's csv": "Step,run-1 - lr\n0,0.001\n5,0.002\n",
     "blanks": "# step  lr   loss\n0  0.001 1\n5  0.002 1\n",
+    "pandas's commas": ",step,lr\n0,0,0.001\n1,5,0.002\n",
+    "pandas's tabs": "\tstep\tlr\n0\t0\t0.001\n1\t5\t0.002\n",
     "a second header": "step,lr\n0,0.001\nloss,lr,step\n1,0.002,5\n",
     "thousands": 'step,lr\n0,0.001\n"5",0.002\n',
     "a decimal comma": "step;lr\n0;0,001\n5;0,002\n",
@@ -176,6 +178,7 @@ MISTAKES = {
         "if 'epoch' numbers the epochs, of which each has a line, use `per_epoch=True` here and "
         "`steps_per_epoch=` in `verify`.",
     ),
+    "no rate between blanks": ("step  loss\n0  0.1\n", "the rates. It has: 'step', 'loss'. Name"),
     "no rate": (
         "step,loss\n0,0.1\n",
         "must have a column with the rates. It has: 'step', 'loss'. Name the one with `lr=`.",
