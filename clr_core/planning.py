@@ -11,7 +11,7 @@ from fractions import Fraction
 from textwrap import wrap
 from typing import Any, Unpack
 
-from clr_core._arguments import LARGEST_STEP, integer, positive, received
+from clr_core._arguments import LARGEST_STEP, integer, positive_number, received
 from clr_core.range_finding.result import RangeTestResult, ScheduleOptions, boundaries
 from clr_core.schedules.cycles import cycle_of
 from clr_core.schedules.cyclic import CyclicSchedule
@@ -222,7 +222,7 @@ def _step_size(epochs: int, per_epoch: int, epochs_per_half_cycle: float | None)
         # Three cycles if these aren't too short, and more if they would be long.
         cycles = max(1, min(CYCLES, epochs // (2 * SHORTEST)), round(epochs / (2 * USUAL)))
         return epochs * per_epoch / (2 * cycles)
-    return positive("epochs_per_half_cycle", epochs_per_half_cycle) * per_epoch
+    return positive_number("epochs_per_half_cycle", epochs_per_half_cycle) * per_epoch
 
 
 def _end(schedule: CyclicSchedule, steps: int) -> tuple[bool, int]:

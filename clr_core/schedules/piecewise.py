@@ -10,7 +10,7 @@ from math import ceil, floor, inf
 from typing import TYPE_CHECKING, Any, Self
 
 from clr_core import kernels
-from clr_core._arguments import number, one_of, positive, received
+from clr_core._arguments import number, one_of, positive_number, received
 from clr_core.schedules import check_keys
 from clr_core.schedules._shared import Described, each_read, in_order
 from clr_core.schedules.cycles import exact, turning_steps
@@ -54,7 +54,7 @@ class Phase:
 
     def __post_init__(self) -> None:
         values: dict[str, Any] = {
-            "steps": positive("steps", self.steps),
+            "steps": positive_number("steps", self.steps),
             "shape": one_of("shape", self.shape, SHAPES),
         }
         for name in ("start", "end"):

@@ -202,6 +202,7 @@ MISTAKES = {
     "no rates in it": ("step,lr\n0,\n", "must contain at least one rate; its column 'lr' is empty"),
     "a word": ("step,lr\n0,0.1\n1,fast\n", ":3: 'lr' must be a number. Received: lr='fast'"),
     "half a step": ("step,lr\n0.5,0.1\n", ":2: 'step' must be an integer. Received: step='0.5'"),
+    "half a step in text": ("go\nstep 0.5 lr 0.1\n", ":2: 'step' must be an integer. Received: "),
     "a gap": ("step,lr\n,0.1\n", ":2: 'step' must be an integer. Received: step=None"),
     "an open quote": ('step,lr\n0,"0.1\n1,0.2\n', "not CSV: "),
     "nothing": ("", "must contain at least one line; it is empty"),
