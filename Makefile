@@ -4,6 +4,8 @@
 # .venv-core    pytest and hatchling: tests the core alone, and builds the wheel for all
 # .venv-tools   ruff, mypy, NumPy and the like: no framework
 # .venv         torch, TensorFlow, Keras, JAX, optax
+# .venv-313     the newest of everything but torch, on Python 3.13; .venv-312 on 3.12
+# .venv-oldest  the lower bounds of pyproject.toml; .venv-oldest-tensorflow those of Keras on it
 
 PYTHON ?= python3
 PACKAGES := clr_core clr_torch clr_keras clr_jax clr_cli
@@ -15,7 +17,8 @@ BENCHMARKS = $(shell grep -l __main__ benchmarks/*.py)
 PYTEST := .venv/bin/python -P -m pytest -q
 CORE_PYTEST := .venv-core/bin/python -P -m pytest -q
 TOOLS_PYTEST := .venv-tools/bin/python -P -m pytest -q
-OLDEST_PYTEST := .venv-oldest/bin/python -P -m pytest -q
+# What `make versions` makes the table in docs/versions.md of.
+REPORT = --junit-xml=build/versions/$@.xml
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .PHONY: help
@@ -44,7 +47,7 @@ build/wheel.stamp: .venv-core/requirements.stamp $(SOURCES)
 	.venv-core/bin/pip wheel -qq --no-deps --no-build-isolation --wheel-dir build/wheel .
 	@touch $@
 
-.venv/wheel.stamp .venv-core/wheel.stamp .venv-tools/wheel.stamp: %/wheel.stamp: %/requirements.stamp build/wheel.stamp
+%/wheel.stamp: %/requirements.stamp build/wheel.stamp
 	$*/bin/pip install -qq --no-deps --force-reinstall $(WHEEL)
 	@touch $@
 
@@ -57,8 +60,20 @@ demo: .venv/wheel.stamp  ## train on real digits in three frameworks and compare
 
 # A process per framework, because some crash in one process.
 
+CORE_TESTS := tests/core tests/conformance --row rows.core --with-numpy
+TORCH_TESTS := tests/conformance tests/integration/torch --row rows.torch
+JAX_TESTS := tests/conformance tests/integration/jax --row rows.jax
+KERAS_TESTS := tests/conformance tests/integration/keras --row rows.keras
+%-keras-tensorflow: export KERAS_BACKEND := tensorflow
+%-keras-jax: export KERAS_BACKEND := jax
+%-keras-torch: export KERAS_BACKEND := torch
+
+JOBS ?= 2
+SIDE_BY_SIDE = $(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=$(JOBS) --output-sync=target)
+
 .PHONY: test
-test: test-core test-torch test-jax test-keras test-directions test-cli test-meta  ## run all tests but the slow ones (18 min with --jobs=2)
+test: setup  ## all tests but the slow ones, JOBS=2 parts at a time (15 min)
+	@$(SIDE_BY_SIDE) test-torch test-keras test-jax test-core test-cli test-directions test-meta
 
 .PHONY: test-quick
 test-quick: test-core-alone .venv/wheel.stamp  ## a first answer: the core, and the golden curves in torch, JAX and Keras (2 min)
@@ -73,24 +88,24 @@ test-core-alone: .venv-core/wheel.stamp
 	$(CORE_PYTEST) tests/core tests/conformance --row rows.core
 	$(CORE_PYTEST) --doctest-modules --doctest-ignore-import-errors --pyargs clr_core
 test-core-numpy: .venv-tools/wheel.stamp
-	$(TOOLS_PYTEST) tests/core tests/conformance --row rows.core --with-numpy
+	$(TOOLS_PYTEST) $(CORE_TESTS) $(REPORT)
 	$(TOOLS_PYTEST) --doctest-modules --pyargs clr_core
 
 .PHONY: test-torch
 test-torch: .venv/wheel.stamp  ## the torch adapter
-	$(PYTEST) tests/conformance tests/integration/torch --row rows.torch
+	$(PYTEST) $(TORCH_TESTS) $(REPORT)
 	$(PYTEST) --doctest-modules --pyargs clr_torch
 
 .PHONY: test-jax
 test-jax: .venv/wheel.stamp  ## the JAX adapter
-	$(PYTEST) tests/conformance tests/integration/jax --row rows.jax
+	$(PYTEST) $(JAX_TESTS) $(REPORT)
 	$(PYTEST) --doctest-modules --pyargs clr_jax
 
 .PHONY: test-keras test-keras-tensorflow test-keras-jax test-keras-torch
 test-keras: test-keras-tensorflow test-keras-jax test-keras-torch  ## the Keras adapter, on three backends
 test-keras-tensorflow test-keras-jax test-keras-torch: test-keras-%: .venv/wheel.stamp
-	KERAS_BACKEND=$* $(PYTEST) tests/conformance tests/integration/keras --row rows.keras
-	KERAS_BACKEND=$* $(PYTEST) --doctest-modules --pyargs clr_keras $(if $(filter torch,$*),,--ignore-glob='*/_torch_backend')
+	$(PYTEST) $(KERAS_TESTS) $(REPORT)
+	$(PYTEST) --doctest-modules --pyargs clr_keras $(if $(filter torch,$*),,--ignore-glob='*/_torch_backend')
 
 .PHONY: test-directions
 test-directions: .venv/wheel.stamp  ## a run handed from one framework to another, in all six directions
@@ -136,18 +151,56 @@ test-full: test  ## also what is slow: a million points in each framework
 test-workers-full:  ## the same with 100 SIGKILLs of DDP, of JAX's processes and of Keras's fit (20 min with --jobs=2)
 	$(MAKE) test-workers KILLS=100
 
-.PHONY: test-oldest
-test-oldest: build/wheel.stamp  ## the curves on the oldest frameworks that the requirements admit
-	$(PYTHON) -m venv --clear .venv-oldest
-	.venv-oldest/bin/pip install -qq --disable-pip-version-check -r requirements/oldest.txt
-	.venv-oldest/bin/pip install -qq --no-deps $(WHEEL)
-	$(OLDEST_PYTEST) tests/core tests/conformance --row rows.core --with-numpy
-	$(OLDEST_PYTEST) tests/conformance --row rows.jax
-	KERAS_BACKEND=jax $(OLDEST_PYTEST) tests/conformance --row rows.keras
+# Other versions than those of `make test`.
+
+.venv-312/requirements.stamp .venv-313/requirements.stamp: .venv-3%/requirements.stamp: requirements/newest.txt
+	$(call python,3.$*) -m venv --clear .venv-3$*
+	.venv-3$*/bin/pip install -qq --disable-pip-version-check -r requirements/newest.txt
+	@touch $@
+
+.venv-oldest/requirements.stamp .venv-oldest-tensorflow/requirements.stamp: .venv-%/requirements.stamp: requirements/%.txt
+	$(PYTHON) -m venv --clear .venv-$*
+	.venv-$*/bin/pip install -qq --disable-pip-version-check -r requirements/$*.txt
+	@touch $@
+
+# Any that runs: pyenv puts a `python3.13` on the path that may not.
+python = $(shell for each in python$(1) "$$(pyenv root)"/versions/$(1).*/bin/python$(1); do \
+	"$$each" -c 'import sys; print(sys.executable)' && break; done 2>/dev/null)
+PARTS_313 := test-313-core test-313-jax test-313-keras-tensorflow test-313-keras-jax
+.PHONY: test-313 $(PARTS_313)
+test-313: build/wheel.stamp  ## the core, JAX, and Keras on TensorFlow and JAX: the newest, on Python 3.13
+	@$(if $(call python,3.13),$(SIDE_BY_SIDE) $(PARTS_313),echo "Left out: make test-313. No Python 3.13 runs here, neither python3.13 nor one of pyenv." | tee build/left_out.txt)
+test-313-core: .venv-313/wheel.stamp
+	.venv-313/bin/python -P -m pytest -q $(CORE_TESTS) $(REPORT)
+test-313-jax: .venv-313/wheel.stamp
+	.venv-313/bin/python -P -m pytest -q $(JAX_TESTS) $(REPORT)
+test-313-keras-tensorflow test-313-keras-jax: .venv-313/wheel.stamp
+	.venv-313/bin/python -P -m pytest -q $(KERAS_TESTS) $(REPORT)
+
+.PHONY: test-312
+test-312: .venv-312/wheel.stamp  ## the core, on Python 3.12
+	.venv-312/bin/python -P -m pytest -q $(CORE_TESTS) $(REPORT)
+
+.PHONY: test-oldest test-oldest-core test-oldest-jax test-oldest-keras-jax test-oldest-keras-tensorflow
+test-oldest: test-oldest-core test-oldest-jax test-oldest-keras-jax test-oldest-keras-tensorflow  ## the lower bounds that the requirements declare
+test-oldest-core: .venv-oldest/wheel.stamp
+	.venv-oldest/bin/python -P -m pytest -q $(CORE_TESTS) $(REPORT)
+test-oldest-jax: .venv-oldest/wheel.stamp
+	.venv-oldest/bin/python -P -m pytest -q $(JAX_TESTS) $(REPORT)
+test-oldest-keras-jax: .venv-oldest/wheel.stamp
+	.venv-oldest/bin/python -P -m pytest -q $(KERAS_TESTS) $(REPORT)
+test-oldest-keras-tensorflow: .venv-oldest-tensorflow/wheel.stamp
+	.venv-oldest-tensorflow/bin/python -P -m pytest -q $(KERAS_TESTS) $(REPORT)
 
 .PHONY: test-torch-versions
-test-torch-versions: build/wheel.stamp  ## the torch adapter on VERSIONS="2.4.1 2.15.0", by default six of them (10 GB, 40 min)
+test-torch-versions: build/wheel.stamp  ## the torch adapter on VERSIONS="2.4.1 2.15.0", by default five of them (10 GB, 40 min)
 	$(PYTHON) tests/versions/torch_versions.py $(VERSIONS)
+
+.PHONY: versions
+versions: setup  ## run all of these and the parts of `make test`; write the table in docs/versions.md (2 h)
+	@$(SIDE_BY_SIDE) test-torch test-keras test-jax test-core test-312 test-313 test-oldest
+	$(MAKE) test-torch-versions
+	$(PYTHON) tests/versions/table.py
 
 N ?= 200
 SEED ?= 1
@@ -191,4 +244,4 @@ benchmarks: .venv/wheel.stamp  ## measure, and write the tables in benchmarks/
 
 .PHONY: clean
 clean:  ## remove the environments and everything made
-	rm -rf .venv .venv-core .venv-tools .venv-oldest build demo-output .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build demo-output .mypy_cache .ruff_cache .hypothesis

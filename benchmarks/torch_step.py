@@ -1,15 +1,20 @@
-"""A step of the scheduler beside one of torch's own CyclicLR: writes benchmarks/torch_step.md.
+"""A step of a scheduler beside one of torch's own: writes benchmarks/torch_step.md.
 
 Each timing is of 2,048 steps in a row, so it includes the whole cost of a block computed ahead.
-Targets: 0.35 for a rate alone and for different boundaries, 0.3 with momentum, 0.5 with a tensor
-rate.
+With `step_with_optimizer`, it is what torch calls after each update of the optimizer. Targets: 0.35
+for a rate alone and for different boundaries, 0.3 with momentum, 0.5 with a tensor rate; 0.35
+beside torch's OneCycleLR; and 1,000 phases cost at most twice what 3 cost.
 """
+
+from functools import partial
 
 import measuring
 import torch
 from torch.optim.lr_scheduler import CyclicLR as TorchCyclicLR
+from torch.optim.lr_scheduler import OneCycleLR
 
-from clr_torch import CyclicLR
+from clr_core import Phase, PiecewiseSchedule, one_cycle
+from clr_torch import CyclicLR, ScheduledLR
 
 STEPS = 2048
 CASES = {
@@ -21,6 +26,7 @@ CASES = {
     "1 group, tensor rate": {"target": 0.5, "tensor": True, "momentum": False},
     "1 group, tensor rate, momentum": {"target": 0.5, "tensor": True},
     "1 group, exp_range": {"target": 0.35, "momentum": False, "gamma": 0.9999},
+    "1 group, step_with_optimizer": {"target": 0.35, "momentum": False, "with_optimizer": True},
 }
 ABOUT = """
 A profile of one of our steps, in one group with a rate alone: 0.15 µs in torch's own `step`, 0.1 µs
@@ -32,11 +38,72 @@ and the rest in the calls between them.
   side by side.
 - *exp_range*: NumPy computes the powers of the block, with the bits of `schedule.lr(step)`.
 - *Adam's beta1*: a new tuple for each step, which torch makes too.
+- *Phases*: NumPy computes the block, and looks the phases of its steps up at once.
 """
+MANY_STEPS = 2_000_000  # More than are measured: torch's class raises an error beyond its last.
+MOMENTA = {"base_momentum": 0.85, "max_momentum": 0.95}
+
+
+def phases(number):
+    """As many phases of both shapes, which go up and down in turn."""
+    ends = (0.1, 0.5, 0.1)
+    return PiecewiseSchedule(
+        [
+            Phase(MANY_STEPS / number, *ends[index % 2 :][:2], ("cosine", "linear")[index // 2 % 2])
+            for index in range(number)
+        ]
+    )
+
+
+def of_schedule(schedule):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1, momentum=0.95)
+    scheduler = ScheduledLR(optimizer, schedule)
+    optimizer.step()
+    return scheduler.step
+
+
+def of_torchs_one_cycle(**options):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1, momentum=0.95)
+    scheduler = OneCycleLR(optimizer, 0.5, total_steps=MANY_STEPS, **options)
+    optimizer.step()
+    return scheduler.step
+
+
+PAIRS = {
+    ("one cycle", "OneCycleLR"): (
+        0.35,
+        lambda: of_torchs_one_cycle(cycle_momentum=False),
+        lambda: of_schedule(one_cycle(0.5, MANY_STEPS)),
+    ),
+    ("one cycle, momentum", "OneCycleLR"): (
+        0.35,
+        lambda: of_torchs_one_cycle(**MOMENTA),
+        lambda: of_schedule(one_cycle(0.5, MANY_STEPS, **MOMENTA)),
+    ),
+    ("one cycle, linear, momentum", "OneCycleLR"): (
+        0.35,
+        lambda: of_torchs_one_cycle(anneal_strategy="linear", **MOMENTA),
+        lambda: of_schedule(one_cycle(0.5, MANY_STEPS, shape="linear", **MOMENTA)),
+    ),
+    ("1,000 phases", "3 phases of ours"): (
+        2,
+        lambda: of_schedule(phases(3)),
+        lambda: of_schedule(phases(1000)),
+    ),
+}
+"""A case and what it is beside; the target, and both."""
 
 
 def stepper(
-    cls, *, optimizer=torch.optim.SGD, groups=1, own=False, tensor=False, momentum=True, gamma=None
+    cls,
+    *,
+    optimizer=torch.optim.SGD,
+    groups=1,
+    own=False,
+    tensor=False,
+    momentum=True,
+    gamma=None,
+    with_optimizer=False,
 ):
     weights = [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(groups)]
     options = {"momentum": 0.9} if momentum and optimizer is torch.optim.SGD else {}
@@ -45,27 +112,35 @@ def stepper(
     decay = {} if gamma is None else {"mode": "exp_range", "gamma": gamma}
     scheduler = cls(made, base_lr, 0.5, 2000, cycle_momentum=momentum, **decay)
     made.step()
+    if with_optimizer and cls is CyclicLR:
+        scheduler.step_with_optimizer = True
+        made.scheduler = scheduler  # The hook alone doesn't keep it.
+        (hook,) = made._optimizer_step_post_hooks.values()
+        return partial(hook, made, (), {})
     return scheduler.step
 
 
 def main() -> None:
-    rows = []
-    for name, case in CASES.items():
+    pairs = dict(PAIRS)
+    for name, case in reversed(CASES.items()):
         options = {key: value for key, value in case.items() if key != "target"}
-        works = {cls: stepper(cls, **options) for cls in (TorchCyclicLR, CyclicLR)}
+        both = [partial(stepper, cls, **options) for cls in (TorchCyclicLR, CyclicLR)]
+        pairs = {(name, "CyclicLR"): (case["target"], *both), **pairs}
+    rows = []
+    for (name, beside), (target, theirs, ours) in pairs.items():
+        works = {"theirs": theirs(), "ours": ours()}
         times = measuring.interleaved(works, calls=STEPS, rounds=measuring.rounds())
-        torchs, ours = (times[cls] * 1e6 for cls in works)
-        rows.append(
-            [name, f"{torchs:.2f}", f"{ours:.2f}", f"{ours / torchs:.2f}", f"{case['target']}"]
-        )
+        took = [times[name] * 1e6 for name in works]
+        ratio = took[1] / took[0]
+        rows.append([name, beside, *(f"{each:.2f}" for each in took), f"{ratio:.2f}", f"{target}"])
     measuring.write(
         __file__,
-        "scheduler.step(), beside torch's CyclicLR",
+        "scheduler.step(), beside torch's schedulers",
         [
             "Microseconds per step, medians of interleaved rounds of 2,048 steps. "
             + measuring.machine("torch"),
             "",
-            *measuring.table(["", "torch", "clr_torch", "ratio", "target"], rows),
+            *measuring.table(["", "beside", "theirs", "ours", "ratio", "target"], rows),
             *ABOUT.rstrip().split("\n"),
         ],
     )

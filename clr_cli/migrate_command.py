@@ -19,7 +19,9 @@ def configure(parser: ArgumentParser) -> None:
     parser.description = (
         "Find the cyclical learning rates of torch, TensorFlow Addons, bckenstler's callback and\n"
         "others in Python files and notebooks, and print what replaces them; or rewrite torch's\n"
-        "class to clr_torch and TensorFlow Addons to clr_keras. The files are read and never run."
+        "CyclicLR to clr_torch and TensorFlow Addons to clr_keras. One cycle, warm restarts and\n"
+        "warm-ups of torch, transformers, Keras and optax are printed as phases. The files are\n"
+        "read and never run."
     )
     parser.epilog = """\
 examples:

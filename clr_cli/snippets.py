@@ -28,16 +28,18 @@ def torch(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
         model = f"torch.nn.Sequential({layers})"
         parameters = '[{"params": layer.parameters()} for layer in model]'
         given, lines = "schedules", ["schedules = [", *(f"    {each}," for each in made), "]"]
+    is_cyclic = all(type(schedule) is CyclicSchedule for schedule in schedules)
+    make = "CyclicLR.from_schedule" if is_cyclic else "ScheduledLR"
     return _lines(
         "import torch",
         *_import(made),
-        "from clr_torch import CyclicLR",
+        f"from clr_torch import {make.removesuffix('.from_schedule')}",
         "",
         *lines,
         "",
         f"model = {model}  # Your own model.",
         f"optimizer = torch.optim.SGD({parameters}{momentum})",
-        f"scheduler = CyclicLR.from_schedule(optimizer, {given}{start})",
+        f"scheduler = {make}(optimizer, {given}{start})",
         f"# {often}: optimizer.step(), then scheduler.step().",
     )
 
@@ -47,8 +49,9 @@ def keras(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     more = ""
     if accumulation_steps > 1:
         more = f", gradient_accumulation_steps={accumulation_steps}"
+    names = "clr_keras.CyclicLR", "clr_keras.ScheduledLR"
     made = [
-        f"keras.optimizers.SGD({_rate('clr_keras.CyclicLR', schedule, more)}{more})"
+        f"keras.optimizers.SGD({_rate(*names, schedule, more)}{more})"
         if schedule.momentum(0) is None
         else f"clr_keras.SGD({_made(schedule)}{more})"
         for schedule in schedules
@@ -74,12 +77,14 @@ def keras(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
 def jax(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     """An optimizer and its state for each schedule."""
     made = [
-        f"optax.sgd({_rate('cyclic_lr', schedule)})"
+        f"optax.sgd({_rate('cyclic_lr', 'scheduled_lr', schedule)})"
         if schedule.momentum(0) is None
-        else f"cyclic_optimizer(optax.sgd, {_made(schedule)})"
+        else f"{'cyclic' if type(schedule) is CyclicSchedule else 'scheduled'}_optimizer"
+        f"(optax.sgd, {_made(schedule)})"
         for schedule in schedules
     ]
-    names = [name for name in ("cyclic_lr", "cyclic_optimizer") if name in " ".join(made)]
+    known = ("cyclic_lr", "cyclic_optimizer", "scheduled_lr", "scheduled_optimizer")
+    names = [name for name in known if name in " ".join(made)]
     names += ["set_step"] * bool(step)
     if accumulation_steps > 1:
         made = [f"optax.MultiSteps({each}, {accumulation_steps})" for each in made]
@@ -123,11 +128,11 @@ def _import(made: Sequence[str]) -> list[str]:
     return [f"from clr_core import {', '.join(names)}"] if names else []
 
 
-def _rate(function: str, schedule: Schedule, more: str = "") -> str:
-    """The call that makes a framework's own rate, by the parameters of the schedule if it can."""
+def _rate(cyclic: str, other: str, schedule: Schedule, more: str = "") -> str:
+    """The call that makes a framework's own rate, by the parameters of a CyclicSchedule."""
     if type(schedule) is CyclicSchedule:
-        return repr(schedule).replace("CyclicSchedule", function, 1).removesuffix(")") + f"{more})"
-    return f"{function}({_made(schedule)}{more})"
+        return repr(schedule).replace("CyclicSchedule", cyclic, 1).removesuffix(")") + f"{more})"
+    return f"{other}({_made(schedule)}{more})"
 
 
 def _made(schedule: Schedule) -> str:

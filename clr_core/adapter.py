@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from math import inf
 from typing import Any
 
 from clr_core._arguments import (
@@ -27,7 +28,10 @@ from clr_core._arguments import (
 from clr_core._files import check_regular_file, file_name, path_name, read_text, suffix, write
 from clr_core._parsing import from_json, mapping
 from clr_core.schedules import schedule_from_dict
+from clr_core.schedules.cyclic import CyclicSchedule
+from clr_core.schedules.piecewise import Phase, PiecewiseSchedule
 from clr_core.schedules.protocol import Schedule
+from clr_core.schedules.sequence import SequenceSchedule
 
 __all__ = [
     "HINT",
@@ -39,6 +43,7 @@ __all__ = [
     "from_json",
     "integer",
     "listed",
+    "lowest_lr",
     "mapping",
     "number",
     "one_line",
@@ -149,6 +154,30 @@ def rate_only(schedule: Schedule) -> Schedule:
         return None if key.endswith("momentum") else value
 
     return schedule_from_dict(_changed(schedule.to_dict(strict=False), without_momentum))
+
+
+def lowest_lr(schedule: Schedule) -> float:
+    """A number that no rate of the schedule lies below, unless it is 0; 0.0 if none is known.
+
+    >>> from clr_core import CyclicSchedule
+    >>> lowest_lr(CyclicSchedule(base_lr=0.001, max_lr=0.006))
+    0.001
+    """
+    if type(schedule) is PiecewiseSchedule:
+        return min(map(_lowest_of, schedule.phases))
+    if type(schedule) is SequenceSchedule:
+        return min(map(lowest_lr, schedule.schedules))
+    # A function may lead out of the boundaries.
+    is_bounded = type(schedule) is CyclicSchedule and schedule.scale_fn is None
+    return schedule.base_lr if is_bounded else 0.0
+
+
+def _lowest_of(phase: Phase) -> float:
+    low, high = sorted((phase.start, phase.end))
+    if low > 0.0 or not phase.steps.is_integer():
+        return low
+    # One step from an end that is 0: a line has 1 / steps of its height, a half-cosine its square.
+    return high / phase.steps / phase.steps / 2.0 if high > 0.0 else inf
 
 
 def _changed(value: Any, change: Callable[[str, Any], Any], key: str = "") -> Any:

@@ -16,11 +16,11 @@ except ImportError as error:
     ) from error
 
 from clr_jax.finder import range_test
-from clr_jax.schedule import cyclic_lr, cyclic_momentum
+from clr_jax.schedule import cyclic_lr, cyclic_momentum, scheduled_lr, scheduled_momentum
 
 if TYPE_CHECKING:
     from clr_jax.moments import from_moments, read_moments, read_weights, to_moments
-    from clr_jax.optimizer import cyclic_optimizer
+    from clr_jax.optimizer import cyclic_optimizer, scheduled_optimizer
     from clr_jax.record import from_record, read_record, to_record
     from clr_jax.state import current_lr, current_momentum, schedule_counts, set_step
 
@@ -37,6 +37,9 @@ __all__ = [
     "read_record",
     "read_weights",
     "schedule_counts",
+    "scheduled_lr",
+    "scheduled_momentum",
+    "scheduled_optimizer",
     "set_step",
     "to_moments",
     "to_record",
@@ -48,7 +51,7 @@ _LATER = {
     **dict.fromkeys(("current_lr", "current_momentum", "schedule_counts", "set_step"), "state"),
     **dict.fromkeys(("from_moments", "read_moments", "read_weights", "to_moments"), "moments"),
     **dict.fromkeys(("from_record", "read_record", "to_record"), "record"),
-    "cyclic_optimizer": "optimizer",
+    **dict.fromkeys(("cyclic_optimizer", "scheduled_optimizer"), "optimizer"),
 }
 
 

@@ -15,8 +15,13 @@ import numpy as np
 
 from clr_jax import ops
 
+SMALLEST_NORMAL = 2.0**-126
+"""The smallest number of which float32 has all digits."""
 
-def evaluate(value: Callable[[Any, Any], Any], step: Any, dtype: str = "float32") -> jax.Array:
+
+def evaluate(
+    value: Callable[[Any, Any], Any], step: Any, dtype: str = "float32", lowest: float = 0.0
+) -> jax.Array:
     """`value(step, ops)` in float64, rounded once to `dtype`.
 
         >>> evaluate(lambda step, ops: ops.minimum(step, 2.0) / 4.0, 1)
@@ -27,6 +32,8 @@ def evaluate(value: Callable[[Any, Any], Any], step: Any, dtype: str = "float32"
         step: An integer or an array of integers, traced or not. A step below 0 counts as 0. Floats
             are taken if they are whole; traced ones are rounded down.
         dtype: "float32" or "float64".
+        lowest: A number that no value lies below, if one is known. Below 2**-126 it takes longer to
+            round to float32.
 
     Returns:
         A strongly typed array of the shape of `step`.
@@ -38,12 +45,15 @@ def evaluate(value: Callable[[Any, Any], Any], step: Any, dtype: str = "float32"
     if isinstance(step, jax.Array | np.ndarray | np.generic | float):
         _check_whole(step)
     with jax.enable_x64(True):
-        return _evaluate(value, dtype, step)
+        return _evaluate(value, dtype, lowest >= SMALLEST_NORMAL, step)
 
 
-# Inlined, so that it leaves no trace in a traced program; eagerly it is one call and not twenty.
-@partial(jax.jit, static_argnums=(0, 1), inline=True)
-def _evaluate(value: Callable[[Any, Any], Any], dtype: str, step: Any) -> jax.Array:
+# Eagerly it is one call and not twenty. Inlined, so that the compiler sees no call: JAX does that
+# when it traces a program or, since 0.11.2, when it lowers one.
+@partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
+def _evaluate(
+    value: Callable[[Any, Any], Any], dtype: str, is_normal: bool, step: Any
+) -> jax.Array:
     # As an integer and clamped: the compiler then knows that the float64 is whole.
     if jnp.issubdtype(jnp.result_type(step), jnp.floating):
         step = jnp.floor(jnp.asarray(step, jnp.float64)).astype(jnp.int64)
@@ -51,7 +61,9 @@ def _evaluate(value: Callable[[Any, Any], Any], dtype: str, step: Any) -> jax.Ar
         raise TypeError(f"`count` must be an integer. Received: dtype {jnp.result_type(step)}")
     result = value(jnp.asarray(jnp.maximum(step, 0), jnp.float64), ops)
     result = jnp.broadcast_to(result, jnp.shape(step))
-    return result.astype(jnp.float64) if dtype == "float64" else _to_float32(result)
+    if dtype == "float64" or is_normal:
+        return result.astype(dtype)
+    return _to_float32(result)
 
 
 def _check_whole(step: Any) -> None:
@@ -71,5 +83,6 @@ def _to_float32(x: Any) -> Any:
     # an integer takes longer.
     multiple = ops.rounded(x * 2.0**149 + 2.0**52) - (2.0**52 - 2.0**23)
     bits = jax.lax.bitcast_convert_type(multiple.astype(jnp.float32), jnp.int32)
-    subnormal = jax.lax.bitcast_convert_type(bits - 0x4B000000, jnp.float32)
-    return jnp.where((x >= 0.0) & (x < 2.0**-126), subnormal, x.astype(jnp.float32))
+    # As a difference it would be computed elsewhere than where floats are.
+    subnormal = jax.lax.bitcast_convert_type(bits ^ 0x4B000000, jnp.float32)
+    return jnp.where((x >= 0.0) & (x < SMALLEST_NORMAL), subnormal, x.astype(jnp.float32))

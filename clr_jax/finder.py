@@ -57,8 +57,9 @@ def range_test(
 
     Args:
         step_fn: One update: `step_fn(params, opt_state, batch, lr)` returns the new `params`, the
-            new `opt_state`, and the loss of the batch before the update. The rate is a scalar of
-            JAX's weak float type, so that the step is compiled once for all rates.
+            new `opt_state`, and the loss of the batch before the update; and as a fourth value, if
+            you like, a score of the batch such as the accuracy, of which more is better. The rate
+            is a scalar of JAX's weak float type, so that the step is compiled once for all rates.
         params: The parameters to start from, any pytree.
         opt_state: Anything else that one step hands to the next, any pytree: an optimizer's state,
             batch statistics, a random key.
@@ -75,7 +76,8 @@ def range_test(
 
     Raises:
         TypeError, ValueError: An argument of the wrong kind or outside its range, `params` without
-            arrays, no batches, or a step that doesn't return three values, the last a number.
+            arrays, no batches, or a step that doesn't return three or four values, of which the
+            last are numbers.
     """
     tests = repeated(repeats, **options)
     check_callable("step_fn", step_fn)
@@ -92,17 +94,17 @@ def range_test(
         nonlocal state
         state = _copied((params, opt_state))
 
-    def update(lr: float) -> Any:
+    def update(lr: float) -> tuple[Any, ...]:
         nonlocal state
         returned = step(*state, source.take(), lr)
-        if not isinstance(returned, tuple | list) or len(returned) != 3:
+        if not isinstance(returned, tuple | list) or len(returned) not in (3, 4):
             size = f" of {len(returned)}" if hasattr(returned, "__len__") else ""
             raise TypeError(
-                "`step_fn` must return three values: params, opt_state and the loss. "
+                "`step_fn` must return params, opt_state, the loss and, if you like, a score. "
                 f"Received: a {type(returned).__name__}{size}"
             )
         state = returned[0], returned[1]
-        return returned[2]
+        return tuple(returned[2:])
 
     with restored([*loader_position(batches), *random_states()]):
         return run(tests, start, update, source)

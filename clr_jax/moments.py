@@ -72,8 +72,8 @@ def to_moments(opt_state: Any, count: int | None = None) -> Moments:
 
     Args:
         opt_state: The state, in which the moments may be inside of a chain, a mask, a
-            `cyclic_optimizer`, `MultiSteps` and so on; or a pytree with one in a field `opt_state`,
-            such as flax's `TrainState`, an `nnx.Optimizer`, or what `nnx.state` gives.
+            `scheduled_optimizer`, `MultiSteps` and so on; or a pytree with one in a field
+            `opt_state`, such as flax's `TrainState`, an `nnx.Optimizer`, or what `nnx.state` gives.
         count: The number of updates done: `record.step`. Needed for `sgd` unless a schedule counts
             them.
 

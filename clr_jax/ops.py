@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -61,11 +63,11 @@ def lookup(high: Sequence[float], low: Sequence[float], n: Any) -> tuple[Any, An
     return _element(high, n >> size.bit_length() - 1), _element(low, n & size - 1)
 
 
-def _element(table: Sequence[float], index: Any) -> Any:
+def _element(table: Sequence[float], index: Any, dtype: Any = jnp.float64) -> Any:
     # Without the promise, the index is clamped first; without a sharding, an index with an explicit
     # one is refused.
     return (
-        jnp.asarray(table, jnp.float64)
+        jnp.asarray(table, dtype)
         .at[index]
         .get(mode="promise_in_bounds", out_sharding=jax.typeof(index).sharding)
     )
@@ -74,10 +76,16 @@ def _element(table: Sequence[float], index: Any) -> Any:
 def interval(begins: Sequence[float], x: Any) -> Any:
     if len(begins) <= _FEW:
         return sum((x >= begin).astype(jnp.int32) for begin in begins[1:])
-    # Halving without a branch. Each bit of the index is set if the interval begins at most at x.
-    size = 1 << (len(begins) - 1).bit_length()
-    padded = [*begins, *[math.inf] * (size - len(begins))]
-    index = jnp.zeros_like(x, jnp.int32)
+    # A table has the interval at the start of each of some buckets of equal width, so that what is
+    # left is to tell apart those that begin within one bucket.
+    shift = max(0, int(begins[-1]).bit_length() - len(begins).bit_length() - 1)
+    bucket = [int(begin) >> shift for begin in begins[1:]]
+    before = [bisect_left(bucket, each) for each in range(bucket[-1] + 1)]
+    at = jnp.minimum(x.astype(jnp.int64) >> shift, bucket[-1])
+    index = _element(before, at, jnp.int32)
+    # By halving, without a branch. Each bit of the rest is set if the interval begins at most at x.
+    size = 1 << max(Counter(bucket).values()).bit_length()
+    padded = [*begins, *[math.inf] * size]
     while size > 1:
         size //= 2
         index = jnp.where(x >= _element(padded, index + size), index + size, index)

@@ -7,7 +7,7 @@
 >>> schedule = CyclicSchedule(
 ...     base_lr=0.1, max_lr=0.5, step_size_up=2, base_momentum=0.8, max_momentum=0.9
 ... )
->>> optimizer = cyclic_optimizer(optax.sgd, schedule)
+>>> optimizer = scheduled_optimizer(optax.sgd, schedule)
 >>> weights = jnp.ones(3)
 >>> updates, state = optimizer.update(2 * weights, optimizer.init(weights), weights)
 >>> current_lr(state), current_momentum(state)
@@ -31,7 +31,7 @@ from clr_jax.evaluate import evaluate
 from clr_jax.state import MOMENTA
 
 
-def cyclic_optimizer(
+def scheduled_optimizer(
     factory: Callable[..., optax.GradientTransformation], schedule: Schedule, /, **static: Any
 ) -> optax.GradientTransformationExtraArgs:
     """An optax optimizer whose learning rate and momentum follow `schedule`.
@@ -40,7 +40,7 @@ def cyclic_optimizer(
         >>> schedule = CyclicSchedule(
         ...     base_lr=0.1, max_lr=0.5, step_size_up=2, base_momentum=0.8, max_momentum=0.9
         ... )
-        >>> optimizer = cyclic_optimizer(optax.adamw, schedule, weight_decay=0.01)
+        >>> optimizer = scheduled_optimizer(optax.adamw, schedule, weight_decay=0.01)
         >>> sorted(optimizer.init(jnp.ones(3)).hyperparams)
         ['b1', 'learning_rate']
 
@@ -62,12 +62,12 @@ def cyclic_optimizer(
         ...         optax.trace(momentum),
         ...         optax.scale_by_learning_rate(learning_rate),
         ...     )
-        >>> optimizer = cyclic_optimizer(rmsprop, schedule)
+        >>> optimizer = scheduled_optimizer(rmsprop, schedule)
 
     Args:
         factory: A function such as `optax.sgd` that takes `learning_rate` and, for a schedule with
             a momentum, `momentum` or `b1`.
-        schedule: A `clr_core.CyclicSchedule`, whose docstring has the formula, or another schedule.
+        schedule: A schedule of any kind, such as a `clr_core.CyclicSchedule`.
         **static: The factory's other arguments, passed on unchanged.
 
     Returns:
@@ -121,6 +121,10 @@ def cyclic_optimizer(
     return optax.GradientTransformationExtraArgs(injected.init, update)
 
 
+cyclic_optimizer = scheduled_optimizer
+"""An earlier name."""
+
+
 def _parameters(factory: Any) -> dict[str, Any]:
     """The parameters of `factory` with their defaults."""
     if not callable(factory):
@@ -162,7 +166,7 @@ def _check_rmsprop(factory: Any, arguments: Mapping[str, Any]) -> None:
             "are already scaled by the rate, so that old rates stay in effect. "
             f"{received('factory', factory)}. Write a function that chains optax.scale_by_rms, "
             "optax.trace and optax.scale_by_learning_rate, as in the docstring of "
-            "`cyclic_optimizer`."
+            "`scheduled_optimizer`."
         )
 
 

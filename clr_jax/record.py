@@ -14,7 +14,7 @@ from clr_core import Record, Schedule
 from clr_core.adapter import check_schedule, path_name, received, refusing
 from clr_core.record import check_record
 from clr_jax import checkpoint
-from clr_jax.optimizer import cyclic_optimizer
+from clr_jax.optimizer import scheduled_optimizer
 from clr_jax.state import (
     FIRST,
     LARGEST_COUNT,
@@ -39,7 +39,7 @@ def to_record(
         >>> import jax.numpy as jnp
         >>> from clr_core import CyclicSchedule
         >>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
-        >>> state = set_step(cyclic_optimizer(optax.adam, schedule).init(jnp.ones(3)), 102)
+        >>> state = set_step(scheduled_optimizer(optax.adam, schedule).init(jnp.ones(3)), 102)
         >>> to_record(schedule, state).step
         102
 
@@ -91,7 +91,7 @@ def read_record(
         >>> import jax.numpy as jnp
         >>> from clr_core import CyclicSchedule
         >>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
-        >>> state = set_step(cyclic_optimizer(optax.adam, schedule).init(jnp.ones(3)), 102)
+        >>> state = set_step(scheduled_optimizer(optax.adam, schedule).init(jnp.ones(3)), 102)
         >>> with tempfile.NamedTemporaryFile(suffix=".msgpack") as file:
         ...     _ = file.write(flax.serialization.to_bytes({"opt_state": state}))
         ...     file.flush()
@@ -136,7 +136,7 @@ def from_record(
     /,
     **static: Any,
 ) -> tuple[optax.GradientTransformationExtraArgs, Any]:
-    """A `cyclic_optimizer` and a state of it that is at the record's step.
+    """A `scheduled_optimizer` and a state of it that is at the record's step.
 
         >>> import jax.numpy as jnp
         >>> from clr_core import CyclicSchedule
@@ -151,7 +151,7 @@ def from_record(
 
     Args:
         record: A record with one schedule.
-        factory: As in `cyclic_optimizer`.
+        factory: As in `scheduled_optimizer`.
         params: The weights, which are passed to `init`.
         **static: The factory's other arguments.
 
@@ -161,13 +161,13 @@ def from_record(
     Raises:
         TypeError: `record` isn't a record, or `factory` isn't a factory.
         ValueError: The record has several schedules or a step beyond optax's int32, or
-            `cyclic_optimizer` refuses an argument.
+            `scheduled_optimizer` refuses an argument.
     """
     check_record(record)
     if isinstance(record.schedule, tuple):
         raise ValueError(
             "`record` must have one schedule for an optimizer. "
-            f"Received: {len(record.schedule)}. Make a cyclic_optimizer of each, an "
+            f"Received: {len(record.schedule)}. Make a scheduled_optimizer of each, an "
             "optax.partition of them, and set_step(optimizer.init(params), record.step)"
         )
     if record.step > LARGEST_COUNT:
@@ -175,7 +175,7 @@ def from_record(
             "`record.step` must be at most 2**31 - 1, since optax counts in int32. "
             f"{received('step', record.step)}"
         )
-    optimizer = cyclic_optimizer(factory, record.schedule, **static)
+    optimizer = scheduled_optimizer(factory, record.schedule, **static)
     return optimizer, set_step(optimizer.init(params), record.step)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Required, Unpack
 import jax
 
 from clr_core import CyclicSchedule, Schedule, check_schedule
-from clr_core.adapter import received
+from clr_core.adapter import lowest_lr, received
 from clr_core.range_finding.result import ScheduleOptions
 from clr_jax.evaluate import evaluate
 
@@ -27,10 +27,48 @@ class Parameters(ScheduleOptions, total=False):
     step_size_down: float | None
 
 
+def scheduled_lr(schedule: Schedule, /) -> optax.Schedule:
+    """The learning rate of a schedule of any kind as an `optax.Schedule`.
+
+        rate(k) = float32(schedule.lr(k))
+
+    for the update that `k` updates came before: computed in float64 and rounded once.
+
+        >>> import optax
+        >>> from clr_core import one_cycle
+        >>> rate = scheduled_lr(one_cycle(max_lr=0.5, total_steps=10, pct_start=0.2))
+        >>> rate(2)
+        Array(0.5, dtype=float32)
+        >>> optimizer = optax.adam(rate)
+
+    Args:
+        schedule: The schedule: of `clr_core`, or any other with `lr` and `momentum`.
+
+    Returns:
+        A function from a count of updates (an integer of any dtype and shape, traced or not) to the
+        rate for the next update: a strongly typed float32 array of the count's shape, or float64
+        if `jax_enable_x64` is set. A negative count counts as 0. A float is taken if it is whole; a
+        traced one is rounded down. The function raises a TypeError for a count that isn't a number,
+        and a ValueError for a fraction.
+
+    Raises:
+        TypeError: `schedule` isn't a schedule.
+
+    Warns:
+        UserWarning: The schedule has a momentum, and the calling function doesn't use
+            `scheduled_momentum` (or `cyclic_momentum`): it is dropped.
+
+    References:
+        https://optax.readthedocs.io/en/latest/api/optimizer_schedules.html
+    """
+    check_schedule(schedule)
+    return _rate(schedule)
+
+
 def cyclic_lr(
     schedule: Schedule | None = None, /, **parameters: Unpack[Parameters]
 ) -> optax.Schedule:
-    """The learning rate of a schedule as an `optax.Schedule`.
+    """The `scheduled_lr` of a `CyclicSchedule`, also by its arguments.
 
         >>> rate = cyclic_lr(base_lr=0.1, max_lr=0.5, step_size_up=2)
         >>> rate(2)
@@ -46,11 +84,7 @@ def cyclic_lr(
         **parameters: Those of a `CyclicSchedule`, in place of a schedule.
 
     Returns:
-        A function from a count of updates (an integer of any dtype and shape, traced or not) to the
-        rate for the next update: a strongly typed float32 array of the count's shape, or float64
-        if `jax_enable_x64` is set. A negative count counts as 0. A float is taken if it is whole; a
-        traced one is rounded down. The function raises a TypeError for a count that isn't a number,
-        and a ValueError for a fraction.
+        A function, as in `scheduled_lr`.
 
     Raises:
         TypeError: `schedule` isn't a schedule, both it and parameters are given, or a parameter is
@@ -58,56 +92,72 @@ def cyclic_lr(
         ValueError: A parameter is out of range.
 
     Warns:
-        UserWarning: The schedule has a momentum, and the calling function doesn't use
-            `cyclic_momentum`: it is dropped.
+        UserWarning: As in `scheduled_lr`.
     """
-    schedule = _given(schedule, parameters)
-    # In a function that makes both, the momentum isn't lost.
-    if (
-        schedule.momentum(0) is not None
-        and "cyclic_momentum" not in sys._getframe(1).f_code.co_names
-    ):
-        warnings.warn(
-            "The momentum of the schedule is dropped, since an optax schedule is a rate alone. "
-            "clr_jax.cyclic_optimizer(factory, schedule) cycles both, and so does "
-            "optax.inject_hyperparams with cyclic_momentum(schedule) beside it.",
-            stacklevel=2,
-        )
-    return _schedule(schedule.lr)
+    return _rate(_given(schedule, parameters))
 
 
-def cyclic_momentum(
-    schedule: Schedule | None = None, /, **parameters: Unpack[Parameters]
-) -> optax.Schedule:
-    """The momentum of a schedule as an `optax.Schedule`, for `optax.inject_hyperparams`.
+def scheduled_momentum(schedule: Schedule, /) -> optax.Schedule:
+    """The momentum of a schedule of any kind, for `optax.inject_hyperparams`.
 
         >>> import optax
-        >>> from clr_core import CyclicSchedule
-        >>> schedule = CyclicSchedule(
-        ...     base_lr=0.1, max_lr=0.5, step_size_up=2, base_momentum=0.8, max_momentum=0.9
+        >>> from clr_core import one_cycle
+        >>> schedule = one_cycle(
+        ...     max_lr=0.5, total_steps=10, pct_start=0.2, base_momentum=0.85, max_momentum=0.95
         ... )
         >>> optimizer = optax.inject_hyperparams(optax.sgd)(
-        ...     learning_rate=cyclic_lr(schedule), momentum=cyclic_momentum(schedule)
+        ...     learning_rate=scheduled_lr(schedule), momentum=scheduled_momentum(schedule)
         ... )
 
     Args:
         schedule: A schedule with a momentum.
-        **parameters: As in `cyclic_lr`.
 
     Returns:
-        A function from a count of updates to the momentum for the next one, as in `cyclic_lr`.
+        A function from a count of updates to the momentum for the next one, as in `scheduled_lr`.
 
     Raises:
-        TypeError: As in `cyclic_lr`.
-        ValueError: The schedule has no momentum, or a parameter is out of range.
+        TypeError: `schedule` isn't a schedule.
+        ValueError: It has no momentum.
     """
-    schedule = _given(schedule, parameters)
+    check_schedule(schedule)
     if schedule.momentum(0) is None:
         raise ValueError(
             "`schedule` must have a momentum (in CyclicSchedule: `base_momentum`, `max_momentum`). "
             f"{received('schedule', schedule)}"
         )
-    return _schedule(schedule.momentum)
+    return _schedule(schedule.momentum, 0.0)
+
+
+def cyclic_momentum(
+    schedule: Schedule | None = None, /, **parameters: Unpack[Parameters]
+) -> optax.Schedule:
+    """The `scheduled_momentum` of a `CyclicSchedule`, also by its arguments.
+
+        >>> momentum = cyclic_momentum(
+        ...     base_lr=0.1, max_lr=0.5, step_size_up=2, base_momentum=0.8, max_momentum=0.9
+        ... )
+        >>> momentum(2)
+        Array(0.8, dtype=float32)
+
+    Takes and raises the same as `cyclic_lr`; a ValueError, too, if there is no momentum.
+    """
+    return scheduled_momentum(_given(schedule, parameters))
+
+
+def _rate(schedule: Schedule) -> optax.Schedule:
+    # In a function that makes both, the momentum isn't lost.
+    names = sys._getframe(2).f_code.co_names
+    if schedule.momentum(0) is not None and not _MOMENTA.intersection(names):
+        warnings.warn(
+            "The momentum of the schedule is dropped, since an optax schedule is a rate alone. "
+            "clr_jax.scheduled_optimizer(factory, schedule) schedules both, and so does "
+            "optax.inject_hyperparams with scheduled_momentum(schedule) beside it.",
+            stacklevel=3,
+        )
+    return _schedule(schedule.lr, lowest_lr(schedule))
+
+
+_MOMENTA = {"scheduled_momentum", "cyclic_momentum"}
 
 
 def _given(schedule: Any, parameters: Any) -> Schedule:
@@ -123,9 +173,9 @@ def _given(schedule: Any, parameters: Any) -> Schedule:
     return given
 
 
-def _schedule(value: Callable[[Any, Any], Any]) -> optax.Schedule:
+def _schedule(value: Callable[[Any, Any], Any], lowest: float) -> optax.Schedule:
     def at(count: Any) -> jax.Array:
         # float64 if x64 is enabled, float32 otherwise.
-        return evaluate(value, count, jax.dtypes.canonicalize_dtype("float64").name)
+        return evaluate(value, count, jax.dtypes.canonicalize_dtype("float64").name, lowest)
 
     return at

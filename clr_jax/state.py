@@ -3,8 +3,9 @@
 >>> import jax.numpy as jnp
 >>> import optax
 >>> from clr_core import CyclicSchedule
->>> from clr_jax import cyclic_optimizer
->>> optimizer = cyclic_optimizer(optax.sgd, CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2))
+>>> from clr_jax import scheduled_optimizer
+>>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
+>>> optimizer = scheduled_optimizer(optax.sgd, schedule)
 >>> weights = jnp.ones(3)
 >>> state = set_step(optimizer.init(weights), 2)
 >>> updates, state = optimizer.update(2 * weights, state, weights)
@@ -102,10 +103,10 @@ def current_lr(opt_state: Any) -> jax.Array:
 
         >>> import optax
         >>> from clr_core import CyclicSchedule
-        >>> from clr_jax import cyclic_optimizer
+        >>> from clr_jax import scheduled_optimizer
         >>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
         >>> optimizer = optax.chain(
-        ...     optax.clip_by_global_norm(1.0), cyclic_optimizer(optax.adam, schedule)
+        ...     optax.clip_by_global_norm(1.0), scheduled_optimizer(optax.adam, schedule)
         ... )
         >>> weights = jnp.ones(3)
         >>> state = optimizer.init(weights)
@@ -115,7 +116,7 @@ def current_lr(opt_state: Any) -> jax.Array:
         Array(0.3, dtype=float32)
 
     Args:
-        opt_state: The state of a `cyclic_optimizer`, or a state that contains one: of a chain, a
+        opt_state: The state of a `scheduled_optimizer`, or a state that contains one: of a chain, a
             mask, `MultiSteps`, flax's `TrainState`, an `nnx.Optimizer` and so on. A rate of
             `optax.inject_hyperparams` is found too.
 
@@ -135,11 +136,11 @@ def current_momentum(opt_state: Any) -> jax.Array:
 
         >>> import optax
         >>> from clr_core import CyclicSchedule
-        >>> from clr_jax import cyclic_optimizer
+        >>> from clr_jax import scheduled_optimizer
         >>> schedule = CyclicSchedule(
         ...     base_lr=0.1, max_lr=0.5, step_size_up=2, base_momentum=0.8, max_momentum=0.9
         ... )
-        >>> current_momentum(cyclic_optimizer(optax.lion, schedule).init(jnp.ones(3)))
+        >>> current_momentum(scheduled_optimizer(optax.lion, schedule).init(jnp.ones(3)))
         Array(0.9, dtype=float32)
 
     Arguments, result and errors are as in `current_lr`.
@@ -152,24 +153,24 @@ def schedule_counts(opt_state: Any) -> dict[str, jax.Array]:
 
         >>> import optax
         >>> from clr_core import CyclicSchedule
-        >>> from clr_jax import cyclic_optimizer
+        >>> from clr_jax import scheduled_optimizer
         >>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
-        >>> state = cyclic_optimizer(optax.adam, schedule).init(jnp.ones(3))
+        >>> state = scheduled_optimizer(optax.adam, schedule).init(jnp.ones(3))
         >>> for place in schedule_counts(state):
         ...     print(place)
         .count
         .hyperparams_states['learning_rate'].count
 
-    optax hands these counts to functions of the step: to the schedules of a `cyclic_optimizer` and
-    of `optax.inject_hyperparams` (which keeps one more beside them), to `scale_by_schedule` (the
+    optax hands these counts to functions of the step: to those of a `scheduled_optimizer` and of
+    `optax.inject_hyperparams` (which keeps one more beside them), to `scale_by_schedule` (the
     rate of `optax.adam(cyclic_lr(schedule))`) and a scheduled weight decay, to `every_k_schedule`
     of `MultiSteps`, to the conditions of `conditionally_transform`, to `schedule_free` (whose count
     begins at 1 and is given here less 1) and to the `b3` and `alpha` of `ademamix`.
 
     The count by which Adam and others correct the bias of their moments isn't included: it is the
     number of gradients in the moments. Some of `optax.contrib` (such as `prodigy`) hand that one to
-    a schedule as well, and it isn't included either; in a `cyclic_optimizer` their schedule has a
-    separate count.
+    a schedule as well, and it isn't included either; in a `scheduled_optimizer` their schedule has
+    a separate count.
 
     Args:
         opt_state: The state of any optax optimizer, or a pytree that contains one: flax's
@@ -221,7 +222,7 @@ def set_step(opt_state: State, step: Any) -> State:
     if not counts:
         raise ValueError(
             "`opt_state` must have a count that a schedule reads, as the state of a "
-            f"`cyclic_optimizer` has. Received: a {type(opt_state).__name__} without one."
+            f"`scheduled_optimizer` has. Received: a {type(opt_state).__name__} without one."
         )
     _check_known(found, {np.shape(count) for _, _, count in counts})
 
@@ -365,7 +366,7 @@ def _check_known(found: list[Node], shapes: set[tuple[int, ...]]) -> None:
             raise ValueError(
                 "`opt_state` must have counts that are either a schedule's or the optimizer's own. "
                 f"Received: a {node.kind} at {keystr(node.path)!r}, whose count is both if its "
-                "rate is a schedule. In a cyclic_optimizer of the same factory they are separate"
+                "rate is a schedule. In a scheduled_optimizer of the same factory they are separate"
             )
         if node.kind in OTHERS or not any(below(node.path, path) for path in searched):
             continue
@@ -418,7 +419,7 @@ def _current(opt_state: Any, what: str, names: tuple[str, ...]) -> jax.Array:
     if not found:
         raise ValueError(
             f"`opt_state` must have the {what} that an update used, as the state of a "
-            f"`cyclic_optimizer` has. Received: a {type(opt_state).__name__} without one."
+            f"`scheduled_optimizer` has. Received: a {type(opt_state).__name__} without one."
         )
     if len(found) > 1:
         raise ValueError(

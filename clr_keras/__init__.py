@@ -19,11 +19,15 @@ except ImportError as error:
     ) from error
 
 from clr_keras.finder import range_test
-from clr_keras.foreign import schedule_from_addons, schedule_from_callback
+from clr_keras.foreign import (
+    schedule_from_addons,
+    schedule_from_callback,
+    schedule_from_keras,
+)
 from clr_keras.moments import from_moments, read_moments, read_weights, to_moments
 from clr_keras.optimizer import SGD, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
 from clr_keras.record import from_record, read_record, to_record
-from clr_keras.schedule import CyclicLR
+from clr_keras.schedule import CyclicLR, ScheduledLR
 
 __all__ = [
     "SGD",
@@ -34,6 +38,7 @@ __all__ = [
     "Lion",
     "Nadam",
     "RMSprop",
+    "ScheduledLR",
     "from_moments",
     "from_record",
     "range_test",
@@ -42,6 +47,7 @@ __all__ = [
     "read_weights",
     "schedule_from_addons",
     "schedule_from_callback",
+    "schedule_from_keras",
     "to_moments",
     "to_record",
 ]

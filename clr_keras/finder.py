@@ -17,7 +17,7 @@ from clr_core.range_finding.restoring import loader_position, random_states, res
 from clr_keras import _keras_internals as internals
 from clr_keras._keras_internals import inner_optimizers
 from clr_keras.restore import rate_of, twin, values
-from clr_keras.schedule import CyclicLR
+from clr_keras.schedule import ScheduledLR
 
 
 def range_test(
@@ -27,6 +27,7 @@ def range_test(
     *,
     sample_weight: Any = None,
     batch_size: int = 32,
+    score: Any = None,
     repeats: int = 1,
     **options: Unpack[RangeTestOptions],
 ) -> RangeTestResult:
@@ -62,6 +63,9 @@ def range_test(
         sample_weight: Weights of the samples, likewise.
         batch_size: Samples per batch of arrays. They are shuffled, in the same way in every test;
             samples left over at the end of an epoch are left out.
+        score: A metric of which more is better, as `compile(metrics=[…])` takes it: "accuracy", a
+            function of targets and outputs, a `keras.Metric`. The result
+            then has `scores`, and the paper's own reading of them.
         repeats: Number of tests, with other batches and random numbers; see `RangeTestResult.of`.
         **options: `start_lr`, `end_lr`, `num_steps`, `ramp` and `divergence`, as in
             `clr_core.RangeTest`.
@@ -77,7 +81,10 @@ def range_test(
     tests = repeated(repeats, **options)
     _check_model(model)
     batches = Batches("x", _source(x, y, sample_weight, batch_size))
-    around = [*_others(model), *loader_position(x), *random_states()]
+    _check_score(model, score)
+    metrics = [] if score is None else [score]
+    kept = values(score.variables) if isinstance(score, keras.Metric) else []
+    around = [*_others(model), *kept, *loader_position(x), *random_states()]
     optimizer = _trained_with(model)
     trained = list(inner_optimizers(optimizer))
     rates = [_rate(each) for each in trained]
@@ -87,20 +94,22 @@ def range_test(
     def start() -> None:
         restore(before)
 
-    def update(lr: float) -> float:
+    def update(lr: float) -> tuple[float, ...]:
         for rate in rates:
             rate.assign(lr)
-        losses = []
+        of_batches = []
         for _ in range(per_update):
             batch = _batch(batches.take())
             # Keras 3.10 doesn't by itself, and gives the mean of all batches so far.
             model.reset_metrics()
-            losses.append(model.train_on_batch(*batch, return_dict=True)["loss"])
-        return float(sum(losses) / per_update)
+            logs = model.train_on_batch(*batch, return_dict=True)
+            of_batches.append(logs)
+        names = sorted(logs, key=lambda name: name != "loss")  # The score has a name of its own.
+        return tuple(float(sum(logs[name] for logs in of_batches) / per_update) for name in names)
 
     with restored([*before, *around]):
-        if optimizer is not model.optimizer or model.train_function is None:
-            _compile(model, optimizer)
+        if optimizer is not model.optimizer or model.train_function is None or score is not None:
+            _compile(model, optimizer, metrics)
         return run(tests, start, update, batches)
 
 
@@ -115,7 +124,22 @@ def _others(model: Any) -> list[Any]:
     return [*values(others), lambda: vars(model).update(attributes)]
 
 
-def _compile(model: Any, optimizer: Any) -> None:
+def _check_score(model: Any, score: Any) -> None:
+    if score is None:
+        return
+    if not isinstance(score, str) and not callable(score):
+        raise TypeError(
+            f"`score` must be a metric, as `compile` takes it. {received('score', score)}"
+        )
+    outputs = keras.tree.flatten(getattr(model, "output", None))
+    if len(outputs) != 1:
+        raise ValueError(
+            "`score` must be one number, so the model must have one output. "
+            f"Received: {len(outputs)} outputs"
+        )
+
+
+def _compile(model: Any, optimizer: Any, metrics: list[Any]) -> None:
     """Compiles the model with new losses and metrics, so that its own stay as they are."""
     with warnings.catch_warnings(action="ignore"):  # Keras warns of a lambda that it serializes.
         weights = keras.Model.get_compile_config(model).get("loss_weights")
@@ -124,7 +148,7 @@ def _compile(model: Any, optimizer: Any) -> None:
         optimizer,
         loss=model.loss,
         loss_weights=weights,
-        metrics=[],
+        metrics=metrics,
         run_eagerly=model.run_eagerly,
         jit_compile=model.jit_compile,
         auto_scale_loss=False,
@@ -152,11 +176,11 @@ def _rate(optimizer: Any) -> Any:
     return rate
 
 
-class _Held(CyclicLR):
+class _Held(ScheduledLR):
     """A variable in the place of a schedule."""
 
     def __init__(self, rate: Any, schedule: Schedule) -> None:
-        self.hold(schedule, 1, "CyclicLR")
+        self.hold(schedule, 1, "ScheduledLR")
         self.rate = rate
 
     def __call__(self, step: Any) -> Any:

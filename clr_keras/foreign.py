@@ -1,13 +1,25 @@
-"""Schedules of TensorFlow Addons and of bckenstler's callback, converted to `CyclicSchedule`."""
+"""Schedules of Keras itself, of TensorFlow Addons and of bckenstler's callback, converted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from clr_core import CyclicSchedule
-from clr_core.adapter import HINT, number, received
+import keras
+
+from clr_core import CyclicSchedule, PiecewiseSchedule
+from clr_core.adapter import HINT, listed, number, received
+from clr_core.schedules import originals
 from clr_keras import _keras_internals as internals
+
+KERAS = {
+    "CosineDecay": (keras.optimizers.schedules.CosineDecay, originals.keras_cosine_decay),
+    "CosineDecayRestarts": (
+        keras.optimizers.schedules.CosineDecayRestarts,
+        originals.keras_cosine_decay_restarts,
+    ),
+}
+"""Keras's own schedules that are made of phases."""
 
 MODES = {
     "TriangularCyclicalLearningRate": "triangular",
@@ -16,6 +28,66 @@ MODES = {
     "CyclicalLearningRate": None,
 }
 NEEDED = ("initial_learning_rate", "maximal_learning_rate", "step_size")
+
+
+def schedule_from_keras(source: Any) -> PiecewiseSchedule:
+    """Convert Keras's own `CosineDecay` or `CosineDecayRestarts`.
+
+        >>> cosine = keras.optimizers.schedules.CosineDecay(
+        ...     0.0, decay_steps=1000, warmup_target=0.1, warmup_steps=100
+        ... )
+        >>> schedule_from_keras(cosine)
+        PiecewiseSchedule([Phase(100.0, 0.0, 0.1), Phase(1000.0, 0.1, 0.0, 'cosine')])
+
+    The curve is the same, from the same step 0. Theirs is computed in float32; ours isn't.
+
+    Args:
+        source: The schedule, or its Keras config, a mapping with "class_name" and "config".
+
+    Raises:
+        TypeError: Neither, or a value isn't a number.
+        ValueError: Another class, unknown keys, or a curve that isn't made of phases, such as one
+            whose cycles become shorter.
+    """
+    config = source
+    if not isinstance(source, Mapping):
+        own = {kind: name for name, (kind, _) in KERAS.items()}
+        if type(source) not in own:
+            raise TypeError(
+                f"`source` must be Keras's {' or '.join(KERAS)}, or its config. "
+                f"{received('source', source)}"
+            )
+        config = {"class_name": own[type(source)], "config": source.get_config()}
+    if not is_keras(config):
+        raise ValueError(
+            f"`class_name` must be that of Keras's {' or '.join(KERAS)}. "
+            f"{received('class_name', config.get('class_name'))}"
+        )
+    name, given = config["class_name"], config.get("config")
+    if not isinstance(given, Mapping):
+        raise ValueError(
+            f"`config` must have the config of the {name}. {received('config', given)}"
+        )
+    arguments = {
+        key: None if given[key] is None else _number(key, given) for key in given if key != "name"
+    }
+    try:
+        schedule: PiecewiseSchedule = KERAS[name][1](**arguments)
+    except TypeError as error:
+        if "argument" not in str(error):
+            raise
+        raise ValueError(
+            f"The config of {name} must have the keys of its class. Received: {listed(given)}"
+        ) from None
+    return schedule
+
+
+def is_keras(config: Mapping[str, Any]) -> bool:
+    """True if it is the config of a schedule of Keras's own that is read."""
+    name, module = config.get("class_name"), config.get("module") or "keras"
+    registered = config.get("registered_name") or name
+    own = isinstance(name, str) and name in KERAS and registered == name
+    return own and str(module).partition(".")[0] in ("keras", "tf_keras")
 
 
 def schedule_from_addons(config: Mapping[str, Any], scale_fn: str | None = None) -> CyclicSchedule:

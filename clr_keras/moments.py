@@ -23,8 +23,13 @@ SGDS = (internals.SGD, ours.SGD)
 ADAMS = (internals.Adam, ours.Adam, internals.AdamW, ours.AdamW)
 # Classes in files, also of tensorflow-addons, whose weight decay changes no moments.
 KINDS = {"SGD": "sgd-keras", "SGDW": "sgd-keras", "Adam": "adam", "AdamW": "adam"}
-# The names that optimizers have in Keras 3, unless they are given another.
-NAMES = {"sgd": "sgd-keras", "sgd_torch_velocity": "sgd", "adam": "adam", "adam_w": "adam"}
+# The names that optimizers have in Keras 3, unless they are given another; before 3.15 "SGD" and
+# "adamw".
+NAMES = {
+    **dict.fromkeys(("sgd", "SGD"), "sgd-keras"),
+    "sgd_torch_velocity": "sgd",
+    **dict.fromkeys(("adam", "adam_w", "adamw"), "adam"),
+}
 
 
 def to_moments(optimizer: Any) -> Moments:

@@ -17,7 +17,7 @@ import keras
 from clr_core import Schedule
 from clr_core.adapter import received
 from clr_keras import _keras_internals as internals
-from clr_keras.schedule import BACKEND, CyclicLR, compiled, evaluate
+from clr_keras.schedule import BACKEND, CyclicLR, ScheduledLR, compiled, evaluate, rates_of
 
 _foreach: Any = import_module("clr_keras._torch_backend.foreach") if BACKEND == "torch" else None
 
@@ -87,7 +87,7 @@ class CyclicOptimizer(internals.UpdateHooks):
     _constant_momentum: float
     """The momentum if the schedule has none; TensorFlow asks before it is set."""
 
-    def __init__(self, learning_rate: Schedule | CyclicLR, **options: Any) -> None:
+    def __init__(self, learning_rate: Schedule | ScheduledLR, **options: Any) -> None:
         rate = _checked(learning_rate, options.get("gradient_accumulation_steps"))
         if rate.schedule.momentum(0) is not None:
             if self.scheduled in options:
@@ -119,7 +119,7 @@ class CyclicOptimizer(internals.UpdateHooks):
         return super().learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, learning_rate: Schedule | CyclicLR) -> None:
+    def learning_rate(self, learning_rate: Schedule | ScheduledLR) -> None:
         rate = _checked(learning_rate, self.gradient_accumulation_steps)
         if (rate.schedule.momentum(0) is None) is self.cycles:
             raise ValueError(
@@ -177,23 +177,24 @@ class CyclicOptimizer(internals.UpdateHooks):
         return config
 
 
-def _checked(learning_rate: Any, accumulation: int | None) -> CyclicLR:
-    """A `CyclicLR` that counts the optimizer's updates, or an error."""
+def _checked(learning_rate: Any, accumulation: int | None) -> ScheduledLR:
+    """A `ScheduledLR` that counts the optimizer's updates, or an error."""
     rate = learning_rate
-    if not isinstance(rate, CyclicLR):
+    if not isinstance(rate, ScheduledLR):
         try:
-            rate = CyclicLR.of(learning_rate)
+            rate = rates_of(learning_rate)
         except TypeError:
             raise TypeError(
-                "`learning_rate` must be a schedule such as CyclicSchedule, or a CyclicLR. "
+                "`learning_rate` must be a schedule such as CyclicSchedule, or a ScheduledLR. "
                 f"{received('learning_rate', learning_rate)}"
             ) from None
-    of_updates = CyclicLR.of(rate.schedule, accumulation, rate.name)
+    kind = CyclicLR if isinstance(rate, CyclicLR) else ScheduledLR
+    of_updates = kind.of(rate.schedule, accumulation, rate.name)
     if rate.gradient_accumulation_steps not in (1, of_updates.gradient_accumulation_steps):
         raise ValueError(
             "`gradient_accumulation_steps` must be the same in the optimizer and in its "
-            f"CyclicLR. {received('gradient_accumulation_steps', accumulation)} and "
-            f"{rate.gradient_accumulation_steps}. Leave it out of the CyclicLR."
+            f"{kind.__name__}. {received('gradient_accumulation_steps', accumulation)} and "
+            f"{rate.gradient_accumulation_steps}. Leave it out of the {kind.__name__}."
         )
     return of_updates
 
@@ -251,8 +252,8 @@ class SGD(_WithMomentum, internals.SGD):
     updates. A velocity saved in one form is meaningless in the other.
 
     Args:
-        learning_rate: A schedule such as a `clr_core.CyclicSchedule`, or a `CyclicLR` of one. With
-            `base_momentum` and `max_momentum` the momentum is cycled.
+        learning_rate: A schedule such as a `clr_core.CyclicSchedule`, or a `ScheduledLR` of one. If
+            it has a momentum, that is cycled.
         torch_velocity: Use torch's form of the velocity. (`weight_decay` remains Keras's: torch's
             SGD adds it to the gradient.)
         **options: The keywords of `keras.optimizers.SGD`; `momentum` only if the schedule has none.
@@ -261,13 +262,13 @@ class SGD(_WithMomentum, internals.SGD):
     Raises:
         TypeError: `learning_rate` isn't a schedule.
         ValueError: The schedule has a momentum and `momentum` is given as well;
-            `gradient_accumulation_steps` isn't the same in the optimizer and in its CyclicLR; or
+            `gradient_accumulation_steps` isn't the same in the optimizer and in its ScheduledLR; or
             Keras refuses an option.
     """
 
     def __init__(
         self,
-        learning_rate: Schedule | CyclicLR,
+        learning_rate: Schedule | ScheduledLR,
         *,
         torch_velocity: bool = False,
         **options: Unpack[_SGDOptions],
@@ -344,19 +345,21 @@ class Adam(_WithBeta, internals.Adam):
     restores. The bias correction uses the `beta_1` of the update, as in torch and optax.
 
     Args:
-        learning_rate: A schedule such as a `clr_core.CyclicSchedule`, or a `CyclicLR` of one. With
-            `base_momentum` and `max_momentum` the `beta_1` is cycled.
+        learning_rate: A schedule such as a `clr_core.CyclicSchedule`, or a `ScheduledLR` of one. If
+            it has a momentum, the `beta_1` is cycled.
         **options: The keywords of `keras.optimizers.Adam`; `beta_1` only if the schedule has none.
             With `gradient_accumulation_steps` the schedule counts updates.
 
     Raises:
         TypeError: `learning_rate` isn't a schedule.
         ValueError: The schedule has a momentum and `beta_1` is given as well;
-            `gradient_accumulation_steps` isn't the same in the optimizer and in its CyclicLR; or
+            `gradient_accumulation_steps` isn't the same in the optimizer and in its ScheduledLR; or
             Keras refuses an option.
     """
 
-    def __init__(self, learning_rate: Schedule | CyclicLR, **options: Unpack[_AdamOptions]) -> None:
+    def __init__(
+        self, learning_rate: Schedule | ScheduledLR, **options: Unpack[_AdamOptions]
+    ) -> None:
         super().__init__(learning_rate, **options)
 
 
@@ -370,7 +373,9 @@ class AdamW(_WithBeta, internals.AdamW):
     0.01
     """
 
-    def __init__(self, learning_rate: Schedule | CyclicLR, **options: Unpack[_AdamOptions]) -> None:
+    def __init__(
+        self, learning_rate: Schedule | ScheduledLR, **options: Unpack[_AdamOptions]
+    ) -> None:
         super().__init__(learning_rate, **options)
 
 
@@ -388,7 +393,7 @@ class Nadam(_WithBeta, internals.Nadam):
     """
 
     def __init__(
-        self, learning_rate: Schedule | CyclicLR, **options: Unpack[_NadamOptions]
+        self, learning_rate: Schedule | ScheduledLR, **options: Unpack[_NadamOptions]
     ) -> None:
         super().__init__(learning_rate, **options)
 
@@ -411,7 +416,7 @@ class Adamax(_WithBeta, internals.Adamax):
     """
 
     def __init__(
-        self, learning_rate: Schedule | CyclicLR, **options: Unpack[_NadamOptions]
+        self, learning_rate: Schedule | ScheduledLR, **options: Unpack[_NadamOptions]
     ) -> None:
         super().__init__(learning_rate, **options)
 
@@ -430,7 +435,7 @@ class RMSprop(_WithMomentum, internals.RMSprop):
     """
 
     def __init__(
-        self, learning_rate: Schedule | CyclicLR, **options: Unpack[_RMSpropOptions]
+        self, learning_rate: Schedule | ScheduledLR, **options: Unpack[_RMSpropOptions]
     ) -> None:
         super().__init__(learning_rate, **options)
 
@@ -469,5 +474,7 @@ class Lion(_WithBeta, internals.Lion):
     0.95
     """
 
-    def __init__(self, learning_rate: Schedule | CyclicLR, **options: Unpack[_LionOptions]) -> None:
+    def __init__(
+        self, learning_rate: Schedule | ScheduledLR, **options: Unpack[_LionOptions]
+    ) -> None:
         super().__init__(learning_rate, **options)

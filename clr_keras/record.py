@@ -21,9 +21,22 @@ from clr_core.adapter import (
 from clr_core.record import Record, check_record
 from clr_keras import _keras_internals as internals
 from clr_keras import checkpoint
-from clr_keras.foreign import is_addons, schedule_from_addons
+from clr_keras.foreign import (
+    KERAS,
+    is_addons,
+    is_keras,
+    schedule_from_addons,
+    schedule_from_keras,
+)
 from clr_keras.optimizer import CyclicOptimizer
-from clr_keras.schedule import CyclicLR, accumulation_steps, compiled, updates
+from clr_keras.schedule import (
+    CyclicLR,
+    ScheduledLR,
+    accumulation_steps,
+    compiled,
+    rates_of,
+    updates,
+)
 
 Optimizer = TypeVar("Optimizer", bound=keras.Optimizer)
 
@@ -43,9 +56,12 @@ def to_record(source: Any, scale_fn: str | None = None) -> Record:
     didn't cycle (Keras's own optimizers don't): the record describes what the run did. For what the
     optimizer remembers of past gradients, see `clr_keras.to_moments`.
 
+    Keras's own `CosineDecay` and `CosineDecayRestarts` are read too; see `schedule_from_keras`.
+
     Args:
-        source: An optimizer whose `learning_rate` is a `CyclicLR`, an optimizer of this package, a
-            `LossScaleOptimizer` or `MultiOptimizer` of these, or a compiled model.
+        source: An optimizer whose `learning_rate` is a `ScheduledLR` or one of these two, an
+            optimizer of this package, a `LossScaleOptimizer` or `MultiOptimizer` of these, or a
+            compiled model.
         scale_fn: The decay as an expression, if the schedule's is a Python callable.
 
     Returns:
@@ -72,7 +88,7 @@ def to_record(source: Any, scale_fn: str | None = None) -> Record:
 
 def read_record(
     path: str | PathLike[str],
-    schedule: Schedule | CyclicLR | None = None,
+    schedule: Schedule | ScheduledLR | None = None,
     scale_fn: str | None = None,
     *,
     step: int | None = None,
@@ -81,8 +97,8 @@ def read_record(
 
     No model is built and nothing in the file is executed. Only the optimizer's config and its count
     are read: from a `.keras` file, a whole model in an `.h5` file, or weights in a `.weights.h5`
-    file, of Keras 3 or Keras 2. The schedule in a model may also be a tensorflow-addons one (see
-    `schedule_from_addons`).
+    file, of Keras 3 or Keras 2. The schedule in a model may also be Keras's own (see
+    `schedule_from_keras`) or a tensorflow-addons one (see `schedule_from_addons`).
 
         >>> import tempfile
         >>> from clr_core import CyclicSchedule
@@ -97,7 +113,7 @@ def read_record(
     Args:
         path: The file.
         schedule: The schedule for a file without a cyclical one: weights, or a model whose rate is
-            a number that a callback changed. A `CyclicLR` if an optimizer in a file of weights
+            a number that a callback changed. A `ScheduledLR` if an optimizer in a file of weights
             accumulated gradients.
         scale_fn: The decay as an expression, if the schedule's is a Python callable.
         step: The number of updates done, for a file without the optimizer's count: Keras 2 doesn't
@@ -110,8 +126,8 @@ def read_record(
         OSError: The file doesn't exist or can't be read.
     """
     rate = schedule
-    if rate is not None and not isinstance(rate, CyclicLR):
-        rate = CyclicLR.of(rate)
+    if rate is not None and not isinstance(rate, ScheduledLR):
+        rate = rates_of(rate)
     if step is not None:
         count("step", step)
     with checkpoint.opened(path, "a run with a CyclicLR") as file:
@@ -177,7 +193,7 @@ def from_record(record: Record, factory: type[Optimizer], **options: Any) -> Opt
             "the momentum: Record(clr_core.adapter.rate_only(record.schedule), record.step)"
         )
     steps = accumulation_steps(options.get("gradient_accumulation_steps"))
-    optimizer = factory(learning_rate=CyclicLR.of(schedule, steps), **options)
+    optimizer = factory(learning_rate=rates_of(schedule, steps), **options)
     if optimizer.use_ema and record.step:
         raise ValueError(
             "`use_ema` must be off in an optimizer that resumes: Keras's average of the weights "
@@ -235,23 +251,27 @@ def _live(optimizer: Any, scale_fn: str | None) -> tuple[Schedule, int]:
             "which keeps the former one until model.compile is called again",
             stacklevel=4,
         )
-    if not isinstance(rate, CyclicLR):
+    if isinstance(rate, ScheduledLR):
+        schedule, counted = rate.schedule, rate.gradient_accumulation_steps
+    elif type(rate) in (kind for kind, _ in KERAS.values()):
+        schedule, counted = schedule_from_keras(rate), 1
+    else:
         raise TypeError(
-            "`learning_rate` must be a clr_keras.CyclicLR. "
+            f"`learning_rate` must be a clr_keras.CyclicLR, or Keras's {' or '.join(KERAS)}. "
             f"Received: a {type(rate).__name__} in {optimizer.name!r}"
         )
     return _run(
-        portable(rate.schedule, scale_fn),
+        portable(schedule, scale_fn),
         isinstance(optimizer, CyclicOptimizer),
         int(keras.ops.convert_to_numpy(internals.iterations(optimizer))),
-        counted=rate.gradient_accumulation_steps,
+        counted=counted,
         accumulated=accumulation_steps(optimizer.gradient_accumulation_steps),
     )
 
 
 def _stored(
     optimizer: checkpoint.Optimizer,
-    given: CyclicLR | None,
+    given: ScheduledLR | None,
     scale_fn: str | None,
     step: int | None,
     reason: str,
@@ -278,7 +298,11 @@ def _stored(
             cycles = checkpoint.class_name(optimizer.config)[0] == "clr_keras"
             if is_addons(rate):
                 schedule, counted = schedule_from_addons(rate, scale_fn), 1
-            elif rate.get("registered_name") == keras.saving.get_registered_name(CyclicLR):
+            elif is_keras(rate):
+                schedule, counted = portable(schedule_from_keras(rate), scale_fn), 1
+            elif rate.get("registered_name") in map(
+                keras.saving.get_registered_name, (CyclicLR, ScheduledLR)
+            ):
                 document = checkpoint.entry(rate, "config", "schedule")
                 schedule = schedule_from_document(document, scale_fn, internals.name_of_note)
                 counted = accumulation_steps(
@@ -312,7 +336,7 @@ def _warn_of_micro_batches(file: checkpoint.File, optimizers: list[checkpoint.Op
     if any(map(file.accumulates, optimizers)):
         warnings.warn(
             "The optimizer in this file of weights accumulates gradients, and counts micro-batches "
-            "as steps. Pass its number of them: schedule=CyclicLR(schedule, "
+            "as steps. Pass its number of them: schedule=ScheduledLR(schedule, "
             "gradient_accumulation_steps=…)",
             stacklevel=3,
         )

@@ -37,28 +37,28 @@ compiled: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 """The schedule that an optimizer had when its step was compiled last. The step keeps it."""
 
 
-@keras.saving.register_keras_serializable(package="clr_keras")
-class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that follows a schedule of `clr_core`, such as `CyclicSchedule`.
+_registered = keras.saving.register_keras_serializable(package="clr_keras")
 
-    The rate is the schedule's `lr(step)`, computed in float64 and rounded once to float32, whatever
+
+@_registered
+class ScheduledLR(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that follows a schedule of `clr_core`, of any kind.
+
+        rate(k) = float32(schedule.lr(k))
+
+    for the update that `k` updates came before: computed in float64 and rounded once, whatever
     `keras.config.floatx()` is. Steps beyond 2**24 stay exact.
 
-        >>> from clr_core import CyclicSchedule
-        >>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
-        >>> optimizer = keras.optimizers.Adam(CyclicLR(schedule))
-        >>> [round(float(CyclicLR(schedule)(step)), 3) for step in range(5)]
-        [0.1, 0.3, 0.5, 0.3, 0.1]
-
-    Or by the parameters of a `CyclicSchedule`, which are those of torch's `CyclicLR`:
-
-        >>> rates = CyclicLR(base_lr=0.1, max_lr=0.5, step_size_up=2)
-        >>> rates.schedule == schedule
-        True
+        >>> from clr_core import Phase, PiecewiseSchedule
+        >>> schedule = PiecewiseSchedule([Phase(2, 0.1, 0.5), Phase(2, 0.5, 0.0, "cosine")])
+        >>> optimizer = keras.optimizers.Adam(ScheduledLR(schedule))
+        >>> [round(float(ScheduledLR(schedule)(step)), 3) for step in range(6)]
+        [0.1, 0.3, 0.5, 0.25, 0.0, 0.0]
 
     It has no state: the position is the optimizer's `iterations`, which Keras saves and restores.
-    It gives the rate alone: to cycle the momentum too, pass the schedule itself to `clr_keras.SGD`
-    or another optimizer of this package.
+    It gives the rate alone: to schedule the momentum too, pass the schedule itself to
+    `clr_keras.SGD` or another optimizer of this package. `CyclicLR` is the same, and also takes the
+    parameters of a `CyclicSchedule`.
 
     Args:
         schedule: A schedule of any kind. A `scale_fn` that is an expression is saved with the
@@ -67,62 +67,36 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
             schedule the number of micro-batches; with this argument, the schedule counts updates.
             The optimizers of this package need it in one place only.
         name: A name for the Keras object.
-        base_lr, max_lr, step_size_up, step_size_down, mode, gamma, scale_fn, scale_mode,
-            base_momentum, max_momentum: The parameters of `clr_core.CyclicSchedule`, in place of a
-            `schedule`; None: its default.
 
     Raises:
-        TypeError: `schedule` isn't a schedule, or a parameter is missing or of a wrong type.
-        ValueError: `schedule` and parameters are given, or parameters that `CyclicSchedule`
-            refuses; `gradient_accumulation_steps` isn't a positive integer; or the backend of Keras
+        TypeError: `schedule` isn't a schedule.
+        ValueError: `gradient_accumulation_steps` isn't a positive integer; or the backend of Keras
             isn't TensorFlow, JAX or torch.
+
+    Warns:
+        UserWarning: The schedule has a momentum, which is ignored.
+
+    References:
+        https://keras.io/api/optimizers/learning_rate_schedules/learning_rate_schedule/
     """
 
     def __init__(
         self,
-        schedule: Schedule | None = None,
+        schedule: Schedule,
         gradient_accumulation_steps: int | None = 1,
-        name: str = "CyclicLR",
-        *,
-        base_lr: float | None = None,
-        max_lr: float | None = None,
-        step_size_up: float | None = None,
-        step_size_down: float | None = None,
-        mode: str | None = None,
-        gamma: float | None = None,
-        scale_fn: str | Callable[..., Any] | None = None,
-        scale_mode: str | None = None,
-        base_momentum: float | None = None,
-        max_momentum: float | None = None,
+        name: str = "ScheduledLR",
     ) -> None:
-        parameters: dict[str, Any] = {
-            "base_lr": base_lr,
-            "max_lr": max_lr,
-            "step_size_up": step_size_up,
-            "step_size_down": step_size_down,
-            "mode": mode,
-            "gamma": gamma,
-            "scale_fn": scale_fn,
-            "scale_mode": scale_mode,
-            "base_momentum": base_momentum,
-            "max_momentum": max_momentum,
-        }
-        given = {name: value for name, value in parameters.items() if value is not None}
-        if schedule is None and given:
-            schedule = CyclicSchedule(**given)
-        elif given:
-            raise ValueError(
-                "`schedule` must be given by itself, since it has its own parameters. "
-                f"Received: schedule and {', '.join(given)}"
-            )
         self.hold(schedule, gradient_accumulation_steps, name)
+        self._warn_of_momentum()
+
+    def _warn_of_momentum(self) -> None:
         if self.schedule.momentum(0) is not None:
             warnings.warn(
-                "A CyclicLR gives the rate alone: the momentum of its schedule isn't cycled by "
-                "Keras's own optimizers. To cycle it, pass the schedule itself to an optimizer of "
-                "this package: clr_keras.SGD(schedule). To ignore it, leave out `base_momentum` "
-                "and `max_momentum`, or pass clr_core.adapter.rate_only(schedule).",
-                stacklevel=2,
+                f"A {type(self).__name__} gives the rate alone: the momentum of its schedule isn't "
+                "cycled by Keras's own optimizers. To cycle it, pass the schedule itself to an "
+                "optimizer of this package: clr_keras.SGD(schedule). To ignore it, leave out the "
+                "momenta, or pass clr_core.adapter.rate_only(schedule).",
+                stacklevel=3,
             )
 
     def hold(self, schedule: Any, gradient_accumulation_steps: object, name: str) -> None:
@@ -142,11 +116,11 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
         cls,
         schedule: Schedule,
         gradient_accumulation_steps: int | None = 1,
-        name: str = "CyclicLR",
+        name: str | None = None,
     ) -> Self:
         """The same without a warning: for an optimizer that cycles the momentum, or is loaded."""
         rates = cls.__new__(cls)
-        rates.hold(schedule, gradient_accumulation_steps, name)
+        rates.hold(schedule, gradient_accumulation_steps, cls.__name__ if name is None else name)
         return rates
 
     def __call__(self, step: Any) -> Any:
@@ -208,7 +182,7 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
         if steps != self.gradient_accumulation_steps:
             warnings.warn(
                 "`gradient_accumulation_steps` should be the same in the optimizer and in its "
-                f"CyclicLR. {received('gradient_accumulation_steps', steps)} and "
+                f"{type(self).__name__}. {received('gradient_accumulation_steps', steps)} and "
                 f"{self.gradient_accumulation_steps}. The schedule counts micro-batches as it is "
                 f"told to: give it {steps}, or it runs at another speed; or pass the schedule "
                 f"itself to clr_keras.{type(optimizer).__name__}",
@@ -251,6 +225,84 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):
         # Keras notes each callable as a dict and leaves it to us to read that.
         schedule = keras.tree.traverse(_read, config["schedule"])
         return cls.of(**{**config, "schedule": schedule_from_dict(schedule)})
+
+
+@_registered
+class CyclicLR(ScheduledLR):
+    """A learning rate that rises and falls: a `ScheduledLR` by the arguments of `CyclicSchedule`.
+
+        >>> rates = CyclicLR(base_lr=0.1, max_lr=0.5, step_size_up=2)
+        >>> optimizer = keras.optimizers.Adam(rates)
+        >>> [round(float(rates(step)), 3) for step in range(5)]
+        [0.1, 0.3, 0.5, 0.3, 0.1]
+
+    Its arguments are those of torch's `CyclicLR`. It takes a schedule in their place:
+
+        >>> from clr_core import CyclicSchedule
+        >>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
+        >>> CyclicLR(schedule).schedule == rates.schedule
+        True
+
+    Args:
+        schedule, gradient_accumulation_steps, name: See `ScheduledLR`.
+        base_lr, max_lr, step_size_up, step_size_down, mode, gamma, scale_fn, scale_mode,
+            base_momentum, max_momentum: The parameters of `clr_core.CyclicSchedule`, in place of a
+            `schedule`; None: its default.
+
+    Raises:
+        TypeError: `schedule` isn't a schedule, or a parameter is missing or of a wrong type.
+        ValueError: `schedule` and parameters are given, or parameters that `CyclicSchedule`
+            refuses; otherwise see `ScheduledLR`.
+
+    Warns:
+        UserWarning: See `ScheduledLR`.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule | None = None,
+        gradient_accumulation_steps: int | None = 1,
+        name: str = "CyclicLR",
+        *,
+        base_lr: float | None = None,
+        max_lr: float | None = None,
+        step_size_up: float | None = None,
+        step_size_down: float | None = None,
+        mode: str | None = None,
+        gamma: float | None = None,
+        scale_fn: str | Callable[..., Any] | None = None,
+        scale_mode: str | None = None,
+        base_momentum: float | None = None,
+        max_momentum: float | None = None,
+    ) -> None:
+        parameters: dict[str, Any] = {
+            "base_lr": base_lr,
+            "max_lr": max_lr,
+            "step_size_up": step_size_up,
+            "step_size_down": step_size_down,
+            "mode": mode,
+            "gamma": gamma,
+            "scale_fn": scale_fn,
+            "scale_mode": scale_mode,
+            "base_momentum": base_momentum,
+            "max_momentum": max_momentum,
+        }
+        given = {name: value for name, value in parameters.items() if value is not None}
+        if schedule is None and given:
+            schedule = CyclicSchedule(**given)
+        elif given:
+            raise ValueError(
+                "`schedule` must be given by itself, since it has its own parameters. "
+                f"Received: schedule and {', '.join(given)}"
+            )
+        self.hold(schedule, gradient_accumulation_steps, name)
+        self._warn_of_momentum()
+
+
+def rates_of(schedule: Schedule, gradient_accumulation_steps: int | None = 1) -> ScheduledLR:
+    """The `CyclicLR` of a `CyclicSchedule`, or the `ScheduledLR` of another; without a warning."""
+    kind = CyclicLR if isinstance(schedule, CyclicSchedule) else ScheduledLR
+    return kind.of(schedule, gradient_accumulation_steps)
 
 
 def _read(value: Any) -> Any:

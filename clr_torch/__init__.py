@@ -1,4 +1,4 @@
-"""Cyclical learning rates for torch: an `LRScheduler`.
+"""Cyclical learning rates, and any other schedule of `clr_core`, for torch: an `LRScheduler`.
 
 >>> import torch
 >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], momentum=0.9)
@@ -29,10 +29,11 @@ from clr_torch.moments import (
     to_moments,
 )
 from clr_torch.record import from_record, read_record, to_record, to_state_dict
-from clr_torch.schedule import CyclicLR
+from clr_torch.schedule import CyclicLR, ScheduledLR
 
 __all__ = [
     "CyclicLR",
+    "ScheduledLR",
     "from_moments",
     "from_record",
     "range_test",

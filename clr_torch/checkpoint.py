@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TypeVar
 from zipfile import ZIP_STORED, ZipFile
 
 from clr_core.adapter import check_regular_file, received
-from clr_torch import foreign
+from clr_torch import _schedulers, foreign
 from clr_torch._tensors import BUILDS, Storage, storage_type
 from clr_torch._unpickler import Build, Damaged, Foreign, Name, load
 from clr_torch.state import COUNTS
@@ -180,25 +180,31 @@ PLAIN: dict[str, Build] = {**BUILDS, "clr_core.schedules.schedule_from_dict": _s
 
 
 def find(tree: object, key: str | None = None) -> Mapping[str, Any]:
-    """The state of a cyclical scheduler in nested mappings and lists.
+    """The state of a scheduler in nested mappings and lists.
 
     Args:
         tree: A state dict, or a checkpoint that contains one.
-        key: The keys that lead to the state, joined by dots; None: there must be only one state.
+        key: The keys that lead to the state, joined by dots; None: there must be only one state of
+            a cyclical scheduler, or else one of another scheduler that is read.
 
     Raises:
         ValueError: There is no such state, or several and no `key`.
     """
     found = list(within(tree, _is_scheduler))
+    if key is not None and "_schedulers" in key.split("."):
+        found = list(within(tree, lambda state: _is_cyclic(state) or _is_single(state)))
     places = [(place, state) for place, state in found if _is_cyclic(state)]
+    others = [(place, state) for place, state in found if _schedulers.kind_of(state)]
+    places = places if places and key is None else [*places, *others]
     if not places:
-        others = "".join(
+        unread = "".join(
             f". Another scheduler's{f' at {place!r}' if place else ''}: {', '.join(map(str, keys))}"
             for place, keys in found[:MANY]
         )
+        hint = _schedulers.OF_A_FUNCTION if any("lr_lambdas" in each for _, each in found) else ""
         raise ValueError(
-            "There must be a state of clr_torch's CyclicLR or of torch's. "
-            f"Received: {described(tree)}{others}"
+            f"There must be a state of clr_torch's CyclicLR or of torch's, or of torch's "
+            f"{_schedulers.NAMES}. Received: {described(tree)}{unread}{hint}"
         )
     place, state = choose(places, key, "state")
     if key is None and "_schedulers" in place.split("."):
@@ -279,7 +285,11 @@ def _has_parts(value: object) -> bool:
 
 
 def _is_scheduler(state: Mapping[str, Any]) -> bool:
-    return _is_cyclic(state) or ("_step_count" in state and "_schedulers" not in state)
+    return _is_cyclic(state) or _is_single(state) or _schedulers.kind_of(state) is not None
+
+
+def _is_single(state: Mapping[str, Any]) -> bool:
+    return "_step_count" in state and "_schedulers" not in state
 
 
 def _is_cyclic(state: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from clr_core import RangeTestResult
 from clr_core.adapter import received
-from clr_core.range_finding.ask_tell import RangeTestOptions
+from clr_core.range_finding.ask_tell import RangeTestOptions, scalar
 from clr_core.range_finding.driver import Batches, check_callable, positive, repeated, run
 from clr_core.range_finding.restoring import loader_position, random_states, restore, restored
 from clr_torch.param_groups import check_optimizer
@@ -32,6 +32,7 @@ def range_test(
     accumulation_steps: int = 1,
     autocast: torch.dtype | None = None,
     scaler: torch.amp.GradScaler | None = None,
+    score: Callable[[Any, Any], Any] | None = None,
     repeats: int = 1,
     **options: Unpack[RangeTestOptions],
 ) -> RangeTestResult:
@@ -70,6 +71,8 @@ def range_test(
         accumulation_steps: Batches per update; the loss of the update is their mean.
         autocast: A dtype such as torch.bfloat16 for `torch.autocast`.
         scaler: The `GradScaler` for torch.float16. The loss of an update that it skips counts.
+        score: The score of outputs and targets, such as the accuracy: a number of which more is
+            better. The result then has `scores`, and the paper's own reading of them.
         repeats: Number of tests, with other batches and random numbers; see `RangeTestResult.of`.
         **options: `start_lr`, `end_lr`, `num_steps`, `ramp` and `divergence`, as in
             `clr_core.RangeTest`.
@@ -80,13 +83,16 @@ def range_test(
     Raises:
         TypeError, ValueError: An argument of the wrong kind or outside its range, a model without
             parameters to train, an optimizer without any of these or that needs a closure, such as
-            `LBFGS`, no batches, batches that aren't pairs, or a loss that isn't a single number.
+            `LBFGS`, no batches, batches that aren't pairs, or a loss or a score that isn't a single
+            number.
     """
     tests = repeated(repeats, **options)
     accumulation_steps = positive("accumulation_steps", accumulation_steps)
     batches = Batches("loader", _with_own_workers(loader))
     device = _check(model, optimizer, loss_fn, autocast, scaler)
-    before, own_scaler = states([model, optimizer, loss_fn]), scaler
+    if score is not None:
+        check_callable("score", score)
+    before, own_scaler = states([model, optimizer, loss_fn, score]), scaler
 
     def start() -> None:
         nonlocal own_scaler
@@ -95,17 +101,21 @@ def range_test(
         if not model.training:
             model.train()
 
-    def update(lr: float) -> float:
+    def update(lr: float) -> tuple[Any, ...]:
         for group in optimizer.param_groups:
             # A tensor is filled in place, since a compiled step may hold on to it.
             group["lr"] = group["lr"].fill_(lr) if isinstance(group["lr"], Tensor) else lr
         optimizer.zero_grad()
-        total = 0.0
+        total, scored = 0.0, 0.0
         for _ in range(accumulation_steps):
             inputs, targets = _moved(_pair(batches.take()), device)
             with torch.autocast(device.type, autocast, enabled=autocast is not None):
-                loss = loss_fn(_called(model, inputs), targets)
+                outputs = _called(model, inputs)
+                loss = loss_fn(outputs, targets)
             _check_loss(loss)
+            if score is not None:
+                with torch.no_grad():
+                    scored += scalar("score", score(outputs, targets)) / accumulation_steps
             total += loss.item() / accumulation_steps
             part = loss / accumulation_steps
             (part if own_scaler is None else own_scaler.scale(part)).backward()  # type: ignore[no-untyped-call]
@@ -123,7 +133,7 @@ def range_test(
                 "`optimizer` must make an update without a closure. "
                 f"Received: {type(optimizer).__name__}. Drive clr_core.RangeTest in your own loop."
             ) from error
-        return total
+        return (total,) if score is None else (total, scored)
 
     around = [*before, *loader_position(loader), *device_random_states(), *random_states()]
     with restored(around), paused(optimizer), torch.enable_grad():

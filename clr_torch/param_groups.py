@@ -101,7 +101,7 @@ def _no_momentum(optimizer: Optimizer, index: int, key: str | None) -> ValueErro
     hint = f"Name the key, such as momentum_key={others[0]!r}. Or pass" if others else "Pass"
     return ValueError(
         f"`optimizer` must {rule} for its momentum to be cycled. Received: {value}. {hint} "
-        "cycle_momentum=False, or leave `base_momentum` and `max_momentum` out of the schedule."
+        "cycle_momentum=False, or leave the momenta out of the schedule."
     )
 
 

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from clr_core import CyclicSchedule
 from clr_core.adapter import integer, path_name, received, refusing
 from clr_core.record import Record, check_record
-from clr_torch import checkpoint, foreign, state
-from clr_torch.schedule import CyclicLR
+from clr_core.schedules.originals import COMES_BACK
+from clr_torch import _schedulers, checkpoint, foreign, state
+from clr_torch.schedule import CyclicLR, ScheduledLR
 
 
 def to_record(
-    source: LRScheduler | Mapping[str, Any], key: str | None = None, scale_fn: str | None = None
+    source: LRScheduler | Mapping[str, Any],
+    key: str | None = None,
+    scale_fn: str | None = None,
+    *,
+    optimizer: Optimizer | Mapping[str, Any] | None = None,
 ) -> Record:
-    """The schedule and step of a scheduler, of this package's `CyclicLR` or of torch's own.
+    """The schedule and step of a scheduler: one of this package, or torch's own `CyclicLR`.
 
         >>> import torch
         >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(3))], momentum=0.9)
@@ -31,11 +38,22 @@ def to_record(
     a function. The last rate is compared, which reveals one unless its value at that step is 1, as
     it mostly is in the first cycle: pass `scale_fn` if there was one.
 
+    Other schedulers of torch that are made of phases are read too, with exactly their curve:
+    `OneCycleLR`, `CosineAnnealingLR`, `CosineAnnealingWarmRestarts`, `LinearLR`, `ConstantLR`, and
+    a `SequentialLR` of these; and the `LambdaLR` of transformers' linear, cosine and WSD schedules,
+    from the scheduler itself, since its state has no functions:
+
+        >>> theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=1000)
+        >>> [phase.steps for phase in to_record(theirs).schedule.phases]
+        [299.0, 700.0]
+
     Args:
         source: A scheduler, its state dict, or a checkpoint that contains the state dict.
         key: The keys that lead to the state, as in "lr_schedulers.0". Needed if there are several
             states, or if it lies in that of a `SequentialLR` or a `ChainedScheduler`.
         scale_fn: The run's decay as an expression, if it is a Python callable.
+        optimizer: The optimizer, or its state dict, for a state of `OneCycleLR`, whose rates are
+            there; None: the scheduler's, or one in the checkpoint.
 
     Returns:
         A record with one schedule if those of all parameter groups are equal; otherwise with one
@@ -43,17 +61,26 @@ def to_record(
 
     Raises:
         TypeError: Neither a scheduler nor a mapping, or a `scale_fn` that is a Python callable.
-        ValueError: No state of a cyclical scheduler, several, or one that contradicts itself.
+        ValueError: No state of such a scheduler, several, or one that contradicts itself; or a
+            curve that isn't made of phases.
+
+    Warns:
+        UserWarning: The rate of torch's `CosineAnnealingLR`, or of transformers' cosine, comes back
+            up when it has come down. The schedule holds its last value there.
     """
     if not isinstance(source, LRScheduler | Mapping):
         raise TypeError(
             f"`source` must be a scheduler or its state dict. Received: a {type(source).__name__}"
         )
-    return _record(checkpoint.find(_tree(source), key), scale_fn)
+    return _record(_tree(source), key, scale_fn, optimizer)
 
 
 def read_record(
-    path: str | os.PathLike[str], key: str | None = None, scale_fn: str | None = None
+    path: str | os.PathLike[str],
+    key: str | None = None,
+    scale_fn: str | None = None,
+    *,
+    optimizer: Optimizer | Mapping[str, Any] | None = None,
 ) -> Record:
     """Read the schedule and step of a scheduler from a file that `torch.save` wrote.
 
@@ -76,6 +103,7 @@ def read_record(
         path: The file.
         key: See `to_record`.
         scale_fn: See `to_record`.
+        optimizer: See `to_record`.
 
     Raises:
         TypeError: `path` isn't a path, or a `scale_fn` that is a Python callable.
@@ -84,12 +112,12 @@ def read_record(
     """
     name = path_name(path)
     with refusing(name, "the state of a CyclicLR"):
-        return _record(checkpoint.find(checkpoint.read(name), key), scale_fn)
+        return _record(checkpoint.read(name), key, scale_fn, optimizer)
 
 
 def from_record(
     record: Record, optimizer: Optimizer, *, momentum_key: str | None = None
-) -> CyclicLR:
+) -> ScheduledLR:
     """A scheduler on `optimizer` that resumes at the record's step.
 
         >>> import torch
@@ -105,14 +133,21 @@ def from_record(
     Args:
         record: The record.
         optimizer: The optimizer.
-        momentum_key: See `CyclicLR`.
+        momentum_key: See `ScheduledLR`.
+
+    Returns:
+        A `CyclicLR`, which has the attributes of torch's class too, if each schedule is a
+        `CyclicSchedule`; otherwise a `ScheduledLR`.
 
     Raises:
         TypeError, ValueError: Not a record, not one schedule per parameter group, or a momentum for
             an optimizer that has none. In that case nothing in the optimizer has changed.
     """
     check_record(record)
-    scheduler = CyclicLR.from_schedule(
+    schedules = record.schedule if isinstance(record.schedule, tuple) else (record.schedule,)
+    is_cyclic = all(isinstance(each, CyclicSchedule) for each in schedules)
+    make = CyclicLR.from_schedule if is_cyclic else ScheduledLR
+    scheduler = make(
         optimizer, record.schedule, last_epoch=record.step - 1, momentum_key=momentum_key
     )
     # As if it had taken these steps itself: torch counts calls to detect a wrong order.
@@ -136,7 +171,8 @@ def to_state_dict(
     Args:
         record: The record.
         groups: The number of parameter groups; None: as many as the record has schedules.
-        of: "clr_torch" for this package's `CyclicLR`, "torch" for torch's own.
+        of: "clr_torch" for this package's `ScheduledLR` and `CyclicLR`, "torch" for torch's own
+            `CyclicLR`.
 
     Raises:
         TypeError: Not a record; for torch's own class also a schedule that isn't a CyclicSchedule,
@@ -171,19 +207,32 @@ def _tree(source: LRScheduler | Mapping[str, Any]) -> Mapping[str, Any]:
     """The state of a scheduler, in the form of its state dict."""
     if isinstance(source, Mapping):
         return source
-    if isinstance(source, CyclicLR):
+    if isinstance(source, ScheduledLR):
         return source.state_dict()
     # Torch's own method fails if a `scale_fn` has no `__dict__`, such as a built-in function.
-    attributes = dict(vars(source))
+    attributes = _schedulers.attributes(source)
     if "_schedulers" in attributes:
         attributes["_schedulers"] = [_tree(each) for each in attributes["_schedulers"]]
     return attributes
 
 
-def _record(found: Mapping[str, Any], scale_fn: str | None) -> Record:
-    saved = foreign.read(found, custom=scale_fn is not None)
+def _record(tree: Any, key: str | None, scale_fn: str | None, optimizer: Any) -> Record:
+    found = checkpoint.find(tree, key)
+    if _schedulers.kind_of(found) is None:
+        saved = foreign.read(found, custom=scale_fn is not None)
+    else:
+        optimizers = [found.get("optimizer") if optimizer is None else optimizer]
+        if optimizers == [None]:
+            optimizers = [each for _, each in checkpoint.within(tree, _is_optimizer)]
+        saved, ends = _schedulers.read(found, optimizers)
+        if ends is not None:
+            warnings.warn(COMES_BACK.format(*ends), stacklevel=3)
     schedules = [state.read(each, scale_fn) for each in saved.documents]
     state.check_last_rates(saved, schedules)
     same = all(schedule == schedules[0] for schedule in schedules)
     # It is -1 while another scheduler has the first turn.
     return Record(schedules[0] if same else tuple(schedules), max(saved.last_epoch, 0))
+
+
+def _is_optimizer(node: Mapping[Any, Any]) -> bool:
+    return "param_groups" in node

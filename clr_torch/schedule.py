@@ -35,96 +35,39 @@ OWN_ATTRIBUTES = {
     *("_composed", "_settled", "_told_of_rate", "_idle_at", "_never"),
     *("_deviation", "_asked_at", "_asked", "_crowded"),
 }
-"""What this class and torch's base class keep in a scheduler; all else is a derived class's."""
+"""What these classes and torch's base class keep in a scheduler; all else is a derived class's."""
 
 
-def _boundaries(parameter: str) -> Any:
-    """A list of torch's class: a parameter of each group, also to be assigned or written into."""
-    name = f"{parameter}s"
+class ScheduledLR(updates.CountingScheduler):
+    """Sets the learning rate and momentum of each parameter group to those of its schedule.
 
-    def get(scheduler: CyclicLR) -> Any:
-        if scheduler._lists is None or parameter not in scheduler._lists:
-            values = scheduler._column(parameter)
-            if None in values:
-                raise AttributeError(
-                    f"A scheduler whose schedules have no {parameter} has no {name}"
-                )
-            scheduler._lists = {**(scheduler._lists or {}), parameter: values}
-        return scheduler._lists[parameter]
+        rate(k) = schedule.lr(k)    momentum(k) = schedule.momentum(k)
 
-    def put(scheduler: CyclicLR, values: Any) -> None:
-        if getattr(scheduler, "_lists", None) is None:
-            return  # Torch's base class, in its constructor, with the `initial_lr`.
-        if not isinstance(values, list | tuple):
-            raise TypeError(f"`{name}` must be a list. {received(name, values)}")
-        get(scheduler)  # Raises an error if there is none.
-        scheduler._lists = {**(scheduler._lists or {}), parameter: values}
-
-    return property(get, put, doc=f"The `{parameter}` of each group, as in torch's class.")
-
-
-def _shared(name: str) -> Any:
-    """An attribute of torch's class, which has one value for all groups."""
-
-    def get(scheduler: CyclicLR) -> Any:
-        schedules = scheduler.schedules
-        if name == "cycle_momentum":
-            return any(schedule.momentum(0) is not None for schedule in schedules)
-        if name == "use_beta1":
-            return "betas" in scheduler._keys
-        try:
-            if name == "scale_fn":
-                return _alike(schedules).scale
-            return foreign.shared(schedules)[name]
-        except (TypeError, ValueError) as error:
-            raise AttributeError(f"There isn't one `{name}` for all groups. {error}") from None
-
-    def put(scheduler: CyclicLR, value: Any) -> None:
-        raise AttributeError(
-            f"`{name}` must stay as it is: torch's class ignores some changes of it. Make a new "
-            f"scheduler with last_epoch={scheduler.last_epoch - 1}. {received(name, value)}"
-        )
-
-    return property(get, put, doc=f"The `{name}` of torch's class; it can't be set.")
-
-
-class CyclicLR(updates.CountingScheduler):
-    """Sets the learning rate and momentum of each parameter group to a point in a cycle.
-
-    A drop-in for `torch.optim.lr_scheduler.CyclicLR`, with the same parameters in the same order
-    and the same defaults; `clr_core.CyclicSchedule` has the formula. Call `step()` after each
-    `optimizer.step()`, once per batch and not per epoch.
+    for the update that `k` updates came before, in float64. Call `step()` after each
+    `optimizer.step()`, once per batch and not per epoch. `CyclicLR` is the same with the arguments
+    of torch's class in place of a schedule.
 
         >>> import torch
+        >>> from clr_core import one_cycle
+        >>> schedule = one_cycle(
+        ...     max_lr=0.5, total_steps=10, pct_start=0.2, base_momentum=0.85, max_momentum=0.95
+        ... )
         >>> weights = torch.nn.Parameter(torch.zeros(3))
-        >>> optimizer = torch.optim.SGD([weights], lr=0.1, momentum=0.9)
-        >>> scheduler = CyclicLR(optimizer, base_lr=0.1, max_lr=0.5, step_size_up=2)
+        >>> optimizer = torch.optim.SGD([weights], momentum=0.95)
+        >>> scheduler = ScheduledLR(optimizer, schedule)
         >>> for _ in range(2):
         ...     optimizer.step()
         ...     scheduler.step()
         >>> scheduler.get_last_lr(), scheduler.get_last_momentum()
-        ([0.5], [0.8])
+        ([0.5], [0.85])
 
     The rate is a Python float in `group["lr"]`; if the optimizer was given a tensor, that tensor is
-    filled in place and stays the same object. Momentum goes into `group["momentum"]`, or replaces
-    the first of `group["betas"]`.
+    filled in place and stays the same object. The momentum of a group is scheduled if its schedule
+    has one: it goes into `group["momentum"]`, or replaces the first of `group["betas"]`.
 
     Args:
         optimizer: The optimizer whose parameter groups the scheduler writes into.
-        base_lr: Lower boundary: a number, a tensor with one value, or a list of these with one per
-            parameter group.
-        max_lr: Upper boundary, in the same forms.
-        step_size_up: Steps (updates) in the rising half; may be fractional.
-        step_size_down: Steps in the falling half; None: the same as `step_size_up`.
-        mode: "triangular", "triangular2" or "exp_range".
-        gamma: Factor per step in "exp_range".
-        scale_fn: A custom decay in place of `mode`: a callable, or an expression such as
-            "1 / 2 ** (x - 1)", which is saved with the scheduler.
-        scale_mode: The argument of `scale_fn`: the number of the "cycle", counted from 1, or the
-            step ("iterations"), counted from 0.
-        cycle_momentum: If True, momentum cycles too, inversely to the rate.
-        base_momentum: Momentum at `max_lr`: a number, or a list with one per group.
-        max_momentum: Momentum at `base_lr`, in the same forms.
+        schedule: A schedule of any kind, or a list with one per parameter group.
         last_epoch: The number of updates done, less one; -1 for a fresh start. The next update uses
             the rate of step `last_epoch + 1`.
         momentum_key: The key of the momentum in the groups, if it is neither "momentum" nor
@@ -134,101 +77,35 @@ class CyclicLR(updates.CountingScheduler):
             The attribute of the same name turns it on and off.
 
     Raises:
-        TypeError, ValueError: An argument is out of range (see `clr_core.CyclicSchedule`), a list
-            doesn't have one value per group, or `cycle_momentum` is True for an optimizer without
-            momentum. In that case nothing in the optimizer has changed.
+        TypeError, ValueError: Not a schedule, not one per group, or a momentum for an optimizer
+            that has none or whose momentum is 0. In that case nothing in the optimizer has changed.
 
     Warns:
-        UserWarning: Another argument makes one meaningless, which torch ignores silently; or a
-            momentum (or beta1) is 0, which torch would switch on and which stays 0 here, also if it
-            is 0 only since the optimizer loaded a state.
+        UserWarning: A momentum (or beta1) is 0 in a state that the optimizer has loaded, and stays
+            0.
         UserWarning: Once in each case: the optimizer made no update or several since the last
             `step()`; or it made one with a rate that something else has written.
 
     References:
-        https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.CyclicLR.html
+        https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate
     """
 
     def __init__(
         self,
-        optimizer: Optimizer,
-        base_lr: float | Tensor | Sequence[float | Tensor],
-        max_lr: float | Tensor | Sequence[float | Tensor],
-        step_size_up: float = 2000,
-        step_size_down: float | None = None,
-        mode: str = "triangular",
-        gamma: float = 1.0,
-        scale_fn: Callable[[Any], Any] | str | None = None,
-        scale_mode: str = "cycle",
-        cycle_momentum: bool = True,
-        base_momentum: float | Sequence[float] = 0.8,
-        max_momentum: float | Sequence[float] = 0.9,
-        last_epoch: int = -1,
-        *,
-        momentum_key: str | None = None,
-        step_with_optimizer: bool = False,
-    ) -> None:
-        _check_optimizer(optimizer)
-        decay: dict[str, Any] = {"mode": mode, "gamma": gamma, "scale_mode": scale_mode}
-        momenta = {"base_momentum": base_momentum, "max_momentum": max_momentum}
-        _drop_meaningless(decay, momenta, scale_fn, cycle_momentum)
-        columns = {
-            name: _per_group(name, value, len(optimizer.param_groups))
-            for name, value in {"base_lr": base_lr, "max_lr": max_lr, **momenta}.items()
-        }
-        schedules = [
-            CyclicSchedule(
-                step_size_up=_value(step_size_up),
-                step_size_down=_value(step_size_down),
-                scale_fn=scale_fn,
-                **decay,
-                **dict(zip(columns, row, strict=True)),
-            )
-            for row in zip(*columns.values(), strict=True)
-        ]
-        self._start(optimizer, schedules, last_epoch, momentum_key, step_with_optimizer)
-
-    @classmethod
-    def from_schedule(
-        cls,
         optimizer: Optimizer,
         schedule: Schedule | Sequence[Schedule],
         last_epoch: int = -1,
         *,
         momentum_key: str | None = None,
         step_with_optimizer: bool = False,
-    ) -> Self:
-        """A scheduler that follows `schedule`: one for all parameter groups, or one per group.
-
-            >>> import torch
-            >>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
-            >>> optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(3))])
-            >>> CyclicLR.from_schedule(optimizer, schedule, last_epoch=1).get_last_lr()
-            [0.5]
-
-        The momentum of a group cycles if its schedule has one.
-
-        Args:
-            optimizer: The optimizer whose parameter groups the scheduler writes into.
-            schedule: A schedule of any kind, or a list with one per parameter group.
-            last_epoch: The number of updates done, less one; -1 for a fresh start.
-            momentum_key: See `CyclicLR`.
-            step_with_optimizer: See `CyclicLR`.
-
-        Raises:
-            TypeError, ValueError: Not a schedule, not one per group, or a momentum for an optimizer
-                that has none or whose momentum is 0. In that case nothing in the optimizer has
-                changed.
-        """
+    ) -> None:
         _check_optimizer(optimizer)
         schedules = _per_group("schedule", schedule, len(optimizer.param_groups))
         for each in schedules:
             check_schedule(each)
-        scheduler = cls.__new__(cls)
-        scheduler._start(
+        self._start(
             optimizer, schedules, last_epoch, momentum_key, step_with_optimizer, strict=True
         )
-        return scheduler
 
     def _start(
         self,
@@ -240,11 +117,6 @@ class CyclicLR(updates.CountingScheduler):
         *,
         strict: bool = False,
     ) -> None:
-        if type(self).scale_fn is not CyclicLR.scale_fn:
-            raise TypeError(
-                "`scale_fn` must not be a method of a derived class. "
-                f"Received: {type(self).__name__}. Pass the function as the argument `scale_fn`."
-            )
         last_epoch = _last_epoch(last_epoch)
         if momentum_key is not None and not isinstance(momentum_key, str):
             raise TypeError(
@@ -255,7 +127,7 @@ class CyclicLR(updates.CountingScheduler):
         if zeros and strict:
             raise ValueError(
                 "`optimizer` must have a momentum (or beta1) above 0 for it to be cycled. "
-                f"Received: 0 in group {min(zeros)}. Create it with the schedule's `max_momentum`."
+                f"Received: 0 in group {min(zeros)}. Create it with one that the schedule has."
             )
         first = [schedule.lr(0) for schedule in schedules]
         self._follow(schedules)
@@ -264,19 +136,19 @@ class CyclicLR(updates.CountingScheduler):
             warnings.warn(
                 "A momentum (or beta1) of 0 isn't cycled and stays 0, although torch would "
                 "switch it on. Pass cycle_momentum=False, or give the optimizer a momentum.",
-                stacklevel=3,
+                stacklevel=updates.outside(),
             )
         if momentum_key is not None and not any(keys):
             warnings.warn(
                 "`momentum_key` is ignored: the momentum isn't cycled. "
                 f"{received('momentum_key', momentum_key)}",
-                stacklevel=3,
+                stacklevel=updates.outside(),
             )
         if last_epoch >= 0:
             updates.check_count_of_epochs(last_epoch + 1)
         self._count_updates(optimizer, step_with_optimizer, last_epoch + 1)
         self._momentum_key = momentum_key
-        self._lists: dict[str, Any] | None = None
+        self._lists: dict[str, Any] = {}
         self._keys: Sequence[str | None] = [None] * len(schedules)
         self._last_momentum: Sequence[float | None] = [None] * len(schedules)
         self._zeros: Mapping[int, str] = {}
@@ -290,7 +162,6 @@ class CyclicLR(updates.CountingScheduler):
             used = [None if index in zeros else key for index, key in enumerate(keys)]
             write(optimizer.param_groups, used, first, [each.momentum(0) for each in schedules])
         super().__init__(optimizer, last_epoch)
-        self._lists = self._lists or {}
 
     def _follow(self, schedules: Sequence[Schedule]) -> None:
         # Groups with equal schedules share one, which is evaluated once per step.
@@ -304,61 +175,22 @@ class CyclicLR(updates.CountingScheduler):
         self._take_over()
         return self._schedules
 
-    base_lrs = _boundaries("base_lr")
-    max_lrs = _boundaries("max_lr")
-    base_momentums = _boundaries("base_momentum")
-    max_momentums = _boundaries("max_momentum")
-    total_size = _shared("total_size")
-    step_ratio = _shared("step_ratio")
-    mode = _shared("mode")
-    gamma = _shared("gamma")
-    scale_mode = _shared("scale_mode")
-    scale_fn = _shared("scale_fn")
-    cycle_momentum = _shared("cycle_momentum")
-    use_beta1 = _shared("use_beta1")
+    @property
+    def base_lrs(self) -> Any:
+        """The rate of each group at step 0."""
+        return tuple(schedule.lr(0) for schedule in self._schedules)
 
-    def _column(self, parameter: str) -> list[Any]:
-        """A parameter of each group; None if its schedule has none."""
-        return [
-            getattr(schedule, parameter)
-            if isinstance(schedule, CyclicSchedule)
-            else schedule.lr(0)
-            if parameter == "base_lr"
-            else None
-            for schedule in self._schedules
-        ]
+    @base_lrs.setter
+    def base_lrs(self, values: Any) -> None:
+        if "last_epoch" in vars(self):  # Otherwise it is torch's base class, in its constructor.
+            raise AttributeError(
+                "`base_lrs` must stay as it is, since the rates are those of the schedule. Make a "
+                f"new scheduler with last_epoch={self.last_epoch - 1}. "
+                f"{received('base_lrs', values)}"
+            )
 
     def _take_over(self) -> None:
-        """Follow what was written into the lists of boundaries."""
-        given = {
-            name: [number(f"{name}s", _value(each)) for each in values]
-            for name, values in (self._lists or {}).items()
-        }
-        changed = [name for name, values in given.items() if values != self._column(name)]
-        if not changed:
-            return
-        if not all(isinstance(each, CyclicSchedule) for each in self._schedules):
-            raise TypeError(
-                f"`{changed[0]}s` must stay as it is unless each schedule is a CyclicSchedule. "
-                "Make a new scheduler from other schedules."
-            )
-        groups = len(self.optimizer.param_groups)
-        schedules: tuple[Any, ...] = self._schedules
-        columns = {name: given.get(name, self._column(name)) for name in BOUNDARIES}
-        for name, values in columns.items():
-            if len(values) != groups and None not in values:
-                raise ValueError(
-                    f"`{name}s` must have one value per parameter group ({groups}). "
-                    f"Received: {len(values)}"
-                )
-        if groups != len(schedules):
-            schedules = (_alike(schedules),) * groups
-        self._follow(
-            [
-                replace(schedule, **{name: values[index] for name, values in given.items()})
-                for index, schedule in enumerate(schedules)
-            ]
-        )
+        """Follow what was written into the lists of torch's class, which `CyclicLR` has."""
 
     def get_lr(self) -> list[float | Tensor]:
         """The rate of each group at `last_epoch`, as floats.
@@ -397,7 +229,7 @@ class CyclicLR(updates.CountingScheduler):
                 "The optimizer must have as many parameter groups as the scheduler was made for "
                 f"({len(self._schedules)}). Received: {len(groups)} groups. "
                 f"Make a new scheduler {'after `add_param_group`' if more else 'for those left'}, "
-                f"with one boundary per group and last_epoch={step - 1}."
+                f"with a schedule for each group and last_epoch={step - 1}."
             )
         check_optimizer(self.optimizer)
         keys = momentum_keys(self.optimizer, self._schedules, self._momentum_key)
@@ -515,7 +347,7 @@ class CyclicLR(updates.CountingScheduler):
 
     def _attributes(self) -> dict[str, Any]:
         """What a derived class keeps in the scheduler."""
-        if type(self) is CyclicLR:
+        if type(self) in (ScheduledLR, CyclicLR):
             return {}
         return {
             name: each
@@ -527,7 +359,8 @@ class CyclicLR(updates.CountingScheduler):
         """Go to the step of a saved state, and set the optimizer to its rate and momentum.
 
         Args:
-            state_dict: The `state_dict()` of this class or of torch's `CyclicLR`. It isn't changed.
+            state_dict: The `state_dict()` of such a scheduler, or of torch's `CyclicLR`. It isn't
+                changed.
 
         Raises:
             TypeError, ValueError: Not such a state, or its scheduler had other parameters or
@@ -573,7 +406,244 @@ class CyclicLR(updates.CountingScheduler):
         self._be_told(self.optimizer)  # Copies of an optimizer have no hooks.
 
 
-_GET_LR = CyclicLR.get_lr
+_GET_LR = ScheduledLR.get_lr
+
+
+def _boundaries(parameter: str) -> Any:
+    """A list of torch's class: a parameter of each group, also to be assigned or written into."""
+    name = f"{parameter}s"
+
+    def get(scheduler: CyclicLR) -> Any:
+        if parameter not in scheduler._lists:
+            values = scheduler._column(parameter)
+            if None in values:
+                raise AttributeError(
+                    f"A scheduler whose schedules have no {parameter} has no {name}"
+                )
+            scheduler._lists[parameter] = values
+        return scheduler._lists[parameter]
+
+    def put(scheduler: CyclicLR, values: Any) -> None:
+        if "last_epoch" not in vars(scheduler):
+            return  # Torch's base class, in its constructor, with the `initial_lr`.
+        if not isinstance(values, list | tuple):
+            raise TypeError(f"`{name}` must be a list. {received(name, values)}")
+        get(scheduler)  # Raises an error if there is none.
+        scheduler._lists[parameter] = values
+
+    return property(get, put, doc=f"The `{parameter}` of each group, as in torch's class.")
+
+
+def _shared(name: str) -> Any:
+    """An attribute of torch's class, which has one value for all groups."""
+
+    def get(scheduler: CyclicLR) -> Any:
+        schedules = scheduler.schedules
+        if name == "cycle_momentum":
+            return any(schedule.momentum(0) is not None for schedule in schedules)
+        if name == "use_beta1":
+            return "betas" in scheduler._keys
+        try:
+            if name == "scale_fn":
+                return _alike(schedules).scale
+            return foreign.shared(schedules)[name]
+        except (TypeError, ValueError) as error:
+            raise AttributeError(f"There isn't one `{name}` for all groups. {error}") from None
+
+    def put(scheduler: CyclicLR, value: Any) -> None:
+        raise AttributeError(
+            f"`{name}` must stay as it is: torch's class ignores some changes of it. Make a new "
+            f"scheduler with last_epoch={scheduler.last_epoch - 1}. {received(name, value)}"
+        )
+
+    return property(get, put, doc=f"The `{name}` of torch's class; it can't be set.")
+
+
+class CyclicLR(ScheduledLR):
+    """Sets the learning rate and momentum of each parameter group to a point in a cycle.
+
+    A drop-in for `torch.optim.lr_scheduler.CyclicLR`, with the same parameters in the same order
+    and the same defaults: a `ScheduledLR` of `clr_core.CyclicSchedule`, which has the formula. Call
+    `step()` after each `optimizer.step()`, once per batch and not per epoch.
+
+        >>> import torch
+        >>> weights = torch.nn.Parameter(torch.zeros(3))
+        >>> optimizer = torch.optim.SGD([weights], lr=0.1, momentum=0.9)
+        >>> scheduler = CyclicLR(optimizer, base_lr=0.1, max_lr=0.5, step_size_up=2)
+        >>> for _ in range(2):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr(), scheduler.get_last_momentum()
+        ([0.5], [0.8])
+
+    Args:
+        optimizer: The optimizer whose parameter groups the scheduler writes into.
+        base_lr: Lower boundary: a number, a tensor with one value, or a list of these with one per
+            parameter group.
+        max_lr: Upper boundary, in the same forms.
+        step_size_up: Steps (updates) in the rising half; may be fractional.
+        step_size_down: Steps in the falling half; None: the same as `step_size_up`.
+        mode: "triangular", "triangular2" or "exp_range".
+        gamma: Factor per step in "exp_range".
+        scale_fn: A custom decay in place of `mode`: a callable, or an expression such as
+            "1 / 2 ** (x - 1)", which is saved with the scheduler.
+        scale_mode: The argument of `scale_fn`: the number of the "cycle", counted from 1, or the
+            step ("iterations"), counted from 0.
+        cycle_momentum: If True, momentum cycles too, inversely to the rate.
+        base_momentum: Momentum at `max_lr`: a number, or a list with one per group.
+        max_momentum: Momentum at `base_lr`, in the same forms.
+        last_epoch, momentum_key, step_with_optimizer: See `ScheduledLR`.
+
+    Raises:
+        TypeError, ValueError: An argument is out of range (see `clr_core.CyclicSchedule`), a list
+            doesn't have one value per group, or `cycle_momentum` is True for an optimizer without
+            momentum. In that case nothing in the optimizer has changed.
+
+    Warns:
+        UserWarning: Another argument makes one meaningless, which torch ignores silently; or a
+            momentum (or beta1) is 0, which torch would switch on and which stays 0 here.
+        UserWarning: See `ScheduledLR`.
+
+    References:
+        https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.CyclicLR.html
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        base_lr: float | Tensor | Sequence[float | Tensor],
+        max_lr: float | Tensor | Sequence[float | Tensor],
+        step_size_up: float = 2000,
+        step_size_down: float | None = None,
+        mode: str = "triangular",
+        gamma: float = 1.0,
+        scale_fn: Callable[[Any], Any] | str | None = None,
+        scale_mode: str = "cycle",
+        cycle_momentum: bool = True,
+        base_momentum: float | Sequence[float] = 0.8,
+        max_momentum: float | Sequence[float] = 0.9,
+        last_epoch: int = -1,
+        *,
+        momentum_key: str | None = None,
+        step_with_optimizer: bool = False,
+    ) -> None:
+        _check_derived(type(self))
+        _check_optimizer(optimizer)
+        decay: dict[str, Any] = {"mode": mode, "gamma": gamma, "scale_mode": scale_mode}
+        momenta = {"base_momentum": base_momentum, "max_momentum": max_momentum}
+        _drop_meaningless(decay, momenta, scale_fn, cycle_momentum)
+        columns = {
+            name: _per_group(name, value, len(optimizer.param_groups))
+            for name, value in {"base_lr": base_lr, "max_lr": max_lr, **momenta}.items()
+        }
+        schedules = [
+            CyclicSchedule(
+                step_size_up=_value(step_size_up),
+                step_size_down=_value(step_size_down),
+                scale_fn=scale_fn,
+                **decay,
+                **dict(zip(columns, row, strict=True)),
+            )
+            for row in zip(*columns.values(), strict=True)
+        ]
+        self._start(optimizer, schedules, last_epoch, momentum_key, step_with_optimizer)
+
+    @classmethod
+    def from_schedule(
+        cls,
+        optimizer: Optimizer,
+        schedule: Schedule | Sequence[Schedule],
+        last_epoch: int = -1,
+        *,
+        momentum_key: str | None = None,
+        step_with_optimizer: bool = False,
+    ) -> Self:
+        """A `ScheduledLR` that has the attributes of torch's class, too.
+
+            >>> import torch
+            >>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
+            >>> optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(3))])
+            >>> CyclicLR.from_schedule(optimizer, schedule, last_epoch=1).get_last_lr()
+            [0.5]
+
+        Takes, raises and warns the same as `ScheduledLR`, which is the name for a schedule that
+        isn't cyclic.
+        """
+        _check_derived(cls)
+        scheduler = cls.__new__(cls)
+        ScheduledLR.__init__(
+            scheduler,
+            optimizer,
+            schedule,
+            last_epoch,
+            momentum_key=momentum_key,
+            step_with_optimizer=step_with_optimizer,
+        )
+        return scheduler
+
+    base_lrs = _boundaries("base_lr")
+    max_lrs = _boundaries("max_lr")
+    base_momentums = _boundaries("base_momentum")
+    max_momentums = _boundaries("max_momentum")
+    total_size = _shared("total_size")
+    step_ratio = _shared("step_ratio")
+    mode = _shared("mode")
+    gamma = _shared("gamma")
+    scale_mode = _shared("scale_mode")
+    scale_fn = _shared("scale_fn")
+    cycle_momentum = _shared("cycle_momentum")
+    use_beta1 = _shared("use_beta1")
+
+    def _column(self, parameter: str) -> list[Any]:
+        """A parameter of each group; None if its schedule has none."""
+        return [
+            getattr(schedule, parameter)
+            if isinstance(schedule, CyclicSchedule)
+            else schedule.lr(0)
+            if parameter == "base_lr"
+            else None
+            for schedule in self._schedules
+        ]
+
+    def _take_over(self) -> None:
+        """Follow what was written into the lists of boundaries."""
+        given = {
+            name: [number(f"{name}s", _value(each)) for each in values]
+            for name, values in self._lists.items()
+        }
+        changed = [name for name, values in given.items() if values != self._column(name)]
+        if not changed:
+            return
+        if not all(isinstance(each, CyclicSchedule) for each in self._schedules):
+            raise TypeError(
+                f"`{changed[0]}s` must stay as it is unless each schedule is a CyclicSchedule. "
+                "Make a new scheduler from other schedules."
+            )
+        groups = len(self.optimizer.param_groups)
+        schedules: tuple[Any, ...] = self._schedules
+        columns = {name: given.get(name, self._column(name)) for name in BOUNDARIES}
+        for name, values in columns.items():
+            if len(values) != groups and None not in values:
+                raise ValueError(
+                    f"`{name}s` must have one value per parameter group ({groups}). "
+                    f"Received: {len(values)}"
+                )
+        if groups != len(schedules):
+            schedules = (_alike(schedules),) * groups
+        self._follow(
+            [
+                replace(schedule, **{name: values[index] for name, values in given.items()})
+                for index, schedule in enumerate(schedules)
+            ]
+        )
+
+
+def _check_derived(cls: type[CyclicLR]) -> None:
+    if cls.scale_fn is not CyclicLR.scale_fn:
+        raise TypeError(
+            "`scale_fn` must not be a method of a derived class. "
+            f"Received: {cls.__name__}. Pass the function as the argument `scale_fn`."
+        )
 
 
 def _check_optimizer(optimizer: Any) -> None:

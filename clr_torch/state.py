@@ -34,6 +34,7 @@ class Saved:
         last_lr: The rate of each group that was set last; None: unknown.
         eps: How coarsely these are rounded, relative to them.
         applied: True if they were the optimizer's rates at `last_epoch`.
+        hint: What may be the reason if they don't follow from the schedules.
     """
 
     documents: list[Any]
@@ -42,6 +43,7 @@ class Saved:
     last_lr: list[float] | None
     eps: float
     applied: bool
+    hint: str = HINT
 
 
 def written(schedule: Schedule) -> dict[str, Any]:
@@ -157,8 +159,8 @@ def check_last_rates(saved: Saved, schedules: Sequence[Schedule]) -> None:
     They reveal a decay that wasn't saved, at any step at which it makes a difference.
     """
     step = saved.last_epoch
-    if step < 1 or not saved.applied or saved.last_lr is None:
-        return  # At the start of the first cycle no decay shows.
+    if step < 0 or not saved.applied or saved.last_lr is None:
+        return
     for schedule, rate in zip(schedules, saved.last_lr, strict=True):
         mine = schedule.lr(step)
         # For a hundred million cycles, torch's formula is off by less than a float32 is.
@@ -166,7 +168,7 @@ def check_last_rates(saved: Saved, schedules: Sequence[Schedule]) -> None:
         if not abs(rate - mine) <= tolerance:
             raise ValueError(
                 f"The rate of the scheduler must follow from its parameters: {mine!r} at step "
-                f"{step}. {received('_last_lr', rate)}. {HINT}"
+                f"{step}. {received('_last_lr', rate)}. {saved.hint}"
             )
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from types import FrameType, SimpleNamespace
+from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 import torch
@@ -200,8 +201,13 @@ class CountingScheduler(LRScheduler):
 
     def _updated(self, found_inf: Tensor | None) -> None:
         """The optimizer has made an update, which `found_inf` has told a fused one to leave out."""
-        if not (self._composed or self._told_of_rate):
-            self._compare_rates()
+        groups, last = self.optimizer.param_groups, self._last_lr
+        # The usual case first: a loop takes three times as long.
+        if len(groups) != 1 or groups[0]["lr"] is not last[0]:
+            if _initializes_state():
+                return
+            if not (self._composed or self._told_of_rate):
+                self._compare_rates(groups, last)
         if self._asked:
             self._crowded = self._crowded + 1 if self._asked > 1 else 0
             self._asked = 0
@@ -256,11 +262,8 @@ class CountingScheduler(LRScheduler):
             stacklevel=outside(),
         )
 
-    def _compare_rates(self) -> None:
+    def _compare_rates(self, groups: list[dict[str, Any]], last: list[Any]) -> None:
         """See if an update was made with another rate than the schedule's, and say so once."""
-        groups, last = self.optimizer.param_groups, self._last_lr
-        if len(groups) == 1 and groups[0].get("lr") is last[0]:
-            return  # The usual case: a loop takes three times as long.
         for index, (group, lr) in enumerate(zip(groups, last, strict=False)):
             found = group.get("lr")
             # To compare tensors would be to wait for their device.
@@ -305,11 +308,17 @@ class _Counter:
     """The hooks of one optimizer, and the schedulers to tell of its updates."""
 
     def __init__(self, optimizer: Optimizer) -> None:
-        self.unsure = self.paused = self._followed = self._within = False
-        # `unsure`: it can't be known how many updates have been made.
+        self.paused = self._followed = False
+        self.unsure = False
+        """True if it can't be known how many updates have been made."""
         self._schedulers: list[ref[CountingScheduler]] = []
-        optimizer.register_step_pre_hook(self._before)
         optimizer.register_step_post_hook(self._after)
+        # If a class overrides `step` and calls the inherited one, torch runs the hooks around both:
+        # the second time, nothing came before.
+        steps = [each for each in type(optimizer).__mro__ if "step" in vars(each)]
+        self._within = self._is_single = len(steps) <= 2  # Torch's base class has one, too.
+        if not self._is_single:
+            optimizer.register_step_pre_hook(self._before)
 
     def add(self, scheduler: CountingScheduler) -> None:
         self._schedulers = [ref(each) for each in [*self.others(scheduler), scheduler]]
@@ -320,10 +329,10 @@ class _Counter:
         alive = (each() for each in self._schedulers)
         return [each for each in alive if each is not None and each is not scheduler]
 
-    def _before(self, optimizer: Optimizer, *_: object) -> None:
-        self._within = is_dynamo_compiling() or bool(optimizer.state) or not _initializes_state()
+    def _before(self, *_: object) -> None:
+        self._within = True
 
-    def _after(self, optimizer: Optimizer, *_: object) -> None:
+    def _after(self, optimizer: Optimizer, _: object, __: object) -> None:  # *_ takes twice as long
         is_compiled = is_dynamo_compiling()
         if self._followed and (is_compiled or _compiler() is not None):
             from clr_torch._uncompiled import uncompiled
@@ -339,10 +348,8 @@ class _Counter:
         if found_inf is not None:
             # Whether a fused optimizer leaves out the update, its device decides.
             self.unsure = True
-        # If a class overrides `step` and calls the inherited one, torch runs the hooks around both:
-        # the second time, nothing came before.
         if self._within and not self.paused:
-            self._within = False
+            self._within = self._is_single
             for each in self._schedulers:
                 scheduler = each()
                 if scheduler is not None:

@@ -3,7 +3,10 @@
 import importlib
 import importlib.util
 import os
+import platform
 import signal
+from contextlib import suppress
+from importlib import metadata
 
 import pytest
 from hypothesis import settings
@@ -55,6 +58,30 @@ def ctrl_c():
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, handler)
+
+
+VERSIONS = {
+    "NumPy": "numpy",
+    "PyYAML": "PyYAML",
+    "matplotlib": "matplotlib",
+    "torch": "torch",
+    "JAX": "jax",
+    "optax": "optax",
+    "Keras": "keras",
+    "TensorFlow": "tensorflow-cpu",
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _versions(request, record_testsuite_property):
+    """Says in the report of `--junit-xml` what was tested with what, for `make versions`."""
+    backend = os.environ.get("KERAS_BACKEND", "")
+    row = request.config.option.row
+    record_testsuite_property("row", f"{row} on {backend}" if row == "rows.keras" else row)
+    record_testsuite_property("Python", platform.python_version())
+    for name, distribution in VERSIONS.items():
+        with suppress(metadata.PackageNotFoundError):
+            record_testsuite_property(name, metadata.version(distribution))
 
 
 def pytest_report_header(config):

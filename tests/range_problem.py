@@ -1,7 +1,7 @@
 """One small problem for the range tests of all frameworks, and its losses in float64.
 
 `tanh(x @ W1 + b1) @ W2 + b2`, the mean squared error, and plain SGD on the same batches in the same
-order: `losses` is written out by hand in NumPy and shares nothing with what it judges.
+order: `errors` is written out by hand in NumPy and shares nothing with what it judges.
 """
 
 import numpy as np
@@ -34,13 +34,23 @@ def rates():
 
 
 def losses():
+    """The mean squared error before each update."""
+    return np.mean(errors() ** 2, axis=(1, 2))
+
+
+def scores():
+    """The score before each update: less the mean absolute error, so that more is better."""
+    return -np.mean(np.abs(errors()), axis=(1, 2))
+
+
+def errors():
     w1, b1, w2, b2 = (each.astype(np.float64) for each in WEIGHTS)
     found = []
     for (x, y), lr in zip(batches(), rates(), strict=True):
         x, y = x.astype(np.float64), y.astype(np.float64)
         hidden = np.tanh(x @ w1 + b1)
         error = hidden @ w2 + b2 - y
-        found.append(np.mean(error**2))
+        found.append(error)
         of_output = 2 * error / error.size
         of_hidden = of_output @ w2.T * (1 - hidden**2)
         w1 = w1 - lr * (x.T @ of_hidden)

@@ -9,8 +9,9 @@ r"""Find other cyclical learning rates in code, and rewrite them.
     CyclicLR(opt, 1e-3, 6e-3)
 
 It reads torch's `CyclicLR`, the four classes of TensorFlow Addons, and the callback of bckenstler
-and keras-contrib and its copies. Classes that are built by name, and code that looks like a cycle,
-are found and not read. The files are parsed, and nothing in them is executed. Values other than
+and keras-contrib and its copies; and one cycle, warm restarts and their kin of torch, transformers,
+Keras and optax, as phases. Classes that are built by name, and code that looks like a cycle, are
+found and not read. The files are parsed, and nothing in them is executed. Values other than
 literals are shown as they were written, and never guessed.
 """
 

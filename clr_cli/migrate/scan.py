@@ -9,6 +9,7 @@ from clr_cli.migrate.calls import calls
 from clr_cli.migrate.finding import Finding
 from clr_cli.migrate.names import Names
 from clr_cli.migrate.origins import CLASSES
+from clr_cli.migrate.phases import WORDS, phases
 from clr_cli.migrate.rewriting import applied
 from clr_cli.migrate.source import Source, too_deep
 from clr_cli.migrate.unread import looks_cyclical, named
@@ -39,11 +40,9 @@ def migrate(
         found: list[Finding] = []
         names = None
         # Names are only looked up in a file that has one, or a parameter of a renamed copy.
-        if any(
-            word in source for word in (*CLASSES, "lr_scheduler", "tensorflow_addons", "max_lr")
-        ):
+        if any(word in source for word in (*CLASSES, *WORDS, "tensorflow_addons", "max_lr")):
             names = Names(parsed)
-            found = calls(parsed, names, to)
+            found = [*calls(parsed, names, to), *phases(parsed, names, to)]
         _add(found, looks_cyclical(parsed))
         _add(found, named(parsed, names, alone=not found))
     except RecursionError:

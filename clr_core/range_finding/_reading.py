@@ -42,8 +42,7 @@ def read(
     lrs: Sequence[float],
     losses: Sequence[float],
     scores: Sequence[float] | None,
-    *,
-    stopped: bool,
+    stop_reason: str | None,
 ) -> Reading:
     """Read suggestions for `max_lr` from the curve of a range test.
 
@@ -59,17 +58,16 @@ def read(
         lrs: The rates, rising.
         losses: The loss at each.
         scores: A score at each, or None.
-        stopped: Whether the test stopped because training broke at the last rate or after it.
+        stop_reason: Why the test stopped: training broke at the last rate or after it.
 
     Returns:
         The suggestions, to two digits. `max_lr` is None if none of them can be relied on, and a
         warning then says what to change.
     """
     found: dict[str, float | None] = dict.fromkeys(NAMES)
+    stopped = stop_reason is not None
     if len(lrs) < FEWEST_POINTS:
-        few = f"{len(lrs)} losses are too few to read a curve from; it takes {FEWEST_POINTS}. "
-        fix = "Lower `start_lr`, or raise `num_steps`." if stopped else "Let the test run on."
-        return Reading(found, None, (few + fix,))
+        return Reading(found, None, (_too_few(lrs, stop_reason),))
     if not SMALLEST <= lrs[0] < lrs[-1] <= LARGEST or not can_be_smoothed(lrs):
         odd = f"Boundaries can't be read from rates from {lrs[0]:.2g} to {lrs[-1]:.2g}: "
         fix = f"they must lie between {SMALLEST} and {LARGEST}, and not so close together."
@@ -109,6 +107,19 @@ def read(
     if contradiction is not None:
         return Reading(found, None, (contradiction,))
     return Reading(found, found[DEFAULT], warnings)
+
+
+def _too_few(lrs: Sequence[float], stop_reason: str | None) -> str:
+    few = f"{len(lrs)} losses are too few to read a curve from; it takes {FEWEST_POINTS}. "
+    if stop_reason is None:
+        return few + "Let the test run on."
+    if not lrs:
+        fix = "No update had been made, so it isn't the rate: check the model and the data."
+    else:
+        fix = (
+            f"Lower `start_lr`, which is {lrs[0]:.2g}; or check the batches, if it isn't the rate."
+        )
+    return f"{few}{stop_reason} {fix}"
 
 
 def _no_fall(lrs: Sequence[float], *, rises: bool) -> str:

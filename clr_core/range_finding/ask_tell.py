@@ -7,10 +7,9 @@ from math import isfinite
 from typing import Any, TypedDict
 
 from clr_core._arguments import integer, number, one_of, positive_number, received
+from clr_core.range_finding._reading import FEWEST_POINTS
 from clr_core.range_finding._smoothing import FIRST, IN_A_ROW, RAMPS, ROUNDING
 from clr_core.range_finding.result import RangeTestResult
-
-FEWEST_STEPS = 10
 
 
 class RangeTestOptions(TypedDict, total=False):
@@ -47,16 +46,17 @@ class RangeTest:
         'The loss diverged: above 4 from lr=8.1 to 11.'
 
     It ends before `end_lr` if a loss is NaN or infinite, or if the loss has diverged: three in a
-    row are above the start by more than `divergence` times the deepest fall below it. A constant
-    added to the loss changes nothing, and the loss may be zero or negative.
+    row are above the start by more than `divergence` times the deepest fall below it, or times the
+    range of the first ten losses if that is larger: else noise alone would end it. A constant added
+    to the loss changes nothing, and the loss may be zero or negative.
 
     Args:
         start_lr: The first rate, above 0 and so small that nothing is learned with it.
         end_lr: The last rate, at least 1.1 times `start_lr` and so large that training breaks.
         num_steps: Number of updates, at least 10.
         ramp: "exponential" or "linear".
-        divergence: How far the loss may rise above its start, in units of its fall; None: without
-            limit.
+        divergence: How far the loss may rise above its start, in units of its fall, or of the range
+            of the first ten losses; None: without limit.
 
     Raises:
         TypeError: An argument of the wrong kind.
@@ -81,9 +81,9 @@ class RangeTest:
                 "`end_lr` must be at least 1.1 times `start_lr`. "
                 f"{received('end_lr', end_lr, start_lr=start_lr)}"
             )
-        if steps < FEWEST_STEPS:
+        if steps < FEWEST_POINTS:
             raise ValueError(
-                f"`num_steps` must be at least {FEWEST_STEPS}. {received('num_steps', num_steps)}"
+                f"`num_steps` must be at least {FEWEST_POINTS}. {received('num_steps', num_steps)}"
             )
         ramp = one_of("ramp", ramp, RAMPS)
         if factor is not None and factor <= 0.0:
@@ -182,11 +182,13 @@ class RangeTest:
     def _watch(self) -> None:
         """Ends the test if the loss has diverged."""
         losses = self._losses
-        if self.divergence is None or len(losses) < FIRST + IN_A_ROW:
+        if self.divergence is None or len(losses) < FEWEST_POINTS + IN_A_ROW:
             return
+        first = losses[:FEWEST_POINTS]
         start = sorted(losses[:FIRST])[FIRST // 2]
-        fall = max(start - self._lowest, ROUNDING * abs(start))
-        most = start + self.divergence * fall
+        # Before anything is learned, the fall is an accident of noise, and can be nearly nothing.
+        unit = max(start - self._lowest, max(first) - min(first), ROUNDING * abs(start))
+        most = start + self.divergence * unit
         if min(losses[-IN_A_ROW:]) > most:
             self._stop_reason = (
                 f"The loss diverged: above {most:.2g} from lr={self._lrs[-IN_A_ROW]:.2g} "

@@ -100,7 +100,7 @@ def repeated(repeats: object, **options: Unpack[RangeTestOptions]) -> list[Range
 def run(
     tests: list[RangeTest],
     start: Callable[[], object],
-    update: Callable[[float], Any],
+    update: Callable[[float], tuple[Any, ...]],
     batches: Batches,
 ) -> RangeTestResult:
     """Drive each test to its end, and join what they found.
@@ -111,7 +111,7 @@ def run(
         >>> def update(lr):
         ...     loss, _ = weight[0] ** 2, batches.take()
         ...     weight[0] -= lr * 2 * weight[0]
-        ...     return loss
+        ...     return (loss,)
         >>> batches = Batches("batches", range(1000))
         >>> result = run([RangeTest(1e-4, 100)], start, update, batches)
         >>> result.stop_reason is None
@@ -120,14 +120,15 @@ def run(
     Args:
         tests: One for each repeat.
         start: Puts the model at its beginning; called before each test.
-        update: Makes one update with the given rate, and returns the loss before it.
+        update: Makes one update with the given rate, and returns the loss before it, alone or with
+            a score.
         batches: The batches that `update` takes.
     """
     results: list[RangeTestResult] = []
     for test in tests:
         start()
         while not test.done:
-            test.tell(update(test.ask()))
+            test.tell(*update(test.ask()))
         results.append(test.result())
     result = results[0] if len(results) == 1 else RangeTestResult.of(results)
     added = batches.warnings()

@@ -115,7 +115,7 @@ class RangeTestResult:
                 lengths.
         """
         plain = cls(lrs, losses, scores, ramp, stop_reason, {}, None, None, ())
-        reading = read(plain.lrs, plain.losses, plain.scores, stopped=stop_reason is not None)
+        reading = read(plain.lrs, plain.losses, plain.scores, stop_reason)
         max_lr = reading.max_lr
         return replace(
             plain,

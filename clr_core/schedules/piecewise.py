@@ -179,8 +179,9 @@ class PiecewiseSchedule(Described):
     def _value(self, name: str, step: Any, ops: Ops) -> Any:
         table, total = self._table, self.total_steps
         at = ops.fmod(step, total) if self.repeat else ops.minimum(step, total)
-        # What differs between the phases is looked up; the curve is computed once.
-        index = ops.interval(table.begin, at)
+        # What differs between the phases is looked up; the curve is computed once. A step beyond
+        # the last phase lies in it, so that the lookup needn't wait for the minimum.
+        index = ops.interval(table.begin, at if self.repeat else step)
 
         def here(column: _Column) -> Any:
             return column if isinstance(column, float) else ops.take(column, index)

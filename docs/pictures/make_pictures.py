@@ -1,6 +1,8 @@
-"""Draw `modes.png` of docs/schedule.md: the three modes and a custom decay.
+"""Draw `modes.png` of docs/schedule.md, and `same-name.svg` of docs/same-name-other-curve.md.
 
-`relay.png` is drawn by `make demo`.
+The first has the three modes and a custom decay; the second has pairs of schedules that share a
+name, written as phases, which that page holds against the originals. `relay.png` is drawn by
+`make demo`.
 """
 
 import argparse
@@ -16,7 +18,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FormatStrFormatter, MultipleLocator
 
-from clr_core import CyclicSchedule
+from clr_core import CyclicSchedule, Phase, PiecewiseSchedule, warm_restarts, warmup_cosine
 
 BAND = {"base_lr": 0.0015, "max_lr": 0.006}
 STEP_SIZE_UP = 2000
@@ -32,6 +34,34 @@ MODES = {
     ),
 }
 GREY = "#666666"
+PEAK = 0.1
+START, END = PEAK / 25, PEAK / 25 / 1e4
+# A title, the steps that are drawn, and what each library makes of the same arguments.
+SAME_NAME = {
+    "One cycle, linear,\n1,000 steps": (
+        1000,
+        "torch OneCycleLR",
+        PiecewiseSchedule([Phase(299, START, PEAK), Phase(700, PEAK, END)]),
+        "optax linear_onecycle_schedule",
+        PiecewiseSchedule(
+            [Phase(300, START, PEAK), Phase(550, PEAK, START), Phase(150, START, END)]
+        ),
+    ),
+    "Warm-up and cosine,\nwarm-up 100, decay_steps=1000": (
+        1100,
+        "optax warmup_cosine_decay_schedule",
+        warmup_cosine(PEAK, 100, 1000),
+        "Keras CosineDecay",
+        warmup_cosine(PEAK, 100, 1100),
+    ),
+    "Cosine with warm restarts,\n4 cycles in 1,500 steps": (
+        1500,
+        "torch CosineAnnealingWarmRestarts(T_0=100, T_mult=2)",
+        warm_restarts(PEAK, 100, growth=2),
+        "transformers cosine_with_restarts",
+        PiecewiseSchedule([Phase(375, PEAK, 0.0, "cosine")], repeat=True),
+    ),
+}
 STYLE = {
     "font.size": 10,
     "axes.spines.right": False,
@@ -68,6 +98,44 @@ def modes(path: Path) -> None:
         plt.close(figure)
 
 
+def same_name(path: Path) -> None:
+    """Draw each pair, with a line where they differ most."""
+    blue, orange = "#0072B2", "#D55E00"
+    # Without these two, each run would write other names and the date into the file.
+    with plt.rc_context({**STYLE, "svg.hashsalt": "same-name"}):
+        figure, row = plt.subplots(1, 3, figsize=(12, 4.2), sharey=True, layout="constrained")
+        for axes, (title, content) in zip(row, SAME_NAME.items(), strict=True):
+            length, one, first, other, second = content
+            steps = np.arange(length)
+            rates = first.lr(steps), second.lr(steps)
+            difference = np.abs(rates[0] - rates[1]) / PEAK
+            most = int(difference.argmax())
+            axes.plot(steps, rates[0], color=blue, linewidth=2, label=one)
+            axes.plot(
+                steps, rates[1], color=orange, linewidth=2, linestyle=(0, (4, 2)), label=other
+            )
+            low, high = sorted(each[most] for each in rates)
+            axes.vlines(most, low, high, color="black", linewidth=1.5, zorder=3)
+            axes.annotate(
+                f"{difference[most]:.0%}",
+                xy=(most, high),
+                xytext=(0, 4),
+                textcoords="offset points",
+                ha="left",
+                weight="bold",
+            )
+            axes.set_title(title)
+            axes.set_xlim(0, length * 1.03)
+            axes.xaxis.set_major_locator(MultipleLocator(300))
+            axes.xaxis.set_major_formatter("{x:,.0f}")
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False, fontsize=9)
+            axes.set_xlabel("step (updates)")
+        row[0].set_ylim(0, PEAK * 1.12)
+        row[0].set_ylabel("learning rate")
+        figure.savefig(path, facecolor="white", metadata={"Date": None})
+        plt.close(figure)
+
+
 def _mark_boundaries(axes: Axes) -> None:
     for name, rate in BAND.items():
         axes.axhline(rate, color=GREY, linewidth=1, linestyle=(0, (1, 2)), zorder=0)
@@ -92,8 +160,9 @@ if __name__ == "__main__":
         type=Path,
         default=Path(__file__).parent,
         metavar="DIR",
-        help="where to write the picture (default: beside this script)",
+        help="where to write the pictures (default: beside this script)",
     )
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     modes(out / "modes.png")
+    same_name(out / "same-name.svg")

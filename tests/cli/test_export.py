@@ -3,13 +3,14 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
 
 import oracle
 from clr_cli.record_arguments import groups_of
-from clr_core import CyclicSchedule
+from clr_core import CyclicSchedule, one_cycle
 from clr_core.conformance import float32
 from clr_core.record import Record
 from schedules import expected, expected_momenta
@@ -120,6 +121,18 @@ def test_a_rate_alone_takes_one_line(clr, to, line):
     code = clr("export", "--base-lr", "0.1", "--max-lr", "0.5", "--to", to).out
     assert line in code.splitlines()
     assert "clr_core" not in code
+
+
+@pytest.mark.parametrize("to", ["torch", "keras", "jax"])
+@pytest.mark.parametrize("momenta", [{}, {"base_momentum": 0.85, "max_momentum": 0.95}])
+def test_the_code_has_the_names_for_any_kind(folder, clr, to, momenta):
+    Record((one_cycle(0.1, 100, **momenta), OTHER)[: 1 + (to == "torch")]).write("phases.json")
+    code = clr("export", "phases.json", "--to", to).out
+    assert not re.search("[Cc]yclic(LR|_)", code)
+    names = {"torch": "ScheduledLR", "keras": "ScheduledLR", "jax": "scheduled_lr"}
+    if momenta:
+        names |= {"keras": "clr_keras.SGD", "jax": "scheduled_optimizer"}
+    assert f"{names[to]}(" in code
 
 
 RECORDS = {

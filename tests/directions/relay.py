@@ -21,16 +21,19 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
-from clr_core import CyclicSchedule, Record
+from clr_core import CyclicSchedule, Phase, PiecewiseSchedule, Record, one_cycle
 from clr_core.moments import Moments
 
 CYCLE = 20
 LATE = 500 * CYCLE + 40
 # Begin, end, and where it is handed over: before the first update, on the way up, at the peak, on
-# the way down, at the border of a cycle and one after it; and in a late cycle.
+# the way down, at the border of a cycle and one after it; in a late cycle; and within phases, the
+# last of them in a sequence that is part of another.
 STRETCHES = {
     "early": (0, 34, (0, 3, 8, 15, 20, 21)),
     "late": (LATE + 1, LATE + 27, (LATE + 7, LATE + 20)),
+    "one cycle": (0, 20, (4, 12)),
+    "sequence": (0, 24, (15,)),
 }
 _SHAPE = {
     "base_lr": 0.004,
@@ -44,6 +47,19 @@ _SHAPE = {
 SCHEDULES = {
     "early": CyclicSchedule(mode="triangular2", **_SHAPE),
     "late": CyclicSchedule(mode="exp_range", gamma=0.9999, **_SHAPE),
+    "one cycle": one_cycle(0.021, total_steps=25, base_momentum=0.8, max_momentum=0.95),
+    "sequence": PiecewiseSchedule([Phase(5, 0.0, 0.02, "linear", 0.95, 0.9)]).then(
+        CyclicSchedule(**_SHAPE).then(
+            PiecewiseSchedule(
+                [
+                    Phase(2.5, 0.02, 0.001, "cosine", 0.8, 0.9),
+                    Phase(3.5, 0.02, 0.0, "cosine", 0.7, 0.9),
+                ],
+                repeat=True,
+            ),
+            at=7,
+        )
+    ),
 }
 OPTIMIZERS = ("sgd", "adam")
 

@@ -263,6 +263,8 @@ def test_pictures_can_be_drawn(tmp_path):
     script = ROOT / "docs" / "pictures" / "make_pictures.py"
     subprocess.run([sys.executable, "-P", str(script), "--out", str(tmp_path)], check=True)
     assert (tmp_path / "modes.png").read_bytes().startswith(b"\x89PNG")
+    drawn = (tmp_path / "same-name.svg").read_text("utf-8")
+    assert drawn.count("<svg") == 1
 
 
 def test_contributing_names_every_folder():

@@ -1,25 +1,24 @@
-"""Runs the tests of the torch adapter on several versions of torch, and prints a table.
+"""Runs the tests of the torch adapter on several versions of torch.
 
     python tests/versions/torch_versions.py [2.4.1 2.15.0 …] [--tests tests/integration/torch …]
 
 Each version gets an environment under `build/torch-versions` (2 GB), with PyPI's build of torch and
-stand-ins for its CUDA libraries, and a file with the output of its tests. The wheel must have been
-built. A pip that is told to take packages from elsewhere may not find every version:
-`PIP_CONFIG_FILE=/dev/null make test-torch-versions` asks PyPI.
+stand-ins for its CUDA libraries, a file with the output of its tests, and a report for `table.py`.
+The wheel must have been built. A pip that is told to take packages from elsewhere may not find
+every version: `PIP_CONFIG_FILE=/dev/null make test-torch-versions` asks PyPI.
 """
 
 import argparse
 import subprocess
 import sys
-from datetime import date
 from pathlib import Path
-from xml.etree import ElementTree
 
 import stand_ins
+from table import REPORTS
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build" / "torch-versions"
-VERSIONS = ("2.4.1", "2.6.0", "2.8.0", "2.10.0", "2.13.0", "2.15.0")
+VERSIONS = ("2.4.1", "2.6.0", "2.8.0", "2.10.0", "2.15.0")  # `make test-torch` has 2.13.
 TESTS = ("tests/conformance", "tests/integration/torch")
 # What torch imports, and the tests.
 NEEDED = ("filelock", "fsspec", "jinja2", "networkx", "setuptools", "sympy", "typing-extensions")
@@ -43,27 +42,19 @@ def environment(version: str) -> Path:
     return python
 
 
-def row(version: str, tests: list[str]) -> tuple[str, int]:
-    """The line of the table, and how many tests failed."""
-    python, report = environment(version), FOLDER / f"{version}.xml"
-    report.unlink(missing_ok=True)
+def passes(version: str, tests: list[str]) -> bool:
+    """True if the tests pass. The report for `table.py` is written in any case."""
+    python, report = environment(version), REPORTS / f"test-torch-versions {version}.xml"
     print(f"Testing with torch {version} …", flush=True)
+    command = [python, "-P", "-m", "pytest", "-q", "-rs", *tests, "--row", "rows.torch"]
     with (FOLDER / f"{version}.txt").open("w", encoding="utf-8") as output:
-        command = [python, "-P", "-m", "pytest", "-q", "-rs", *tests, "--row", "rows.torch"]
-        subprocess.run([*command, f"--junit-xml={report}"], cwd=ROOT, stdout=output, check=False)
-    (suite,) = ElementTree.parse(report).getroot()
-    count = {name: int(suite.get(name)) for name in ("tests", "skipped", "failures", "errors")}
-    failed = count["failures"] + count["errors"]
-    used = "import platform, numpy, torch; "
-    used += "print(torch.__version__, platform.python_version(), numpy.__version__)"
-    cells = run(python, "-c", used).split()
-    cells += [count["tests"] - count["skipped"] - failed, count["skipped"], failed, date.today()]
-    return f"| {' | '.join(map(str, cells))} |", failed
+        done = subprocess.run([*command, f"--junit-xml={report}"], cwd=ROOT, stdout=output)
+    print(Path(output.name).read_text(encoding="utf-8").splitlines()[-1])
+    return done.returncode == 0
 
 
-def run(*command: str | Path) -> str:
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout
+def run(*command: str | Path) -> None:
+    subprocess.run(command, cwd=ROOT, check=True)
 
 
 def main() -> int:
@@ -71,11 +62,8 @@ def main() -> int:
     parser.add_argument("versions", nargs="*", default=VERSIONS)
     parser.add_argument("--tests", nargs="+", default=TESTS)
     arguments = parser.parse_args()
-    rows = [row(version, arguments.tests) for version in arguments.versions]
-    print("\n| torch | Python | NumPy | passed | skipped | failed | date |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    print(*(line for line, _ in rows), sep="\n")
-    return any(failed for _, failed in rows)
+    passed = [passes(version, arguments.tests) for version in arguments.versions]
+    return not all(passed)
 
 
 if __name__ == "__main__":

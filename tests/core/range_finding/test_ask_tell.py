@@ -214,11 +214,29 @@ def test_a_loss_at_the_limit_is_not_above_it():
     assert told(losses).result().stop_reason is None
 
 
-def test_the_first_five_losses_say_where_it_starts_and_three_more_that_it_diverged():
-    test = told([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], divergence=0.5)
-    assert len(test.result().losses) == 8
-    # The median of the five is 3, and the lowest lies 2 below it: 3 + 0.5 * 2.
-    assert test.result().stop_reason == "The loss diverged: above 4 from lr=2.3e-06 to 3.1e-06."
+def test_ten_losses_say_what_is_noise_and_three_more_that_it_diverged():
+    noise = [3.0, 5.0, 1.0, 4.0, 2.0, 3.0, 2.0, 4.0, 3.0, 3.0]
+    test = told([*noise, 6.0, 7.0, 8.0, 9.0], divergence=0.5)
+    # The median of the first five is 3, and the ten range over 4: 3 + 0.5 * 4.
+    assert test.result().stop_reason == "The loss diverged: above 5 from lr=5.1e-06 to 7.1e-06."
+    # Now it has fallen by 10, and 3 + 0.5 * 10 isn't reached thrice.
+    assert not told([*noise, -7.0, 6.0, 7.0, 8.0, 9.0], divergence=0.5).done
+
+
+@pytest.mark.parametrize(
+    ("noise", "most"),
+    [
+        (lambda rng: rng.gauss(2.3, 0.1), 0.001),
+        (lambda rng: rng.expovariate(1), 0.02),
+        (lambda rng: rng.lognormvariate(0, 1), 0.02),
+        (lambda rng: 2 - rng.expovariate(1), 0.02),
+    ],
+    ids=["normal", "exponential", "lognormal", "downwards"],
+)
+def test_noise_alone_ends_no_test(noise, most):
+    rng, tests = random.Random(0), 1000
+    stopped = sum(told([noise(rng) for _ in range(100)], num_steps=101).done for _ in range(tests))
+    assert stopped <= most * tests
 
 
 def test_a_fall_is_at_least_eight_roundings_of_float32():

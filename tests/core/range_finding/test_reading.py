@@ -142,10 +142,15 @@ def nothing(losses, lrs=LRS, **parameters):
 def test_too_few_losses():
     result, sentence = nothing(bowl()[:9], LRS[:9], stop_reason="The loss was nan at lr=4e-06.")
     assert sentence == (
-        "9 losses are too few to read a curve from; it takes 10. "
-        "Lower `start_lr`, or raise `num_steps`."
+        "9 losses are too few to read a curve from; it takes 10. The loss was nan at lr=4e-06. "
+        "Lower `start_lr`, which is 1e-06; or check the batches, if it isn't the rate."
     )
     assert result.suggestions == dict.fromkeys(NAMES)
+    _, sentence = nothing([], [], stop_reason="The loss was nan at lr=1e-06.")
+    assert sentence == (
+        "0 losses are too few to read a curve from; it takes 10. The loss was nan at lr=1e-06. "
+        "No update had been made, so it isn't the rate: check the model and the data."
+    )
     _, sentence = nothing([], [])
     assert sentence == (
         "0 losses are too few to read a curve from; it takes 10. Let the test run on."

@@ -300,7 +300,7 @@ HOSTILE_YAML = {
         "format: cyclical-lr/1\nschedule: {base_lr: 1e400, max_lr: 1}",
         "`base_lr` must be finite. Received: base_lr=inf",
     ),
-    "nested": ("[" * NEST, "it is nested too deep"),
+    "nested": ("[" * NEST, ""),  # Or PyYAML's own refusal, from 6.0.4 on.
     "nested keys": ("? " * NEST, "it has a key that isn't plain text in line 1"),
     "nested mappings": ("{a: " * NEST, "it is nested too deep"),
     "tabs": ("a:\n\t- 1", ""),

@@ -72,9 +72,7 @@ def test_a_scan_traces_once():
     assert schedule.traced == 1
 
 
-def test_nothing_is_left_of_the_inner_function():
-    # Inlined, so that XLA fuses it with its surroundings, and a jaxpr is no deeper for it.
+def test_the_compiler_sees_no_inner_function():
+    # Inlined, so that it is fused with its surroundings.
     for schedule in (cyclic_lr(SCHEDULE), cyclic_momentum(SCHEDULE)):
-        text = str(jax.make_jaxpr(schedule)(jnp.int32(0)))
-        assert "pjit" not in text
-        assert "_evaluate" not in text
+        assert "_evaluate" not in jax.jit(schedule).lower(jnp.int32(0)).as_text()

@@ -44,10 +44,16 @@ def randomness():
     return random.getstate(), pickle.dumps(np.random.get_state())  # noqa: NPY002 - its global state
 
 
-def test_the_losses_are_those_of_float64():
-    result = clr_jax.range_test(sgd, weights(), None, problem.batches(), **problem.OPTIONS)
+def scored(params, opt_state, batch, lr):
+    score = -jnp.mean(jnp.abs(forward(params, batch[0]) - batch[1]))
+    return *sgd(params, opt_state, batch, lr), score
+
+
+def test_the_losses_and_scores_are_those_of_float64():
+    result = clr_jax.range_test(scored, weights(), None, problem.batches(), **problem.OPTIONS)
     np.testing.assert_allclose(result.lrs, problem.rates(), rtol=1e-12)
     np.testing.assert_allclose(result.losses, problem.losses(), **problem.CLOSE)
+    np.testing.assert_allclose(result.scores, problem.scores(), **problem.CLOSE)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
@@ -167,7 +173,7 @@ REFUSED = [
     refused(TypeError, "`batches` must start over with each `iter()`", {"batches": iter([1])}),
     refused(
         TypeError,
-        "`step_fn` must return three values: params, opt_state and the loss. Received: a tuple of",
+        "`step_fn` must return params, opt_state, the loss and, if you like, a score. Received: a ",
         {"step_fn": lambda params, opt_state, batch, lr: (params, opt_state)},
     ),
     refused(

@@ -1,4 +1,4 @@
-"""The adapter takes a kind of schedule that it has never heard of, also one that holds others."""
+"""The adapter takes any kind of schedule, also an unknown one, and one that holds others."""
 
 import jax
 import jax.numpy as jnp
@@ -6,15 +6,15 @@ import numpy as np
 import optax
 import pytest
 
-from clr_core import CyclicSchedule, Record
+from clr_core import CyclicSchedule, Record, one_cycle
 from clr_core.adapter import rate_only
 from clr_jax import (
     current_lr,
     current_momentum,
-    cyclic_lr,
-    cyclic_momentum,
-    cyclic_optimizer,
     from_record,
+    scheduled_lr,
+    scheduled_momentum,
+    scheduled_optimizer,
     set_step,
     to_record,
 )
@@ -28,24 +28,31 @@ CYCLIC = CyclicSchedule(
     base_lr=0.1, max_lr=0.5, step_size_up=7, base_momentum=0.6, max_momentum=0.9
 )
 NESTED = Mean((COSINE, Mean((CYCLIC,))))
-BOTH = pytest.mark.parametrize("schedule", [COSINE, NESTED], ids=["plain", "nested"])
+ONE_CYCLE = one_cycle(max_lr=0.5, total_steps=20, base_momentum=0.8, max_momentum=0.9)
+KINDS = {
+    "unknown": COSINE,
+    "unknown, nested": NESTED,
+    "one cycle": ONE_CYCLE,
+    "sequence": ONE_CYCLE.then(CYCLIC, at=11),
+}
+EACH = pytest.mark.parametrize("schedule", KINDS.values(), ids=KINDS)
 STEPS = np.arange(40, dtype=np.int32)
 
 
-@BOTH
+@EACH
 def test_rates_jitted_and_not(schedule):
     # A library's cosine may differ from Python's in the last bit of a float64, which a float32
     # shows at a midpoint only; there is none among these.
     expected = np.array([schedule.lr(int(step)) for step in STEPS], np.float32)
-    for curve in (cyclic_lr(rate_only(schedule)), jax.jit(cyclic_lr(rate_only(schedule)))):
+    for curve in (scheduled_lr(rate_only(schedule)), jax.jit(scheduled_lr(rate_only(schedule)))):
         np.testing.assert_array_equal(curve(STEPS), expected)
     momenta = np.array([schedule.momentum(int(step)) for step in STEPS], np.float32)
-    np.testing.assert_array_equal(jax.jit(cyclic_momentum(schedule))(STEPS), momenta)
+    np.testing.assert_array_equal(jax.jit(scheduled_momentum(schedule))(STEPS), momenta)
 
 
-@BOTH
+@EACH
 def test_state_and_records(schedule):
-    optimizer = cyclic_optimizer(optax.sgd, schedule)
+    optimizer = scheduled_optimizer(optax.sgd, schedule)
     weight = jnp.zeros(3)
 
     @jax.jit

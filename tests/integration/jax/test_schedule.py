@@ -6,18 +6,21 @@ import numpy as np
 import optax
 import pytest
 
-from clr_core import CyclicSchedule
-from clr_jax import cyclic_lr, cyclic_momentum
+from clr_core import CyclicSchedule, one_cycle
+from clr_jax import cyclic_lr, cyclic_momentum, scheduled_lr, scheduled_momentum
 
 SCHEDULE = CyclicSchedule(
     base_lr=0.1, max_lr=0.5, step_size_up=20, base_momentum=0.8, max_momentum=0.9
 )
 # A test of the warning is below.
 pytestmark = pytest.mark.filterwarnings("ignore:The momentum of the schedule is dropped")
+ANY = pytest.mark.parametrize(
+    "make", [cyclic_lr, scheduled_lr, cyclic_momentum, scheduled_momentum]
+)
 MAKERS = pytest.mark.parametrize("make", [cyclic_lr, cyclic_momentum])
 
 
-@MAKERS
+@ANY
 @pytest.mark.parametrize(
     "count",
     [3, np.int64(3), np.array(3, np.uint8), jnp.int32(3), jnp.arange(4), np.zeros((2, 0, 3), int)],
@@ -110,7 +113,7 @@ def test_large_counts_are_exact(step):
     [None, 0.1, {"lr": 0.1}, lambda step: 0.1],
     ids=["None", "a number", "a dict", "a function"],
 )
-@MAKERS
+@ANY
 def test_what_is_no_schedule(make, junk):
     with pytest.raises(TypeError) as caught:
         make(junk)
@@ -121,12 +124,13 @@ def test_what_is_no_schedule(make, junk):
 
 def test_a_schedule_without_momentum():
     schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5)
-    with pytest.raises(ValueError, match="base_momentum") as caught:
-        cyclic_momentum(schedule)
-    assert str(caught.value) == (
-        "`schedule` must have a momentum (in CyclicSchedule: `base_momentum`, `max_momentum`). "
-        "Received: schedule=CyclicSchedule(base_lr=0.1, max_lr=0.5)"
-    )
+    for make in (cyclic_momentum, scheduled_momentum):
+        with pytest.raises(ValueError, match="base_momentum") as caught:
+            make(schedule)
+        assert str(caught.value) == (
+            "`schedule` must have a momentum (in CyclicSchedule: `base_momentum`, `max_momentum`). "
+            "Received: schedule=CyclicSchedule(base_lr=0.1, max_lr=0.5)"
+        )
 
 
 class Constant:
@@ -179,9 +183,13 @@ def test_parameters_that_are_wrong(make):
 
 @pytest.mark.filterwarnings("error")
 def test_a_momentum_that_is_dropped_is_said():
-    for make in (lambda: cyclic_lr(SCHEDULE), lambda: cyclic_lr(**PARAMETERS, **MOMENTA)):
+    for make in (
+        lambda: cyclic_lr(SCHEDULE),
+        lambda: cyclic_lr(**PARAMETERS, **MOMENTA),
+        lambda: scheduled_lr(one_cycle(0.5, 9, **MOMENTA)),
+    ):
         with pytest.warns(
-            UserWarning, match=r"momentum .* is dropped.*cyclic_optimizer\("
+            UserWarning, match=r"momentum .* is dropped.*scheduled_optimizer\("
         ) as caught:
             make()
         assert [each.filename for each in caught] == [__file__]
@@ -190,6 +198,9 @@ def test_a_momentum_that_is_dropped_is_said():
 
 @pytest.mark.filterwarnings("error")
 def test_a_momentum_that_is_cycled_beside_the_rate_is_not_dropped():
+    optax.inject_hyperparams(optax.sgd)(
+        learning_rate=scheduled_lr(SCHEDULE), momentum=scheduled_momentum(SCHEDULE)
+    )
     optax.inject_hyperparams(optax.sgd)(
         learning_rate=cyclic_lr(SCHEDULE), momentum=cyclic_momentum(SCHEDULE)
     )

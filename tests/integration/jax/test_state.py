@@ -24,6 +24,7 @@ from clr_jax import (
     schedule_counts,
     set_step,
 )
+from needs import needs
 
 SCHEDULE = CyclicSchedule(
     base_lr=0.01,
@@ -434,13 +435,14 @@ def test_the_step_beside_a_state():
 
 # Each hands the count that corrects its bias, or the like, to a schedule as well.
 SHARING = [
-    *(optax.contrib.prodigy, optax.contrib.dadapt_adamw, optax.contrib.madgrad),
-    *(optax.contrib.momo, optax.contrib.momo_adam),
+    *("prodigy", "dadapt_adamw", "momo", "momo_adam"),
+    pytest.param("madgrad", marks=needs("optax.contrib.madgrad")),
 ]
 
 
-@pytest.mark.parametrize("factory", SHARING, ids=lambda each: each.__name__)
-def test_a_count_for_two_purposes(factory):
+@pytest.mark.parametrize("name", SHARING)
+def test_a_count_for_two_purposes(name):
+    factory = getattr(optax.contrib, name)
     decayed = optax.chain(optax.add_decayed_weights(cyclic_lr(OTHER)), factory(cyclic_lr(OTHER)))
     with pytest.raises(ValueError, match=r"a \w+State at '\[1\].*whose count is both if its rate"):
         set_step(decayed.init(weights()), 3)

@@ -16,7 +16,9 @@ SUFFIXES = [".keras", ".h5", ".weights.h5"]
 OPTIMIZERS = {
     "sgd": lambda: keras.optimizers.SGD(0.01, momentum=0.9),
     "adam": lambda: keras.optimizers.Adam(CyclicLR.of(SCHEDULE)),
+    "sgd of Keras 3.14": lambda: keras.optimizers.SGD(0.01, momentum=0.9, name="SGD"),
     "adamw": lambda: keras.optimizers.AdamW(0.01),
+    "adamw of Keras 3.14": lambda: keras.optimizers.AdamW(0.01, name="adamw"),
     "our sgd": lambda: clr_keras.SGD(SCHEDULE),
     "our sgd in torch's form": lambda: clr_keras.SGD(SCHEDULE, torch_velocity=True),
     "our adamw": lambda: clr_keras.AdamW(SCHEDULE),

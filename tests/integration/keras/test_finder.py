@@ -236,9 +236,35 @@ def test_the_losses_are_those_of_float64():
     )
     model.set_weights(problem.WEIGHTS)
     model.compile(keras.optimizers.SGD(0.5), "mse", jit_compile=BACKEND == "jax")
-    result = clr_keras.range_test(model, problem.batches(), **problem.OPTIONS)
-    np.testing.assert_allclose(result.lrs, problem.rates(), rtol=1e-12)
-    np.testing.assert_allclose(result.losses, problem.losses(), **problem.CLOSE)
+    for score in (less_the_error, keras.metrics.MeanMetricWrapper(less_the_error)):
+        result = clr_keras.range_test(model, problem.batches(), score=score, **problem.OPTIONS)
+        np.testing.assert_allclose(result.lrs, problem.rates(), rtol=1e-12)
+        np.testing.assert_allclose(result.losses, problem.losses(), **problem.CLOSE)
+        np.testing.assert_allclose(result.scores, problem.scores(), **problem.CLOSE)
+
+
+def less_the_error(targets, outputs):
+    return -keras.ops.mean(keras.ops.absolute(keras.ops.subtract(outputs, targets)), axis=-1)
+
+
+def test_a_score_changes_nothing_of_a_model_with_metrics():
+    model, metric = new(), keras.metrics.MeanAbsoluteError()
+    train(model, 3)
+    metric.update_state(Y[:2], Y[2:4])
+    before, held = everything(model), [bits(each) for each in metric.variables]
+    result = clr_keras.range_test(model, Failing(), score=metric, repeats=2, **FEW)
+    assert len(result.scores) == 12
+    assert everything(model) == before
+    assert [bits(each) for each in metric.variables] == held
+
+
+def test_a_score_of_two_outputs():
+    inputs = keras.layers.Input((8,))
+    outputs = [keras.layers.Dense(1, name=name)(inputs) for name in ("one", "two")]
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", ["mse", "mse"])
+    with pytest.raises(ValueError, match=r"must have one output\. Received: 2 outputs"):
+        clr_keras.range_test(model, X, [Y, Y], score="mae", **FEW)
 
 
 def one_weight(optimizer):
@@ -449,6 +475,7 @@ REFUSED = [
     refused(TypeError, "`x` must start over with each `iter()`", {"x": iter(BATCHES), "y": None}),
     refused(ValueError, "must have the same length. Received: lengths [128, 5]", {"y": Y[:5]}),
     refused(TypeError, "`y` must be given if `x` is an array", {"y": None}),
+    refused(TypeError, "`score` must be a metric, as `compile` takes it. Received: s", score=3),
     refused(TypeError, "`sample_weight` must be left out", {"x": BATCHES, "y": None},
             sample_weight=Y),
     refused(ValueError, "Received: a tuple of 4", {"x": [(X, Y, Y, Y)], "y": None}),

@@ -1,14 +1,18 @@
-"""Converted schedules of TensorFlow Addons and of bckenstler's callback are the same curves.
+"""Converted schedules are the same curves: of TensorFlow Addons, of bckenstler, and Keras's own.
 
-The originals are restated from their sources, cyclical_learning_rate.py in tensorflow_addons and
+The first two are restated from their sources, cyclical_learning_rate.py in tensorflow_addons and
 clr_callback.py, line by line and in float64.
 """
 
+from itertools import accumulate
+
+import keras
 import numpy as np
 import pytest
 
-from clr_core import CyclicSchedule
-from clr_keras import schedule_from_addons, schedule_from_callback
+from clr_core import CyclicSchedule, warm_restarts, warmup_cosine
+from clr_keras import schedule_from_addons, schedule_from_callback, schedule_from_keras
+from integration.keras.rates import numbers
 
 STEPS = 500
 # The originals subtract twice the cycle from `step / step_size`, which is up to 500: the last place
@@ -142,3 +146,89 @@ def test_the_defaults_of_the_callback():
 def test_what_the_callback_could_not_do(arguments, message):
     with pytest.raises(ValueError, match=message):
         schedule_from_callback(**arguments)
+
+
+SCHEDULES = keras.optimizers.schedules
+KERAS_STEPS = np.arange(300)
+
+
+def keras_rates(schedule):
+    """Keras's own rates."""
+    if getattr(schedule, "warmup_target", None) is None:
+        return numbers(schedule(KERAS_STEPS)).astype(float)
+    steps = KERAS_STEPS[:70]  # With a warm-up, it takes one step at a time.
+    if keras.backend.backend() == "jax":
+        return numbers(keras.ops.vectorized_map(schedule, steps)).astype(float)
+    return np.array([float(numbers(schedule(int(step)))) for step in steps])
+
+
+def assert_keras_curve(schedule, steps):
+    """The same as Keras's, but for its float32."""
+    theirs, ours = keras_rates(schedule), schedule_from_keras(schedule)
+    wanted = np.array([ours.lr(int(step)) for step in KERAS_STEPS[: len(theirs)]])
+    # They divide the step in float32, in up to two operations; the cosine has the slope pi / 2.
+    close = (6 + np.pi * KERAS_STEPS[: len(theirs)] / steps) * 2.0**-24 * wanted.max()
+    off = np.abs(theirs - wanted) > close
+    # On torch, a float32 logarithm takes some first steps of a cycle for the end of the one before.
+    starts = {0.0, *accumulate(each.steps for each in ours.phases)}
+    ends = np.isclose(theirs, ours.levels()["lowest"], rtol=1e-6) & [
+        step in starts for step in range(len(off))
+    ]
+    assert not np.any(off & ~ends), np.max(np.abs(theirs - wanted) / close)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.01, 1.0])
+@pytest.mark.parametrize("steps", [1, 10, 47, 250])
+@pytest.mark.parametrize("warmup", [None, (0.3, 13), (1e-3, 20), (0.1, 0)], ids=str)
+def test_cosine_decay_of_keras(warmup, steps, alpha):
+    target, warmup_steps = warmup or (None, 5)  # Without a target, the steps are ignored.
+    schedule = SCHEDULES.CosineDecay(
+        0.1, steps, alpha, warmup_target=target, warmup_steps=warmup_steps
+    )
+    assert_keras_curve(schedule, min(steps, warmup_steps or steps))
+
+
+@pytest.mark.parametrize("m_mul", [1.0, 0.5, 0.9])
+@pytest.mark.parametrize("t_mul", [1.0, 1.5, 2.0, 3.0])
+@pytest.mark.parametrize("first", [3, 10, 100])
+def test_cosine_decay_restarts_of_keras(first, t_mul, m_mul):
+    assert_keras_curve(SCHEDULES.CosineDecayRestarts(0.1, first, t_mul, m_mul, 0.01), first)
+
+
+def test_a_schedule_of_keras_from_its_config():
+    schedule = SCHEDULES.CosineDecay(0.0, 1000, 0.1, warmup_target=0.5, warmup_steps=100)
+    wanted = warmup_cosine(0.5, 100, 1100, end_lr=0.05)
+    assert schedule_from_keras(schedule) == wanted
+    assert schedule_from_keras(keras.saving.serialize_keras_object(schedule)) == wanted
+    restarts = SCHEDULES.CosineDecayRestarts(0.1, 10, name="mine")
+    assert schedule_from_keras(restarts) == warm_restarts(0.1, 10, growth=2)
+
+
+class Mine(SCHEDULES.CosineDecay):
+    def __call__(self, step):
+        return 2 * super().__call__(step)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (None, "`source` must be Keras's CosineDecay or CosineDecayRestarts, or its config"),
+        (Mine(0.1, 10), "`source` must be Keras's"),
+        (SCHEDULES.ExponentialDecay(0.1, 10, 0.9), "`source` must be Keras's"),
+        ({"class_name": "ExponentialDecay", "config": {}}, "`class_name` must be that of Keras's"),
+        ({"class_name": "CosineDecay", "registered_name": "mine>CosineDecay", "config": {}}, "`cl"),
+        ({"class_name": "CosineDecay", "module": "mine", "config": {}}, "`class_name` must be"),
+        ({"class_name": "CosineDecay"}, "'config'|`config` must have"),
+        ({"class_name": "CosineDecay", "config": {}}, "must have the keys of its class"),
+        (
+            {"class_name": "CosineDecay", "config": {"initial_learning_rate": "x"}},
+            "`initial_learning_rate` must be a number",
+        ),
+        (SCHEDULES.CosineDecayRestarts(0.1, 10, 0.5), "must not become shorter"),
+        (SCHEDULES.CosineDecayRestarts(0.1, 10, 1.0, 0.9999), "say how many|Say how many"),
+    ],
+    ids=str,
+)
+def test_what_isnt_a_schedule_of_keras_that_is_read(source, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        schedule_from_keras(source)

@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import pytest
 
 from clr_core import CyclicSchedule
 from integration.keras.cycled import (
@@ -17,11 +16,10 @@ from integration.keras.cycled import (
 )
 from integration.keras.cycled import expected as weights_expected
 from integration.keras.rates import numbers
+from needs import needs
 from schedules import expected, expected_momenta
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(keras.optimizers, "MultiOptimizer"), reason="newer than this Keras"
-)
+pytestmark = needs("keras.optimizers.MultiOptimizer")
 OTHER = CyclicSchedule(
     base_lr=0.002, max_lr=0.02, step_size_up=2, base_momentum=0.5, max_momentum=0.9
 )

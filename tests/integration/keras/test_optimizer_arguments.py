@@ -10,7 +10,7 @@ import pytest
 
 import clr_keras
 from clr_core import CyclicSchedule
-from clr_keras import CyclicLR
+from clr_keras import CyclicLR, ScheduledLR
 from integration.keras.cycled import NAMES, SCHEDULE
 
 WITHOUT = CyclicSchedule(base_lr=0.001, max_lr=0.006)
@@ -28,7 +28,7 @@ def scheduled(name):
 @pytest.mark.parametrize("given", [0.1, None, "0.1", {}, keras.optimizers.SGD])
 def test_no_schedule(given):
     message = (
-        "`learning_rate` must be a schedule such as CyclicSchedule, or a CyclicLR. "
+        "`learning_rate` must be a schedule such as CyclicSchedule, or a ScheduledLR. "
         f"Received: learning_rate={given!r}"
     )
     with pytest.raises(TypeError, match=exactly(message)):
@@ -63,14 +63,16 @@ def test_a_momentum_assigned_later(name):
         setattr(optimizer, scheduled(name), 0.5)
 
 
+@pytest.mark.parametrize("kind", [CyclicLR, ScheduledLR])
 @pytest.mark.parametrize("given", [None, 4])
-def test_two_accumulations(given):
+def test_two_accumulations(given, kind):
     message = (
-        "`gradient_accumulation_steps` must be the same in the optimizer and in its CyclicLR. "
-        f"Received: gradient_accumulation_steps={given} and 3. Leave it out of the CyclicLR."
+        "`gradient_accumulation_steps` must be the same in the optimizer and in its "
+        f"{kind.__name__}. Received: gradient_accumulation_steps={given} and 3. "
+        f"Leave it out of the {kind.__name__}."
     )
     with pytest.raises(ValueError, match=exactly(message)):
-        clr_keras.SGD(CyclicLR(WITHOUT, 3), gradient_accumulation_steps=given)
+        clr_keras.SGD(kind(WITHOUT, 3), gradient_accumulation_steps=given)
 
 
 @pytest.mark.parametrize("of_schedule", [1, 3])

@@ -25,6 +25,7 @@ from integration.keras.cycled import (
     weights,
 )
 from integration.keras.test_record import ADAM, ALONE
+from needs import needs
 
 HALF = 7
 CLOSE = {"rtol": 0, "atol": UPDATES * 2.0**-24}  # Half a float32 ulp below 2 for each update.
@@ -216,7 +217,7 @@ def test_the_velocity_of_sgd_has_no_bias_to_correct():
     assert to_moments(made).slots["velocity"][0].tolist() == [1.0, 1.0]
 
 
-@pytest.mark.skipif(not hasattr(keras.optimizers, "MultiOptimizer"), reason="newer than this Keras")
+@needs("keras.optimizers.MultiOptimizer")
 def test_each_of_several_optimizers_by_itself():
     by_group = keras.optimizers.OptimizerMap(keras_sgd())
     by_group["head/.*"] = ADAM()

@@ -13,6 +13,7 @@ from clr_core.record import Record
 from clr_keras import CyclicLR, from_record, read_record, to_moments, to_record
 from integration.keras.cycled import BACKEND, GRADIENTS, SCHEDULE, fit, model, optimizer, shown
 from integration.keras.rates import numbers
+from needs import needs
 from schedules import expected, expected_momenta
 
 # The start, the step after it, the peak, and steps in the second and third cycle of 5.5 each.
@@ -21,9 +22,7 @@ RATES, _ = expected(SCHEDULE, STEPS)
 MOMENTA, _ = expected_momenta(SCHEDULE, STEPS)
 ALONE = replace(SCHEDULE, base_momentum=None, max_momentum=None)
 ADAM = keras.optimizers.Adam
-multi = pytest.mark.skipif(
-    not hasattr(keras.optimizers, "MultiOptimizer"), reason="newer than this Keras"
-)
+multi = needs("keras.optimizers.MultiOptimizer")
 
 
 def from_zero(made):
@@ -266,3 +265,31 @@ def test_a_count_that_wraps_holds_the_last_value(cycles, micro_batches, tmp_path
     ):
         with pytest.raises(ValueError, match=reads):
             read()
+
+
+@pytest.mark.parametrize("step", [0, 7, 40, 130])
+def test_keras_own_schedules_are_read_and_resumed(step, tmp_path):
+    schedules = keras.optimizers.schedules
+    cosine = schedules.CosineDecay(0.0, 100, 0.1, warmup_target=0.5, warmup_steps=20)
+    for theirs in (cosine, schedules.CosineDecayRestarts(0.1, 15)):
+        trained = model(keras.optimizers.SGD(theirs))
+        trained.optimizer.iterations.assign(step)
+        trained.save(tmp_path / "run.keras")
+        record = to_record(trained)
+        assert record == read_record(tmp_path / "run.keras")
+        assert record.step == step
+        resumed = from_record(record, keras.optimizers.SGD)
+        assert numbers(resumed.learning_rate) == pytest.approx(numbers(theirs(step)), rel=2e-6)
+
+
+def test_keras_own_schedules_count_micro_batches():
+    theirs = keras.optimizers.schedules.CosineDecay(0.1, 100)
+    with pytest.raises(ValueError, match="`gradient_accumulation_steps` must be the same"):
+        to_record(keras.optimizers.SGD(theirs, gradient_accumulation_steps=3))
+
+
+def test_another_schedule_of_keras_is_named():
+    theirs = keras.optimizers.schedules.ExponentialDecay(0.1, 100, 0.9)
+    message = r"must be a clr_keras\.CyclicLR, or Keras's CosineDecay or .* a ExponentialDecay"
+    with pytest.raises(TypeError, match=message):
+        to_record(keras.optimizers.SGD(theirs))

@@ -1,4 +1,4 @@
-"""The config of `CyclicLR`, and the arguments that it refuses."""
+"""The config of `ScheduledLR` and `CyclicLR`, and the arguments that they refuse."""
 
 import copy
 import inspect
@@ -11,22 +11,25 @@ import numpy as np
 import pytest
 
 import clr_keras
-from clr_core import CyclicSchedule
-from clr_keras import CyclicLR
+from clr_core import CyclicSchedule, one_cycle
+from clr_keras import CyclicLR, ScheduledLR
 from integration.keras.rates import BAND, SCHEDULES, TRIANGULAR, assert_same, at, numbers
 
 
 def test_it_is_a_registered_schedule_of_keras():
     assert issubclass(CyclicLR, keras.optimizers.schedules.LearningRateSchedule)
-    # The name in every saved file: to change it is to lose those.
+    assert issubclass(CyclicLR, ScheduledLR)
+    # The names in every saved file: to change one is to lose those.
     assert keras.saving.get_registered_name(CyclicLR) == "clr_keras>CyclicLR"
+    assert keras.saving.get_registered_name(ScheduledLR) == "clr_keras>ScheduledLR"
 
 
+@pytest.mark.parametrize("kind", [CyclicLR, ScheduledLR])
 @pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
-def test_round_trip_through_json(schedule):
-    written = keras.saving.serialize_keras_object(CyclicLR(schedule, 3, name="mine"))
+def test_round_trip_through_json(schedule, kind):
+    written = keras.saving.serialize_keras_object(kind(schedule, 3, name="mine"))
     read = keras.saving.deserialize_keras_object(json.loads(json.dumps(written)))
-    assert type(read) is CyclicLR
+    assert type(read) is kind
     assert (read.schedule, read.gradient_accumulation_steps, read.name) == (schedule, 3, "mine")
 
 
@@ -45,19 +48,22 @@ COPIES = {
 }
 
 
+@pytest.mark.parametrize("kind", [CyclicLR, ScheduledLR])
 @pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
-def test_copies(copied):
+def test_copies(copied, kind):
     schedule = SCHEDULES["by_cycle"]
-    rates = copied(CyclicLR(schedule, 2, name="mine"))
-    assert rates.get_config() == CyclicLR(schedule, 2, name="mine").get_config()
+    rates = copied(kind(schedule, 2, name="mine"))
+    assert type(rates) is kind
+    assert rates.get_config() == kind(schedule, 2, name="mine").get_config()
     assert_same(numbers(rates(np.arange(20))), at(schedule, np.arange(20) // 2))
 
 
 @pytest.mark.parametrize("given", [0.1, [TRIANGULAR], json], ids=["number", "list", "module"])
 def test_what_is_no_schedule_raises(given):
     message = f"`schedule` must be a schedule such as CyclicSchedule. Received: schedule={given!r}"
-    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
-        CyclicLR(given)
+    for kind in (CyclicLR, ScheduledLR):
+        with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+            kind(given)
 
 
 @pytest.mark.parametrize("steps", [0, -1, 2.5, 2.0, True, False, "2", [2]], ids=repr)
@@ -113,7 +119,8 @@ def test_parameters_that_are_missing_or_wrong():
         CyclicLR(base_lr=0.001, max_lr=0.006, step_size_up=0)
 
 
-MOMENTA = {"base_lr": 0.001, "max_lr": 0.006, "base_momentum": 0.8, "max_momentum": 0.9}
+BETWEEN = {"base_momentum": 0.8, "max_momentum": 0.9}
+MOMENTA = {"base_lr": 0.001, "max_lr": 0.006, **BETWEEN}
 
 
 def test_a_momentum_that_is_not_cycled_is_said():
@@ -121,8 +128,10 @@ def test_a_momentum_that_is_not_cycled_is_said():
     with pytest.warns(UserWarning, match=message) as caught:
         CyclicLR(CyclicSchedule(**MOMENTA))
     assert caught[0].filename == __file__
-    with pytest.warns(UserWarning, match=message):
-        CyclicLR(**MOMENTA)
+    for make in (lambda: CyclicLR(**MOMENTA), lambda: ScheduledLR(one_cycle(0.5, 9, **BETWEEN))):
+        with pytest.warns(UserWarning, match=message) as caught:
+            make()
+        assert caught[0].filename == __file__
 
 
 def test_a_model_is_loaded_and_a_momentum_cycled_without_a_word():

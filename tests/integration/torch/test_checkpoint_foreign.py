@@ -18,7 +18,7 @@ import torch
 from torch.optim import lr_scheduler
 
 from clr_torch import CyclicLR, read_moments, read_record, read_weights, to_moments, to_record
-from integration.torch.needs import needs
+from needs import needs
 
 
 @dataclasses.dataclass

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from clr_torch import CyclicLR, read_record, to_record
-from integration.torch.needs import needs
+from needs import needs
 
 # In a process of its own, under a limit on memory, in an empty folder. Whatever Python's audit
 # hooks see is reported: imports, files opened for writing, processes, code, sockets.

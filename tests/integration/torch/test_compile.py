@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import CyclicLR as Torchs
 
 import oracle
 from clr_torch import CyclicLR
-from integration.torch.needs import needs
+from needs import needs
 
 STEPS = 20
 LIMIT = 4  # Lower than torch's 8, so that the tests that reach it take half as long.

@@ -1,6 +1,7 @@
 """The range test on real models and optimizers: afterwards every byte of state is as it was."""
 
 import io
+import math
 import pickle
 import random
 import signal
@@ -299,10 +300,12 @@ def test_the_losses_are_those_of_float64():
         torch.optim.SGD(model.parameters()),
         batches,
         nn.functional.mse_loss,
+        score=lambda outputs, targets: -(outputs - targets).abs().mean(),
         **problem.OPTIONS,
     )
     np.testing.assert_allclose(result.lrs, problem.rates(), rtol=1e-12)
     np.testing.assert_allclose(result.losses, problem.losses(), **problem.CLOSE)
+    np.testing.assert_allclose(result.scores, problem.scores(), **problem.CLOSE)
 
 
 def test_each_batch_is_used_at_the_rate_that_was_asked_for():
@@ -324,19 +327,18 @@ def test_accumulated_batches_are_one_large_batch():
     small = [(x[i : i + 4], y[i : i + 4]) for i in range(0, 64, 4)]
     large = [(x[i : i + 16], y[i : i + 16]) for i in range(0, 64, 16)]
 
-    def losses(batches, **options):
+    def result(batches, **options):
         torch.manual_seed(0)
         model = nn.Linear(8, 1)
         optimizer = torch.optim.SGD(model.parameters())
-        with_all = {**FEW, **options}
-        return clr_torch.range_test(
-            model, optimizer, batches, nn.functional.mse_loss, **with_all
-        ).losses
+        loss_fn = nn.functional.mse_loss
+        options = {**FEW, "score": nn.functional.l1_loss, **options}
+        return clr_torch.range_test(model, optimizer, batches, loss_fn, **options)
 
+    parts, whole = result(small, accumulation_steps=4), result(large)
     # The sums are taken in another order, each of them rounded to float32.
-    np.testing.assert_allclose(
-        losses(small, accumulation_steps=4), losses(large), rtol=12 * 2.0**-22
-    )
+    np.testing.assert_allclose(parts.losses, whole.losses, rtol=12 * 2.0**-22)
+    np.testing.assert_allclose(parts.scores, whole.scores, rtol=12 * 2.0**-22)
 
 
 @pytest.mark.parametrize(("fail", "error"), FAILURES.values(), ids=FAILURES)
@@ -553,6 +555,9 @@ REFUSED = [
     refused(TypeError, "Received: float", {"loss_fn": lambda outputs, targets: 1.0}),
     refused(TypeError, "`autocast` must be a torch.dtype. Received: autocast='bf", autocast="bf"),
     refused(TypeError, "`scaler` must be a torch.amp.GradScaler", scaler=2.0),
+    refused(TypeError, "`score` must be callable. Received: score=3", score=3),
+    refused(TypeError, "`score` must be a single number", score=lambda outputs, targets: outputs),
+    refused(ValueError, "`score` must be finite. Received: score=nan", score=lambda *_: math.nan),
 ]  # fmt: skip
 
 

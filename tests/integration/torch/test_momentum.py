@@ -5,7 +5,7 @@ import torch
 
 from clr_core import CyclicSchedule, Record
 from clr_torch import CyclicLR, from_record
-from integration.torch.needs import needs
+from needs import needs
 
 SCHEDULE = CyclicSchedule(
     base_lr=0.1, max_lr=0.5, step_size_up=2, base_momentum=0.75, max_momentum=0.875

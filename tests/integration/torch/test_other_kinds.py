@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from clr_core import CyclicSchedule, Record, schedule_from_dict
-from clr_torch import CyclicLR, from_record, read_record, to_record, to_state_dict
+from clr_torch import ScheduledLR, from_record, read_record, to_record, to_state_dict
 from other_kinds import Cosine, Mean, other_kinds
 
 __all__ = ["other_kinds"]
@@ -32,7 +32,7 @@ def used(scheduler, steps):
 
 @BOTH
 def test_rates_and_momenta(schedule):
-    scheduler = CyclicLR.from_schedule(optimizer(), schedule)
+    scheduler = ScheduledLR(optimizer(), schedule)
     momenta = [schedule.momentum(step) for step in range(30)]
     expected = [(schedule.lr(k), 0.5 if momenta[k] is None else momenta[k]) for k in range(30)]
     assert list(used(scheduler, 30)) == expected
@@ -40,20 +40,20 @@ def test_rates_and_momenta(schedule):
 
 @BOTH
 def test_state_in_and_out(schedule):
-    first = CyclicLR.from_schedule(optimizer(), schedule)
+    first = ScheduledLR(optimizer(), schedule)
     list(used(first, 13))
-    second = CyclicLR.from_schedule(optimizer(), schedule)
+    second = ScheduledLR(optimizer(), schedule)
     second.load_state_dict(first.state_dict())
     assert second.get_last_lr() == first.get_last_lr()
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))
-    other = CyclicLR.from_schedule(optimizer(), Mean((COSINE, COSINE)))
+    other = ScheduledLR(optimizer(), Mean((COSINE, COSINE)))
     with pytest.raises(ValueError, match="`state_dict` must come from a scheduler with the same"):
         other.load_state_dict(first.state_dict())
 
 
 @BOTH
 def test_records(schedule, tmp_path):
-    scheduler = CyclicLR.from_schedule(optimizer(), schedule)
+    scheduler = ScheduledLR(optimizer(), schedule)
     list(used(scheduler, 13))
     record = to_record(scheduler)
     assert record == Record(schedule, 13)
@@ -66,7 +66,7 @@ def test_records(schedule, tmp_path):
 def test_one_per_group():
     weights = [{"params": [torch.nn.Parameter(torch.zeros(3))]} for _ in range(2)]
     schedules = NESTED, CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=7)
-    scheduler = CyclicLR.from_schedule(torch.optim.SGD(weights, lr=1.0), schedules)
+    scheduler = ScheduledLR(torch.optim.SGD(weights, lr=1.0), schedules)
     scheduler.optimizer.step()
     scheduler.step()
     assert scheduler.get_last_lr() == [schedule.lr(1) for schedule in schedules]
@@ -80,7 +80,7 @@ def test_torchs_own_class_follows_a_cyclic_schedule_only(schedule):
         to_state_dict(Record(schedule, 13), of="torch")
     theirs = torch.optim.lr_scheduler.CyclicLR(optimizer(), 0.1, 0.5)
     with pytest.raises(TypeError, match=message):
-        CyclicLR.from_schedule(optimizer(), schedule).load_state_dict(theirs.state_dict())
+        ScheduledLR(optimizer(), schedule).load_state_dict(theirs.state_dict())
 
 
 class Reduced:
@@ -104,7 +104,7 @@ def test_a_checkpoint_that_holds_the_schedule_itself(schedule):
 def test_a_callable_within_a_nested_schedule(tmp_path):
     called = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=7, scale_fn=lambda x: 1 / x)
     written = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=7, scale_fn="1 / x")
-    scheduler = CyclicLR.from_schedule(optimizer(), Mean((COSINE, Mean((called,)))))
+    scheduler = ScheduledLR(optimizer(), Mean((COSINE, Mean((called,)))))
     file = io.BytesIO()
     torch.save(scheduler.state_dict(), file)
     file.seek(0)
@@ -114,8 +114,8 @@ def test_a_callable_within_a_nested_schedule(tmp_path):
         to_record(state)
     with pytest.raises(ValueError, match="The rate of the scheduler must follow from"):
         to_record(state | {"last_epoch": 9}, scale_fn="1 / x")
-    same = CyclicLR.from_schedule(optimizer(), scheduler.schedules)
+    same = ScheduledLR(optimizer(), scheduler.schedules)
     same.load_state_dict(state)
-    other = CyclicLR.from_schedule(optimizer(), Mean((COSINE, Mean((written,)))))
+    other = ScheduledLR(optimizer(), Mean((COSINE, Mean((written,)))))
     with pytest.raises(ValueError, match="`state_dict` must come from a scheduler with the same"):
         other.load_state_dict(state)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from clr_core import CyclicSchedule
-from clr_torch import CyclicLR
+from clr_torch import CyclicLR, ScheduledLR
 
 
 def weight():
@@ -27,7 +27,7 @@ def adagrad():
 
 MOMENTUM_WANTED = (
     "`optimizer` must have `momentum` or `betas` for its momentum to be cycled. Received: Adagrad. "
-    "Pass cycle_momentum=False, or leave `base_momentum` and `max_momentum` out of the schedule."
+    "Pass cycle_momentum=False, or leave the momenta out of the schedule."
 )
 
 
@@ -90,7 +90,7 @@ def test_an_optimizer_without_momentum(second, unchanged):
     CyclicLR(optimizer, 0.1, 0.5, cycle_momentum=False)
 
 
-@pytest.mark.parametrize("make", [CyclicLR, CyclicLR.from_schedule], ids=["class", "from_schedule"])
+@pytest.mark.parametrize("make", [CyclicLR, ScheduledLR])
 def test_what_is_no_optimizer(make):
     with pytest.raises(TypeError) as caught:
         make("SGD", 0.1, 0.5)
@@ -99,7 +99,7 @@ def test_what_is_no_optimizer(make):
     )
 
 
-@pytest.mark.parametrize("make", [CyclicLR, CyclicLR.from_schedule], ids=["class", "from_schedule"])
+@pytest.mark.parametrize("make", [CyclicLR, ScheduledLR])
 def test_a_step_that_was_compiled_before(make, unchanged):
     # Torch's base class, which wraps the method, fails with an AttributeError.
     optimizer = sgd()
@@ -168,21 +168,21 @@ WITH_MOMENTUM = CyclicSchedule(base_lr=0.1, max_lr=0.5, base_momentum=0.8, max_m
             WITH_MOMENTUM,
             ValueError,
             "`optimizer` must have a momentum (or beta1) above 0 for it to be cycled. "
-            "Received: 0 in group 0. Create it with the schedule's `max_momentum`.",
+            "Received: 0 in group 0. Create it with one that the schedule has.",
         ),
         (
             torch.optim.Adam([weight()], betas=(0.0, 0.9)),
             WITH_MOMENTUM,
             ValueError,
             "`optimizer` must have a momentum (or beta1) above 0 for it to be cycled. "
-            "Received: 0 in group 0. Create it with the schedule's `max_momentum`.",
+            "Received: 0 in group 0. Create it with one that the schedule has.",
         ),
     ],
     ids=["a number", "None for a group", "too few", "no momentum", "momentum=0", "beta1=0"],
 )
 def test_schedules(optimizer, schedule, error, message, unchanged):
     with unchanged(optimizer), pytest.raises(error) as caught:
-        CyclicLR.from_schedule(optimizer, schedule)
+        ScheduledLR(optimizer, schedule)
     assert str(caught.value) == message
 
 
@@ -210,7 +210,7 @@ def wrapping(name):
 
 
 @pytest.mark.parametrize("name", ["optimizer", "optim", "_optimizer", "base_optimizer"])
-@pytest.mark.parametrize("make", [CyclicLR, CyclicLR.from_schedule], ids=["class", "from_schedule"])
+@pytest.mark.parametrize("make", [CyclicLR, ScheduledLR])
 def test_a_wrapper_is_told_from_its_inner_optimizer(make, name):
     wrapper = wrapping(name)
     message = (
@@ -252,6 +252,6 @@ def test_an_optimizer_without_rates(unchanged):
         "`optimizer` must have a rate under 'lr' in each parameter group. "
         "Received: Rateless with params, momentum in group 1"
     )
-    for make in (CyclicLR, lambda *_: CyclicLR.from_schedule(optimizer, WITH_MOMENTUM)):
+    for make in (CyclicLR, lambda *_: ScheduledLR(optimizer, WITH_MOMENTUM)):
         with unchanged(optimizer), pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             make(optimizer, 0.1, 0.5)

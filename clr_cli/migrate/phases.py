@@ -1,0 +1,359 @@
+r"""Schedules of other libraries that are made of phases: one cycle, warm restarts and their kin.
+
+>>> from clr_cli.migrate.source import Source
+>>> code = "import optax\nN = 1000\noptax.cosine_onecycle_schedule(N, 0.1)"
+>>> source = Source(code, "train.py")
+>>> (finding,) = phases(source, Names(source), None)
+>>> [each["steps"] for each in finding.record["schedule"]["phases"]]
+[300.0, 700.0]
+
+optax's schedules are closures, so that nothing but the source has their arguments.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from inspect import signature
+from typing import Any
+
+from clr_cli.migrate.arguments import Argument, given_to
+from clr_cli.migrate.finding import Caution, Finding, finding_at
+from clr_cli.migrate.names import DEEPEST, Names
+from clr_cli.migrate.replacement import MADE
+from clr_cli.migrate.source import Source
+from clr_core import Schedule
+from clr_core.adapter import one_line
+from clr_core.record import Record
+from clr_core.schedules import originals
+
+EARLIER = "Each phase ends a step earlier than in clr_core.one_cycle with the same arguments."
+AGAIN = "Its rate comes back up afterwards, and so on; these phases hold the last value."
+WORDS = ("lr_scheduler", "_schedule", "CosineDecay")
+"""A file without any of them has no such schedule."""
+
+
+@dataclass(frozen=True)
+class Original:
+    """A schedule of another library.
+
+    Args:
+        name: Its full name.
+        to: The framework of its code.
+        make: The function of the same arguments that returns its phases.
+        note: What is peculiar in it.
+    """
+
+    name: str
+    to: str
+    make: Callable[..., Any]
+    note: str = ""
+
+    @property
+    def parameters(self) -> list[str]:
+        """Its parameters in order."""
+        own = [each for each in signature(self.make).parameters if each != "lr"]
+        if self.make is originals.joined:
+            own = (
+                ["schedulers", "milestones"] if self.to == "torch" else ["schedules", "boundaries"]
+            )
+        if self.to == "torch":
+            return ["optimizer", *own, "last_epoch", "verbose"]
+        return [*own, "name"] if self.to == "keras" else own
+
+    @property
+    def takes_lr(self) -> bool:
+        """True if it starts from the rate of the optimizer."""
+        return "lr" in signature(self.make).parameters
+
+
+def _table() -> Iterator[Original]:
+    torch, transformers = "torch.optim.lr_scheduler.", "transformers."
+    keras = "keras.optimizers.schedules."
+    yield Original(f"{torch}OneCycleLR", "torch", originals.torch_one_cycle, EARLIER)
+    yield Original(f"{torch}CosineAnnealingLR", "torch", originals.torch_cosine_annealing, AGAIN)
+    yield Original(f"{torch}CosineAnnealingWarmRestarts", "torch", originals.torch_warm_restarts)
+    yield Original(f"{torch}LinearLR", "torch", originals.torch_linear)
+    yield Original(f"{torch}ConstantLR", "torch", originals.torch_constant)
+    yield Original(f"{torch}SequentialLR", "torch", originals.joined)
+    yield Original(
+        f"{transformers}get_linear_schedule_with_warmup", "torch", originals.transformers_linear
+    )
+    yield Original(
+        f"{transformers}get_cosine_schedule_with_warmup",
+        "torch",
+        originals.transformers_cosine,
+        AGAIN,
+    )
+    yield Original(f"{transformers}get_wsd_schedule", "torch", originals.transformers_wsd)
+    yield Original(
+        f"{keras}CosineDecay",
+        "keras",
+        originals.keras_cosine_decay,
+        "`decay_steps` doesn't include the warm-up, as optax's does.",
+    )
+    yield Original(f"{keras}CosineDecayRestarts", "keras", originals.keras_cosine_decay_restarts)
+    for name, make, note in (
+        ("cosine_onecycle_schedule", originals.optax_cosine_onecycle, ""),
+        (
+            "linear_onecycle_schedule",
+            originals.optax_linear_onecycle,
+            "It has a third phase, from `pct_final` on.",
+        ),
+        (
+            "warmup_cosine_decay_schedule",
+            originals.optax_warmup_cosine_decay,
+            "`decay_steps` includes the warm-up, which Keras's doesn't.",
+        ),
+        ("cosine_decay_schedule", originals.optax_cosine_decay, ""),
+        ("sgdr_schedule", originals.optax_sgdr, ""),
+        ("join_schedules", originals.joined, ""),
+        ("linear_schedule", originals.optax_linear, ""),
+        ("constant_schedule", originals.optax_constant, ""),
+    ):
+        yield Original(f"optax.{name}", "jax", make, note)
+
+
+ORIGINALS = {each.name: each for each in _table()}
+WITHIN = "optax.constant_schedule"
+"""It is read within others, and no finding by itself."""
+MOST = 6
+"""How many phases are written out; more are written as a call."""
+
+
+def original_of(dotted: str) -> Original | None:
+    """The schedule of another library that a path leads to.
+
+    >>> original_of("tensorflow.keras.optimizers.schedules.CosineDecay").to
+    'keras'
+    """
+    name = dotted.replace("optax.schedules.", "optax.").replace(
+        "transformers.optimization.", "transformers."
+    )
+    for other in ("tensorflow.keras.", "tensorflow.compat.v1.keras.", "tf_keras."):
+        name = "keras." + name.removeprefix(other) if name.startswith(other) else name
+    return ORIGINALS.get(name)
+
+
+class _Unknown(Exception):
+    """A value that only running the program would show: the expression."""
+
+    def __init__(self, node: ast.AST) -> None:
+        self.node = node
+
+
+def phases(source: Source, names: Names, to: str | None) -> list[Finding]:
+    """Find the schedules of other libraries that are made of phases."""
+    found: dict[ast.Call, Finding] = {}
+    inner: set[ast.Call] = set()
+    for node in source.nodes:
+        if isinstance(node, ast.Call):
+            original = _original(node.func, names)
+            if original is not None:
+                found[node], parts = _finding(node, original, source, names, to)
+                inner |= parts
+    return [each for node, each in found.items() if node not in inner and each.origin != WITHIN]
+
+
+def _original(node: ast.expr, names: Names) -> Original | None:
+    if not isinstance(node, ast.Name | ast.Attribute):
+        return None
+    found = [original_of(path.dotted) for path in names.paths(node) if path.definition is None]
+    return found[0] if found and all(each == found[0] for each in found) else None
+
+
+def _finding(
+    call: ast.Call, original: Original, source: Source, names: Names, to: str | None
+) -> tuple[Finding, set[ast.Call]]:
+    """The finding of a call, and the calls in its arguments that it has read."""
+    reader = _Reader(source, names)
+    to = to or original.to
+    given = given_to(call, original.parameters, source)
+    cautions = [Caution("origin", original.note)] if original.note else []
+    record = replacement = None
+    kept = "It is read, and not rewritten in place: put the schedule in its place yourself."
+    try:
+        schedule, step = reader.schedule(call, original)
+        record = Record(schedule, step).to_dict()
+        optimizer = given.named.get("optimizer")
+        replacement = _replacement(to, schedule, reader.made.get(call), optimizer)
+        cautions += [Caution("origin", note) for note in reader.notes if note != original.note]
+    except _Unknown as unknown:
+        text = source.text_of(unknown.node) if isinstance(unknown.node, ast.expr) else "?"
+        line = source.place(getattr(unknown.node, "lineno", call.lineno))[1]
+        cautions.append(
+            Caution(
+                "unknown",
+                f"`{text}` in line {line} is known only when the program runs. The phases then: "
+                f"clr_core.schedules.originals.{original.make.__name__}(…), with the same arguments"
+                + (" and the optimizer's rate as `lr`." if original.takes_lr else "."),
+            )
+        )
+    except (ArithmeticError, TypeError, ValueError) as error:
+        cautions.append(Caution("refused", one_line(error)))
+        kept = "It isn't made of phases that are known here."
+    if original.to == "torch":
+        says = "Here a step is an update. If it was stepped once per epoch, multiply the steps."
+        cautions.append(Caution("per_epoch", says))
+    finding = finding_at(
+        source,
+        call,
+        original.name,
+        arguments={name: each.text for name, each in given.named.items()},
+        record=record,
+        to=to,
+        replacement=replacement,
+        warnings=tuple(cautions),
+        kept=kept,
+    )
+    return finding, reader.read - {call} if record else set()
+
+
+def _replacement(to: str, schedule: Schedule, made: str | None, optimizer: Argument | None) -> str:
+    cycled = schedule.momentum(0) is not None and to != "torch"
+    imports, variable, value = MADE[to, cycled]
+    if optimizer is not None:
+        value = value.replace("(optimizer,", f"({optimizer.text},")
+    text = repr(schedule)
+    if text.count("Phase(") > MOST and made is not None:
+        text, first = made, "from clr_core.schedules import originals"
+    else:
+        used = [name for name in ("Phase", "PiecewiseSchedule", "SequenceSchedule") if name in text]
+        text = text.replace("[Phase(", "[\n    Phase(").replace("), Phase(", "),\n    Phase(")
+        text, first = text.replace(")])", "),\n])"), f"from clr_core import {', '.join(used)}"
+    return f"{first}\n{imports}\n\nschedule = {text}\n{variable} = {value}"
+
+
+@dataclass
+class _Reader:
+    """Reads the schedule of a call, and of the calls in its arguments."""
+
+    source: Source
+    names: Names
+    read: set[ast.Call] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+    """What is peculiar in the schedules in its arguments."""
+    made: dict[ast.Call, str] = field(default_factory=dict)
+    """Code that makes the schedule of a call."""
+
+    def schedule(self, call: ast.Call, original: Original) -> tuple[Schedule, int]:
+        """The schedule of a call, and the step at which it starts.
+
+        Raises:
+            _Unknown: A value isn't known.
+            TypeError, ValueError: It isn't made of phases.
+        """
+        self.read.add(call)
+        given = given_to(call, original.parameters, self.source)
+        for text in [*given.unknown, *given.spread]:
+            raise ValueError(f"The contents of `{text}` are unknown, or no argument of it.")
+        nodes = {name: each.node for name, each in given.named.items() if each.node is not None}
+        optimizer, last = nodes.pop("optimizer", None), nodes.pop("last_epoch", None)
+        for name in ("verbose", "name"):
+            nodes.pop(name, None)
+        step = 0 if last is None else self.number(last, 0) + 1
+        if original.make is originals.joined:
+            first, second = original.parameters[original.to == "torch" :][:2]
+            if first not in nodes or second not in nodes:
+                raise ValueError(f"`{first}` and `{second}` must be given.")
+            return self.joined(nodes[first], self.value(nodes[second])), step
+        values = {name: self.value(node) for name, node in nodes.items()}
+        if original.takes_lr:
+            values = {"lr": self.rate(optimizer, call), **values}
+        arguments = ", ".join(f"{name}={value!r}" for name, value in values.items())
+        self.made[call] = f"originals.{original.make.__name__}({arguments})"
+        schedule: Schedule = original.make(**values)
+        return schedule, step
+
+    def joined(self, node: ast.AST, boundaries: Any) -> Schedule:
+        """The schedules in a list, one after another."""
+        node = self.followed(node)
+        if not isinstance(node, ast.List | ast.Tuple):
+            raise _Unknown(node)
+        found: list[Schedule] = []
+        for index, each in enumerate(node.elts):
+            call = self.followed(each)
+            original = _original(call.func, self.names) if isinstance(call, ast.Call) else None
+            if original is None:
+                raise _Unknown(each)
+            found.append(self.schedule(call, original)[0])
+            if original.note == AGAIN and index < len(boundaries):
+                span = boundaries[index] - sum(boundaries[index - 1 : index])
+                if found[-1].total_steps < span:
+                    raise ValueError(
+                        f"{original.name} is used for {span} steps, and comes back up after "
+                        f"{found[-1].total_steps:g}."
+                    )
+            elif original.note:
+                self.notes.append(f"{original.name}: {original.note}")
+        return originals.joined(found, boundaries)
+
+    def rate(self, optimizer: ast.expr | None, call: ast.Call) -> Any:
+        """The rate that an optimizer is made with."""
+        made = self.followed(optimizer) if optimizer is not None else None
+        if isinstance(made, ast.Call) and isinstance(made.func, ast.Name | ast.Attribute):
+            paths = [each.dotted for each in self.names.paths(made.func)]
+            grouped = made.args and isinstance(self.followed(made.args[0]), ast.List)
+            if len(paths) == 1 and paths[0].startswith("torch.optim.") and not grouped:
+                for keyword in made.keywords:
+                    if keyword.arg == "lr":
+                        return self.value(keyword.value)
+                if len(made.args) > 1 and not isinstance(made.args[1], ast.Starred):
+                    return self.value(made.args[1])
+        raise _Unknown(optimizer or call)
+
+    def followed(self, node: ast.AST, depth: int = 0) -> ast.AST:
+        """The value of a name that is bound once, and otherwise the node itself."""
+        if isinstance(node, ast.Name) and depth < DEEPEST:
+            value = self.names.definition(node)
+            if isinstance(value, ast.expr):
+                return self.followed(value, depth + 1)
+        return node
+
+    def value(self, node: ast.AST, depth: int = 0) -> Any:
+        """The value of literals, of names that are bound once, and of arithmetic with them."""
+        node = self.followed(node)
+        if depth > DEEPEST:
+            raise _Unknown(node)
+
+        def inner(each: ast.AST) -> Any:
+            return self.value(each, depth + 1)
+
+        match node:
+            case ast.Constant(bool() | int() | float() | str() | None as value):
+                return value
+            case ast.List(elements) | ast.Tuple(elements):
+                return [inner(each) for each in elements]
+            case ast.Dict(keys, values) if None not in keys:
+                return {inner(key): inner(each) for key, each in zip(keys, values, strict=True)}
+            case ast.UnaryOp(ast.USub(), operand):
+                return -self.number(operand, depth)
+            case ast.BinOp(left, op, right) if type(op) in OPERATORS:
+                return OPERATORS[type(op)](self.number(left, depth), self.number(right, depth))
+            case ast.Call(ast.Name("int" | "float" as name), [argument], []) if self.builtin(node):
+                return {"int": int, "float": float}[name](self.number(argument, depth))
+            case ast.Call(ast.Name("dict"), [], keywords) if self.builtin(node):
+                return {each.arg: inner(each.value) for each in keywords if each.arg}
+        raise _Unknown(node)
+
+    def number(self, node: ast.AST, depth: int) -> Any:
+        """A number in arithmetic."""
+        value = self.value(node, depth + 1)
+        if type(value) not in (int, float) or not abs(value) < 1e18:
+            raise _Unknown(node)
+        return value
+
+    def builtin(self, call: ast.Call) -> bool:
+        """True if a call is of a builtin that the file doesn't bind anew."""
+        return all(each.dotted.startswith("builtins.") for each in self.names.paths(call.func))
+
+
+OPERATORS: Mapping[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+}
