@@ -164,17 +164,19 @@ def lowest_lr(schedule: Schedule) -> float:
     0.001
     """
     if type(schedule) is PiecewiseSchedule:
-        return min(map(_lowest_of, schedule.phases))
+        # Only from whole steps on, the next step is a whole one away from an end that is 0.
+        is_whole = all(phase.steps.is_integer() for phase in schedule.phases)
+        return min(_lowest_of(phase, is_whole=is_whole) for phase in schedule.phases)
     if type(schedule) is SequenceSchedule:
         return min(map(lowest_lr, schedule.schedules))
-    # A function may lead out of the boundaries.
-    is_bounded = type(schedule) is CyclicSchedule and schedule.scale_fn is None
-    return schedule.base_lr if is_bounded else 0.0
+    if type(schedule) is CyclicSchedule and schedule.scale_fn is None:
+        return schedule.base_lr
+    return 0.0  # A function may lead out of the boundaries.
 
 
-def _lowest_of(phase: Phase) -> float:
+def _lowest_of(phase: Phase, *, is_whole: bool) -> float:
     low, high = sorted((phase.start, phase.end))
-    if low > 0.0 or not phase.steps.is_integer():
+    if low > 0.0 or not is_whole:
         return low
     # One step from an end that is 0: a line has 1 / steps of its height, a half-cosine its square.
     return high / phase.steps / phase.steps / 2.0 if high > 0.0 else inf

@@ -1,9 +1,12 @@
 """What adapters share: one-line errors and schedules that can be carried."""
 
+import random
+
 import pytest
 
-from clr_core import CyclicSchedule, adapter
-from clr_core.adapter import one_line, portable, rate_only, schedule_from_document
+from clr_core import CyclicSchedule, Phase, PiecewiseSchedule, adapter
+from clr_core.adapter import lowest_lr, one_line, portable, rate_only, schedule_from_document
+from schedules import random_of_any_kind, random_phases, random_steps
 
 EXPRESSION = CyclicSchedule(base_lr=0.1, max_lr=0.5, scale_fn="1 / x")
 
@@ -68,3 +71,21 @@ def test_rate_only():
     both = CyclicSchedule(base_lr=0.1, max_lr=0.5, scale_fn=reciprocal, **momenta)
     assert rate_only(both) == CALLABLE
     assert rate_only(CALLABLE) is CALLABLE
+
+
+@pytest.mark.parametrize("kind", [random_phases, random_of_any_kind])
+def test_no_rate_is_below_the_lowest(kind):
+    rng = random.Random(0)
+    for _ in range(200):
+        schedule = kind(rng)
+        lowest = lowest_lr(schedule)
+        rates = [schedule.lr(step) for step in random_steps(rng, schedule, 100, 2**53)]
+        assert all(rate == 0 or rate >= lowest for rate in rates), schedule
+
+
+def test_a_step_may_be_as_near_as_it_likes_to_an_end_within_a_step():
+    first = PiecewiseSchedule([Phase(3.0, 0.1, 0.1), Phase(1e8, 0.0, 1.0, "cosine")])
+    assert lowest_lr(first) == 1 / 1e8 / 1e8 / 2 < first.lr(4)
+    other = PiecewiseSchedule([Phase(2.999999999, 0.1, 0.1), Phase(1e8, 0.0, 1.0, "cosine")])
+    assert 0 < other.lr(3) < lowest_lr(first)
+    assert lowest_lr(other) == 0
