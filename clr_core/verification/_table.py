@@ -92,7 +92,7 @@ class Table:
             self._tidied[name] = tidy = _tidy(name)
             kind = kind_of(tidy)
             for what, given in self._given.items():
-                if given is not None and given == tidy:
+                if given == tidy:
                     kind = (what, 0)
                 elif given is not None and kind is not None and kind[0] == what:
                     kind = None
