@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from clr_core._arguments import listed
 from clr_core._parsing import MAX_DEPTH, mapping
-from clr_core.verification._table import MAX_BYTES, NUMBER, Table, listed
+from clr_core.verification._table import MAX_BYTES, NUMBER, Table
 
 if TYPE_CHECKING:
     from pathlib import Path

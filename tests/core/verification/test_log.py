@@ -159,8 +159,14 @@ MISTAKES = {
         "step,lr," + "x" * 200_000 + "\n0,1\n",
         "must have a column with the rates. It has: ",
     ),
-    "a long name": ("step," + "x" * 100_000 + "\n0,1\n", "It has: 'step', '" + "x" * 60 + "…'."),
-    "many names": (",".join(f"c{i}" for i in range(60_000)) + "\n", "'c19' …. Name the one with"),
+    "a long name": (
+        "step," + "x" * 100_000 + "\n0,1\n",
+        "It has: 'step', '" + "x" * 99 + "… (100002",
+    ),
+    "many names": (
+        ",".join(f"c{i}" for i in range(60_000)) + "\n",
+        "'c19' and 59980 more. Name the one with",
+    ),
     "a long text": ("step,lr\n0," + "x" * 100_000 + "\n", "'lr' must be a number. Received: lr="),
     "an escape": ("step,\x1b[2J\n0,1\n", "It has: 'step', '\\x1b[2J'"),
     "several groups": (
