@@ -24,6 +24,7 @@ from clr_core.verification.faults import (
     WarmUp,
 )
 from clr_core.verification.log import Resolution
+from other_kinds import Cosine
 
 BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
 SCHEDULE = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=200)
@@ -672,22 +673,6 @@ def test_an_enormous_cycle_is_followed():
     assert verify(schedule, steps, list(map(schedule.lr, steps))).status == "followed"
 
 
-class Cosine:
-    """Half a cosine from `peak` to 0, then 0: another kind of schedule, as `verify` sees it."""
-
-    def __init__(self, peak, steps):
-        self.peak, self.steps = peak, steps
-
-    def lr(self, step, ops=None):
-        return self.peak / 2 * (1 + math.cos(math.pi * min(step, self.steps) / self.steps))
-
-    def turns(self, first, last):
-        yield from sorted({first, *({self.steps} if first < self.steps < last else {}), last})
-
-    def levels(self, of="lr"):
-        return {"peak": self.peak}
-
-
 @pytest.mark.parametrize(
     ("count", "fault"),
     [
@@ -700,7 +685,7 @@ class Cosine:
     ],
 )
 def test_another_kind_of_schedule(count, fault):
-    schedule = Cosine(0.1, 600)
+    schedule = Cosine(0.1, steps=600)
     assert verify(schedule, range(800), list(map(schedule.lr, range(800)))).status == "followed"
     lrs = [schedule.lr(max(count(step), 0)) for step in range(800)]
     verdict = verify(schedule, range(800), lrs)
@@ -712,5 +697,5 @@ def test_another_kind_of_schedule(count, fault):
         lrs = [schedule.lr(step) + error for step in range(800)]
         assert verify(schedule, range(800), lrs).status == status
     # What only a cyclic schedule can have isn't named.
-    other = verify(schedule, range(800), [Cosine(0.1, 500).lr(step) for step in range(800)])
+    other = verify(schedule, range(800), [Cosine(0.1, steps=500).lr(step) for step in range(800)])
     assert (other.status, other.fault, other.candidates) == ("deviated", None, ())
