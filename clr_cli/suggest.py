@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from clr_cli.output import as_json, replaced, say_text
-from clr_cli.parser import count
+from clr_cli.output import as_json, replaced, say_text, target
+from clr_cli.parser import count, framework, number
 from clr_cli.record_arguments import PARAMETERS, add_parameters, flag, flags, read_result
 from clr_cli.snippets import WRITERS
-from clr_core.adapter import file_name, write
+from clr_core.adapter import write
 from clr_core.planning import GIVEN_BY_EPOCHS, KINDS, suggest_schedule
 from clr_core.record import Record
 
@@ -65,14 +65,16 @@ examples:
     )
     parser.add_argument(
         "--epochs-per-half-cycle",
-        type=float,
+        type=number,
         metavar="NUMBER",
         help="epochs in the rise; default: so that the last cycle ends with the training",
     )
     parser.add_argument(
         "--kind", choices=KINDS, default=KINDS[0], help="kind of schedule; default: cyclic"
     )
-    parser.add_argument("--to", choices=WRITERS, help="also print code for this framework")
+    parser.add_argument(
+        "--to", type=framework, choices=WRITERS, help="also print code for this framework"
+    )
     parser.add_argument("--out", metavar="FILE", help="write the schedule as a record: .json")
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_parameters(parser, "the schedule", without=GIVEN_BY_EPOCHS)
@@ -80,7 +82,7 @@ examples:
 
 def run(options: Namespace) -> int:
     """Suggests a schedule, and prints or writes it."""
-    name = None if options.out is None else file_name(options.out, (".json",))
+    name = target("--out", options.out, (".json",))
     result = None if options.result is None else read_result(options.result)
     sizes = {name: getattr(options, name) for name in SIZES}
     try:

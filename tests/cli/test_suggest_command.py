@@ -89,7 +89,7 @@ def test_the_code_runs_and_counts_updates(folder, data, in_one_process, framewor
         (["--max-lr", "1", "--step-size-up", "3"], "unrecognized arguments: --step-size-up"),
         (["--max-lr", "1", "--epochs-per-half-cycle", "0"], "--epochs-per-half-cycle must be posi"),
         (["--max-lr", "1", "--processes", "501", "--drop-last"], "With --drop-last an epoch must "),
-        (["--max-lr", "1", "--out", "x.yaml"], "`path` must end in .json. Received: path='x.yaml'"),
+        (["--max-lr", "1", "--out", "x.yaml"], "--out must end in .json. Received: --out 'x.yaml'"),
         (["--max-lr", "1", "--processes", "0"], "argument --processes: must be an integer from 1"),
         (["--max-lr", "1", "--base-lr", "2"], "--base-lr must not be above --max-lr. Received: "),
     ],
