@@ -229,7 +229,7 @@ def test_no_rate(read, what):
             read(optimizer.init(weights()))
         assert str(error.value) == (
             f"`opt_state` must have the {what} that an update used, as the state of a "
-            "`cyclic_optimizer` has. Received: a tuple without one."
+            "`scheduled_optimizer` has. Received: a tuple without one."
         )
 
 
@@ -566,5 +566,5 @@ def test_a_state_that_no_schedule_reads(state, name):
         set_step(state, 3)
     assert str(error.value) == (
         "`opt_state` must have a count that a schedule reads, as the state of a "
-        f"`cyclic_optimizer` has. Received: a {name} without one."
+        f"`scheduled_optimizer` has. Received: a {name} without one."
     )
