@@ -156,9 +156,8 @@ class PiecewiseSchedule(Described):
                 f"Received: none in phase {without}, counted from 0"
             )
         object.__setattr__(self, "phases", tuple(self.phases))
-        vars(self).update(
-            _table=_Table(self.phases), _has_momentum=self.phases[0].start_momentum is not None
-        )
+        object.__setattr__(self, "_table", _Table(self.phases))
+        object.__setattr__(self, "_has_momentum", self.phases[0].start_momentum is not None)
 
     @property
     def total_steps(self) -> float:
