@@ -133,7 +133,8 @@ def arithmetic(text: str) -> float | int | None:
     import ast
     from operator import add, mul, neg, sub, truediv
 
-    operators = {ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.Div: truediv, ast.USub: neg}
+    operators: dict[type, Any] = {ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.Div: truediv}
+    operators[ast.USub] = neg
 
     def value(node: ast.AST) -> Any:
         if isinstance(node, ast.Constant) and type(node.value) in (int, float):

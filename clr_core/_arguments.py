@@ -83,10 +83,10 @@ def number(name: str, value: object) -> float:
     return result + 0.0  # Turns -0.0 into 0.0: equal values have one form.
 
 
-def positive(name: str, value: object) -> float:
+def positive_number(name: str, value: object) -> float:
     """Return `value` as a finite float above 0, or raise an error that names the argument.
 
-    >>> positive("factor", 2)
+    >>> positive_number("factor", 2)
     2.0
     """
     result = number(name, value)

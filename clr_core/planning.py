@@ -8,7 +8,7 @@ from fractions import Fraction
 from textwrap import wrap
 from typing import Any, Unpack
 
-from clr_core._arguments import LARGEST_STEP, integer, number, one_of, positive, received
+from clr_core._arguments import LARGEST_STEP, integer, number, one_of, positive_number, received
 from clr_core.range_finding.result import RangeTestResult, ScheduleOptions, boundaries
 from clr_core.schedules import families
 from clr_core.schedules.cycles import cycle_of
@@ -193,7 +193,7 @@ def suggest_schedule(
             )
         # The test's own error, if it suggests no rate.
         peak = max_lr if result is None else result.schedule(1.0, max_lr=max_lr).max_lr
-        phases = _of_kind(kind, positive("max_lr", peak), base_lr, steps, options)
+        phases = _of_kind(kind, positive_number("max_lr", peak), base_lr, steps, options)
         return Suggestion(
             schedule=phases,
             epochs=epochs,
@@ -268,7 +268,7 @@ def _step_size(epochs: int, per_epoch: int, epochs_per_half_cycle: float | None)
         # Three cycles if these aren't too short, and more if they would be long.
         cycles = max(1, min(CYCLES, epochs // (2 * SHORTEST)), round(epochs / (2 * USUAL)))
         return epochs * per_epoch / (2 * cycles)
-    return positive("epochs_per_half_cycle", epochs_per_half_cycle) * per_epoch
+    return positive_number("epochs_per_half_cycle", epochs_per_half_cycle) * per_epoch
 
 
 def _of_kind(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import isfinite
 from typing import Any, TypedDict
 
-from clr_core._arguments import integer, number, one_of, positive, received
+from clr_core._arguments import integer, number, one_of, positive_number, received
 from clr_core.range_finding._reading import FEWEST_POINTS
 from clr_core.range_finding._smoothing import FIRST, IN_A_ROW, RAMPS, ROUNDING
 from clr_core.range_finding.result import RangeTestResult
@@ -72,7 +72,7 @@ class RangeTest:
         ramp: str = "exponential",
         divergence: float | None = 3.0,
     ) -> None:
-        start, end = positive("start_lr", start_lr), number("end_lr", end_lr)
+        start, end = positive_number("start_lr", start_lr), number("end_lr", end_lr)
         steps = integer("num_steps", num_steps)
         factor = None if divergence is None else number("divergence", divergence)
         # Closer ends show nothing, and each rate must be above the previous one.

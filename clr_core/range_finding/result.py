@@ -10,7 +10,7 @@ from os import PathLike
 from statistics import median
 from typing import Any, Self, TypedDict, Unpack
 
-from clr_core._arguments import listed, number, one_of, positive, received
+from clr_core._arguments import listed, number, one_of, positive_number, received
 from clr_core.range_finding._draw import figure, svg
 from clr_core.range_finding._reading import read
 from clr_core.range_finding._smoothing import RAMPS, within_bounds
@@ -259,7 +259,7 @@ def boundaries(max_lr: object, base_lr: float | None) -> dict[str, float]:
     {'base_lr': 0.1, 'max_lr': 0.4}
     """
     # Otherwise the error would be about the quarter, which the caller never gave.
-    upper = positive("max_lr", max_lr)
+    upper = positive_number("max_lr", max_lr)
     return {"base_lr": upper / BASE_PART if base_lr is None else base_lr, "max_lr": upper}
 
 

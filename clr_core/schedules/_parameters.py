@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 
-from clr_core._arguments import number, one_of, positive, received
+from clr_core._arguments import number, one_of, positive_number, received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def normalized(given: dict[str, Any]) -> tuple[dict[str, Any], Decay | None]:
 
 
 def _step_size(name: str, value: object) -> float:
-    size = positive(name, value)
+    size = positive_number(name, value)
     if size < SMALLEST_STEP_SIZE:
         raise ValueError(f"`{name}` must be at least 2**-53. {received(name, value)}")
     return size

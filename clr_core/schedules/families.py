@@ -9,7 +9,7 @@ from itertools import pairwise
 from math import isclose
 from typing import Any
 
-from clr_core._arguments import LARGEST_STEP, integer, number, positive, received
+from clr_core._arguments import LARGEST_STEP, integer, number, positive_number, received
 from clr_core.schedules.piecewise import MOST_PHASES, Phase, PiecewiseSchedule
 
 
@@ -58,9 +58,9 @@ def one_cycle(
         raise ValueError(
             f"`pct_start` must be above 0 and below {most}. {received('pct_start', pct_start)}"
         )
-    start = number("max_lr", max_lr) / positive("div_factor", div_factor)
-    end = start / positive("final_div_factor", final_div_factor)
-    total = positive("total_steps", total_steps)
+    start = number("max_lr", max_lr) / positive_number("div_factor", div_factor)
+    end = start / positive_number("final_div_factor", final_div_factor)
+    total = positive_number("total_steps", total_steps)
     up = share * total
     if three_phase:
         lengths, rates = [up, up, total - 2.0 * up], [start, max_lr, start, end]
@@ -106,7 +106,7 @@ def warm_restarts(
         Ilya Loshchilov and Frank Hutter, SGDR, https://arxiv.org/abs/1608.03983;
         torch.optim.lr_scheduler.CosineAnnealingWarmRestarts.
     """
-    size = positive("first_steps", first_steps)
+    size = positive_number("first_steps", first_steps)
     growth_, decay_ = number("growth", growth), number("decay", decay)
     if growth_ < 1.0:
         raise ValueError(f"`growth` must be at least 1. {received('growth', growth)}")
@@ -166,7 +166,10 @@ def warmup_cosine(
         TypeError: An argument has the wrong type.
         ValueError: An argument is out of range.
     """
-    warmup, total = positive("warmup_steps", warmup_steps), positive("total_steps", total_steps)
+    warmup, total = (
+        positive_number("warmup_steps", warmup_steps),
+        positive_number("total_steps", total_steps),
+    )
     if total <= warmup:
         raise ValueError(
             "`total_steps` must be above `warmup_steps`, which it includes. "
@@ -214,9 +217,9 @@ def warmup_stable_decay(
     """
     return PiecewiseSchedule(
         [
-            Phase(positive("warmup_steps", warmup_steps), start_lr, max_lr),
-            Phase(positive("stable_steps", stable_steps), max_lr, max_lr),
-            Phase(positive("decay_steps", decay_steps), max_lr, end_lr, shape),
+            Phase(positive_number("warmup_steps", warmup_steps), start_lr, max_lr),
+            Phase(positive_number("stable_steps", stable_steps), max_lr, max_lr),
+            Phase(positive_number("decay_steps", decay_steps), max_lr, end_lr, shape),
         ]
     )
 

@@ -10,7 +10,7 @@ from math import ceil, floor, inf
 from typing import TYPE_CHECKING, Any, Self
 
 from clr_core import kernels
-from clr_core._arguments import number, one_of, positive, received
+from clr_core._arguments import number, one_of, positive_number, received
 from clr_core.schedules import check_keys
 from clr_core.schedules._shared import Described, each_read, in_order
 from clr_core.schedules.cycles import exact, turning_steps
@@ -54,7 +54,7 @@ class Phase:
 
     def __post_init__(self) -> None:
         values: dict[str, Any] = {
-            "steps": positive("steps", self.steps),
+            "steps": positive_number("steps", self.steps),
             "shape": one_of("shape", self.shape, SHAPES),
         }
         for name in ("start", "end"):
@@ -149,15 +149,15 @@ class PiecewiseSchedule(Described):
                 raise TypeError(f"`phases` must be a list of phases. {received('phase', each)}")
         if not isinstance(self.repeat, bool):
             raise TypeError(f"`repeat` must be a bool. {received('repeat', self.repeat)}")
-        if len({each.start_momentum is None for each in self.phases}) > 1:
-            without = [each.start_momentum is None for each in self.phases].index(True)
+        has_none = [each.start_momentum is None for each in self.phases]
+        if len(set(has_none)) > 1:
             raise ValueError(
                 "`phases` must all have a momentum, or none. "
-                f"Received: none in phase {without}, counted from 0"
+                f"Received: none in phase {has_none.index(True)}, counted from 0"
             )
         object.__setattr__(self, "phases", tuple(self.phases))
         object.__setattr__(self, "_table", _Table(self.phases))
-        object.__setattr__(self, "_has_momentum", self.phases[0].start_momentum is not None)
+        object.__setattr__(self, "_has_momentum", not has_none[0])
 
     @property
     def total_steps(self) -> float:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from clr_core._arguments import positive, received
+from clr_core._arguments import positive_number, received
 
 if TYPE_CHECKING:
     from clr_core.schedules.cyclic import CyclicSchedule
@@ -19,7 +19,7 @@ def as_ratio(factor: object) -> Fraction:
     >>> as_ratio(1 / 3), as_ratio(0.1)
     (Fraction(1, 3), Fraction(1, 10))
     """
-    value = positive("factor", factor)
+    value = positive_number("factor", factor)
     if isinstance(factor, Fraction):
         return factor
     exact = Fraction(value)

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from operator import itemgetter
 from pathlib import Path
 
-from clr_core.verification._table import MAX_BYTES, Table, listed
+from clr_core._arguments import listed
+from clr_core.verification._table import MAX_BYTES, Table
 
 EVENT_FILE = "tfevents"
 _CASTAGNOLI = 0x82F63B78

@@ -328,6 +328,8 @@ def _simple_values(name: str, numbers: Numbers, own: CyclicSchedule) -> Iterator
         return
     if name == "step_size_down":
         yield numbers["step_size_up"]
+    if name == "base_lr":
+        yield 0.0  # A number next to it has few digits, too.
     yield from (float(f"{value:.{digits}e}") for digits in range(16))
 
 

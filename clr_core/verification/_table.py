@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from clr_core._arguments import LARGEST_STEP, received
+from clr_core._arguments import LARGEST_STEP, listed, received
 
 MAX_BYTES = 2**28  # 256 MiB: some ten million lines.
 ROW_NUMBER = "#"
-MOST_NAMES, LONGEST_NAME = 20, 60  # In a message.
+MOST_NAMES = 20  # In a message.
 
 # A name is taken apart into words: `trainer/global_step`, `lr-Adam/pg1`, `learningRate`.
 _WORD = re.compile(r"[A-Z]*[a-z]+|[A-Z]+|\d+")
@@ -57,13 +57,6 @@ def _words(name: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in _WORD.findall(name))
 
 
-def listed(names: Iterable[str]) -> str:
-    """At most twenty names, each cut to a readable length."""
-    names = list(names)
-    short = [f"{name[:LONGEST_NAME]}…" if len(name) > LONGEST_NAME else name for name in names]
-    return ", ".join(map(repr, short[:MOST_NAMES])) + (" …" if len(names) > MOST_NAMES else "")
-
-
 class Table:
     """The rows of a log that have a rate: of each, what may be the rate, the step or the epoch.
 
@@ -92,7 +85,7 @@ class Table:
             self._tidied[name] = tidy = _tidy(name)
             kind = kind_of(tidy)
             for what, given in self._given.items():
-                if given is not None and given == tidy:
+                if given == tidy:
                     kind = (what, 0)
                 elif given is not None and kind is not None and kind[0] == what:
                     kind = None
@@ -161,13 +154,13 @@ class Table:
         given = self._given.get(what)
         if given is not None and given not in self.names:
             raise ValueError(
-                f"{self.path} has no column {listed([given])}. It has: {listed(self.names)}"
+                f"{self.path} has no column {listed([given])}. It has: {self._names()}"
             )
         found = _has(self.names, what)
         if not found:
             raise ValueError(
-                f"{self.path} must have a column with {words}. It has: "
-                f"{listed(self.names) or 'none'}. Name the one with `{what}=`{self._hint(what)}."
+                f"{self.path} must have a column with {words}. It has: {self._names()}. "
+                f"Name the one with `{what}=`{self._hint(what)}."
             )
         least = min(self.names[name][1] for name in found)  # type: ignore[index]
         found = [name for name in found if self.names[name][1] == least]  # type: ignore[index]
@@ -183,6 +176,9 @@ class Table:
                 f"Name the one with `{what}=`."
             )
         return first
+
+    def _names(self) -> str:
+        return listed(self.names, MOST_NAMES) or "none"
 
     def _hint(self, what: str) -> str:
         if what != "step":

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from clr_core._arguments import listed
 from clr_core._parsing import MAX_DEPTH, mapping
-from clr_core.verification._table import MAX_BYTES, NUMBER, Table, listed
+from clr_core.verification._table import MAX_BYTES, NUMBER, Table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,14 +81,7 @@ def _lines(path: Path) -> Iterator[str]:
 def _read_table(path: Path, table: Table) -> None:
     lines = _lines(path)
     header = next(line for line in lines if line.strip())
-    delimiter = _delimiter(header)
-    # Strict: otherwise an open quote would swallow the rest of the file.
-    reader = csv.reader(
-        chain([header.lstrip("# \t")], lines),
-        delimiter=delimiter,
-        skipinitialspace=delimiter == " ",
-        strict=True,
-    )
+    reader = _reader(header, lines)
     try:
         wanted: list[tuple[int, str]] = []
         for row in reader:
@@ -115,16 +109,24 @@ def _is_header(table: Table, row: list[str], wanted: list[tuple[int, str]]) -> b
 
 
 def _cells(header: str) -> list[str]:
-    header, delimiter = header.strip("# \t\r\n"), _delimiter(header)
     try:
-        return next(csv.reader([header], delimiter=delimiter, skipinitialspace=True), [])
+        return next(_reader(header.strip()), [])
     except csv.Error:
         return []
 
 
-def _delimiter(header: str) -> str:
-    most = max(",;\t|", key=header.count)
-    return most if most in header else " "
+def _reader(header: str, lines: Iterable[str] = ()) -> Any:
+    header = header.lstrip("# ")
+    delimiter = max(",;\t|", key=header.count)
+    if delimiter not in header:
+        delimiter = " "
+    # Strict: otherwise an open quote would swallow the rest of the file.
+    return csv.reader(
+        chain([header], lines),
+        delimiter=delimiter,
+        skipinitialspace=delimiter == " ",
+        strict=True,
+    )
 
 
 def _read_pairs(path: Path, table: Table) -> None:

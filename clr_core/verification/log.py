@@ -195,6 +195,5 @@ def read_rates(
     else:
         read_text(path, table)
     steps, texts = table.chosen(per_epoch=per_epoch)
-    if table.float32:
-        return RunLog(steps, list(map(float, texts)), FLOAT32)
-    return RunLog(steps, list(map(float, texts)), Resolution.of_texts(texts))
+    resolution = FLOAT32 if table.float32 else Resolution.of_texts(texts)
+    return RunLog(steps, list(map(float, texts)), resolution)

@@ -95,6 +95,12 @@ def test_no_step_is_a_turn_twice_where_a_step_has_many_cycles():
     assert list(schedule.turns(5, 12)) == list(range(5, 13))
 
 
+@pytest.mark.parametrize("step", [0, 7, 10**6, 2**53])
+def test_one_step_is_one_turn(step):
+    schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=7)
+    assert list(schedule.turns(step, int(str(step)))) == [step]
+
+
 def test_turns_are_lazy():
     schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
     assert list(islice(schedule.turns(0, LAST), 4)) == [0, 2, 4, 6]

@@ -111,6 +111,7 @@ def test_warm_ups():
     [
         (lambda: one_cycle(0.1, 0), "`total_steps` must be positive. Received: total_steps=0"),
         (lambda: one_cycle(0.1, 10, pct_start=1), "`pct_start` must be above 0 and below 1.0"),
+        (lambda: one_cycle(0.1, 10, pct_start=0), "`pct_start` must be above 0 and below 1.0"),
         (
             lambda: one_cycle(0.1, 10, pct_start=0.5, three_phase=True),
             "`pct_start` must be above 0 and below 0.5. Received: pct_start=0.5",

@@ -157,11 +157,14 @@ def test_scale_fn_of_another_kind(value):
     )
 
 
-def test_an_expression_is_finite_where_its_count_begins():
+def test_an_expression_is_finite_where_its_count_begins_and_at_some_later_numbers():
     text = message(ValueError, scale_fn="1 / x", scale_mode="iterations")
     assert text == "`scale_fn` must be finite, but it is inf at x=0. Received: scale_fn='1 / x'"
     text = message(ValueError, scale_fn="1 / (x - 1)")
     assert text.startswith("`scale_fn` must be finite, but it is inf at x=1. ")
+    for x in (2, 10, 10**6):
+        text = message(ValueError, scale_fn=f"1 / (x - {x})")
+        assert text.startswith(f"`scale_fn` must be finite, but it is inf at x={x}. ")
     CyclicSchedule(**GOOD, scale_fn="1 / x")
     CyclicSchedule(**GOOD, scale_fn="1 / (x + 1)", scale_mode="iterations")
 

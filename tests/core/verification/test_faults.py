@@ -25,40 +25,6 @@ def log(count, first, steps=range(40), schedule=SCHEDULE, rate=lambda rate: rate
     return Target(schedule, steps[-1], 10**6), Deviation(lines, first)
 
 
-@pytest.mark.parametrize(
-    ("count", "first", "found"),
-    [
-        (lambda step: 0, 1, [faults.Constant(0.25, "base_lr")]),
-        (lambda step: min(step, 8), 9, [faults.Constant(0.5, "max_lr", since=9)]),
-        (lambda step: step - 1, 1, [faults.Shift(-1, (-1, -1))]),
-        (lambda step: step + 2 * (step > 20), 21, [faults.Shift(2, (2, 2), since=21)]),
-        (
-            lambda step: 3 * step,
-            1,
-            [faults.Speed(3, "fast", (3, 3))],
-        ),
-        (lambda step: step // 2, 1, [faults.Speed(2, "slow", (2, 2))]),
-        (
-            lambda step: 3 * (step + 1),
-            0,
-            [faults.Speed(3, "fast", (3, 3), offset=1)],
-        ),
-        (
-            lambda step: step + max(0, step - 20),
-            21,
-            [faults.Speed(2, "fast", (2, 2), since=20)],
-        ),
-        (
-            lambda step: step if step < 21 else 21 + (step - 21) // 2,
-            22,
-            [faults.Speed(2, "slow", (2, 2), since=21)],
-        ),
-    ],
-)
-def test_simple_faults(count, first, found):
-    assert list(simple_faults(*log(count, first))) == found
-
-
 @pytest.mark.parametrize(("n", "roundest", "between"), [(2, 1, (1, 3)), (-2, -1, (-3, -1))])
 def test_of_the_shifts_that_fit_the_roundest_is_named(n, roundest, between):
     schedule = CyclicSchedule(base_lr=0.25, max_lr=0.5, step_size_up=64)
@@ -227,15 +193,6 @@ def test_the_largest_error_of_float32_is_told():
     assert fault == faults.Float32Formula(2.0**-23, 2.0**-22, 8)
     (fault,) = float32_formula(target, Deviation(lines[:1], 0))
     assert fault == faults.Float32Formula(2.0**-25, 2.0**-24, 0)  # A part of max_lr.
-
-
-@pytest.mark.parametrize(("ulps", "named"), [(4, True), (100, False)])
-def test_float32_formula(ulps, named):
-    target, deviation = log(lambda step: step, 0, rate=lambda rate: rate + ulps * 2.0**-25)
-    found = list(float32_formula(target, deviation))
-    error = ulps * 2.0**-25
-    expected = [faults.Float32Formula(error, error / 0.25, 0)] if named else []
-    assert found == expected
 
 
 @pytest.mark.parametrize(

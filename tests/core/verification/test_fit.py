@@ -39,28 +39,6 @@ def test_what_a_boundary_may_be(name, waves, between):
     assert boundary_between(waves, lines, {"base_lr": 1.0, "max_lr": 2.0}, name) == between
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"base_lr": 0.125},
-        {"max_lr": 0.75},
-        {"base_lr": 0.0, "max_lr": 0.4},
-        {"step_size_up": 50},
-        {"step_size_down": 96},
-        {"step_size_up": 31, "step_size_down": 47},
-        {"mode": "triangular2"},
-        {"mode": "exp_range", "gamma": 0.995},
-        {"step_size_up": 33.5},
-    ],
-    ids=lambda changes: ", ".join(changes),
-)
-def test_finds_what_was_changed(changes):
-    other = CyclicSchedule(**{"base_lr": 0.25, "max_lr": 0.5, "step_size_up": 64} | changes)
-    lines = lines_of(other, range(500))
-    found = list(other_parameters(Target(SCHEDULE, 500, 10**6), lines, 7))
-    assert found == [OtherParameters(changes, since=7)]
-
-
 @pytest.mark.parametrize(("every", "count"), [(3, 100), (9, 400)])
 def test_finds_the_size_of_few_cycles_and_of_many(every, count):
     # Some lines from all over the log show the size of five cycles; only the first ones, of 58.

@@ -82,6 +82,8 @@ TABLES = {
     "tensorboard's csv": "Wall time,Step,train/lr\n1.5e9,0,0.001\n1.5e9,5,0.002\n",
     "wandb's csv": "Step,run-1 - lr\n0,0.001\n5,0.002\n",
     "blanks": "# step  lr   loss\n0  0.001 1\n5  0.002 1\n",
+    "pandas's commas": ",step,lr\n0,0,0.001\n1,5,0.002\n",
+    "pandas's tabs": "\tstep\tlr\n0\t0\t0.001\n1\t5\t0.002\n",
     "a second header": "step,lr\n0,0.001\nloss,lr,step\n1,0.002,5\n",
     "thousands": 'step,lr\n0,0.001\n"5",0.002\n',
     "a decimal comma": "step;lr\n0;0,001\n5;0,002\n",
@@ -157,8 +159,14 @@ MISTAKES = {
         "step,lr," + "x" * 200_000 + "\n0,1\n",
         "must have a column with the rates. It has: ",
     ),
-    "a long name": ("step," + "x" * 100_000 + "\n0,1\n", "It has: 'step', '" + "x" * 60 + "…'."),
-    "many names": (",".join(f"c{i}" for i in range(60_000)) + "\n", "'c19' …. Name the one with"),
+    "a long name": (
+        "step," + "x" * 100_000 + "\n0,1\n",
+        "It has: 'step', '" + "x" * 99 + "… (100002",
+    ),
+    "many names": (
+        ",".join(f"c{i}" for i in range(60_000)) + "\n",
+        "'c19' and 59980 more. Name the one with",
+    ),
     "a long text": ("step,lr\n0," + "x" * 100_000 + "\n", "'lr' must be a number. Received: lr="),
     "an escape": ("step,\x1b[2J\n0,1\n", "It has: 'step', '\\x1b[2J'"),
     "several groups": (
@@ -176,6 +184,7 @@ MISTAKES = {
         "if 'epoch' numbers the epochs, of which each has a line, use `per_epoch=True` here and "
         "`steps_per_epoch=` in `verify`.",
     ),
+    "no rate between blanks": ("step  loss\n0  0.1\n", "the rates. It has: 'step', 'loss'. Name"),
     "no rate": (
         "step,loss\n0,0.1\n",
         "must have a column with the rates. It has: 'step', 'loss'. Name the one with `lr=`.",
@@ -199,6 +208,7 @@ MISTAKES = {
     "no rates in it": ("step,lr\n0,\n", "must contain at least one rate; its column 'lr' is empty"),
     "a word": ("step,lr\n0,0.1\n1,fast\n", ":3: 'lr' must be a number. Received: lr='fast'"),
     "half a step": ("step,lr\n0.5,0.1\n", ":2: 'step' must be an integer. Received: step='0.5'"),
+    "half a step in text": ("go\nstep 0.5 lr 0.1\n", ":2: 'step' must be an integer. Received: "),
     "a gap": ("step,lr\n,0.1\n", ":2: 'step' must be an integer. Received: step=None"),
     "an open quote": ('step,lr\n0,"0.1\n1,0.2\n', "not CSV: "),
     "nothing": ("", "must contain at least one line; it is empty"),

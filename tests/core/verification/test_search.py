@@ -56,6 +56,8 @@ def test_counts_below_0_have_the_rate_of_step_0():
     lines = exact(SCHEDULE, lambda step: 0, range(3))
     found = explaining(Target(SCHEDULE, 3, 10**6), lines, shifted, -100, 100)
     assert found == [(-100, -2)]
+    found = explaining(Target(SCHEDULE, 3, 10**6), lines, shifted, -5, -3)
+    assert found == [(-5, -3)]  # None beyond those that were asked for.
 
 
 def test_no_count_lies_beyond_2_to_the_53():
