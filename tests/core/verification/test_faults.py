@@ -35,6 +35,13 @@ def test_of_the_shifts_that_fit_the_roundest_is_named(n, roundest, between):
     assert found == [faults.Shift(roundest, between)]
 
 
+def test_other_shifts_that_fit_are_named_but_not_those_by_whole_cycles():
+    # With a line in each half of a cycle, 3 steps before its foot look like 3 steps after.
+    target, deviation = log(lambda step: step + 3, 0, range(32, 200, 8))
+    (shift,) = (each for each in simple_faults(target, deviation) if each.name == "shift")
+    assert shift == faults.Shift(-3, (-3, -3), also=(3, -13))
+
+
 def test_scale():
     target, deviation = log(lambda step: step, 0, rate=lambda rate: rate / 2)
     assert list(simple_faults(target, deviation)) == [faults.Scale(0.5)]
