@@ -23,7 +23,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 
 .PHONY: help
 help:  ## print this help; times are for two cores, once everything is set up
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 # Each environment has a stamp for its requirements and one for the wheel in it.
 

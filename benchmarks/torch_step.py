@@ -1,6 +1,6 @@
 """A step of a scheduler beside one of torch's own: writes benchmarks/torch_step.md.
 
-Each timing is of 2,048 steps in a row, so it includes the whole cost of a block computed ahead.
+Each timing is of 1,920 steps in a row, so it includes the whole cost of two blocks computed ahead.
 With `step_with_optimizer`, it is what torch calls after each update of the optimizer. Targets: 0.35
 for a rate alone and for different boundaries, 0.3 with momentum, 0.5 with a tensor rate; 0.35
 beside torch's OneCycleLR; and 1,000 phases cost at most twice what 3 cost.
@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from clr_core import Phase, PiecewiseSchedule, one_cycle
 from clr_torch import CyclicLR, ScheduledLR
 
-STEPS = 2048
+STEPS = 1920
 CASES = {
     "1 group": {"target": 0.35, "momentum": False},
     "1 group, momentum": {"target": 0.3},
@@ -30,7 +30,7 @@ CASES = {
 }
 ABOUT = """
 A profile of one of our steps, in one group with a rate alone: 0.15 µs in torch's own `step`, 0.1 µs
-for its share of the block of 2,048 steps that NumPy computes ahead, 0.2 µs to write into the group,
+for its share of the block of 960 steps that NumPy computes ahead, 0.2 µs to write into the group,
 and the rest in the calls between them.
 
 - *Different boundaries*: ten rates and ten momenta are computed for each step; the remainders of
@@ -137,7 +137,7 @@ def main() -> None:
         __file__,
         "scheduler.step(), beside torch's schedulers",
         [
-            "Microseconds per step, medians of interleaved rounds of 2,048 steps. "
+            "Microseconds per step, medians of interleaved rounds of 1,920 steps. "
             + measuring.machine("torch"),
             "",
             *measuring.table(["", "beside", "theirs", "ours", "ratio", "target"], rows),

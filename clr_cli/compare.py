@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from inspect import signature
 from typing import Any
 
 from clr_cli.output import as_json, say, say_text, table
 from clr_cli.parser import MOST_STEPS, count
 from clr_cli.record_arguments import FILE, STDIN, add_key, groups_of, read_record, usual_steps
-from clr_core import Schedule
+from clr_core import PiecewiseSchedule, Schedule
 from clr_core.conformance import ulps_apart
 from clr_core.record import Record
+from clr_core.schedules import families
 from clr_core.schedules.samples import CYCLES
+from clr_core.verification import verify
 
 MOST_ROWS = 40
 """How many parameters that differ are shown."""
+MOST_SAMPLES = 800
+"""At how many steps an explanation is looked for."""
 
 
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments of `clr compare`."""
     parser.description = (
         "Compare two schedules or records: the parameters that differ, the first step at which\n"
-        "their rates differ, and the largest difference. The exit code is 0 if the records are\n"
-        "equal, and 1 if they differ."
+        "their rates differ, the largest difference, and which arguments or cause would explain\n"
+        "it. The exit code is 0 if the records are equal, and 1 if they differ."
     )
     parser.epilog = """\
 examples:
@@ -85,7 +91,36 @@ def _group(a: Schedule, b: Schedule, steps: int | None) -> dict[str, Any]:
         lr = _curves(*([each.lr(step) for step in range(steps)] for each in (a, b)))
         if a.momentum(0) is not None and b.momentum(0) is not None:
             momentum = _curves(*([each.momentum(step) for step in range(steps)] for each in (a, b)))
-    return {"parameters": parameters, "steps": steps, "lr": lr, "momentum": momentum}
+    return {
+        "parameters": parameters,
+        "steps": steps,
+        "lr": lr,
+        "momentum": momentum,
+        "mend": [] if lr is None else list(_mending(a, b, steps)),
+    }
+
+
+def _mending(a: Schedule, b: Schedule, steps: int) -> Iterator[str]:
+    """The arguments of a function that would turn A into B, and a cause that explains B."""
+    made = [
+        families.arguments_of(each) if isinstance(each, PiecewiseSchedule) else None
+        for each in (a, b)
+    ]
+    if made[0] is not None and made[1] is not None and made[0][0] == made[1][0]:
+        name, left, right = made[0][0], made[0][1], made[1][1]
+        defaults = {
+            key: each.default for key, each in signature(getattr(families, name)).parameters.items()
+        }
+        changes = [
+            f"{key}={right.get(key, defaults[key])!r}"
+            for key in left | right
+            if left.get(key, defaults[key]) != right.get(key, defaults[key])
+        ]
+        yield f"A becomes B with {', '.join(changes)} in {name}(…)"
+    sampled = range(0, steps, -(-steps // MOST_SAMPLES))
+    fault = verify(a, sampled, [b.lr(step) for step in sampled], first_step=0).fault
+    if fault is not None:
+        yield f"B would be a run of A that {fault}"
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
@@ -138,6 +173,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
             lines.append(f"and {len(rows) - MOST_ROWS} more parameters that differ")
         for what in ("lr", "momentum"):
             lines += _curve_lines(what, group)
+        lines += group["mend"]
     return lines
 
 

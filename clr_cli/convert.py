@@ -10,7 +10,7 @@ from io import BytesIO
 from typing import Any
 
 from clr_cli.output import as_json, complain, replaced, say_text
-from clr_cli.parser import count
+from clr_cli.parser import count, framework
 from clr_cli.record_arguments import (
     STDIN,
     add_flags,
@@ -74,6 +74,7 @@ examples:
     )
     parser.add_argument(
         "--to",
+        type=framework,
         choices=WRITTEN,
         default="record",
         help="torch: a state dict for clr_torch's CyclicLR; torch-cyclic: one for torch's "

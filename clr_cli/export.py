@@ -10,7 +10,7 @@ from typing import Any
 
 from clr_cli import snippets
 from clr_cli.output import as_json, say_text
-from clr_cli.parser import MOST_STEPS, count
+from clr_cli.parser import MOST_STEPS, count, framework
 from clr_cli.record_arguments import add_record, groups_of, record_given, usual_steps
 from clr_core.adapter import write
 from clr_core.record import Record
@@ -32,7 +32,11 @@ examples:
 """
     add_record(parser)
     parser.add_argument(
-        "--to", required=True, choices=[*DATA, *snippets.WRITERS], help="the form to write"
+        "--to",
+        type=framework,
+        required=True,
+        choices=[*DATA, *snippets.WRITERS],
+        help="the form to write",
     )
     parser.add_argument(
         "--steps",

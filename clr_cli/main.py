@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "show": "the cycles of a schedule, or its values at steps or in epochs",
-    "plot": "a schedule in the terminal, or as PNG or SVG",
+    "plot": "a schedule in the terminal, or as a picture",
     "suggest": "a schedule that fits a training run, from its sizes and a range test",
     "range-test": "the result of a range test, as text or as a picture",
     "compare": "where two schedules differ, and by how much",
@@ -34,6 +34,10 @@ COMMANDS = {
 }
 MODULES = {"migrate": "clr_cli.migrate_command", "range-test": "clr_cli.range_test"}
 """Modules that aren't named after their command."""
+
+COMPLETION = "--print-completion"
+FILES = {"A", "B", "FILE", "LOG", "PATH", "PICTURE", "SOURCE"}
+"""The arguments that are files, by their names in the help."""
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
 EXPECTED = (ImportError, MemoryError, OSError, TypeError, ValueError)
@@ -48,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     name = " ".join(["clr", *(each for each in given[:1] if each in COMMANDS)])
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: _complain(name, message)
+        warnings.showwarning = lambda message, *_, **__: _complain(f"{name}: warning", message)
         try:
             try:
                 return _run(given)
@@ -76,6 +80,13 @@ def _run(given: list[str]) -> int:
         "no; 2: an error.",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    parser.add_argument(
+        COMPLETION,
+        action=_Completion,
+        metavar="SHELL",
+        help="print what makes bash, zsh, fish, tcsh or powershell complete clr's arguments; "
+        "needs the extra: pip install 'cyclical-lr[completion]'",
+    )
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", dest="command", required=True
     )
@@ -83,7 +94,8 @@ def _run(given: list[str]) -> int:
         commands.add_parser(name, help=line)
     try:
         # A command's arguments are added once it is known, since they need its imports.
-        name = parser.parse_args(given[:1]).command
+        first = given[:2] if given[:1] == [COMPLETION] else given[:1]
+        name = parser.parse_args(first or ["--help"]).command
         command = import_command(name)
         own = commands.choices[name]
         command.configure(own)
@@ -104,6 +116,28 @@ class _Version(argparse.Action):
         from importlib.metadata import version
 
         print(f"clr {version('cyclical-lr')}")
+        parser.exit()
+
+
+class _Completion(argparse.Action):
+    def __call__(
+        self, parser: argparse.ArgumentParser, _: object, shell: Any, __: object = None
+    ) -> None:
+        from clr_cli.optional import of_extra
+
+        shtab = of_extra("shtab", "shtab", "completion")
+        if shell not in shtab.SUPPORTED_SHELLS:
+            raise ValueError(
+                f"{COMPLETION} must be one of {', '.join(shtab.SUPPORTED_SHELLS)}. "
+                f"Received: {shell!r}"
+            )
+        (commands,) = (each for each in parser._actions if each.dest == "command")
+        for name, own in dict(commands.choices or {}).items():
+            import_command(name).configure(own)
+            for action in own._actions:
+                if action.metavar in FILES:
+                    action.complete = shtab.FILE
+        print(shtab.complete(parser, shell))
         parser.exit()
 
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from io import BytesIO
 from typing import Any
 
-PICTURES = (".png", ".svg")
+PICTURES = (".png", ".svg", ".pdf")
 
 
 def of_extra(module: str, library: str, extra: str = "plot") -> Any:
@@ -26,11 +26,11 @@ def of_extra(module: str, library: str, extra: str = "plot") -> Any:
 
 
 def image(figure: Any, suffix: str) -> bytes:
-    """Render a figure of matplotlib as ".png" or ".svg"; equal figures give equal bytes."""
+    """Render a figure of matplotlib as one of `PICTURES`; equal figures give equal bytes."""
     from matplotlib import rc_context
 
     data = BytesIO()
-    metadata = {"Date": None} if suffix == ".svg" else None
+    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix)
     with rc_context({"svg.hashsalt": "clr"}):
         figure.savefig(data, format=suffix[1:], dpi=150, metadata=metadata, facecolor="white")
     return data.getvalue()

@@ -56,6 +56,15 @@ def replaced(text: str, words: Mapping[str, str]) -> str:
     return text
 
 
+def target(flag: str, given: str | None, suffixes: tuple[str, ...]) -> str | None:
+    """The name of the file to write that a flag was given, if any, with one of the suffixes."""
+    try:
+        return None if given is None else core.file_name(given, suffixes)
+    except ValueError as error:
+        said = replaced(str(error), {"`path`": flag, "path=": f"{flag} "})
+        raise ValueError(said) from None
+
+
 def complain(command: str, error: BaseException | str) -> None:
     """Print one line about an error, or another remark, to standard error."""
     with suppress(OSError, ValueError):  # It may be closed.

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 MOST_STEPS = 1_000_000
 """The largest number of steps that a command computes: about a second."""
 
+FRAMEWORKS = {"pytorch": "torch", "optax": "jax"}
+"""Other names of what `--to` takes."""
+
 
 class Parser(argparse.ArgumentParser):
     """argparse's parser, with errors of one line in place of the usage."""
@@ -23,10 +26,40 @@ class Parser(argparse.ArgumentParser):
         self.register("action", None, _Once)
 
     def error(self, message: str) -> NoReturn:
-        """Print the message in one line and exit with 2."""
+        """Print the message in one line, with what may have been meant, and exit with 2."""
         from clr_cli.output import one_line
 
-        self.exit(2, f"{self.prog}: {one_line(message)}. See {self.prog} --help\n")
+        unknown = message.removeprefix("unrecognized arguments: ")
+        meant = [] if unknown == message else self._flags_like(unknown.split())
+        hint = f" Did you mean {' or '.join(meant)}?" if meant else ""
+        said = one_line(message) + ("" if message.endswith("?") else ".")
+        self.exit(2, f"{self.prog}: {said}{hint} See {self.prog} --help\n")
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """As argparse does, in the words of one version, and with what may have been meant."""
+        if action.choices is None or value in action.choices:
+            return
+        from difflib import get_close_matches
+
+        meant = get_close_matches(str(value), [*map(str, action.choices)], 1)
+        listed = ", ".join(map(repr, action.choices))
+        raise argparse.ArgumentError(
+            action,
+            f"invalid choice: {value!r} (choose from {listed})"
+            + "".join(f". Did you mean {each}?" for each in meant),
+        )
+
+    def _flags_like(self, given: list[str]) -> list[str]:
+        """The flags that may have been meant by the first unknown one."""
+        from difflib import get_close_matches
+
+        unknown = next((each for each in given if each.startswith("--")), "")
+        name = unknown.partition("=")[0].replace("_", "-").lower()
+        flags = [each for each in self._option_string_actions if each.startswith("--")]
+        if name in flags:
+            return [name]
+        longer = [each for each in flags if len(name) > 3 and each.startswith(name)]
+        return longer[:3] or get_close_matches(name, flags, 1)
 
 
 class _Once(argparse._StoreAction):
@@ -58,13 +91,13 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 def count(least: int = 1, most: int = MOST_STEPS) -> Callable[[str], int]:
     """A reader of integers within these bounds.
 
-    >>> count()("12")
-    12
+    >>> count()("12"), count()("4*391")
+    (12, 1564)
     """
 
     def read(text: str) -> int:
-        # Python refuses an int of 5,000 digits in its own words.
-        number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+        found = arithmetic(text)
+        number = int(found) if found is not None and found == found // 1 else None
         if number is None or not least <= number <= most:
             raise argparse.ArgumentTypeError(
                 f"must be an integer from {least} to {most}. Received: {text!r}"
@@ -72,6 +105,60 @@ def count(least: int = 1, most: int = MOST_STEPS) -> Callable[[str], int]:
         return number
 
     return read
+
+
+def number(text: str) -> float:
+    """Read a number, which may be written as a product, a sum and so on.
+
+    >>> number("0.006"), number("17000*6"), number("(50000 / 128) * 2")
+    (0.006, 102000.0, 781.25)
+    """
+    try:
+        return float(text)
+    except ValueError:
+        found = arithmetic(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(
+            f"must be a number, such as 0.006 or 4*391. Received: {text!r}"
+        )
+    return float(found)
+
+
+def arithmetic(text: str) -> float | int | None:
+    """The value of numbers joined by + - * / and parentheses; None: it is something else.
+
+    >>> arithmetic("2*(3+4)"), arithmetic("2**9"), arithmetic("1/0")
+    (14, None, None)
+    """
+    import ast
+    from operator import add, mul, neg, sub, truediv
+
+    operators: dict[type, Any] = {ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.Div: truediv}
+    operators[ast.USub] = neg
+
+    def value(node: ast.AST) -> Any:
+        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+            return node.value
+        if isinstance(node, ast.BinOp):
+            return operators[type(node.op)](value(node.left), value(node.right))
+        if isinstance(node, ast.UnaryOp):
+            return operators[type(node.op)](value(node.operand))
+        raise ValueError
+
+    try:
+        # Python refuses an int of 5,000 digits in its own words.
+        return value(ast.parse(text.strip(), mode="eval").body) if len(text) < 100 else None
+    except (ArithmeticError, KeyError, RecursionError, SyntaxError, ValueError):
+        return None
+
+
+def framework(text: str) -> str:
+    """Read the name of a framework.
+
+    >>> framework("pytorch"), framework("keras")
+    ('torch', 'keras')
+    """
+    return FRAMEWORKS.get(text, text)
 
 
 def steps(text: str) -> list[int]:

@@ -6,10 +6,10 @@ from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from clr_cli.optional import PICTURES, image, of_extra
-from clr_cli.output import as_json, say_text
+from clr_cli.output import as_json, say_text, target
 from clr_cli.parser import count
 from clr_cli.record_arguments import add_record, groups_of, record_given
-from clr_core.adapter import LARGEST_STEP, file_name, suffix, write
+from clr_core.adapter import LARGEST_STEP, suffix, write
 from clr_core.schedules.draw import picture
 from clr_core.schedules.samples import CYCLES, Samples, samples
 
@@ -39,7 +39,7 @@ examples:
         metavar="K",
         help="updates in an epoch: adds an axis in epochs to the picture",
     )
-    parser.add_argument("--out", metavar="FILE", help="write a picture: .png or .svg")
+    parser.add_argument("--out", metavar="FILE", help="write a picture: .png, .svg or .pdf")
     parser.add_argument(
         "--json", action="store_true", help="print the points as JSON instead of a plot"
     )
@@ -47,7 +47,7 @@ examples:
 
 def run(options: Namespace) -> int:
     """Draw the schedules."""
-    name = None if options.out is None else file_name(options.out, PICTURES)
+    name = target("--out", options.out, PICTURES)
     if name is None and options.steps_per_epoch is not None:
         raise ValueError("--steps-per-epoch must be given with --out: only a picture has epochs")
     record = record_given(options)

@@ -6,9 +6,9 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from clr_cli.optional import PICTURES, image
-from clr_cli.output import as_json, say, say_text, table
+from clr_cli.output import as_json, say, say_text, table, target
 from clr_cli.record_arguments import read_result
-from clr_core.adapter import file_name, suffix, write
+from clr_core.adapter import suffix, write
 
 if TYPE_CHECKING:
     from clr_core import RangeTestResult
@@ -29,7 +29,7 @@ examples:
 """
     parser.add_argument("action", choices=("show", "plot"), help="as text, or as a picture")
     parser.add_argument("file", metavar="FILE", help="a .json; - for standard input")
-    parser.add_argument("--out", metavar="PICTURE", help="for plot: a .png or .svg to write")
+    parser.add_argument("--out", metavar="PICTURE", help="for plot: a .png, .svg or .pdf to write")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -37,7 +37,7 @@ def run(options: Namespace) -> int:
     """Shows or draws the result; returns 1 if it has no `max_lr`."""
     if (options.out is None) == (options.action == "plot"):
         raise ValueError("--out must be given with plot and left out with show")
-    name = None if options.out is None else file_name(options.out, PICTURES)
+    name = target("--out", options.out, PICTURES)
     result = read_result(options.file)
     if name is not None:
         write(name, image(result.plot(), suffix(name)))

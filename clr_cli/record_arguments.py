@@ -10,7 +10,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
-from clr_cli.parser import MOST_STEPS, count
+from clr_cli.parser import MOST_STEPS, count, number
 from clr_core import Schedule
 from clr_core.adapter import LARGEST_STEP, file_name, from_json, read_text
 from clr_core.record import MAX_BYTES, Record, schema
@@ -80,7 +80,7 @@ def add_parameters(
             group.add_argument(
                 flag(each.name),
                 dest=_PREFIX + each.name,
-                type=read,
+                type=number if read is float else read,
                 metavar="TEXT" if read is str else "NUMBER",
                 help=titles.get(each.name, each.name.replace("_", " "))
                 + ("" if default in (MISSING, None) else f"; default: {shown}"),
@@ -117,10 +117,12 @@ def _fits_flags(kind: str) -> bool:
 
 
 def _titles() -> dict[str, str]:
-    """The title of each parameter in the schema, for a line of help."""
+    """The title of each parameter in the schema, and its values if they are few."""
     definitions = json.loads(schema())["$defs"].values()
     return {
-        name: each["title"][:1].lower() + each["title"][1:]
+        name: each["title"][:1].lower()
+        + each["title"][1:]
+        + (f": {', '.join(each['enum'])}" if "enum" in each else "")
         for definition in definitions
         for name, each in definition.get("properties", {}).items()
         if "title" in each

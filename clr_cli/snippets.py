@@ -19,7 +19,7 @@ def torch(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     often = "In the loop over batches"
     if accumulation_steps > 1:
         often += f", after every {accumulation_steps} of them and the last"
-    made = [_made(schedule) for schedule in schedules]
+    made = [expression(schedule) for schedule in schedules]
     if len(made) == 1:
         model, parameters = "torch.nn.Linear(4, 2)", "model.parameters()"
         given, lines = "schedule", [f"schedule = {made[0]}"]
@@ -32,7 +32,7 @@ def torch(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     make = "CyclicLR.from_schedule" if is_cyclic else "ScheduledLR"
     return _lines(
         "import torch",
-        *_import(made),
+        *import_of(made),
         f"from clr_torch import {make.removesuffix('.from_schedule')}",
         "",
         *lines,
@@ -53,7 +53,7 @@ def keras(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     made = [
         f"keras.optimizers.SGD({_rate(*names, schedule, more)}{more})"
         if schedule.momentum(0) is None
-        else f"clr_keras.SGD({_made(schedule)}{more})"
+        else f"clr_keras.SGD({expression(schedule)}{more})"
         for schedule in schedules
     ]
     if len(made) == 1:
@@ -66,7 +66,7 @@ def keras(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     return _lines(
         "import clr_keras",
         *(["import keras"] if any(each.startswith("keras") for each in made) else []),
-        *_import(made),
+        *import_of(made),
         "",
         *optimizers,
         *(started if step else []),
@@ -80,7 +80,7 @@ def jax(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
         f"optax.sgd({_rate('cyclic_lr', 'scheduled_lr', schedule)})"
         if schedule.momentum(0) is None
         else f"{'cyclic' if type(schedule) is CyclicSchedule else 'scheduled'}_optimizer"
-        f"(optax.sgd, {_made(schedule)})"
+        f"(optax.sgd, {expression(schedule)})"
         for schedule in schedules
     ]
     known = ("cyclic_lr", "cyclic_optimizer", "scheduled_lr", "scheduled_optimizer")
@@ -103,7 +103,7 @@ def jax(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     return _lines(
         "import jax.numpy as jnp",
         "import optax",
-        *_import(made),
+        *import_of(made),
         f"from clr_jax import {', '.join(names)}",
         "",
         'parameters = {"weights": jnp.zeros(3)}  # Your own parameters.',
@@ -121,7 +121,7 @@ WRITERS: dict[str, Callable[..., str]] = {
 }
 
 
-def _import(made: Sequence[str]) -> list[str]:
+def import_of(made: Sequence[str]) -> list[str]:
     """The line that imports what this code needs from `clr_core`, if anything."""
     known = [kind.__name__ for kind in OWN] + ["Phase", "schedule_from_dict"]
     names = [name for name in sorted(known) if f"{name}(" in " ".join(made)]
@@ -132,11 +132,11 @@ def _rate(cyclic: str, other: str, schedule: Schedule, more: str = "") -> str:
     """The call that makes a framework's own rate, by the parameters of a CyclicSchedule."""
     if type(schedule) is CyclicSchedule:
         return repr(schedule).replace("CyclicSchedule", cyclic, 1).removesuffix(")") + f"{more})"
-    return f"{other}({_made(schedule)}{more})"
+    return f"{other}({expression(schedule)}{more})"
 
 
-def _made(schedule: Schedule) -> str:
-    """The expression that makes a schedule: one of another kind from its plain data."""
+def expression(schedule: Schedule) -> str:
+    """The Python expression that makes a schedule: one of another kind from its plain data."""
     if type(schedule) in OWN:
         return re.sub(r"\[(Phase\([^]]*)]", _in_lines, repr(schedule))
     plain = pformat(schedule.to_dict(), sort_dicts=False).replace("\n", "\n    ")

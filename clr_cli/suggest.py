@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from clr_cli.output import as_json, replaced, say_text
-from clr_cli.parser import count
+from clr_cli.output import as_json, replaced, say_text, target
+from clr_cli.parser import count, framework, number
 from clr_cli.record_arguments import PARAMETERS, add_parameters, flag, flags, read_result
 from clr_cli.snippets import WRITERS
-from clr_core.adapter import file_name, write
-from clr_core.planning import GIVEN_BY_EPOCHS, suggest_schedule
+from clr_core.adapter import write
+from clr_core.planning import GIVEN_BY_EPOCHS, KINDS, suggest_schedule
 from clr_core.record import Record
 
 SIZES = ("samples", "batch_size", "epochs", "accumulation_steps", "processes")
@@ -18,6 +18,7 @@ NAMES = (
     "epochs_per_half_cycle",
     "drop_last",
     "result",
+    "kind",
     *(each.name for each in PARAMETERS),
 )
 FLAGS = {f"`{name}`": flag(name) for name in NAMES}
@@ -26,7 +27,7 @@ FLAGS = {f"`{name}`": flag(name) for name in NAMES}
 def configure(parser: ArgumentParser) -> None:
     """Adds the arguments of `clr suggest`."""
     parser.description = (
-        "Plans a schedule whose last cycle ends with the training, from the training's sizes.\n"
+        "Plans a schedule that ends with the training, from the training's sizes.\n"
         "Warns of unusual numbers and common mistakes."
     )
     parser.epilog = """\
@@ -34,6 +35,7 @@ examples:
   clr suggest --samples 50000 --batch-size 100 --epochs 24 --max-lr 0.006
   clr suggest --samples 50000 --batch-size 100 --epochs 24 --result range.json --to torch
   clr suggest --samples 50000 --batch-size 100 --epochs 24 --max-lr 0.006 --out suggested.json
+  clr suggest --samples 50000 --batch-size 100 --epochs 24 --max-lr 0.1 --kind one_cycle
 """
     for name, text in (
         ("samples", "samples in the data set"),
@@ -63,11 +65,16 @@ examples:
     )
     parser.add_argument(
         "--epochs-per-half-cycle",
-        type=float,
+        type=number,
         metavar="NUMBER",
         help="epochs in the rise; default: so that the last cycle ends with the training",
     )
-    parser.add_argument("--to", choices=WRITERS, help="also print code for this framework")
+    parser.add_argument(
+        "--kind", choices=KINDS, default=KINDS[0], help="kind of schedule; default: cyclic"
+    )
+    parser.add_argument(
+        "--to", type=framework, choices=WRITERS, help="also print code for this framework"
+    )
     parser.add_argument("--out", metavar="FILE", help="write the schedule as a record: .json")
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_parameters(parser, "the schedule", without=GIVEN_BY_EPOCHS)
@@ -75,7 +82,7 @@ examples:
 
 def run(options: Namespace) -> int:
     """Suggests a schedule, and prints or writes it."""
-    name = None if options.out is None else file_name(options.out, (".json",))
+    name = target("--out", options.out, (".json",))
     result = None if options.result is None else read_result(options.result)
     sizes = {name: getattr(options, name) for name in SIZES}
     try:
@@ -84,6 +91,7 @@ def run(options: Namespace) -> int:
             drop_last=options.drop_last,
             epochs_per_half_cycle=options.epochs_per_half_cycle,
             result=result,
+            kind=options.kind,
             **flags(options),
         )
     except ValueError as error:

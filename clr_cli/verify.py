@@ -9,11 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from clr_cli.optional import PICTURES
-from clr_cli.output import as_json, say, say_text
+from clr_cli.output import as_json, say, say_text, target
 from clr_cli.parser import count
-from clr_cli.record_arguments import add_record, flag, groups_of, record_given
+from clr_cli.record_arguments import add_record, flag, flags, groups_of, record_given
 from clr_core import Schedule
-from clr_core.adapter import file_name, suffix, write
+from clr_core.adapter import suffix, write
 from clr_core.record import Record
 from clr_core.verification import Verdict, picture, verify
 from clr_core.verification.log import RunLog, read_rates
@@ -61,13 +61,21 @@ examples:
         metavar="N",
         help="the schedule's number, from 0, if the record has several",
     )
-    parser.add_argument("--plot", metavar="FILE", help="write a picture of both: .png or .svg")
+    parser.add_argument(
+        "--plot", metavar="FILE", help="write a picture of both: .png, .svg or .pdf"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: Namespace) -> int:
     """Print the verdict; return 1 unless the run followed its schedule."""
-    name = None if options.plot is None else file_name(options.plot, PICTURES)
+    name = target("--plot", options.plot, PICTURES)
+    if options.file is None and not flags(options):
+        # argparse gives the one file that there is to the argument that is needed.
+        raise ValueError(
+            "A schedule and a LOG must be given, the schedule as a FILE or by flags. "
+            f"Received: {options.log!r} alone"
+        )
     schedule = _chosen(record_given(options), options.group)
     try:
         logged = read_rates(

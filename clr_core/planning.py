@@ -1,7 +1,4 @@
-"""Plan a cyclic schedule whose last cycle ends with the training, from the training's sizes.
-
-Other kinds of schedules aren't planned here: they have no cycles to fit into epochs.
-"""
+"""Plan a schedule that ends with the training, from the training's sizes."""
 
 from __future__ import annotations
 
@@ -11,15 +8,20 @@ from fractions import Fraction
 from textwrap import wrap
 from typing import Any, Unpack
 
-from clr_core._arguments import LARGEST_STEP, integer, positive_number, received
+from clr_core._arguments import LARGEST_STEP, integer, number, one_of, positive_number, received
 from clr_core.range_finding.result import RangeTestResult, ScheduleOptions, boundaries
+from clr_core.schedules import families
 from clr_core.schedules.cycles import cycle_of
 from clr_core.schedules.cyclic import CyclicSchedule
+from clr_core.schedules.piecewise import PiecewiseSchedule
 
 # The paper: a half cycle of 2 to 10 epochs, and at least 3 cycles.
 SHORTEST, LONGEST, CYCLES = 2, 10, 3
 USUAL = 4  # Epochs in a half cycle, as in the paper's examples on CIFAR-10.
 GIVEN_BY_EPOCHS = ("step_size_up", "step_size_down")
+KINDS = ("cyclic", "one_cycle", "warm_restarts", "warmup_cosine", "warmup_stable_decay")
+# The parts of a training that are a warm-up, and a decay after a constant rate.
+WARM_UP, DECAY = Fraction(1, 20), Fraction(1, 5)
 
 
 @dataclass(frozen=True)
@@ -34,20 +36,20 @@ class Suggestion:
         cycle would take 4,000 epochs.
 
     Args:
-        schedule: The schedule.
+        schedule: The schedule: a `CyclicSchedule` for the kind "cyclic".
         epochs: Epochs of training.
         batches_per_epoch: Batches that each process goes through in an epoch.
         steps_per_epoch: Updates in an epoch.
         steps: Updates in the whole training.
-        cycles: Whole cycles in these.
+        cycles: Whole cycles in these; 1 for phases without restarts.
         ends_at_base_lr: Whether the last cycle ends with the training: no step is nearer to the end
-            of a cycle than the last one.
+            of a cycle than the last one. Phases always do.
         ending_step_size: The nearest step size for which it would; None: it does.
         notes: Common mistakes, with the numbers of this training, as sentences.
         warnings: Anything unusual about these numbers, as sentences.
     """
 
-    schedule: CyclicSchedule
+    schedule: CyclicSchedule | PiecewiseSchedule
     epochs: int
     batches_per_epoch: int
     steps_per_epoch: int
@@ -72,15 +74,21 @@ class Suggestion:
         }
 
     def __str__(self) -> str:
-        size = self.schedule.cycle_size / self.steps_per_epoch
-        ends = "at base_lr" if self.ends_at_base_lr else "within a cycle"
         lines = [
             repr(self.schedule),
             f"{_many(self.steps_per_epoch, 'update')} in an epoch, {self.steps:,} in "
             f"{_many(self.epochs, 'epoch')}",
-            f"a cycle has {_many(size, 'epoch')}; training ends {ends}, after "
-            f"{_many(self.cycles, 'cycle')}",
         ]
+        if isinstance(self.schedule, CyclicSchedule):
+            size = self.schedule.cycle_size / self.steps_per_epoch
+            ends = "at base_lr" if self.ends_at_base_lr else "within a cycle"
+            lines.append(
+                f"a cycle has {_many(size, 'epoch')}; training ends {ends}, after "
+                f"{_many(self.cycles, 'cycle')}"
+            )
+        else:
+            sizes = [each.steps / self.steps_per_epoch for each in self.schedule.phases]
+            lines.append(f"phases of {', '.join(f'{size:.4g}' for size in sizes)} epochs")
         for kind, sentences in (("warning", self.warnings), ("note", self.notes)):
             for sentence in sentences:
                 lines += wrap(f"{kind}: {sentence}", 90)
@@ -99,9 +107,10 @@ def suggest_schedule(
     processes: int = 1,
     drop_last: bool = False,
     epochs_per_half_cycle: float | None = None,
+    kind: str = "cyclic",
     **options: Unpack[ScheduleOptions],
 ) -> Suggestion:
-    """A cyclic schedule whose cycles fit into a training of the given sizes.
+    """A schedule that fits into a training of the given sizes: cyclic, or of another kind.
 
     With `c` whole cycles, by default three if that leaves two epochs for each half of a cycle, and
     in longer trainings as many as make the halves about four epochs long:
@@ -119,6 +128,15 @@ def suggest_schedule(
         >>> found.ends_at_base_lr, found.ending_step_size
         (False, 135.0)
 
+    The other kinds end with the training as well: "one_cycle", with the rise in 30 % of the steps;
+    "warm_restarts", three cycles, each twice as long as the one before; "warmup_cosine", with 5 %
+    for the warm-up; "warmup_stable_decay", with 5 % for the warm-up and 20 % for the decay.
+
+        >>> suggest_schedule(
+        ...     samples=1437, batch_size=32, epochs=12, max_lr=0.8, kind="warmup_cosine"
+        ... ).schedule
+        PiecewiseSchedule([Phase(27.0, 0.0, 0.8), Phase(513.0, 0.8, 0.0, 'cosine')])
+
     Args:
         samples: Samples in the data set.
         batch_size: Samples in a batch of one process.
@@ -126,7 +144,8 @@ def suggest_schedule(
         max_lr: The upper boundary.
         result: The result of a range test, in place of `max_lr`. A `max_lr` or `base_lr` that is
             given too overrides that of the test, and a warning says so.
-        base_lr: The lower boundary; None: a quarter of `max_lr`.
+        base_lr: The lower boundary; None: a quarter of `max_lr`. For the other kinds, the first
+            rate of one cycle, by default a 25th, or the last rate of the others, by default 0.
         accumulation_steps: Batches whose gradients make one update. Batches left over at the end
             of an epoch make one more update.
         processes: Processes that share the samples, as torch's `DistributedSampler` shares them.
@@ -134,8 +153,10 @@ def suggest_schedule(
             equally many: `drop_last` of the `DataLoader` and of the `DistributedSampler`.
         epochs_per_half_cycle: Epochs in the rising half; the paper suggests 2 to 10. None: such
             that the last cycle ends with the training.
+        kind: "cyclic", or the name of a function: "one_cycle", "warm_restarts", "warmup_cosine",
+            "warmup_stable_decay".
         **options: `mode`, `gamma`, `scale_fn`, `scale_mode`, `base_momentum` and `max_momentum`, as
-            in `CyclicSchedule`.
+            in `CyclicSchedule`; for one cycle, the momenta alone; for the other kinds, none.
 
     Raises:
         TypeError: An argument of the wrong kind, or an unknown one.
@@ -161,19 +182,44 @@ def suggest_schedule(
         raise ValueError(
             f"`epochs` must result in at most 2**53 updates. {received('epochs', epochs)}"
         )
+    rates = {"max_lr": max_lr, "base_lr": base_lr}
+    if result is None and max_lr is None:
+        raise ValueError("`max_lr` must be given, or the `result` of a range test.")
+    if one_of("kind", kind, KINDS) != "cyclic":
+        if epochs_per_half_cycle is not None:
+            raise ValueError(
+                "`epochs_per_half_cycle` is for the kind 'cyclic'. "
+                f"{received('epochs_per_half_cycle', epochs_per_half_cycle, kind=kind)}"
+            )
+        # The test's own error, if it suggests no rate.
+        peak = max_lr if result is None else result.schedule(1.0, max_lr=max_lr).max_lr
+        phases = _of_kind(kind, positive_number("max_lr", peak), base_lr, steps, options)
+        return Suggestion(
+            schedule=phases,
+            epochs=epochs,
+            batches_per_epoch=batches,
+            steps_per_epoch=per_epoch,
+            steps=steps,
+            cycles=len(phases.phases) if kind == "warm_restarts" else 1,
+            ends_at_base_lr=True,
+            ending_step_size=None,
+            notes=tuple(_notes(sizes, "it", float(steps), per_epoch)),
+            warnings=(
+                *_about_the_batches(sizes, batches, drop_last),
+                *_about_the_result(result, rates),
+            ),
+        )
     size = _step_size(epochs, per_epoch, epochs_per_half_cycle)
     if result is not None:
         schedule = result.schedule(size, max_lr=max_lr, base_lr=base_lr, **options)
-    elif max_lr is not None:
-        schedule = CyclicSchedule(step_size_up=size, **boundaries(max_lr, base_lr), **options)
     else:
-        raise ValueError("`max_lr` must be given, or the `result` of a range test.")
+        schedule = CyclicSchedule(step_size_up=size, **boundaries(max_lr, base_lr), **options)
     ends, cycles = _end(schedule, steps)
     ending = None if ends else steps / (2 * max(1, round(steps / schedule.cycle_size)))
     warnings = [
         *_about_the_cycles(schedule, steps, per_epoch, ending),
         *_about_the_batches(sizes, batches, drop_last),
-        *_about_the_result(result, {"max_lr": max_lr, "base_lr": base_lr}),
+        *_about_the_result(result, rates),
     ]
     return Suggestion(
         schedule=schedule,
@@ -184,7 +230,7 @@ def suggest_schedule(
         cycles=cycles,
         ends_at_base_lr=ends,
         ending_step_size=ending,
-        notes=tuple(_notes(sizes, schedule, per_epoch)),
+        notes=tuple(_notes(sizes, "a cycle", schedule.cycle_size, per_epoch)),
         warnings=tuple(warnings),
     )
 
@@ -223,6 +269,43 @@ def _step_size(epochs: int, per_epoch: int, epochs_per_half_cycle: float | None)
         cycles = max(1, min(CYCLES, epochs // (2 * SHORTEST)), round(epochs / (2 * USUAL)))
         return epochs * per_epoch / (2 * cycles)
     return positive_number("epochs_per_half_cycle", epochs_per_half_cycle) * per_epoch
+
+
+def _of_kind(
+    kind: str, max_lr: float, base_lr: float | None, steps: int, options: Mapping[str, Any]
+) -> PiecewiseSchedule:
+    """The phases of a kind that end with the training."""
+    momenta = ("base_momentum", "max_momentum") if kind == "one_cycle" else ()
+    for name, value in options.items():
+        if name not in momenta and value is not None:
+            raise ValueError(
+                f"`{name}` must be left out for the kind {kind!r}. {received(name, value)}"
+            )
+    if kind == "one_cycle":
+        given: dict[str, Any] = {name: options.get(name) for name in momenta}
+        if base_lr is not None:
+            if not 0.0 < number("base_lr", base_lr) < max_lr:
+                raise ValueError(
+                    "`base_lr` must be above 0 and below `max_lr` for one cycle. "
+                    f"{received('base_lr', base_lr, max_lr=max_lr)}"
+                )
+            given["div_factor"] = max_lr / base_lr
+        return families.one_cycle(max_lr, steps, **given)
+    low = 0.0 if base_lr is None else base_lr
+    if kind == "warm_restarts":
+        return families.warm_restarts(
+            max_lr, steps / (2**CYCLES - 1), growth=2.0, min_lr=low, cycles=CYCLES
+        )
+    if steps < 2 / WARM_UP:
+        raise ValueError(
+            f"`epochs` must result in at least {2 / WARM_UP} updates for a warm-up of two. "
+            f"Received: {steps} updates"
+        )
+    warmup, decay = round(steps * WARM_UP), round(steps * DECAY)
+    if kind == "warmup_cosine":
+        return families.warmup_cosine(max_lr, warmup, steps, end_lr=low)
+    stable = steps - warmup - decay
+    return families.warmup_stable_decay(max_lr, warmup, stable, decay, end_lr=low)
 
 
 def _end(schedule: CyclicSchedule, steps: int) -> tuple[bool, int]:
@@ -292,11 +375,11 @@ def _about_the_batches(given: Mapping[str, int], batches: int, drop_last: bool) 
     return said
 
 
-def _notes(given: Mapping[str, int], schedule: CyclicSchedule, per_epoch: int) -> list[str]:
+def _notes(given: Mapping[str, int], what: str, length: float, per_epoch: int) -> list[str]:
     size, processes = given["accumulation_steps"], given["processes"]
     said = [
         f"A step is an update: step the schedule {_many(per_epoch, 'time')} in an epoch. Once per "
-        f"epoch, a cycle would take {_many(schedule.cycle_size, 'epoch')}."
+        f"epoch, {what} would take {_many(length, 'epoch')}."
     ]
     if size > 1:
         said.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -12,7 +12,7 @@ from clr_core.adapter import HINT, listed, number, received
 from clr_core.schedules import originals
 from clr_keras import _keras_internals as internals
 
-KERAS = {
+KERAS: dict[str, tuple[type, Callable[..., PiecewiseSchedule]]] = {
     "CosineDecay": (keras.optimizers.schedules.CosineDecay, originals.keras_cosine_decay),
     "CosineDecayRestarts": (
         keras.optimizers.schedules.CosineDecayRestarts,
@@ -72,7 +72,7 @@ def schedule_from_keras(source: Any) -> PiecewiseSchedule:
         key: None if given[key] is None else _number(key, given) for key in given if key != "name"
     }
     try:
-        schedule: PiecewiseSchedule = KERAS[name][1](**arguments)
+        schedule = KERAS[name][1](**arguments)
     except TypeError as error:
         if "argument" not in str(error):
             raise

@@ -130,7 +130,7 @@ def read_record(
         rate = rates_of(rate)
     if step is not None:
         count("step", step)
-    with checkpoint.opened(path, "a run with a CyclicLR") as file:
+    with checkpoint.opened(path, "a run with a schedule") as file:
         optimizers = file.optimizers()
         if file.model is None:
             reason = "it has weights and no schedule"
@@ -236,7 +236,7 @@ def _run(
     if counted != accumulated:
         raise ValueError(
             "`gradient_accumulation_steps` must be the same in the optimizer and in its "
-            f"CyclicLR. {received('gradient_accumulation_steps', accumulated)} and "
+            f"schedule. {received('gradient_accumulation_steps', accumulated)} and "
             f"{counted}. Otherwise no schedule has the rates of its updates"
         )
     return schedule if cycles else rate_only(schedule), updates(iterations, accumulated)
@@ -257,7 +257,8 @@ def _live(optimizer: Any, scale_fn: str | None) -> tuple[Schedule, int]:
         schedule, counted = schedule_from_keras(rate), 1
     else:
         raise TypeError(
-            f"`learning_rate` must be a clr_keras.CyclicLR, or Keras's {' or '.join(KERAS)}. "
+            "`learning_rate` must be a clr_keras.ScheduledLR or CyclicLR, or Keras's "
+            f"{' or '.join(KERAS)}. "
             f"Received: a {type(rate).__name__} in {optimizer.name!r}"
         )
     return _run(
@@ -292,9 +293,9 @@ def _stored(
         accumulated = accumulation_steps(options.get("gradient_accumulation_steps"))
         if given is None or counted == 1:
             counted = accumulated
-        reason = f"it has another rate than a CyclicLR: {rate!r:.100}"
+        reason = f"it has another rate than a ScheduledLR: {rate!r:.100}"
         if isinstance(rate, Mapping):
-            reason = f"it has another rate than a CyclicLR: {rate.get('class_name')!r:.100}"
+            reason = f"it has another rate than a ScheduledLR: {rate.get('class_name')!r:.100}"
             cycles = checkpoint.class_name(optimizer.config)[0] == "clr_keras"
             if is_addons(rate):
                 schedule, counted = schedule_from_addons(rate, scale_fn), 1

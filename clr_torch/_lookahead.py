@@ -48,7 +48,9 @@ class Table:
         ahead = np is not None and all(
             map(_is_data, {id(each): each for each in schedules}.values())
         )
-        self._size = min(2048, max(64, 32768 // len(schedules))) if ahead else 1
+        # Python keeps up to 2,000 tuples of a size for reuse. A block has two per step, which are
+        # fewer, so that no garbage collection comes due.
+        self._size = min(960, max(64, 32768 // len(schedules))) if ahead else 1
         self._block = _Block((), ())
         self.first = self.kept = 0
         self.lrs, self.momenta = self._block.lrs, self._block.momenta

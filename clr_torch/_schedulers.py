@@ -33,7 +33,7 @@ KEYS: dict[type, set[str]] = {
     lr_scheduler.LambdaLR: {"lr_lambdas"},
 }
 """The classes that are read, and what each has in its state beside."""
-OPTIONAL = {
+OPTIONAL: dict[type, set[str]] = {
     lr_scheduler.OneCycleLR: {"use_beta1", "_anneal_func_type", "anneal_func"},
 }
 NAMES = ", ".join(each.__name__ for each in KEYS)
@@ -184,7 +184,7 @@ def _read(state: Mapping[str, Any], optimizers: Sequence[Any], span: int | None)
 
 
 def _held(
-    schedules: list[Schedule], name: str, steps: float, last_epoch: int, span: int | None
+    schedules: Sequence[Schedule], name: str, steps: float, last_epoch: int, span: int | None
 ) -> Read:
     """A cosine that comes back up after so many steps, which the schedules hold."""
     if max(last_epoch, span or 0) > steps:
@@ -194,7 +194,7 @@ def _held(
             f"up. Received: {used}. To come back up: PiecewiseSchedule([down, up], repeat=True), "
             "of two phases"
         )
-    return Read(schedules, (name, steps) if span is None else None)
+    return Read([*schedules], (name, steps) if span is None else None)
 
 
 def _sequential(state: Mapping[str, Any], optimizers: Sequence[Any]) -> Read:

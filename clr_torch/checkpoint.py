@@ -203,7 +203,7 @@ def find(tree: object, key: str | None = None) -> Mapping[str, Any]:
         )
         hint = _schedulers.OF_A_FUNCTION if any("lr_lambdas" in each for _, each in found) else ""
         raise ValueError(
-            f"There must be a state of clr_torch's CyclicLR or of torch's, or of torch's "
+            "There must be a state of clr_torch's ScheduledLR or CyclicLR, or of torch's CyclicLR, "
             f"{_schedulers.NAMES}. Received: {described(tree)}{unread}{hint}"
         )
     place, state = choose(places, key, "state")
@@ -224,7 +224,7 @@ def _of_object(attributes: Mapping[str, Any]) -> dict[str, Any]:
                 schedule[name] = value
         kept = {name: attributes[name] for name in COUNTS}
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise ValueError("its CyclicLR was pickled whole and lacks attributes") from None
+        raise ValueError("its scheduler was pickled whole and lacks attributes") from None
     applied = attributes["_set_at"] == attributes["last_epoch"]
     return {**kept, "schedules": schedules, "applied": applied}
 

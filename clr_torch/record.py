@@ -111,7 +111,7 @@ def read_record(
         OSError: The file doesn't exist or can't be read.
     """
     name = path_name(path)
-    with refusing(name, "the state of a CyclicLR"):
+    with refusing(name, "the state of a scheduler"):
         return _record(checkpoint.read(name), key, scale_fn, optimizer)
 
 

@@ -182,7 +182,7 @@ class ScheduledLR(updates.CountingScheduler):
 
     @base_lrs.setter
     def base_lrs(self, values: Any) -> None:
-        if "last_epoch" in vars(self):  # Otherwise it is torch's base class, in its constructor.
+        if hasattr(self, "last_epoch"):  # Otherwise it is torch's base class, in its constructor.
             raise AttributeError(
                 "`base_lrs` must stay as it is, since the rates are those of the schedule. Make a "
                 f"new scheduler with last_epoch={self.last_epoch - 1}. "
@@ -424,7 +424,7 @@ def _boundaries(parameter: str) -> Any:
         return scheduler._lists[parameter]
 
     def put(scheduler: CyclicLR, values: Any) -> None:
-        if "last_epoch" not in vars(scheduler):
+        if not hasattr(scheduler, "last_epoch"):
             return  # Torch's base class, in its constructor, with the `initial_lr`.
         if not isinstance(values, list | tuple):
             raise TypeError(f"`{name}` must be a list. {received(name, values)}")

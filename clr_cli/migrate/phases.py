@@ -24,13 +24,20 @@ from clr_cli.migrate.finding import Caution, Finding, finding_at
 from clr_cli.migrate.names import DEEPEST, Names
 from clr_cli.migrate.replacement import MADE
 from clr_cli.migrate.source import Source
-from clr_core import Schedule
+from clr_cli.snippets import expression, import_of
+from clr_core import PiecewiseSchedule, Schedule
 from clr_core.adapter import one_line
 from clr_core.record import Record
 from clr_core.schedules import originals
 
 EARLIER = "Each phase ends a step earlier than in clr_core.one_cycle with the same arguments."
 AGAIN = "Its rate comes back up afterwards, and so on; these phases hold the last value."
+SCHEDULED = {
+    "CyclicLR.from_schedule": "ScheduledLR",
+    "CyclicLR": "ScheduledLR",
+    "cyclic_": "scheduled_",
+}
+"""The names for a schedule of any kind, in place of those for a cyclic one."""
 WORDS = ("lr_scheduler", "_schedule", "CosineDecay")
 """A file without any of them has no such schedule."""
 
@@ -212,18 +219,17 @@ def _finding(
 
 
 def _replacement(to: str, schedule: Schedule, made: str | None, optimizer: Argument | None) -> str:
-    cycled = schedule.momentum(0) is not None and to != "torch"
-    imports, variable, value = MADE[to, cycled]
+    """Code that follows the phases; a long list of them as the call that makes it."""
+    imports, variable, value = MADE[to, schedule.momentum(0) is not None and to != "torch"]
+    for name, other in SCHEDULED.items():
+        imports, value = imports.replace(name, other), value.replace(name, other)
     if optimizer is not None:
         value = value.replace("(optimizer,", f"({optimizer.text},")
-    text = repr(schedule)
+    text = expression(schedule)
+    first = import_of([text])
     if text.count("Phase(") > MOST and made is not None:
-        text, first = made, "from clr_core.schedules import originals"
-    else:
-        used = [name for name in ("Phase", "PiecewiseSchedule", "SequenceSchedule") if name in text]
-        text = text.replace("[Phase(", "[\n    Phase(").replace("), Phase(", "),\n    Phase(")
-        text, first = text.replace(")])", "),\n])"), f"from clr_core import {', '.join(used)}"
-    return f"{first}\n{imports}\n\nschedule = {text}\n{variable} = {value}"
+        text, first = made, ["from clr_core.schedules import originals"]
+    return "\n".join([*first, imports, "", f"schedule = {text}", f"{variable} = {value}"])
 
 
 @dataclass
@@ -276,15 +282,17 @@ class _Reader:
         for index, each in enumerate(node.elts):
             call = self.followed(each)
             original = _original(call.func, self.names) if isinstance(call, ast.Call) else None
-            if original is None:
+            if original is None or not isinstance(call, ast.Call):
                 raise _Unknown(each)
-            found.append(self.schedule(call, original)[0])
+            schedule, _ = self.schedule(call, original)
+            found.append(schedule)
             if original.note == AGAIN and index < len(boundaries):
                 span = boundaries[index] - sum(boundaries[index - 1 : index])
-                if found[-1].total_steps < span:
+                end = schedule.total_steps if isinstance(schedule, PiecewiseSchedule) else span
+                if end < span:
                     raise ValueError(
                         f"{original.name} is used for {span} steps, and comes back up after "
-                        f"{found[-1].total_steps:g}."
+                        f"{end:g}."
                     )
             elif original.note:
                 self.notes.append(f"{original.name}: {original.note}")
@@ -326,8 +334,10 @@ class _Reader:
                 return value
             case ast.List(elements) | ast.Tuple(elements):
                 return [inner(each) for each in elements]
-            case ast.Dict(keys, values) if None not in keys:
-                return {inner(key): inner(each) for key, each in zip(keys, values, strict=True)}
+            case ast.Dict(keys, values):
+                pairs = zip(keys, values, strict=True)
+                # A key is None if another mapping is spread there.
+                return {inner(key or node): inner(each) for key, each in pairs}
             case ast.UnaryOp(ast.USub(), operand):
                 return -self.number(operand, depth)
             case ast.BinOp(left, op, right) if type(op) in OPERATORS:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
+from inspect import signature
 from itertools import pairwise
+from math import isclose
+from typing import Any
 
 from clr_core._arguments import LARGEST_STEP, integer, number, positive_number, received
 from clr_core.schedules.piecewise import MOST_PHASES, Phase, PiecewiseSchedule
@@ -218,6 +222,94 @@ def warmup_stable_decay(
             Phase(positive_number("decay_steps", decay_steps), max_lr, end_lr, shape),
         ]
     )
+
+
+def arguments_of(schedule: PiecewiseSchedule) -> tuple[str, dict[str, Any]] | None:
+    """The function above that makes these phases and its arguments, without those left at default.
+
+        >>> arguments_of(one_cycle(0.1, 1000, pct_start=0.25))
+        ('one_cycle', {'max_lr': 0.1, 'total_steps': 1000.0, 'pct_start': 0.25})
+
+    Phases that differ in their last bits count as the same. None: no function makes them.
+    """
+    for make, given in _guesses(schedule):
+        defaults = {name: each.default for name, each in signature(make).parameters.items()}
+        given = {
+            name: value
+            for name, value in given.items()
+            if value is not None and not (value == defaults[name] or _close(value, defaults[name]))
+        }
+        try:
+            made = make(**given)
+        except (TypeError, ValueError):
+            continue
+        if made.repeat == schedule.repeat and len(made.phases) == len(schedule.phases):
+            pairs = zip(made.phases, schedule.phases, strict=True)
+            if all(
+                _close(*values) for two in pairs for values in zip(*map(astuple, two), strict=True)
+            ):
+                return make.__name__, given
+    return None
+
+
+def _guesses(
+    schedule: PiecewiseSchedule,
+) -> Iterator[tuple[Callable[..., PiecewiseSchedule], dict[str, Any]]]:
+    first, *rest = schedule.phases
+    last, total = schedule.phases[-1], schedule.total_steps
+    peak, start, end = first.end, first.start, last.end
+    if first.shape == "cosine" and start > peak:
+        after = rest[0] if rest else first
+        ends = not schedule.repeat and total <= LARGEST_STEP
+        yield (
+            warm_restarts,
+            {
+                "max_lr": start,
+                "first_steps": first.steps,
+                "growth": after.steps / first.steps,
+                "decay": after.start / start,
+                "min_lr": end,
+                "cycles": len(schedule.phases) if ends else None,
+            },
+        )
+    ends_of = {"start_lr": start, "end_lr": end}
+    if len(rest) == 1:
+        yield (
+            warmup_cosine,
+            {"max_lr": peak, "warmup_steps": first.steps, "total_steps": total, **ends_of},
+        )
+    if len(rest) == 2:
+        yield (
+            warmup_stable_decay,
+            {
+                "max_lr": peak,
+                "warmup_steps": first.steps,
+                "stable_steps": rest[0].steps,
+                "decay_steps": last.steps,
+                "shape": last.shape,
+                **ends_of,
+            },
+        )
+    if start and end:
+        yield (
+            one_cycle,
+            {
+                "max_lr": peak,
+                "total_steps": total,
+                "pct_start": first.steps / total,
+                "div_factor": peak / start,
+                "final_div_factor": start / end,
+                "shape": first.shape,
+                "three_phase": len(rest) == 2,
+                "base_momentum": first.end_momentum,
+                "max_momentum": first.start_momentum,
+            },
+        )
+
+
+def _close(one: Any, other: Any) -> bool:
+    numbers = isinstance(one, float | int) and isinstance(other, float | int)
+    return isclose(one, other, rel_tol=1e-12) if numbers else bool(one == other)
 
 
 def _through(

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from clr_core._arguments import LARGEST_STEP, integer, number, one_of, received
+from clr_core._arguments import LARGEST_STEP, integer, number, one_of, positive_number, received
 from clr_core.schedules.piecewise import MOST_PHASES, Phase, PiecewiseSchedule
 from clr_core.schedules.protocol import Schedule
 from clr_core.schedules.sequence import SequenceSchedule
@@ -66,8 +66,8 @@ def torch_one_cycle(
     if not 0.0 <= share <= 1.0:
         raise ValueError(f"`pct_start` must be from 0 to 1. {received('pct_start', pct_start)}")
     high = number("max_lr", max_lr)
-    start = high / _divisor("div_factor", div_factor)
-    end = start / _divisor("final_div_factor", final_div_factor)
+    start = high / positive_number("div_factor", div_factor)
+    end = start / positive_number("final_div_factor", final_div_factor)
     rates, ends = [start, high, end], [share * total - 1.0, total - 1.0]
     momenta: list[float] = [max_momentum, base_momentum, max_momentum]
     if three_phase:
@@ -319,11 +319,11 @@ def optax_cosine_onecycle(
     final_div_factor: float = 1e4,
 ) -> PiecewiseSchedule:
     """The curve of optax's `cosine_onecycle_schedule`, whose first phase has whole steps."""
-    start = peak_value / _divisor("div_factor", div_factor)
+    start = peak_value / positive_number("div_factor", div_factor)
     up = _share(pct_start, transition_steps)
     if not up < transition_steps:
         raise ValueError(f"`pct_start` must be below 1. {received('pct_start', pct_start)}")
-    end = start / _divisor("final_div_factor", final_div_factor)
+    end = start / positive_number("final_div_factor", final_div_factor)
     return _interpolated(start, {up: peak_value, transition_steps: end}, "cosine")
 
 
@@ -336,14 +336,14 @@ def optax_linear_onecycle(
     final_div_factor: float = 1e4,
 ) -> PiecewiseSchedule:
     """The curve of optax's `linear_onecycle_schedule`, whose third phase begins at `pct_final`."""
-    start = peak_value / _divisor("div_factor", div_factor)
+    start = peak_value / positive_number("div_factor", div_factor)
     up, turn = (_share(each, transition_steps) for each in (pct_start, pct_final))
     if not up < turn < transition_steps:
         raise ValueError(
             "`pct_start` must be below `pct_final`, and that below 1, by a step at least. "
             f"{received('pct_start', pct_start, pct_final=pct_final)}"
         )
-    end = start / _divisor("final_div_factor", final_div_factor)
+    end = start / positive_number("final_div_factor", final_div_factor)
     return _interpolated(start, {up: peak_value, turn: start, transition_steps: end}, "linear")
 
 
@@ -391,7 +391,11 @@ def fastai_one_cycle(
 ) -> PiecewiseSchedule:
     """The curve of fastai's `fit_one_cycle`, whose `div_final` divides the peak."""
     high, up = number("lr_max", lr_max), number("pct_start", pct_start) * total_steps
-    rates = [high / _divisor("div", div), high, high / _divisor("div_final", div_final)]
+    rates = [
+        high / positive_number("div", div),
+        high,
+        high / positive_number("div_final", div_final),
+    ]
     momenta = pairwise(moms or (None, None, None))
     return PiecewiseSchedule(
         [
@@ -482,10 +486,3 @@ def _one(name: str, given: object) -> None:
             f"`{name}` must be 1 to be read: no phase is a power of a cosine. "
             f"{received(name, given)}"
         )
-
-
-def _divisor(name: str, given: object) -> float:
-    value = number(name, given)
-    if value == 0.0:
-        raise ValueError(f"`{name}` must not be 0. {received(name, given)}")
-    return value

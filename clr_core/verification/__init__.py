@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from os import PathLike
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from clr_core.verification._faults import (
 )
 from clr_core.verification._fit import other_parameters
 from clr_core.verification._numbering import FLOAT32_MEAN, Means, Numbering, numberings
+from clr_core.verification._originals import other_originals
 from clr_core.verification._search import GivenUp, LoggedRate, Target, explaining
 from clr_core.verification.faults import Constant, Fault, Shift
 from clr_core.verification.log import Resolution
@@ -115,9 +117,10 @@ def verify(
 
     If lines differ, the simple faults are tried first: a constant rate, the schedule's rate times a
     factor, a shift by n steps, a restart, a count that runs k times too fast or too slowly, a rate
-    that was held for n steps, a warm-up. For a `CyclicSchedule`, then: the errors of a formula in
-    float32, and other parameters. A fault is named if it explains every line, and no other one
-    does.
+    that was held for n steps, a warm-up. For a `PiecewiseSchedule`, also the curves of other
+    libraries with the same nominal arguments: torch's one cycle ends each phase a step earlier. For
+    a `CyclicSchedule`, then: the errors of a formula in float32, and other parameters. A fault is
+    named if it explains every line, and no other one does.
 
     The search computes a limited number of rates, so that a verdict on 800 lines takes less than a
     second. If that isn't enough, the sentence says so, and no fault is named.
@@ -309,7 +312,7 @@ def _faults(target: Target, log: Deviation) -> Iterator[Fault]:
     """The faults of the first search that finds any."""
     found = False
     for search in (
-        simple_faults(target, log),
+        chain(simple_faults(target, log), other_originals(target, log)),
         float32_formula(target, log),
         interrupted(target, log),
         other_parameters(target, log.lines, None),

@@ -281,6 +281,28 @@ class OtherParameters(Fault):
         return f"followed a schedule with {listed}{since}"
 
 
+@dataclass(frozen=True)
+class Original(Fault):
+    """The rates were those of another library, for the same nominal arguments.
+
+        >>> str(Original("torch's OneCycleLR", "each phase ends a step before yours", {}))
+        "has the rates of torch's OneCycleLR: each phase ends a step before yours"
+
+    Args:
+        whose: The library and its schedule.
+        difference: How it differs from the schedule.
+        schedule: The schedule that the run followed, as plain data.
+    """
+
+    name: ClassVar[str] = "original"
+    whose: str
+    difference: str
+    schedule: Mapping[str, Any] = field(hash=False)
+
+    def __str__(self) -> str:
+        return f"has the rates of {self.whose}: {self.difference}"
+
+
 def _steps(n: int) -> str:
     return f"{n} step{'s' if n > 1 else ''}"
 

@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 
 import oracle
-from clr_core import CyclicSchedule
+from clr_core import (
+    CyclicSchedule,
+    Phase,
+    PiecewiseSchedule,
+    one_cycle,
+    warm_restarts,
+    warmup_cosine,
+)
 from clr_core.conformance import float32
 from clr_core.record import Record
+from clr_core.schedules import originals
 
 from .conftest import GROUPS, OTHER, RECORD, SCHEDULE
 
@@ -126,3 +134,45 @@ def test_standard_input(folder, clr, refused):
     assert clr("compare", "-", "run.json", stdin=RECORD.to_json()).code == 0
     assert clr("compare", "run.json", "-", stdin=GROUPS.to_json()).code == 1
     assert refused("compare", "-", "-") == "A and B can't both be read from standard input"
+
+
+def lines_of(clr, a, b, *options):
+    Record(a).write("a.json")
+    Record(b).write("b.json")
+    return clr("compare", "a.json", "b.json", *options).out.splitlines()
+
+
+def test_what_would_mend_it(folder, clr, data):
+    """The arguments that turn A into B, and whose curve B is."""
+    out = lines_of(clr, one_cycle(0.1, 1000), one_cycle(0.1, 900, pct_start=0.25))
+    assert out[-1] == "A becomes B with total_steps=900.0, pct_start=0.25 in one_cycle(…)"
+    torchs = originals.torch_one_cycle(0.1, 1000, cycle_momentum=False)
+    out = lines_of(clr, one_cycle(0.1, 1000), torchs)
+    assert out[-1] == (
+        "B would be a run of A that has the rates of torch's OneCycleLR: "
+        "each phase ends a step before yours"
+    )
+    assert data("compare", "a.json", "b.json", code=1)["groups"][0]["mend"] == out[-2:]
+    keras = originals.keras_cosine_decay(0.0, 1000, 0.0, 0.1, 100)
+    out = lines_of(clr, warmup_cosine(0.1, 100, 1000), keras)
+    assert out[-2] == "A becomes B with total_steps=1100.0 in warmup_cosine(…)"
+    assert "its decay_steps doesn't include the warm-up" in out[-1]
+    out = lines_of(clr, warm_restarts(0.1, 100), warm_restarts(0.1, 100, growth=2), "--steps=900")
+    assert out[-1] == "A becomes B with growth=2.0 in warm_restarts(…)"
+    # A default that is taken up again is said too.
+    out = lines_of(clr, one_cycle(0.1, 1000, shape="linear"), one_cycle(0.1, 1000))
+    assert "A becomes B with shape='cosine' in one_cycle(…)" in out
+
+
+def test_another_kind(folder, clr):
+    """Where two kinds differ, and what B would be of A."""
+    wave = CyclicSchedule(base_lr=0.01, max_lr=0.1, step_size_up=100)
+    up_and_down = PiecewiseSchedule([Phase(100, 0.01, 0.1), Phase(100, 0.1, 0.01)])
+    out = lines_of(clr, wave, up_and_down)
+    assert out[-1] == "B would be a run of A that kept the rate 0.01 (base_lr) from step 201 on"
+    higher = CyclicSchedule(base_lr=0.01, max_lr=0.2, step_size_up=100)
+    out = lines_of(clr, wave, higher)
+    assert out[-1] == "B would be a run of A that followed a schedule with max_lr=0.2"
+    # Nothing is said if nothing is found.
+    out = lines_of(clr, wave, warmup_cosine(0.1, 10, 100), "--steps=400")
+    assert out[-1].startswith("  most at step")

@@ -168,14 +168,14 @@ def test_torch(folder, in_one_process):
         "out": None,
     }
     for name, reason in {
-        "both": "'both.ckpt' must hold the state of a CyclicLR: There must be one state, or a --k",
-        "no expression": "'called.pt' must hold the state of a CyclicLR: A `scale_fn` that is a Py",
+        "both": "'both.ckpt' must hold the state of a scheduler: There must be one state, or a --k",
+        "no expression": "'called.pt' must hold the state of a scheduler: A `scale_fn` that is a",
         "flags": "'ours.pt' has its own schedule: leave out --schedule and flags",
         "step": "'ours.pt' has its own step. Received: --step 1",
         "which of two": "'theirs.ckpt' must hold moments: There must be one optimizer, or a "
         "--moments-key to choose. Received: 'adam', 'sgd'",
         "no count": "'theirs.ckpt' must hold moments: --step, the number of updates done, must be ",
-        "no record to write": "'theirs.ckpt' must hold the state of a CyclicLR: There must be a s",
+        "no record to write": "'theirs.ckpt' must hold the state of a scheduler: There must be a s",
         "no such place": "'theirs.ckpt' must hold weights: --weights-key must be one of 'model', ",
     }.items():
         assert (done[name].code, done[name].out) == (2, ""), name
@@ -288,15 +288,15 @@ def test_keras(folder, in_one_process):
     addons = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=3)
     assert Record.from_json(done["a step"].out) == Record(addons, step=23)
     for name, reason in {
-        "no schedule": "'model.weights.h5' must be a run with a CyclicLR: it has weights and no "
+        "no schedule": "'model.weights.h5' must be a run with a schedule: it has weights and no "
         "schedule: give it by --schedule FILE, or by flags such as --base-lr and --max-lr",
-        "a number": "'number.h5' must be a run with a CyclicLR: it has another rate than a "
-        "CyclicLR: 0.00999999977648",
-        "no step": f"'{OLD_KERAS}' must be a run with a CyclicLR: Keras 2 saved it without the",
-        "its own step": "'model.h5' must be a run with a CyclicLR: it has its own step, 23: leave "
+        "a number": "'number.h5' must be a run with a schedule: it has another rate than a "
+        "ScheduledLR: 0.00999999977648",
+        "no step": f"'{OLD_KERAS}' must be a run with a schedule: Keras 2 saved it without the",
+        "its own step": "'model.h5' must be a run with a schedule: it has its own step, 23: leave "
         "out --step. Received: step=23",
         "twice": "The schedule must be given once. Received: --schedule and --max-lr",
-        "its own": "'model.keras' must be a run with a CyclicLR: it has a schedule in it",
+        "its own": "'model.keras' must be a run with a schedule: it has a schedule in it",
         "key": "--key must be left out if SOURCE is from Keras",
         "foreign": "'run.json' must be a ",
         "hostile": "'zeros.keras' must be a ",

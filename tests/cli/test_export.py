@@ -123,6 +123,12 @@ def test_a_rate_alone_takes_one_line(clr, to, line):
     assert "clr_core" not in code
 
 
+@pytest.mark.parametrize(("other", "name"), [("pytorch", "torch"), ("optax", "jax")])
+def test_other_names_of_frameworks(folder, clr, other, name):
+    done = clr("export", "run.json", "--to", other)
+    assert (done.code, done.out) == (0, clr("export", "run.json", "--to", name).out)
+
+
 @pytest.mark.parametrize("to", ["torch", "keras", "jax"])
 @pytest.mark.parametrize("momenta", [{}, {"base_momentum": 0.85, "max_momentum": 0.95}])
 def test_the_code_has_the_names_for_any_kind(folder, clr, to, momenta):

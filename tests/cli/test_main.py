@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from shutil import which
 
 import pytest
 
@@ -14,8 +15,9 @@ SIZES = ("--samples", "50000", "--batch-size", "100", "--epochs", "24")
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "optax", "numpy", "matplotlib", "plotext"}
 
 
-def test_help_names_every_command(clr):
-    done = clr("--help")
+@pytest.mark.parametrize("arguments", [["--help"], []], ids=["asked for", "bare"])
+def test_help_names_every_command(clr, arguments):
+    done = clr(*arguments)
     assert (done.code, done.err) == (0, "")
     for name, line in COMMANDS.items():
         assert f"    {name} " in done.out
@@ -87,11 +89,9 @@ def test_version(clr):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ([], "the following arguments are required: COMMAND. See clr --help"),
         (["shwo"], "argument COMMAND: invalid choice: 'shwo' (choose from 'show', 'plot', "),
-        (["show", "--bse-lr", "1"], "unrecognized arguments: --bse-lr. See clr show --help"),
-        (["show", "--base", "1"], "unrecognized arguments: --base. See clr show --help"),
-        (["show", "--base-lr", "x"], "argument --base-lr: invalid float value: 'x'. See clr show"),
+        (["show", "--base-lr", "x"], "argument --base-lr: must be a number, such as 0.006 or 4*3"),
+        (["show", "--base-lr", "2**9"], "argument --base-lr: must be a number, such as 0.006 or "),
         (["show", "a\nb\x1b[2J.json"], r"'a\nb\x1b[2J.json': No such file or directory"),
         (["show", "--at", "\x1b[2J"], "argument --at: must be an integer from 0 to 9007199254740"),
         (
@@ -102,6 +102,63 @@ def test_version(clr):
 )
 def test_errors_take_one_line(folder, refused, arguments, reason):
     assert refused(*arguments).startswith(reason)
+
+
+@pytest.mark.skipif(which("bash") is None, reason="bash isn't installed")
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (["sh"], {"show"}),
+        (["show", "--base"], {"--base-lr", "--base-momentum"}),
+        (["show", "--mode", "tri"], set()),
+        (["export", "--to", "to"], {"torch"}),
+        (["plot", "run"], {"run.json"}),
+    ],
+)
+def test_bash_completes(folder, process, words, completed):
+    pytest.importorskip("shtab")
+    done = process("--print-completion", "bash")
+    assert (done.returncode, done.stderr) == (0, "")
+    script = f"""{done.stdout}
+COMP_WORDS=(clr {" ".join(words)}); COMP_CWORD={len(words)}; COMP_TYPE=9
+_shtab_clr; printf '%s\n' "${{COMPREPLY[@]}}"
+"""
+    said = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert {each.strip() for each in said.stdout.split()} == completed
+
+
+def test_another_shell(refused):
+    pytest.importorskip("shtab")
+    assert refused("--print-completion", "sh").startswith("--print-completion must be one of bash,")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["shwo"], ". Did you mean show?"),
+        (["convrt"], ". Did you mean convert?"),
+        (["show", "--bse-lr", "1"], "--bse-lr. Did you mean --base-lr?"),
+        (["show", "--base_lr", "1"], "--base_lr. Did you mean --base-lr?"),
+        (["show", "--base_lr=1"], "--base_lr=1. Did you mean --base-lr?"),
+        (["show", "--step-size", "9"], "Did you mean --step-size-up or --step-size-down?"),
+        (["plot", "--stepsize-up", "9"], "Did you mean --step-size-up?"),
+        (["show", "--frobnicate"], "unrecognized arguments: --frobnicate. See clr show --help"),
+        (["export", "--to", "torhc"], "Did you mean torch?"),
+    ],
+)
+def test_what_may_have_been_meant(refused, arguments, meant):
+    assert meant in refused(*arguments)
+
+
+def test_numbers_may_be_written_as_a_product(clr):
+    written = ["--step-size-up", "4*(1000 - 500)", "--step-size-down", "50000/128"]
+    plain = ["--step-size-up", "2000", "--step-size-down", "390.625"]
+    both = [
+        clr("show", "--base-lr", "0.001", "--max-lr", "0.006", "--cycles", n, *sizes)
+        for n, sizes in (("1*2", written), ("2", plain))
+    ]
+    assert both[0].code == 0
+    assert both[0].out == both[1].out
 
 
 def test_python_m_is_the_command(folder, process):
@@ -196,7 +253,7 @@ def test_no_colours_nor_controls_in_a_pipe(folder, process):
 def test_warnings_take_one_line(folder, process):
     done = process("show", "--base-lr", "1", "--max-lr", "2", "--mode", "exp_range")
     assert done.returncode == 0
-    assert done.stderr.startswith("clr show: ")
+    assert done.stderr.startswith("clr show: warning: ")
     assert done.stderr.count("\n") == 1
     assert ".py" not in done.stderr
 

@@ -34,6 +34,13 @@ def test_svg(folder, clr):
     assert (folder / "run.svg").read_bytes() == first  # Reproducible.
 
 
+def test_pdf(folder, clr):
+    pytest.importorskip("matplotlib")
+    for name in ("one.pdf", "other.pdf"):
+        assert clr("plot", "run.json", "--out", name).code == 0
+    assert (folder / "one.pdf").read_bytes() == (folder / "other.pdf").read_bytes()
+
+
 def test_terminal(folder, clr):
     pytest.importorskip("plotext")
     lines = clr("plot", "other.json").out.splitlines()
@@ -126,9 +133,11 @@ def test_rates_that_no_library_draws(refused):
         assert refused("plot", *flags, *more).startswith("A rate must be at most 1e+300 to be dra")
 
 
-@pytest.mark.parametrize("name", ["run.pdf", "run", "run.png.txt"])
+@pytest.mark.parametrize("name", ["run.gif", "run", "run.png.txt"])
 def test_other_pictures(folder, refused, name):
-    assert refused("plot", "run.json", "--out", name).startswith("`path` must end in .png or .svg.")
+    assert refused("plot", "run.json", "--out", name).startswith(
+        "--out must end in .png, .svg or .p"
+    )
 
 
 def test_epochs(folder, clr, refused):

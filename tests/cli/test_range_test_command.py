@@ -97,7 +97,10 @@ def test_pictures(folder, clr, data):
     [
         (["plot", "range.json"], "--out must be given with plot and left out with show"),
         (["show", "range.json", "--out", "x.png"], "--out must be given with plot and left out"),
-        (["plot", "range.json", "--out", "x.pdf"], "`path` must end in .png or .svg. Received: "),
+        (
+            ["plot", "range.json", "--out", "x.gif"],
+            "--out must end in .png, .svg or .pdf. Received: ",
+        ),
         (["plot", "range.yaml", "--out", "x.png"], "`path` must end in .json. Received: path='ra"),
         (["show", "run.json"], "'run.json' must be the result of a range test: A result must have"),
         (["draw", "range.json"], "argument action: invalid choice: 'draw' (choose from 'show', "),

@@ -89,10 +89,21 @@ def test_the_code_runs_and_counts_updates(folder, data, in_one_process, framewor
         (["--max-lr", "1", "--step-size-up", "3"], "unrecognized arguments: --step-size-up"),
         (["--max-lr", "1", "--epochs-per-half-cycle", "0"], "--epochs-per-half-cycle must be posi"),
         (["--max-lr", "1", "--processes", "501", "--drop-last"], "With --drop-last an epoch must "),
-        (["--max-lr", "1", "--out", "x.yaml"], "`path` must end in .json. Received: path='x.yaml'"),
+        (["--max-lr", "1", "--out", "x.yaml"], "--out must end in .json. Received: --out 'x.yaml'"),
         (["--max-lr", "1", "--processes", "0"], "argument --processes: must be an integer from 1"),
         (["--max-lr", "1", "--base-lr", "2"], "--base-lr must not be above --max-lr. Received: "),
     ],
 )
 def test_what_is_refused(folder, refused, more, reason):
     assert refused("suggest", *SIZES, *more).startswith(reason)
+
+
+@pytest.mark.parametrize("kind", ["one_cycle", "warm_restarts", "warmup_cosine"])
+def test_another_kind(folder, clr, kind):
+    expected = suggest_schedule(samples=50_000, batch_size=100, epochs=24, max_lr=0.006, kind=kind)
+    done = clr(
+        "suggest", *SIZES, "--max-lr", "0.006", "--kind", kind, "--to", "jax", "--out", "a.json"
+    )
+    assert done.out.startswith(f"{expected}\n")
+    assert "from clr_core import Phase, PiecewiseSchedule" in done.out
+    assert Record.read("a.json").schedule == expected.schedule

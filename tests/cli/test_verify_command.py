@@ -106,7 +106,9 @@ def test_logs_that_count_otherwise(folder, clr, refused):
     assert "invalid choice" in refused("verify", "run.json", "log.csv", "--first-step", "7")
 
 
-@pytest.mark.parametrize(("name", "start"), [("run.png", b"\x89PNG\r\n"), ("run.svg", b"<?xml")])
+@pytest.mark.parametrize(
+    ("name", "start"), [("run.png", b"\x89PNG\r\n"), ("run.svg", b"<?xml"), ("run.pdf", b"%PDF")]
+)
 def test_picture(folder, clr, name, start):
     done = clr("verify", "run.json", "log.csv", "--plot", name)
     assert (done.code, done.err) == (0, "")
@@ -117,11 +119,17 @@ def test_picture(folder, clr, name, start):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["run.json"], "A schedule must be given: as a FILE, as - for standard input, or by fla"),
+        (
+            ["log.csv"],
+            "A schedule and a LOG must be given, the schedule as a FILE or by flags. Rec",
+        ),
         ([], "the following arguments are required: LOG."),
         (["run.json", "nothing.csv"], "'nothing.csv': No such file or directory"),
         (["run.json", "log.csv", "--base-lr", "1"], "A schedule must be given once. Received: th"),
-        (["run.json", "log.csv", "--plot", "run.pdf"], "`path` must end in .png or .svg. Receive"),
+        (
+            ["run.json", "log.csv", "--plot", "run.gif"],
+            "--plot must end in .png, .svg or .pdf. Received",
+        ),
         (["run.json", "/dev/zero"], "'/dev/zero' must be a file or a folder"),
         (["run.json", "run.json"], "run.json must have a column with the rates. It has: "),
         (["run.json", "models"], "models must contain an event file of TensorBoard; it has none"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracle
-from clr_core import CyclicSchedule, RangeTestResult, suggest_schedule
+from clr_core import CyclicSchedule, RangeTestResult, one_cycle, suggest_schedule
 
 SIZES = {"samples": 50_000, "batch_size": 100, "epochs": 24, "max_lr": 0.006}
 LRS = [10.0 ** (-6 + i / 10) for i in range(70)]
@@ -308,3 +308,65 @@ def test_what_is_refused(changes, error, text):
     with pytest.raises(error) as caught:
         suggest(**changes)
     assert str(caught.value).startswith(text)
+
+
+def ends(schedule):
+    """The lengths of its phases, and the rates at their ends."""
+    return [(each.steps, each.start, each.end) for each in schedule.phases]
+
+
+def test_other_kinds_end_with_the_training():
+    for kind in ("one_cycle", "warm_restarts", "warmup_cosine", "warmup_stable_decay"):
+        found = suggest(kind=kind, epochs=21)
+        assert found.schedule.total_steps == pytest.approx(found.steps)
+        assert found.schedule.levels()["highest"] == 0.006
+        assert found.ends_at_base_lr
+        assert found.notes[0].endswith("Once per epoch, it would take 10,500 epochs.")
+        assert json.loads(json.dumps(found.to_dict()))["schedule"] == found.schedule.to_dict()
+        assert "phases of" in str(found)
+
+
+def test_the_lengths_and_rates_of_other_kinds():
+    momenta = {"base_momentum": 0.85, "max_momentum": 0.95}
+    cycle = suggest(kind="one_cycle", base_lr=0.003, **momenta)
+    assert cycle.schedule == one_cycle(0.006, 12_000, div_factor=2.0, **momenta)
+    restarts = suggest(kind="warm_restarts", epochs=14, base_lr=1e-5)
+    assert ends(restarts.schedule) == [(n, 0.006, 1e-5) for n in (1000, 2000, 4000)]
+    assert restarts.cycles == 3
+    cosine = suggest(kind="warmup_cosine", base_lr=1e-5)
+    assert ends(cosine.schedule) == [(600, 0.0, 0.006), (11_400, 0.006, 1e-5)]
+    stable = suggest(kind="warmup_stable_decay")
+    assert ends(stable.schedule) == [
+        (600, 0.0, 0.006),
+        (9000, 0.006, 0.006),
+        (2400, 0.006, 0.0),
+    ]
+
+
+def test_another_kind_from_a_range_test():
+    found = suggest_schedule(samples=1000, batch_size=10, epochs=5, result=FOUND, kind="one_cycle")
+    assert found.schedule == one_cycle(FOUND.max_lr, 500)
+    with pytest.raises(ValueError, match="max_lr"):
+        suggest_schedule(samples=1000, batch_size=10, epochs=5, result=FLAT, kind="one_cycle")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "triangular"}, "`kind` must be one of 'cyclic', 'one_cycle', "),
+        ({"kind": "one_cycle", "mode": "triangular2"}, "`mode` must be left out for the kind"),
+        ({"kind": "warmup_cosine", "base_momentum": 0.8}, "`base_momentum` must be left out"),
+        ({"kind": "one_cycle", "base_momentum": 0.8}, "must be given together"),
+        ({"kind": "one_cycle", "base_lr": 0.0}, "`base_lr` must be above 0"),
+        ({"kind": "one_cycle", "base_lr": 0.01}, "below `max_lr`"),
+        ({"kind": "warm_restarts", "base_lr": 0.01}, "must not be above the peak"),
+        ({"kind": "one_cycle", "epochs_per_half_cycle": 2}, "is for the kind 'cyclic'"),
+        ({"kind": "warmup_cosine", "samples": 100, "epochs": 3}, "at least 40 updates"),
+        ({"kind": "one_cycle", "max_lr": None}, "`max_lr` must be given"),
+        ({"kind": "one_cycle", "max_lr": -1.0}, "`max_lr` must be positive"),
+    ],
+    ids=str,
+)
+def test_what_another_kind_cant_be(changes, message):
+    with pytest.raises(ValueError, match=message):
+        suggest(**changes)

@@ -187,6 +187,7 @@ LACKS = {
 ALONE = {
     "clr_torch": {
         "_lookahead": "a step of torch's scheduler is a look-up",
+        "_schedulers": "torch has a dozen other schedulers, whose states name no class",
         "_tensors": "a pickle says where the numbers of a tensor are",
         "_uncompiled": "to import it takes a second, so only a compiled update does",
         "_unpickler": "torch's files are pickles, which run what they name",

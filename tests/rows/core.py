@@ -15,6 +15,8 @@ def momenta(schedule, steps):
 
 if find_spec("numpy"):
     CURVES = {"numpy": lambda schedule, steps: schedule.lr(steps).astype("float32")}
-    FLOAT64 = {"numpy": lambda schedule, steps: schedule.lr(steps)}
+    FLOAT64 = {
+        "numpy": lambda *curves: [each.lr(steps) for each, steps in zip(*curves, strict=True)]
+    }
 else:
     CURVES, FLOAT64 = {}, {}

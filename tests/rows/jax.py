@@ -1,5 +1,7 @@
 """JAX: an optax schedule in a real `optax.sgd`, jitted over all steps."""
 
+from functools import lru_cache, partial
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -11,6 +13,7 @@ from clr_jax.evaluate import evaluate
 MAX_STEP = 2**31 - 1
 
 
+@lru_cache(maxsize=1)  # One compilation for rates, momenta and moves.
 def _used(schedule, steps):
     """The rate and momentum that each update used, and how far it moved a weight."""
     hyperparams = {"learning_rate": clr_jax.cyclic_lr(schedule)}
@@ -33,31 +36,30 @@ def _used(schedule, steps):
 
 
 def lrs(schedule, steps):
-    return _used(schedule, steps)[0]["learning_rate"].tolist()
+    return _used(schedule, tuple(steps))[0]["learning_rate"].tolist()
 
 
 def moves(schedule, steps):
-    return _used(schedule, steps)[1].tolist()
+    return _used(schedule, tuple(steps))[1].tolist()
 
 
 def momenta(schedule, steps):
-    return _used(schedule, steps)[0]["momentum"].tolist()
+    return _used(schedule, tuple(steps))[0]["momentum"].tolist()
 
 
 def _float64(how):
-    """Rates as a program computes them for which `jax_enable_x64` is set."""
+    """Rates of several schedules, as a program computes them for which `jax_enable_x64` is set."""
 
-    def float64(schedule, steps):
+    def float64(schedules, steps):
         with jax.enable_x64(True):
-            return how(lambda count: evaluate(schedule.lr, count, "float64"))(
-                jnp.asarray(steps, jnp.int32)
-            )
+            rates = [partial(evaluate, schedule.lr, dtype="float64") for schedule in schedules]
+
+            def program(counts):
+                return [how(rate)(each) for rate, each in zip(rates, counts, strict=True)]
+
+            return jax.jit(program)([jnp.asarray(each, jnp.int32) for each in steps])
 
     return float64
-
-
-def _scanned(rate):
-    return jax.jit(lambda counts: jax.lax.map(rate, counts))
 
 
 def _rate(schedule):
@@ -75,4 +77,7 @@ CURVES = {
     "vmap": lambda schedule, steps: jax.jit(jax.vmap(_rate(schedule)))(steps),
     "operation by operation": _eager,
 }
-FLOAT64 = {"jit": _float64(jax.jit), "scan": _float64(_scanned)}
+FLOAT64 = {
+    "jit": _float64(lambda rate: rate),
+    "scan": _float64(lambda rate: lambda counts: jax.lax.map(rate, counts)),
+}

@@ -71,12 +71,15 @@ if BACKEND == "tensorflow":
     }
 
     def _float64(how):
-        def float64(schedule, steps):
-            def rate(step):
+        def float64(schedules, steps):
+            def rate(schedule, step):
                 at = tf.maximum(tf.cast(step, tf.float64), 0.0)
                 return tf.broadcast_to(schedule.lr(at, clr_keras.ops), tf.shape(step))
 
-            return how(rate)(tf.constant(steps)).numpy()
+            def program(*steps):
+                return list(map(rate, schedules, steps))
+
+            return [each.numpy() for each in how(program)(*map(tf.constant, steps))]
 
         return float64
 

@@ -46,4 +46,4 @@ def _float64(schedule, steps):
 
 
 CURVES = {"tensor": _tensors}
-FLOAT64 = {"tensor": _float64}
+FLOAT64 = {"tensor": lambda *curves: list(map(_float64, *curves))}

@@ -7,6 +7,7 @@ import pytest
 
 from clr_core import CyclicSchedule
 from clr_core.conformance import check, differences, float32, golden_curves
+from schedules import expected, expected_momenta, named
 
 
 def lrs(schedule, steps):
@@ -15,6 +16,18 @@ def lrs(schedule, steps):
 
 def momenta(schedule, steps):
     return [schedule.momentum(step) for step in steps]
+
+
+def test_golden_curves_are_the_oracles():
+    """What is in the file is what the oracle gives; a changed curve is a breaking change."""
+    curves = {curve.name: curve for curve in golden_curves()}
+    assert list(curves) == [name for name, _ in named()]
+    for curve in curves.values():
+        lrs, _ = expected(curve.schedule, list(curve.steps))
+        assert lrs == dict(zip(curve.steps, curve.lrs, strict=True)), curve.name
+        if curve.momenta:
+            momenta, _ = expected_momenta(curve.schedule, list(curve.steps))
+            assert momenta == dict(zip(curve.steps, curve.momenta, strict=True)), curve.name
 
 
 def test_counts_what_it_compared():

@@ -98,7 +98,7 @@ def drive(tests):
         batches.take()
         loss = weight[0] ** 2
         weight[0] *= 1 - lr
-        return loss
+        return loss, -loss
 
     return run(tests, start, update, batches), starts
 
@@ -108,7 +108,7 @@ def test_one_test_is_its_own_result():
     weight = 1.0
     while not by_hand.done:
         lr = by_hand.ask()
-        by_hand.tell(weight**2)
+        by_hand.tell(weight**2, -(weight**2))
         weight *= 1 - lr
     result, starts = drive([RangeTest(1e-3, 10.0)])
     assert result == by_hand.result()
@@ -117,7 +117,7 @@ def test_one_test_is_its_own_result():
 
 def test_batches_that_ran_out_are_a_warning_of_the_result():
     batches = Batches("loader", range(30))
-    result = run([RangeTest(divergence=None)], lambda: None, lambda lr: batches.take(), batches)
+    result = run([RangeTest(divergence=None)], lambda: None, lambda lr: [batches.take()], batches)
     assert result.warnings[-1] == batches.warnings()[0]
     assert "started over 3 times in 100 batches" in result.warnings[-1]
 

@@ -5,12 +5,14 @@ from itertools import pairwise
 import pytest
 
 from clr_core import (
+    Phase,
     PiecewiseSchedule,
     one_cycle,
     warm_restarts,
     warmup_cosine,
     warmup_stable_decay,
 )
+from clr_core.schedules.families import arguments_of
 
 
 def points(schedule):
@@ -149,3 +151,51 @@ def test_bad_input(make, text):
 
 def test_they_are_ordinary_schedules_of_phases():
     assert type(one_cycle(0.1, 10)) is PiecewiseSchedule
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments"),
+    [
+        (one_cycle, {"max_lr": 0.1, "total_steps": 1000.0}),
+        (one_cycle, {"max_lr": 0.1, "total_steps": 90.0, "pct_start": 0.2, "shape": "linear"}),
+        (one_cycle, {"max_lr": 0.1, "total_steps": 90.0, "three_phase": True, "div_factor": 3.0}),
+        (
+            one_cycle,
+            {"max_lr": 1.0, "total_steps": 9.5, "base_momentum": 0.8, "max_momentum": 0.9},
+        ),
+        (warmup_cosine, {"max_lr": 0.1, "warmup_steps": 10.0, "total_steps": 99.0}),
+        (
+            warmup_cosine,
+            {
+                "max_lr": 0.1,
+                "warmup_steps": 1.0,
+                "total_steps": 9.0,
+                "start_lr": 0.01,
+                "end_lr": 1.0,
+            },
+        ),
+        (
+            warmup_stable_decay,
+            {"max_lr": 0.1, "warmup_steps": 1.0, "stable_steps": 5.0, "decay_steps": 2.0},
+        ),
+        (warm_restarts, {"max_lr": 0.1, "first_steps": 10.0}),
+        (warm_restarts, {"max_lr": 0.1, "first_steps": 10.0, "growth": 2.0, "min_lr": 0.01}),
+        (
+            warm_restarts,
+            {"max_lr": 0.1, "first_steps": 7.0, "growth": 1.5, "decay": 0.5, "cycles": 4},
+        ),
+    ],
+    ids=str,
+)
+def test_its_arguments_are_found_again(make, arguments):
+    name, found = arguments_of(make(**arguments))
+    assert name == make.__name__
+    assert found.keys() == arguments.keys()
+    for name, value in arguments.items():
+        assert found[name] == (pytest.approx(value) if isinstance(value, float) else value)
+
+
+def test_other_phases_have_no_arguments():
+    phases = [Phase(10, 0.1, 0.2, "cosine"), Phase(10, 0.3, 0.1)]
+    assert arguments_of(PiecewiseSchedule(phases)) is None
+    assert arguments_of(PiecewiseSchedule(phases[:1], repeat=True)) is None

@@ -112,7 +112,7 @@ def test_as_optax_takes_it():
         (lambda: originals.torch_one_cycle(0.1, 10, pct_start=0.1), "must end after step 0"),
         (lambda: originals.torch_one_cycle(0.1, 10, pct_start=0.05), "the middle of a cosine"),
         (lambda: originals.torch_one_cycle(0.1, 10, anneal_strategy="exp"), "`anneal_strategy`"),
-        (lambda: originals.torch_one_cycle(0.1, 10, div_factor=0), "`div_factor` must not be 0"),
+        (lambda: originals.torch_one_cycle(0.1, 10, div_factor=0), "`div_factor` must be positive"),
         (lambda: originals.torch_warm_restarts(0.1, 0), "`steps` must be positive"),
         (lambda: originals.torch_warm_restarts(0.1, 5, 0), "must not become shorter"),
         (lambda: originals.torch_linear(0.1, total_iters=0), "`steps` must be positive"),

@@ -1,12 +1,12 @@
-"""Numbers below float32's normal range: XLA's own conversion would give 0."""
+"""Numbers below float32's normal range, for which XLA's own conversion gives 0; many phases."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from clr_core import CyclicSchedule
-from clr_jax import cyclic_lr
+from clr_core import CyclicSchedule, Phase, PiecewiseSchedule
+from clr_jax import cyclic_lr, scheduled_lr
 from clr_jax.evaluate import evaluate
 
 SMALLEST_NORMAL = float(np.finfo(np.float32).smallest_normal)
@@ -79,3 +79,32 @@ def test_the_rounding_of_many(how, same_bits):
 
     given = how(lambda step: evaluate(curve, step))(jnp.arange(len(numbers)))
     same_bits(given, numbers.astype(np.float32))
+
+
+def phases(lengths):
+    """Phases between rates from 0 and the smallest float32 up, of both shapes."""
+    ends = [0.0, 0.1, 3 * SMALLEST, 1e-39, 0.5, 0.0, 1e-7]
+    return [
+        Phase(steps, ends[index % 7], ends[(3 * index + 1) % 7], ("linear", "cosine")[index % 2])
+        for index, steps in enumerate(lengths)
+    ]
+
+
+LENGTHS = {
+    "some hundred": [30 + index % 17 for index in range(400)],
+    "doubling": [2.0**index for index in range(30)],
+    "several in a step": [0.01 * (1 + index % 90) for index in range(100)],
+    "of very different sizes": [1, 1, 10.5, 1e6, 1, 0.25] * 3,
+}
+
+
+@pytest.mark.parametrize("repeat", [False, True])
+@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+def test_the_phase_of_a_step_among_many(lengths, repeat, on_host, same_bits):
+    schedule = PiecewiseSchedule(phases(lengths), repeat)
+    begins = np.cumsum([0, *lengths]).astype(np.int64)
+    near = np.concatenate([begins - 1, begins, begins + 1, np.arange(200), [2**31 - 1]])
+    steps = near[(near >= 0) & (near < 2**31)].astype(np.int32)
+    expected = on_host(schedule.lr, steps)
+    assert ((expected > 0) & (expected < SMALLEST_NORMAL)).any()
+    same_bits(jax.jit(scheduled_lr(schedule))(steps), expected)

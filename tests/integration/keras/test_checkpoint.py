@@ -123,8 +123,8 @@ CONFIGS = {
     "a name alone": ((), "adam", "its config has no 'class_name', which"),
     "a list": ((), [1], "its config has no 'class_name', which"),
     "options that are none": (("config",), 3, "its config has no 'learning_rate', which"),
-    "a number as rate": (RATE, 0.1, "it has another rate than a CyclicLR: 0.1"),
-    "another schedule": (RATE, {"class_name": "CosineDecay"}, "CyclicLR: 'CosineDecay'"),
+    "a number as rate": (RATE, 0.1, "it has another rate than a ScheduledLR: 0.1"),
+    "another schedule": (RATE, {"class_name": "CosineDecay"}, "ScheduledLR: 'CosineDecay'"),
     "no schedule": ((*RATE, "config"), {}, "its config has no 'schedule', which"),
     "a key too few": (CYCLIC, {"scale_fn": None, "kind": "cyclic"}, "A schedule must have the"),
     "out of range": ((*CYCLIC, "base_lr"), -1, "`base_lr` must not be negative"),
@@ -146,7 +146,7 @@ def test_a_config_that_is_none(name, parts, tmp_path):
 
 def refuses(path, message, **options):
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="must be a run with a CyclicLR: ") as caught:
+    with pytest.raises(ValueError, match="must be a run with a schedule: ") as caught:
         read_record(path, **options)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -266,7 +266,7 @@ def test_a_gigabyte(start, tmp_path):
     with open(path, "wb") as file:
         file.write(start)
         file.truncate(2**30)
-    with pytest.raises(ValueError, match="must be a run with a CyclicLR: it"):
+    with pytest.raises(ValueError, match="must be a run with a schedule: it"):
         read_record(path, SCHEDULE)
 
 

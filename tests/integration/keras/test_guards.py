@@ -63,4 +63,6 @@ def test_the_inverse_of_a_root_is_a_division():
         for function in functions
     )
     assert np.count_nonzero(guarded != 1.0 / np.sqrt(x)) == 0
-    assert np.count_nonzero(plain != 1.0 / np.sqrt(x)) > 100
+    # The compiler of TensorFlow 2.18 divides; when that changed isn't known.
+    divides = tf.__version__.startswith("2.18.")
+    assert (np.count_nonzero(plain != 1.0 / np.sqrt(x)) > 100) is not divides

@@ -56,16 +56,16 @@ WITHOUT_A_COUNT = {
     "lookahead-triangular.keras": TRIANGULAR,
 }
 WITHOUT_A_SCHEDULE = {
-    "adam-cosine.keras": "another rate than a CyclicLR: 'CosineDecay'",
-    "adam-float.h5": "another rate than a CyclicLR: 0.00999",
-    "adam-float.keras": "another rate than a CyclicLR: 0.00999",
+    "adam-cosine.keras": "another rate than a ScheduledLR: 'CosineDecay'",
+    "adam-float.h5": "another rate than a ScheduledLR: 0.00999",
+    "adam-float.keras": "another rate than a ScheduledLR: 0.00999",
     "adam-triangular2.weights.h5": "it has weights and no schedule",
-    "sgd-decay.h5": "another rate than a CyclicLR: 'ExponentialDecay'",
-    "tf-keras-adam-cosine.keras": "another rate than a CyclicLR: 'CosineDecay'",
+    "sgd-decay.h5": "another rate than a ScheduledLR: 'ExponentialDecay'",
+    "tf-keras-adam-cosine.keras": "another rate than a ScheduledLR: 'CosineDecay'",
     "tf-keras-adam-cosine.weights.h5": "it has weights and no schedule",
-    "tf-keras-legacy-adam.h5": "another rate than a CyclicLR: 'CosineDecay'",
-    "tf-keras-sgd-float.h5": "another rate than a CyclicLR: 0.00999",
-    "tf-keras-sgd-float.keras": "another rate than a CyclicLR: 0.00999",
+    "tf-keras-legacy-adam.h5": "another rate than a ScheduledLR: 'CosineDecay'",
+    "tf-keras-sgd-float.h5": "another rate than a ScheduledLR: 0.00999",
+    "tf-keras-sgd-float.keras": "another rate than a ScheduledLR: 0.00999",
 }
 WITH_NEITHER = {
     "legacy-adam.weights.h5": "it has weights and no schedule",

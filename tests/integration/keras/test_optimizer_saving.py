@@ -1,6 +1,7 @@
 """Trainings with a cycled momentum, written down in the middle of a cycle and gone on with."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import keras
@@ -23,6 +24,7 @@ from integration.keras.cycled import (
     optimizer,
     shown,
 )
+from needs import needs
 
 SAVED_AT = 5
 IN_ANOTHER_PROCESS = ["SGD", "SGD-torch", "Adam", "Nadam", "RMSprop"]  # Each is loaded 3 times.
@@ -117,7 +119,13 @@ def saved(tmp_path_factory):
     return folder / "gradients.npy", paths, np.stack(uninterrupted)
 
 
-@pytest.mark.parametrize("other", ["tensorflow", "jax", "torch"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(each, marks=needs(each, find_spec(each) is not None))
+        for each in ("tensorflow", "jax", "torch")
+    ],
+)
 def test_every_saved_model_goes_on_in_another_process(other, saved, python):
     gradients, paths, uninterrupted = saved
     script = Path(__file__).with_name("resume_cycled.py")

@@ -140,7 +140,11 @@ def test_a_function_is_named_and_may_be_given_as_an_expression():
             r"`source` must be a Keras optimizer or a model. Received: source=3",
         ),
         (lambda: CyclicLR(ALONE), TypeError, "`source` must be a Keras optimizer or a model"),
-        (lambda: ADAM(0.1, name="one"), TypeError, r"must be a clr_keras.CyclicLR. .* in 'one'"),
+        (
+            lambda: ADAM(0.1, name="one"),
+            TypeError,
+            r"must be a clr_keras.ScheduledLR or CyclicLR, or .* in 'one'",
+        ),
         (
             lambda: keras.Sequential([keras.layers.Input((3,))], name="net"),
             ValueError,

@@ -162,7 +162,7 @@ def test_what_is_no_such_file(tmp_path, content):
     with pytest.raises((TypeError, ValueError)) as caught:
         read_record(path)
     message = str(caught.value)
-    assert message.startswith(f"{str(path)!r} must hold the state of a CyclicLR: ")
+    assert message.startswith(f"{str(path)!r} must hold the state of a scheduler: ")
     assert "\n" not in message
     assert len(message) < 1500
     assert path.read_bytes() == content

@@ -10,7 +10,7 @@ from clr_core import CyclicSchedule
 from clr_torch import CyclicLR
 
 MOMENTA = {"base_momentum": 0.8, "max_momentum": 0.95}
-BLOCK = 2048  # Steps computed at a time for one group.
+BLOCK = 960  # Steps computed at a time for one group.
 SCHEDULES = [
     CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=700.3, **MOMENTA),
     CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=90, mode="triangular2"),
