@@ -12,6 +12,7 @@ from clr_core.verification._faults import (
     constant_rate,
     float32_formula,
     simple_faults,
+    still,
 )
 from clr_core.verification._search import LoggedRate, Target
 
@@ -135,6 +136,15 @@ def test_the_rate_that_lines_have_in_common():
     assert constant_rate(target, 0.2, 0.3) == (0.25, "base_lr")
     assert constant_rate(target, 0.5, 0.5) == (0.5, "max_lr")
     assert constant_rate(target, 0.29, 0.31) == (0.3, None)
+
+
+@pytest.mark.parametrize("rate", [1.0, 1e-6, 0.0])
+def test_however_a_log_rounds_it_rounds_one_rate_to_one(rate):
+    unit = 1e-3 * (rate or 1.0)
+    lines = [LoggedRate(step, rate - unit, rate + unit) for step in range(3)]
+    assert still(lines)
+    other = rate + unit / 4  # Within the width of a line, but another number.
+    assert not still([*lines, LoggedRate(3, other - unit, other + unit)])
 
 
 def off_by(error, step, schedule=SCHEDULE):
