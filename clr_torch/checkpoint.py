@@ -206,12 +206,12 @@ def find(tree: object, key: str | None = None) -> Mapping[str, Any]:
             "There must be a state of clr_torch's ScheduledLR or CyclicLR, or of torch's CyclicLR, "
             f"{_schedulers.NAMES}. Received: {described(tree)}{unread}{hint}"
         )
-    place, state = choose(places, key, "state")
-    if key is None and "_schedulers" in place.split("."):
+    if key is None and all("_schedulers" in place.split(".") for place, _ in places):
         raise ValueError(
             "A scheduler inside another one can't be carried together with the other one's work. "
-            f"To continue with it alone, pass key={place!r}."
+            f"To continue with it alone, pass key={places[0][0]!r}."
         )
+    _, state = choose(places, key, "state")
     return _of_object(state) if "_set_at" in state else state
 
 

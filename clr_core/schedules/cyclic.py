@@ -104,12 +104,13 @@ class CyclicSchedule(Described):
         # Each argument gets one normal form, so that equal schedules are equal, hash and print
         # alike.
         parameters, decay = normalized(self._parameters())
-        for name, value in parameters.items():
-            object.__setattr__(self, name, value)
         # The length of the fall isn't `step_size_down`: after the sum was rounded, this is where
         # both halves meet exactly.
         size = parameters["step_size_up"] + parameters["step_size_down"]
-        vars(self).update(cycle_size=size, _fall=size - parameters["step_size_up"], _decay=decay)
+        rest = {"cycle_size": size, "_fall": size - parameters["step_size_up"], "_decay": decay}
+        # Not by `vars(self)`: an object whose dict has been asked for has slower attributes.
+        for name, value in (parameters | rest).items():
+            object.__setattr__(self, name, value)
 
     if TYPE_CHECKING:
 

@@ -156,7 +156,8 @@ class PiecewiseSchedule(Described):
                 f"Received: none in phase {has_none.index(True)}, counted from 0"
             )
         object.__setattr__(self, "phases", tuple(self.phases))
-        vars(self).update(_table=_Table(self.phases), _has_momentum=not has_none[0])
+        object.__setattr__(self, "_table", _Table(self.phases))
+        object.__setattr__(self, "_has_momentum", not has_none[0])
 
     @property
     def total_steps(self) -> float:

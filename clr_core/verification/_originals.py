@@ -18,6 +18,9 @@ from clr_core.verification._faults import FLOAT32_ERRORS, Deviation
 from clr_core.verification._search import LoggedRate, Target
 from clr_core.verification.faults import Float32Formula, Original
 
+# With more phases, each of the curves that are tried would take too long to build.
+MOST_PHASES = 100
+
 TORCH, OPTAX, FASTAI = "torch's OneCycleLR", "optax's cosine_onecycle_schedule", "fastai's"
 LINEAR = "optax's linear_onecycle_schedule"
 Phases = Sequence[Phase]
@@ -29,7 +32,7 @@ def other_originals(target: Target, log: Deviation) -> Iterator[Float32Formula |
     None if the log is too coarse to tell one from the same curve with a boundary a step away.
     """
     schedule = target.schedule
-    if not isinstance(schedule, PiecewiseSchedule):
+    if not isinstance(schedule, PiecewiseSchedule) or len(schedule.phases) > MOST_PHASES:
         return
     lines = [*log.rest, *log.lines[: log.first]]
     # optax and Keras compute in float32.

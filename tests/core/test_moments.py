@@ -212,6 +212,7 @@ def claiming(np, path, **claim):
     [
         (compressed, "its arrays are larger than the file: it is damaged or compressed"),
         (overlapping, "its arrays are larger than the file: it is damaged or compressed"),
+        (partial(claiming, shape=(20,)), "an array has fewer bytes than it claims: the file "),
         (partial(claiming, shape=(2**27,)), "an array has fewer bytes than it claims: the file "),
         (partial(claiming, shape=(2**20,) * 9), "an array has fewer bytes than it claims: the f"),
         (partial(claiming, descr=f"<U{2**28}"), "an array has fewer bytes than it claims: the f"),

@@ -121,6 +121,14 @@ def test_rates_are_evenly_spaced_on_their_logarithm():
     assert numbers(labels, "x", "y") == [(pytest.approx(x, abs=0.06), BOTTOM + 16) for x in even]
 
 
+def test_the_last_rate_is_not_cut_off():
+    *_, last = drawn(result([1e-6, 1e-5, 1e-4], BOWL[:3]))["text"][:3]
+    assert last.text == "0.0001"
+    assert (
+        RIGHT - 10 < float(last.get("x")) <= 480 - 7 * len(last.text) / 2
+    )  # Digits are 7 wide in DejaVu Sans
+
+
 def test_a_loss_above_the_picture_is_a_hollow_dot_at_its_top():
     parts = drawn(result(DECADES, BOWL))
     heights = [y for (y,) in numbers(parts["circle"], "cy")]

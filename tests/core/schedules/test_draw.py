@@ -225,6 +225,8 @@ def test_the_momentum_below(matplotlib):
         left, bottom, right, top = box(each)
         assert 0 <= left < right <= figure.bbox.width
         assert 0 <= bottom < top <= figure.bbox.height
+    for axes in (upper, lower):  # The names of the levels stand beside the frame.
+        assert all(box(text)[0] > box(axes)[2] for text in axes.texts)
 
 
 def test_steps_are_grouped_by_thousands(matplotlib):

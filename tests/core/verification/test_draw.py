@@ -148,6 +148,11 @@ def test_the_axes():
     assert (upper.get_xlabel(), lower.get_xlabel()) == ("", "step (updates)")
     assert lower.get_xlim() == upper.get_xlim()
     assert lower.xaxis.get_major_formatter()(1_250_000) == "1,250,000"
+    for axes in (upper, lower):
+        assert [name for name, spine in axes.spines.items() if spine.get_visible()] == [
+            "left",
+            "bottom",
+        ]
 
 
 def test_no_text_lies_over_another_or_outside():

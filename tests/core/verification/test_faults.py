@@ -12,6 +12,7 @@ from clr_core.verification._faults import (
     constant_rate,
     float32_formula,
     simple_faults,
+    still,
 )
 from clr_core.verification._search import LoggedRate, Target
 
@@ -33,6 +34,13 @@ def test_of_the_shifts_that_fit_the_roundest_is_named(n, roundest, between):
     lines = [LoggedRate(step, rate - half, rate + half) for step, rate in rates]
     found = list(simple_faults(Target(schedule, 300, 10**6), Deviation(lines, 0)))
     assert found == [faults.Shift(roundest, between)]
+
+
+def test_other_shifts_that_fit_are_named_but_not_those_by_whole_cycles():
+    # With a line in each half of a cycle, 3 steps before its foot look like 3 steps after.
+    target, deviation = log(lambda step: step + 3, 0, range(32, 200, 8))
+    (shift,) = (each for each in simple_faults(target, deviation) if each.name == "shift")
+    assert shift == faults.Shift(-3, (-3, -3), also=(3, -13))
 
 
 def test_scale():
@@ -128,6 +136,15 @@ def test_the_rate_that_lines_have_in_common():
     assert constant_rate(target, 0.2, 0.3) == (0.25, "base_lr")
     assert constant_rate(target, 0.5, 0.5) == (0.5, "max_lr")
     assert constant_rate(target, 0.29, 0.31) == (0.3, None)
+
+
+@pytest.mark.parametrize("rate", [1.0, 1e-6, 0.0])
+def test_however_a_log_rounds_it_rounds_one_rate_to_one(rate):
+    unit = 1e-3 * (rate or 1.0)
+    lines = [LoggedRate(step, rate - unit, rate + unit) for step in range(3)]
+    assert still(lines)
+    other = rate + unit / 4  # Within the width of a line, but another number.
+    assert not still([*lines, LoggedRate(3, other - unit, other + unit)])
 
 
 def off_by(error, step, schedule=SCHEDULE):

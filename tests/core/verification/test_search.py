@@ -174,6 +174,9 @@ def test_neighbours_are_one_range():
     target = Target(SCHEDULE, 0, 10**6)
     assert narrowed(target, line, shifted, [(0, 4096)]) == [(0, 2), (2046, 2050), (4094, 4096)]
     assert narrowed(target, line, shifted, [(0, 9), (2040, 2049)]) == [(0, 2), (2046, 2049)]
+    # Not what lies on either side of one that doesn't fit: here the peak.
+    line = LoggedRate(0, SCHEDULE.lr(1023), SCHEDULE.lr(1023))
+    assert narrowed(target, line, shifted, [(0, 2048)]) == [(1023, 1023), (1025, 1025)]
     assert explaining(target, [line], shifted, 3, 2) == []
 
 

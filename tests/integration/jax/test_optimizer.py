@@ -1,4 +1,4 @@
-"""`cyclic_optimizer`: optax's optimizers with a rate and a momentum that cycle."""
+"""`scheduled_optimizer`: optax's optimizers with a rate and a momentum that cycle."""
 
 import functools
 import sys
@@ -332,7 +332,7 @@ def test_rmsprop_with_a_momentum_is_refused(factory, schedule, static):
     )
     assert message.endswith(
         "Write a function that chains optax.scale_by_rms, optax.trace and "
-        "optax.scale_by_learning_rate, as in the docstring of `cyclic_optimizer`."
+        "optax.scale_by_learning_rate, as in the docstring of `scheduled_optimizer`."
     )
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import optax
 import pytest
 
+from clr_core import one_cycle, verify, warmup_cosine
 from clr_core.schedules import originals
 
 STEPS = np.arange(130)
@@ -51,3 +52,33 @@ def test_joined_schedules_of_optax(boundaries):
     rates = [optax.join_schedules(theirs, boundaries)(step) for step in STEPS]
     wanted = originals.joined(ours, boundaries).lr(STEPS)
     np.testing.assert_allclose(np.asarray(rates, float), wanted, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "says"),
+    [
+        (
+            originals.torch_one_cycle(0.1, 500),
+            optax.cosine_onecycle_schedule(500, 0.1),
+            "such as optax's or clr_core.one_cycle: each phase ends a step after yours",
+        ),
+        (
+            one_cycle(0.1, 500, shape="linear"),
+            optax.linear_onecycle_schedule(500, 0.1),
+            "optax's linear_onecycle_schedule: it has a third phase",
+        ),
+        (
+            warmup_cosine(0.1, 50, 550),
+            optax.warmup_cosine_decay_schedule(0.0, 0.1, 50, 500),
+            "optax's warmup_cosine_decay_schedule: its decay_steps includes the warm-up",
+        ),
+        (one_cycle(0.1, 500), optax.cosine_onecycle_schedule(500, 0.1), "a formula in float32"),
+    ],
+    ids=str,
+)
+def test_verify_knows_a_log_of_optax(mine, theirs, says):
+    steps = range(600)
+    rates = np.asarray(jax.vmap(theirs)(np.arange(600)), float)
+    verdict = verify(mine, steps, rates)
+    assert verdict.fault is not None
+    assert says in verdict.sentence

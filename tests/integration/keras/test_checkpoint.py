@@ -124,7 +124,7 @@ CONFIGS = {
     "a list": ((), [1], "its config has no 'class_name', which"),
     "options that are none": (("config",), 3, "its config has no 'learning_rate', which"),
     "a number as rate": (RATE, 0.1, "it has another rate than a ScheduledLR: 0.1"),
-    "another schedule": (RATE, {"class_name": "CosineDecay"}, "ScheduledLR: 'CosineDecay'"),
+    "another schedule": (RATE, {"class_name": "InverseTimeDecay"}, "LR: 'InverseTimeDecay'"),
     "no schedule": ((*RATE, "config"), {}, "its config has no 'schedule', which"),
     "a key too few": (CYCLIC, {"scale_fn": None, "kind": "cyclic"}, "A schedule must have the"),
     "out of range": ((*CYCLIC, "base_lr"), -1, "`base_lr` must not be negative"),

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from clr_core import CyclicSchedule, warm_restarts, warmup_cosine
+from clr_core import CyclicSchedule, verify, warm_restarts, warmup_cosine
 from clr_keras import schedule_from_addons, schedule_from_callback, schedule_from_keras
 from integration.keras.rates import numbers
 
@@ -193,6 +193,13 @@ def test_cosine_decay_of_keras(warmup, steps, alpha):
 @pytest.mark.parametrize("first", [3, 10, 100])
 def test_cosine_decay_restarts_of_keras(first, t_mul, m_mul):
     assert_keras_curve(SCHEDULES.CosineDecayRestarts(0.1, first, t_mul, m_mul, 0.01), first)
+
+
+def test_verify_knows_a_log_of_keras():
+    theirs = SCHEDULES.CosineDecayRestarts(0.1, 40, 2.0, 0.5, 0.01)
+    mine = warm_restarts(0.1, 40, growth=2, decay=0.5, min_lr=0.001, cycles=4)
+    verdict = verify(mine, KERAS_STEPS.tolist(), keras_rates(theirs))
+    assert "has the rates of Keras's CosineDecayRestarts: its m_mul" in verdict.sentence
 
 
 def test_a_schedule_of_keras_from_its_config():

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clr_core import CyclicSchedule
+from clr_core import CyclicSchedule, Phase, PiecewiseSchedule
 from clr_core.record import Record
 from clr_keras import CyclicLR, read_moments, read_record, read_weights
 
@@ -20,9 +20,11 @@ BAND = {"base_lr": 0.001, "max_lr": 0.006, "step_size_up": 3}
 TRIANGULAR = CyclicSchedule(**BAND)
 TRIANGULAR2 = CyclicSchedule(**BAND, mode="triangular2")
 EXPONENTIAL = CyclicSchedule(**BAND, mode="exp_range", gamma=0.9)
+COSINE = PiecewiseSchedule([Phase(100, 0.01, 0.0, "cosine")])
 OTHER = CyclicSchedule(base_lr=0.1, max_lr=0.5, base_momentum=0.8, max_momentum=0.9)
 
 WITH_A_SCHEDULE = {
+    "adam-cosine.keras": COSINE,
     "adam-triangular2.h5": TRIANGULAR2,
     "adam-triangular2.keras": TRIANGULAR2,
     "adamw-exponential-of-cycle.h5": CyclicSchedule(**BAND, scale_fn="0.9 ** x"),
@@ -41,6 +43,8 @@ WITH_A_SCHEDULE = {
     "sgd-triangular.h5": TRIANGULAR,
     "sgd-triangular.keras": TRIANGULAR,
     "subclassed.keras": TRIANGULAR2,
+    "tf-keras-adam-cosine.keras": COSINE,
+    "tf-keras-legacy-adam.h5": COSINE,
 }
 OF_A_FUNCTION = {
     "adam-function.keras": ("halved", "iterations"),
@@ -56,14 +60,11 @@ WITHOUT_A_COUNT = {
     "lookahead-triangular.keras": TRIANGULAR,
 }
 WITHOUT_A_SCHEDULE = {
-    "adam-cosine.keras": "another rate than a ScheduledLR: 'CosineDecay'",
     "adam-float.h5": "another rate than a ScheduledLR: 0.00999",
     "adam-float.keras": "another rate than a ScheduledLR: 0.00999",
     "adam-triangular2.weights.h5": "it has weights and no schedule",
     "sgd-decay.h5": "another rate than a ScheduledLR: 'ExponentialDecay'",
-    "tf-keras-adam-cosine.keras": "another rate than a ScheduledLR: 'CosineDecay'",
     "tf-keras-adam-cosine.weights.h5": "it has weights and no schedule",
-    "tf-keras-legacy-adam.h5": "another rate than a ScheduledLR: 'CosineDecay'",
     "tf-keras-sgd-float.h5": "another rate than a ScheduledLR: 0.00999",
     "tf-keras-sgd-float.keras": "another rate than a ScheduledLR: 0.00999",
 }

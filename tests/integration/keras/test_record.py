@@ -294,6 +294,8 @@ def test_keras_own_schedules_count_micro_batches():
 
 def test_another_schedule_of_keras_is_named():
     theirs = keras.optimizers.schedules.ExponentialDecay(0.1, 100, 0.9)
-    message = r"must be a clr_keras\.CyclicLR, or Keras's CosineDecay or .* a ExponentialDecay"
+    message = (
+        r"must be a clr_keras\.ScheduledLR or CyclicLR, or Keras's CosineDecay .* a Exponential"
+    )
     with pytest.raises(TypeError, match=message):
         to_record(keras.optimizers.SGD(theirs))

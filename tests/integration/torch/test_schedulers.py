@@ -140,6 +140,33 @@ def test_it_is_their_curve(case, name):
             run(scheduler, 1)
 
 
+@pytest.mark.parametrize("three_phase", [False, True])
+@pytest.mark.parametrize("strategy", ["cos", "linear"])
+def test_short_cycles_of_any_share(strategy, three_phase):
+    read_ones = 0
+    for total in (2, 3, 7, 10, 13, 20):
+        for share in (0.0, 0.04, 0.25, 0.3, 1 / 3, 0.45, 0.5, 0.61, 0.9, 1.0):
+            arguments = {"pct_start": share, "anneal_strategy": strategy}
+            try:
+                scheduler = lr_scheduler.OneCycleLR(
+                    optimizer_of(), PEAK, total, **arguments, three_phase=three_phase
+                )
+            except ZeroDivisionError:  # Its first phase ends at step 0.
+                continue
+            if strategy == "cos" and share * total < 1:
+                refused(scheduler, "in the middle of a cosine, which no phase can")
+                continue
+            schedule = read(scheduler).schedule
+            for step in range(total):
+                ((lr, momentum),) = used(scheduler)
+                assert abs(schedule.lr(step) - lr) <= 4e-16 * PEAK * 10
+                assert abs(schedule.momentum(step) - momentum) <= 4e-16
+                if step < total - 1:
+                    run(scheduler, 1)
+            read_ones += 1
+    assert read_ones > 35
+
+
 @pytest.mark.parametrize("at", [0, 1, 9])
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_continues(case, at):
@@ -275,6 +302,14 @@ def test_functions_are_refused():
     refused(root, "`decay_type` must be one of 'linear', 'cosine'")
     short = transformers.get_linear_schedule_with_warmup(optimizer_of(), 9, 9)
     refused(short, "`num_training_steps` must be above `num_warmup_steps`")
+
+
+def test_chained_ones_are_asked_back():
+    optimizer = optimizer_of()
+    chained = lr_scheduler.ChainedScheduler([LINEAR(optimizer), COSINE(optimizer, 9)])
+    refused(chained, r"can't be carried together .* pass key='_schedulers\.0'")
+    # The rate is the product of both.
+    refused(chained, "must follow from its parameters", key="_schedulers.1")
 
 
 class Decay:
