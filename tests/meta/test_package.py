@@ -49,6 +49,7 @@ REQUIRED = {
     "yaml": {"pyyaml"},
     "plot": {"matplotlib", "plotext"},
     "migrate": {"libcst"},
+    "completion": {"shtab"},
 }
 
 

@@ -26,6 +26,7 @@ from clr_jax import (
     to_record,
 )
 from jax_checkpoints import to_flax, to_orbax
+from needs import needs
 
 SCHEDULE = CyclicSchedule(
     base_lr=0.01, max_lr=0.1, step_size_up=2, base_momentum=0.8, max_momentum=0.9
@@ -77,7 +78,12 @@ FORMS = {
 }
 
 
-@pytest.fixture(params=FORMS)
+@pytest.fixture(
+    params=[
+        pytest.param(each, marks=[needs("flax.nnx.as_pure")] if each == "arrays" else [])
+        for each in FORMS
+    ]
+)
 def form(request):
     return FORMS[request.param]
 
