@@ -427,6 +427,12 @@ def test_a_rate_that_was_held_for_some_steps(at, n, every):
     assert f"held the rate of step {at} for {n} steps, and was {n} steps" in verdict.sentence
 
 
+def test_a_rate_that_was_held_from_the_first_line_of_a_log_on():
+    steps = range(100, 900)
+    verdict = verify(SCHEDULE, steps, logged(lambda step: max(100, step - 50), steps=steps))
+    assert verdict.fault == Held(100, 50, (50, 50))
+
+
 @pytest.mark.parametrize(("after", "named"), [(2, False), (3, True)])
 def test_three_lines_after_it_show_that_a_rate_was_held(after, named):
     steps = range(181 + after)
