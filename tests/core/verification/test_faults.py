@@ -43,6 +43,14 @@ def test_other_shifts_that_fit_are_named_but_not_those_by_whole_cycles():
     assert shift == faults.Shift(-3, (-3, -3), also=(3, -13))
 
 
+@pytest.mark.parametrize(("k", "named"), [(64, True), (65, False)])
+def test_up_to_64_times_too_fast_from_some_step_on(k, named):
+    schedule = CyclicSchedule(base_lr=0.25, max_lr=0.5, step_size_up=128)
+    target, deviation = log(lambda s: s + (k - 1) * max(0, s - 20), 21, range(60), schedule)
+    found = [fault for fault in simple_faults(target, deviation) if fault.name == "speed"]
+    assert found == ([faults.Speed(k, "fast", (k, k), since=20)] if named else [])
+
+
 def test_scale():
     target, deviation = log(lambda step: step, 0, rate=lambda rate: rate / 2)
     assert list(simple_faults(target, deviation)) == [faults.Scale(0.5)]

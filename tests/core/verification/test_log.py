@@ -217,6 +217,10 @@ MISTAKES = {
     "no object": ('{"step": 0, "lr": 0.1}\n[1, 2]\n', ":2: must be an object with a step"),
     "a list of numbers": ("[1, 2]", "entry 1: must be an object with a step and a rate"),
     "a list in it": ('[{"step": 0, "lr": [[1, 2]]}]', "entry 1: 'lr' must be a number. "),
+    "a rate in too many objects": (
+        '{"x": ' * 90 + '{"step": 0, "lr": 0.1}' + "}" * 90 + "\n{}\n",
+        "must have a column with the rates. It has: ",
+    ),
     "truth": ('[{"step": true, "lr": 1}]', "entry 1: 'step' must be an integer. "),
     "deep": ("[" * 100_000, ":1: not JSON: "),
 }
