@@ -185,6 +185,7 @@ test-312: .venv-312/wheel.stamp  ## the core, on Python 3.12
 test-oldest: test-oldest-core test-oldest-jax test-oldest-keras-jax test-oldest-keras-tensorflow  ## the lower bounds that the requirements declare
 test-oldest-core: .venv-oldest/wheel.stamp
 	.venv-oldest/bin/python -P -m pytest -q $(CORE_TESTS) $(REPORT)
+	.venv-oldest/bin/python -P -m pytest -q tests/cli/test_main.py tests/cli/test_plot.py
 test-oldest-jax: .venv-oldest/wheel.stamp
 	.venv-oldest/bin/python -P -m pytest -q $(JAX_TESTS) $(REPORT)
 test-oldest-keras-jax: .venv-oldest/wheel.stamp
