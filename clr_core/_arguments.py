@@ -102,7 +102,7 @@ def integer(name: str, value: object) -> int:
     3
     """
     try:
-        if isinstance(value, bool):
+        if type(value).__name__ == "bool":  # NumPy 2.0 takes its own as an index, with a warning.
             raise TypeError
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:

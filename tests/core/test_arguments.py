@@ -52,6 +52,11 @@ def test_what_is_no_integer(value):
         integer("step", value)
 
 
+def test_a_bool_of_numpy_is_no_integer(np):
+    with pytest.raises(TypeError, match=r"^`step` must be an integer\. Received: step="):
+        integer("step", np.True_)
+
+
 def test_a_count_ends_where_float64_skips_integers():
     assert LARGEST_STEP == 9007199254740992
     assert float(LARGEST_STEP) == float(LARGEST_STEP + 1)
