@@ -73,7 +73,7 @@ SIDE_BY_SIDE = $(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=$(JOBS)
 
 .PHONY: test
 test: setup  ## all tests but the slow ones, JOBS=2 parts at a time (15 min)
-	@$(SIDE_BY_SIDE) test-torch test-keras test-jax test-core test-cli test-directions test-meta
+	+@$(SIDE_BY_SIDE) test-torch test-keras test-jax test-core test-cli test-directions test-meta
 
 .PHONY: test-quick
 test-quick: test-core-alone .venv/wheel.stamp  ## a first answer: the core, and the golden curves in torch, JAX and Keras (2 min)
@@ -169,7 +169,7 @@ python = $(shell for each in python$(1) "$$(pyenv root)"/versions/$(1).*/bin/pyt
 PARTS_313 := test-313-core test-313-jax test-313-keras-tensorflow test-313-keras-jax
 .PHONY: test-313 $(PARTS_313)
 test-313: build/wheel.stamp  ## the core, JAX, and Keras on TensorFlow and JAX: the newest, on Python 3.13
-	@$(if $(call python,3.13),$(SIDE_BY_SIDE) $(PARTS_313),echo "Left out: make test-313. No Python 3.13 runs here, neither python3.13 nor one of pyenv." | tee build/left_out.txt)
+	+@$(if $(call python,3.13),$(SIDE_BY_SIDE) $(PARTS_313),echo "Left out: make test-313. No Python 3.13 runs here, neither python3.13 nor one of pyenv." | tee build/left_out.txt)
 test-313-core: .venv-313/wheel.stamp
 	.venv-313/bin/python -P -m pytest -q $(CORE_TESTS) $(REPORT)
 test-313-jax: .venv-313/wheel.stamp
@@ -199,7 +199,7 @@ test-torch-versions: build/wheel.stamp  ## the torch adapter on VERSIONS="2.4.1 
 
 .PHONY: versions
 versions: setup  ## run all of these and the parts of `make test`; write the table in docs/versions.md (2 h)
-	@$(SIDE_BY_SIDE) test-torch test-keras test-jax test-core test-312 test-313 test-oldest
+	+@$(SIDE_BY_SIDE) test-torch test-keras test-jax test-core test-312 test-313 test-oldest
 	$(MAKE) test-torch-versions
 	$(PYTHON) tests/versions/table.py
 
