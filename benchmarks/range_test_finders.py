@@ -27,7 +27,7 @@ import torch
 from ignite.engine import create_supervised_trainer
 from ignite.handlers import FastaiLRFinder
 from lightning.pytorch.tuner import Tuner
-from range_test_tasks import Task, load
+from range_test_tasks import Task
 from torch.utils.data import DataLoader, TensorDataset
 from torch_lr_finder import LRFinder
 
@@ -45,7 +45,7 @@ Suggestions = dict[str, float | None]
 def ours(task: Task, seed: int) -> RangeTestResult:
     model = task.model(seed)
     test, batches = RangeTest(), task.batches(seed)
-    optimizer, loss_fn = task.optimizer(model.parameters(), lr=1.0), task.loss_fn()
+    optimizer, loss_fn = task.optimizer(model.parameters(), lr=1.0), task.loss
     while not test.done:
         optimizer.param_groups[0]["lr"] = test.ask()
         x, y = next(batches)
@@ -85,7 +85,7 @@ class _Module(pl.LightningModule):
 
     def training_step(self, batch, _):
         x, y = batch
-        return self.task.loss_fn()(self.net(x), y)
+        return self.task.loss(self.net(x), y)
 
     def configure_optimizers(self):
         return self.task.optimizer(self.net.parameters(), lr=self.lr)
@@ -93,7 +93,7 @@ class _Module(pl.LightningModule):
 
 def torch_lr_finder(task: Task, seed: int) -> Suggestions:
     model = task.model(seed)
-    finder = LRFinder(model, task.optimizer(model.parameters(), lr=START), task.loss_fn())
+    finder = LRFinder(model, task.optimizer(model.parameters(), lr=START), task.loss)
     finder.range_test(loader(task, seed), num_iter=STEPS)
     _, suggested = finder.plot(ax=mpl.figure.Figure().subplots())
     return {"torch-lr-finder": suggested}
@@ -102,7 +102,7 @@ def torch_lr_finder(task: Task, seed: int) -> Suggestions:
 def ignite(task: Task, seed: int) -> Suggestions:
     model = task.model(seed)
     optimizer = task.optimizer(model.parameters(), lr=START)
-    trainer = create_supervised_trainer(model, optimizer, task.loss_fn())
+    trainer = create_supervised_trainer(model, optimizer, task.loss)
     finder, to_save = FastaiLRFinder(), {"model": model, "optimizer": optimizer}
     with finder.attach(trainer, to_save=to_save, num_iter=STEPS) as attached:
         attached.run(loader(task, seed), max_epochs=math.ceil(STEPS / task.steps_per_epoch) + 1)
@@ -113,7 +113,7 @@ def fastai(task: Task, seed: int) -> Suggestions:
     """The loop of fastai's `LRFinder` and `Learner.lr_find`, with their defaults."""
     part = _fastai()
     model, smooth, best = task.model(seed), part["AvgSmoothLoss"](), math.inf
-    optimizer, loss_fn = task.optimizer(model.parameters(), lr=1.0), task.loss_fn()
+    optimizer, loss_fn = task.optimizer(model.parameters(), lr=1.0), task.loss
     batches, rates, losses = task.batches(seed), [], []
     for step in range(STEPS):
         rates.append(part["sched_exp"](START, 10, step / STEPS))
@@ -163,7 +163,7 @@ def _fastai() -> dict[str, Callable]:
 
 
 def loader(task: Task, seed: int) -> DataLoader:
-    x, y, _, _ = load(task.data)
+    x, y, _, _ = task.data()
     generator = torch.Generator().manual_seed(1000 + seed)
     return DataLoader(
         TensorDataset(x, y), task.batch_size, shuffle=True, drop_last=True, generator=generator
