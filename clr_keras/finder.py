@@ -64,8 +64,8 @@ def range_test(
         batch_size: Samples per batch of arrays. They are shuffled, in the same way in every test;
             samples left over at the end of an epoch are left out.
         score: A metric of which more is better, as `compile(metrics=[…])` takes it: "accuracy", a
-            function of targets and outputs, a `keras.Metric`. The result
-            then has `scores`, and the paper's own reading of them.
+            function of targets and outputs, a `keras.Metric`. The result then has `scores`, and the
+            paper's own reading of them.
         repeats: Number of tests, with other batches and random numbers; see `RangeTestResult.of`.
         **options: `start_lr`, `end_lr`, `num_steps`, `ramp` and `divergence`, as in
             `clr_core.RangeTest`.
