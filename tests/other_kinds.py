@@ -8,7 +8,7 @@ from itertools import groupby
 import pytest
 
 import clr_core.schedules
-from clr_core import python_ops, schedule_from_dict
+from clr_core import CyclicSchedule, one_cycle, python_ops, schedule_from_dict
 from clr_core.evaluate import evaluate
 
 KINDS = {"test-cosine": "other_kinds:Cosine", "test-mean": "other_kinds:Mean"}
@@ -93,3 +93,18 @@ class Mean:
 def other_kinds(monkeypatch):
     for name, place in KINDS.items():
         monkeypatch.setitem(clr_core.schedules.KINDS, name, place)
+
+
+# What adapters are driven with: schedules of kinds that they don't know, and of others.
+COSINE = Cosine(peak=0.5, floor=0.1, steps=20, start_momentum=0.5)
+CYCLIC = CyclicSchedule(
+    base_lr=0.1, max_lr=0.5, step_size_up=7, base_momentum=0.6, max_momentum=0.9
+)
+NESTED = Mean((COSINE, Mean((CYCLIC,))))
+ONE_CYCLE = one_cycle(max_lr=0.5, total_steps=20, base_momentum=0.8, max_momentum=0.9)
+DRIVEN = {
+    "unknown": COSINE,
+    "unknown, nested": NESTED,
+    "one cycle": ONE_CYCLE,
+    "sequence": ONE_CYCLE.then(CYCLIC, at=11),
+}

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from clr_core import CyclicSchedule, Record, one_cycle
+from clr_core import Record
 from clr_core.adapter import rate_only
 from clr_jax import (
     current_lr,
@@ -18,24 +18,12 @@ from clr_jax import (
     set_step,
     to_record,
 )
-from other_kinds import Cosine, Mean, other_kinds
+from other_kinds import DRIVEN, other_kinds
 
 __all__ = ["other_kinds"]
 pytestmark = pytest.mark.usefixtures("other_kinds")
 
-COSINE = Cosine(peak=0.5, floor=0.1, steps=20, start_momentum=0.5)
-CYCLIC = CyclicSchedule(
-    base_lr=0.1, max_lr=0.5, step_size_up=7, base_momentum=0.6, max_momentum=0.9
-)
-NESTED = Mean((COSINE, Mean((CYCLIC,))))
-ONE_CYCLE = one_cycle(max_lr=0.5, total_steps=20, base_momentum=0.8, max_momentum=0.9)
-KINDS = {
-    "unknown": COSINE,
-    "unknown, nested": NESTED,
-    "one cycle": ONE_CYCLE,
-    "sequence": ONE_CYCLE.then(CYCLIC, at=11),
-}
-EACH = pytest.mark.parametrize("schedule", KINDS.values(), ids=KINDS)
+EACH = pytest.mark.parametrize("schedule", DRIVEN.values(), ids=DRIVEN)
 STEPS = np.arange(40, dtype=np.int32)
 
 

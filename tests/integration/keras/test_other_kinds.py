@@ -5,27 +5,15 @@ import numpy as np
 import pytest
 
 import clr_keras
-from clr_core import CyclicSchedule, Record, one_cycle
+from clr_core import CyclicSchedule, Record
 from clr_core.adapter import rate_only
 from clr_keras import CyclicLR, ScheduledLR, from_record, read_record, to_record
-from other_kinds import Cosine, Mean, other_kinds
+from other_kinds import CYCLIC, DRIVEN, Cosine, Mean, other_kinds
 
 __all__ = ["other_kinds"]
 pytestmark = pytest.mark.usefixtures("other_kinds")
 
-COSINE = Cosine(peak=0.5, floor=0.1, steps=20, start_momentum=0.5)
-CYCLIC = CyclicSchedule(
-    base_lr=0.1, max_lr=0.5, step_size_up=7, base_momentum=0.6, max_momentum=0.9
-)
-NESTED = Mean((COSINE, Mean((CYCLIC,))))
-ONE_CYCLE = one_cycle(max_lr=0.5, total_steps=20, base_momentum=0.8, max_momentum=0.9)
-KINDS = {
-    "unknown": COSINE,
-    "unknown, nested": NESTED,
-    "one cycle": ONE_CYCLE,
-    "sequence": ONE_CYCLE.then(CYCLIC, at=11),
-}
-EACH = pytest.mark.parametrize("schedule", KINDS.values(), ids=KINDS)
+EACH = pytest.mark.parametrize("schedule", DRIVEN.values(), ids=DRIVEN)
 
 
 def model(optimizer):
@@ -71,7 +59,7 @@ def test_config_and_records(schedule):
     assert to_record(plain) == Record(rate_only(schedule), 0)
 
 
-@pytest.mark.parametrize("schedule", [*KINDS.values(), CYCLIC], ids=[*KINDS, "cyclic"])
+@pytest.mark.parametrize("schedule", [*DRIVEN.values(), CYCLIC], ids=[*DRIVEN, "cyclic"])
 def test_an_optimizer_keeps_the_class_it_is_given_and_finds_the_one_of_a_schedule(schedule):
     kind = CyclicLR if schedule is CYCLIC else ScheduledLR
     for given, found in (
