@@ -21,7 +21,7 @@ import torch
 from range_test_finders import NAMES, suggestions
 from range_test_tasks import JUDGING, TASKS, Task
 
-GRID = tuple(10 ** (k / 2) for k in range(-10, 3))
+GRID = tuple(10 ** (k / 2) for k in range(-10, 4))
 CONSTANTS = {"always 0.01": 0.01, "always 0.03": 0.03}
 """What a finder must beat to be worth its time."""
 SEEDS = 5
