@@ -19,6 +19,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import matplotlib as mpl
@@ -31,7 +32,7 @@ from range_test_tasks import Task
 from torch.utils.data import DataLoader, TensorDataset
 from torch_lr_finder import LRFinder
 
-from clr_core import RangeTest, RangeTestResult
+from clr_torch import range_test
 
 mpl.use("agg")
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -42,25 +43,17 @@ START = 1e-7  # fastai's default; torch-lr-finder and ignite start with the opti
 Suggestions = dict[str, float | None]
 
 
-def ours(task: Task, seed: int) -> RangeTestResult:
-    model = task.model(seed)
-    test, batches = RangeTest(), task.batches(seed)
-    optimizer, loss_fn = task.optimizer(model.parameters(), lr=1.0), task.loss
-    while not test.done:
-        optimizer.param_groups[0]["lr"] = test.ask()
-        x, y = next(batches)
-        optimizer.zero_grad()
-        loss = loss_fn(model(x), y)
-        loss.backward()
-        optimizer.step()
-        test.tell(loss.detach())
-    return test.result()
-
-
 def cyclical_lr(task: Task, seed: int) -> Suggestions:
-    alone = ours(task, seed)
-    joined = RangeTestResult.of([alone, ours(task, seed + 100), ours(task, seed + 200)])
-    return {"cyclical-lr": alone.max_lr, "cyclical-lr, 3 repeats": joined.max_lr}
+    def found(**options: Any) -> float | None:
+        model = task.model(seed)
+        optimizer = task.optimizer(model.parameters(), lr=1.0)
+        return range_test(model, optimizer, loader(task, seed), task.loss, **options).max_lr
+
+    return {
+        "cyclical-lr": found(),
+        "cyclical-lr, no trials": found(trials=False),
+        "cyclical-lr, no trials, 3 repeats": found(trials=False, repeats=3),
+    }
 
 
 def lightning(task: Task, seed: int) -> Suggestions:
@@ -171,7 +164,11 @@ def loader(task: Task, seed: int) -> DataLoader:
 
 
 FINDERS: dict[Callable[[Task, int], Suggestions], tuple[str, ...]] = {
-    cyclical_lr: ("cyclical-lr", "cyclical-lr, 3 repeats"),
+    cyclical_lr: (
+        "cyclical-lr",
+        "cyclical-lr, no trials",
+        "cyclical-lr, no trials, 3 repeats",
+    ),
     fastai: ("fastai valley", "fastai slide", "fastai minimum", "fastai steep"),
     lightning: ("Lightning",),
     torch_lr_finder: ("torch-lr-finder",),

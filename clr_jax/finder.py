@@ -23,6 +23,7 @@ def range_test(
     *,
     jit: bool = True,
     repeats: int = 1,
+    trials: bool = True,
     **options: Unpack[RangeTestOptions],
 ) -> RangeTestResult:
     """Trains with a rate that rises, and reads the boundaries of a cycle from the losses.
@@ -68,6 +69,9 @@ def range_test(
             another compilation.
         jit: Whether to compile the step; one that is jitted already is used as it is.
         repeats: Number of tests, with other batches; see `RangeTestResult.of`.
+        trials: Whether to compare trainings with `max_lr` and with rates around it, each of
+            `num_steps` updates with the same batches, and to take the best. That is the time of
+            three to seven more tests.
         **options: `start_lr`, `end_lr`, `num_steps`, `ramp` and `divergence`, as in
             `clr_core.RangeTest`.
 
@@ -79,7 +83,7 @@ def range_test(
             arrays, no batches, or a step that doesn't return three or four values, of which the
             last are numbers.
     """
-    tests = repeated(repeats, **options)
+    tests = repeated(repeats, trials, **options)
     check_callable("step_fn", step_fn)
     if not isinstance(jit, bool):
         raise TypeError(f"`jit` must be True or False. {received('jit', jit)}")
@@ -107,7 +111,7 @@ def range_test(
         return tuple(returned[2:])
 
     with restored([*loader_position(batches), *random_states()]):
-        return run(tests, start, update, source)
+        return run(tests, start, update, source, trials=trials)
 
 
 def _copied(tree: Any) -> Any:

@@ -29,6 +29,7 @@ def range_test(
     batch_size: int = 32,
     score: Any = None,
     repeats: int = 1,
+    trials: bool = True,
     **options: Unpack[RangeTestOptions],
 ) -> RangeTestResult:
     """Trains with a rate that rises, and reads the boundaries of a cycle from the losses.
@@ -67,6 +68,9 @@ def range_test(
             function of targets and outputs, a `keras.Metric`. The result then has `scores`, and the
             paper's own reading of them.
         repeats: Number of tests, with other batches and random numbers; see `RangeTestResult.of`.
+        trials: Whether to compare trainings with `max_lr` and with rates around it, each of
+            `num_steps` updates with the same batches, and to take the best. That is the time of
+            three to seven more tests.
         **options: `start_lr`, `end_lr`, `num_steps`, `ramp` and `divergence`, as in
             `clr_core.RangeTest`.
 
@@ -78,7 +82,7 @@ def range_test(
             isn't compiled or built or has no weights to train, or no batches; or, if the model was
             never trained, a loss that Keras can't serialize.
     """
-    tests = repeated(repeats, **options)
+    tests = repeated(repeats, trials, **options)
     _check_model(model)
     batches = Batches("x", _source(x, y, sample_weight, batch_size))
     _check_score(model, score)
@@ -110,7 +114,7 @@ def range_test(
     with restored([*before, *around]):
         if optimizer is not model.optimizer or model.train_function is None or score is not None:
             _compile(model, optimizer, metrics)
-        return run(tests, start, update, batches)
+        return run(tests, start, update, batches, trials=trials)
 
 
 def _others(model: Any) -> list[Any]:
@@ -192,12 +196,12 @@ class _Arrays:
 
     def __init__(self, arrays: tuple[Any, ...], batch_size: int) -> None:
         self._arrays, self._size = arrays, batch_size
-        self._order = np.random.default_rng(0)
+        self.generator = np.random.default_rng(0)
 
     def __iter__(self) -> Iterator[Any]:
         samples = len(keras.tree.flatten(self._arrays)[0])
         size = min(self._size, samples)
-        order = self._order.permutation(samples)
+        order = self.generator.permutation(samples)
         # All of one size, since each size is a compilation.
         for start in range(0, samples - size + 1, size) if samples else ():
             chosen = order[start : start + size]

@@ -34,6 +34,7 @@ def range_test(
     scaler: torch.amp.GradScaler | None = None,
     score: Callable[[Any, Any], Any] | None = None,
     repeats: int = 1,
+    trials: bool = True,
     **options: Unpack[RangeTestOptions],
 ) -> RangeTestResult:
     """Trains with a rate that rises, and reads the boundaries of a cycle from the losses.
@@ -74,6 +75,9 @@ def range_test(
         score: The score of outputs and targets, such as the accuracy: a number of which more is
             better. The result then has `scores`, and the paper's own reading of them.
         repeats: Number of tests, with other batches and random numbers; see `RangeTestResult.of`.
+        trials: Whether to compare trainings with `max_lr` and with rates around it, each of
+            `num_steps` updates with the same batches, and to take the best. That is the time of
+            three to seven more tests.
         **options: `start_lr`, `end_lr`, `num_steps`, `ramp` and `divergence`, as in
             `clr_core.RangeTest`.
 
@@ -86,7 +90,7 @@ def range_test(
             `LBFGS`, no batches, batches that aren't pairs, or a loss or a score that isn't a single
             number.
     """
-    tests = repeated(repeats, **options)
+    tests = repeated(repeats, trials, **options)
     accumulation_steps = positive("accumulation_steps", accumulation_steps)
     batches = Batches("loader", _with_own_workers(loader))
     device = _check(model, optimizer, loss_fn, autocast, scaler)
@@ -137,7 +141,7 @@ def range_test(
 
     around = [*before, *loader_position(loader), *device_random_states(), *random_states()]
     with restored(around), paused(optimizer), torch.enable_grad():
-        return run(tests, start, update, batches)
+        return run(tests, start, update, batches, trials=trials)
 
 
 def _check(model: Any, optimizer: Any, loss_fn: Any, autocast: Any, scaler: Any) -> torch.device:

@@ -20,12 +20,13 @@ NAMES = ("steepest", "valley", "minimum", "minimum/10", "edge")
 DEFAULT = "edge"
 # Chosen on half of the tasks of benchmarks/range_test.py, from the middle of what does well there.
 EDGE_PART = 10.0
+LEARNED = 0.8  # Of the fall: what comes after it may be the bottom, as wide as it likes.
 BROKEN = 0.75  # Training has broken once this part of the fall is regained.
+WIDER = 100.0  # What to multiply or divide an end of the ramp by, if it was too narrow.
 
 FEWEST_POINTS = 10
 SMALLEST, LARGEST = 1e-150, 1e150  # Of a rate: the product of two is a float.
-FLAT = 4.0  # Noise alone produces a fall of fewer standard errors of the smooth curve.
-APART = 3.0  # Suggestions that are more decades apart contradict each other.
+FLAT = 5.0  # Noise alone produces a fall of fewer standard errors of the smooth curve.
 BEGUN, STALLED = 0.1, 0.9  # Of the whole fall of the loss, or rise of the score.
 
 
@@ -47,12 +48,13 @@ def read(
     """Read suggestions for `max_lr` from the curve of a range test.
 
     The loss is smoothed over the logarithm of the rate. With `low` the rate at which it is lowest,
-    and `broken` the rate at which it has then regained three quarters of its fall:
+    `learned` the first rate at which four fifths of the fall are done, and `broken` the rate at
+    which three quarters of it are then regained, or the last one:
 
         valley:     halfway, on the logarithm, from where a tenth of the fall is done to `low`
         steepest:   where it falls most steeply, per decade, between these two
         minimum:    low, and minimum/10 a tenth of it
-        edge:       sqrt(low * broken) / 10, the default
+        edge:       sqrt(learned * broken) / 10, the default
 
     Args:
         lrs: The rates, rising.
@@ -85,27 +87,23 @@ def read(
     top = max((i for i in range(low) if values[i] >= start - BEGUN * fall), default=0)
     found["steepest"] = _steepest(curve, top, low)
     found["valley"] = sqrt(curve.lrs[top] * curve.lrs[low])
+    learned = next(
+        lr for lr, v in zip(curve.lrs, values, strict=True) if v <= start - LEARNED * fall
+    )
     regained = [i for i in range(low, len(values)) if values[i] >= values[low] + BROKEN * fall]
-    last = curve.lrs[-1]
-    if not regained and not stopped and max(values[low:]) <= values[low] + clear:
-        still = f"The loss is still at its lowest at the last rate, {last:.2g}"
-        return Reading(found, None, (f"{still}: training hasn't broken. Raise `end_lr`.",))
-    warnings: tuple[str, ...] = ()
-    if not regained and not stopped:
-        warnings = (
-            f"Training hadn't broken by the last rate, {last:.2g}: with a larger `end_lr`, `max_lr`"
-            " may come out higher.",
-        )
     broken = curve.lrs[regained[0] if regained else -1]
     found["minimum"], found["minimum/10"] = curve.lrs[low], curve.lrs[low] / 10
-    found["edge"] = edge = sqrt(curve.lrs[low] * broken) / EDGE_PART
+    found["edge"] = edge = sqrt(learned * broken) / EDGE_PART
     found = {name: value and float(f"{value:.1e}") for name, value in found.items()}
     if edge <= lrs[0]:
         early = f"The loss breaks so early that the suggestion, {edge:.2g}, is below the first rate"
-        return Reading(found, None, (f"{early}, {lrs[0]:.2g}. Lower `start_lr`.",))
-    contradiction = _contradiction(found)
-    if contradiction is not None:
-        return Reading(found, None, (contradiction,))
+        return Reading(found, None, (f"{early}, {lrs[0]:.2g}. {_lower(lrs)}",))
+    warnings: tuple[str, ...] = ()
+    if not regained and not stopped:
+        warnings = (
+            f"Training hadn't broken by the last rate, {curve.lrs[-1]:.2g}: `max_lr` may come out "
+            f"higher with `end_lr={curve.lrs[-1] * WIDER:.2g}`.",
+        )
     return Reading(found, found[DEFAULT], warnings)
 
 
@@ -116,22 +114,25 @@ def _too_few(lrs: Sequence[float], stop_reason: str | None) -> str:
     if not lrs:
         fix = "No update had been made, so it isn't the rate: check the model and the data."
     else:
-        fix = (
-            f"Lower `start_lr`, which is {lrs[0]:.2g}; or check the batches, if it isn't the rate."
-        )
+        fix = f"{_lower(lrs)} Check the batches if that doesn't help: then it isn't the rate."
     return f"{few}{stop_reason} {fix}"
+
+
+def _lower(lrs: Sequence[float]) -> str:
+    return f"Lower the first rate: `start_lr={lrs[0] / WIDER:.2g}`."
 
 
 def _no_fall(lrs: Sequence[float], *, rises: bool) -> str:
     if rises:
         return (
             "The loss rises, but it doesn't fall before that by more than its noise. Take larger "
-            "batches, or several runs with `repeats`; or lower `start_lr`, which is "
-            f"{lrs[0]:.2g}, if it rises right from the start."
+            f"batches, or compare trainings, as `range_test` does. {_lower(lrs)[:-1]}, if the loss "
+            "rises right from the start."
         )
     return (
-        "The loss is flat: it doesn't change by more than its noise. Raise `end_lr`, which is "
-        f"{lrs[-1]:.2g}, and check that the rate reaches the optimizer."
+        "The loss is flat: it doesn't change by more than its noise. Raise the last rate: "
+        f"`end_lr={lrs[-1] * WIDER:.2g}`. If that changes nothing, check that the rate reaches the "
+        "optimizer."
     )
 
 
@@ -139,18 +140,6 @@ def _steepest(curve: SmoothedLoss, top: int, low: int) -> float:
     x, y = [log10(lr) for lr in curve.lrs], curve.values
     slopes = {i: (y[i + 1] - y[i - 1]) / (x[i + 1] - x[i - 1]) for i in range(max(1, top), low)}
     return curve.lrs[min(slopes, key=slopes.__getitem__) if slopes else low]
-
-
-def _contradiction(found: dict[str, float | None]) -> str | None:
-    named = {value: name for name, value in found.items() if name in NAMES and value is not None}
-    least, largest = min(named), max(named)
-    if log10(largest / least) <= APART:
-        return None
-    return (
-        f"The suggestions contradict each other, from {least:.2g} ({named[least]}) to "
-        f"{largest:.2g} ({named[largest]}): the loss is too noisy. Take larger batches, more "
-        "steps, or several runs with `repeats`."
-    )
 
 
 def _paper(curve: SmoothedLoss) -> dict[str, float | None]:

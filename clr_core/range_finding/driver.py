@@ -8,7 +8,9 @@ from typing import Any, Unpack
 
 from clr_core._arguments import integer, received
 from clr_core.range_finding.ask_tell import RangeTest, RangeTestOptions
+from clr_core.range_finding.restoring import Restore, loader_position, random_states, restore
 from clr_core.range_finding.result import RangeTestResult
+from clr_core.range_finding.trials import compared
 
 
 class Batches:
@@ -63,6 +65,13 @@ class Batches:
             + (f" after the first {self._taken}." if self._taken else ".")
         )
 
+    def position(self) -> list[Restore]:
+        """Makes it start over, with the batches that it would take next if it started over now."""
+        return [*loader_position(self._source), self._start_over]
+
+    def _start_over(self) -> None:
+        self._iterator = None
+
     def warnings(self) -> list[str]:
         """A sentence if batches were used more than once."""
         if not self.restarts:
@@ -92,8 +101,12 @@ def check_callable(name: str, value: object) -> None:
         raise TypeError(f"`{name}` must be callable. {received(name, value)}")
 
 
-def repeated(repeats: object, **options: Unpack[RangeTestOptions]) -> list[RangeTest]:
+def repeated(
+    repeats: object, trials: object, **options: Unpack[RangeTestOptions]
+) -> list[RangeTest]:
     """A test with these options for each of `repeats`, which must be a positive integer."""
+    if not isinstance(trials, bool):
+        raise TypeError(f"`trials` must be True or False. {received('trials', trials)}")
     return [RangeTest(**options) for _ in range(positive("repeats", repeats))]
 
 
@@ -102,8 +115,10 @@ def run(
     start: Callable[[], object],
     update: Callable[[float], tuple[Any, ...]],
     batches: Batches,
+    *,
+    trials: bool,
 ) -> RangeTestResult:
-    """Drive each test to its end, and join what they found.
+    """Drive each test to its end, take the one in the middle, and try rates around its own.
 
         >>> weight = [1.0]
         >>> def start():
@@ -113,23 +128,31 @@ def run(
         ...     weight[0] -= lr * 2 * weight[0]
         ...     return (loss,)
         >>> batches = Batches("batches", range(1000))
-        >>> result = run([RangeTest(1e-4, 100)], start, update, batches)
+        >>> result = run([RangeTest(1e-4, 100)], start, update, batches, trials=False)
         >>> result.stop_reason is None
         False
 
     Args:
         tests: One for each repeat.
-        start: Puts the model at its beginning; called before each test.
+        start: Puts the model at its beginning; called before each test and each trial.
         update: Makes one update with the given rate, and returns the loss before it, alone or with
             a score.
         batches: The batches that `update` takes.
+        trials: Whether to compare trainings, all with the batches and random numbers that the first
+            test began with.
     """
+    beginning = [*batches.position(), *random_states()]
     results: list[RangeTestResult] = []
     for test in tests:
         start()
         while not test.done:
             test.tell(*update(test.ask()))
         results.append(test.result())
-    result = results[0] if len(results) == 1 else RangeTestResult.of(results)
-    added = batches.warnings()
-    return replace(result, warnings=(*result.warnings, *added)) if added else result
+    result = RangeTestResult.of(results)
+    result = replace(result, warnings=(*result.warnings, *batches.warnings()))
+
+    def start_again() -> None:
+        restore(beginning)
+        start()
+
+    return compared(result, start_again, update, tests[0].num_steps) if trials else result

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
-from itertools import zip_longest
 from os import PathLike
-from statistics import median
 from typing import Any, Self, TypedDict, Unpack
 
 from clr_core._arguments import listed, number, one_of, positive_number, received
 from clr_core.range_finding._draw import figure, svg
 from clr_core.range_finding._reading import read
-from clr_core.range_finding._smoothing import RAMPS, within_bounds
+from clr_core.range_finding._smoothing import RAMPS
 from clr_core.schedules.cyclic import CyclicSchedule
 
 BASE_PART = 4  # The paper: `base_lr` is a third or a quarter of `max_lr`.
@@ -127,35 +125,21 @@ class RangeTestResult:
 
     @classmethod
     def of(cls, results: Sequence[RangeTestResult]) -> Self:
-        """Joins several runs of one test, with different seeds, and reads them as one.
+        """The run in the middle of several runs of one test, with different seeds.
 
-        The losses are the medians over the runs. A run that has stopped counts as infinitely high
-        from there on, so the joined curve ends once half of the runs have stopped.
+        It is the run whose `max_lr` is the median; of an even number the lower one of the two in
+        the middle. Runs without a `max_lr` don't count, and a warning says how many there are.
+        Another says if the rates are more than a factor of ten apart.
 
         Raises:
             TypeError: An element isn't a result.
-            ValueError: There are no results, or they have different rates.
+            ValueError: There are no results.
         """
-        runs = _checked_runs(results)
-        # A run that has stopped counts as infinitely high.
-        ended = zip_longest(*(within_bounds(run.losses) for run in runs), fillvalue=float("inf"))
-        losses = [middle for middle in map(median, ended) if middle < float("inf")]
-        scores = None
-        if all(run.scores is not None for run in runs):
-            reached = zip_longest(*(within_bounds(run.scores or ()) for run in runs))
-            medians = [median(each for each in at if each is not None) for at in reached]
-            scores = medians[: len(losses)]
-        stops = [run.stop_reason for run in runs if run.stop_reason is not None]
-        stopped = f"{len(stops)} of {len(runs)} runs stopped. {stops[0]}" if stops else None
-        longest = max(runs, key=lambda run: len(run.lrs))
-        result = cls.from_curve(
-            longest.lrs[: len(losses)],
-            losses,
-            scores,
-            ramp=longest.ramp,
-            stop_reason=stopped if 2 * len(stops) >= len(runs) else None,
-        )
-        return replace(result, warnings=(*result.warnings, *_disagreements(runs)))
+        runs: list[Self] = _checked_runs(results)
+        found = sorted((run.max_lr, i) for i, run in enumerate(runs) if run.max_lr is not None)
+        middle = runs[found[(len(found) - 1) // 2][1] if found else 0]
+        said = _disagreements([max_lr for max_lr, _ in found], len(runs))
+        return replace(middle, warnings=(*middle.warnings, *said))
 
     def schedule(
         self,
@@ -318,31 +302,23 @@ def _rate(name: str, value: object) -> float | None:
     return rate
 
 
-def _checked_runs(results: Sequence[RangeTestResult]) -> list[RangeTestResult]:
+def _checked_runs(results: Sequence[Any]) -> list[Any]:
     runs = list(results) if isinstance(results, Iterable) else [results]
     for run in runs:
         if not isinstance(run, RangeTestResult):
             raise TypeError(f"`results` must be results of range tests. {received('result', run)}")
     if not runs:
         raise ValueError("`results` must contain at least one result. Received: none")
-    longest = max(runs, key=lambda run: len(run.lrs))
-    for run in runs:
-        if run.ramp != longest.ramp or run.lrs != longest.lrs[: len(run.lrs)]:
-            raise ValueError(
-                "`results` must be of tests with the same `start_lr`, `end_lr`, `num_steps` "
-                "and `ramp`. Received: other rates"
-            )
     return runs
 
 
-def _disagreements(runs: Sequence[RangeTestResult]) -> list[str]:
-    found = [run.max_lr for run in runs if run.max_lr is not None]
+def _disagreements(found: Sequence[float], runs: int) -> list[str]:
     said = []
-    if len(found) < len(runs):
-        said.append(f"{len(runs) - len(found)} of {len(runs)} runs alone give no `max_lr`.")
-    if found and max(found) / min(found) > CONTRADICTION:
+    if len(found) < runs and runs > 1:
+        said.append(f"{runs - len(found)} of {runs} runs give no `max_lr`.")
+    if found and found[-1] / found[0] > CONTRADICTION:
         said.append(
-            f"The seeds contradict each other: `max_lr` ranges from {min(found):.2g} to "
-            f"{max(found):.2g}. Take larger batches or more steps."
+            f"The runs contradict each other: `max_lr` ranges from {found[0]:.2g} to "
+            f"{found[-1]:.2g}. Take larger batches."
         )
     return said

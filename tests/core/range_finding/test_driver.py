@@ -100,7 +100,7 @@ def drive(tests):
         weight[0] *= 1 - lr
         return loss, -loss
 
-    return run(tests, start, update, batches), starts
+    return run(tests, start, update, batches, trials=False), starts
 
 
 def test_one_test_is_its_own_result():
@@ -117,7 +117,13 @@ def test_one_test_is_its_own_result():
 
 def test_batches_that_ran_out_are_a_warning_of_the_result():
     batches = Batches("loader", range(30))
-    result = run([RangeTest(divergence=None)], lambda: None, lambda lr: [batches.take()], batches)
+    result = run(
+        [RangeTest(divergence=None)],
+        lambda: None,
+        lambda lr: [batches.take()],
+        batches,
+        trials=False,
+    )
     assert result.warnings[-1] == batches.warnings()[0]
     assert "started over 3 times in 100 batches" in result.warnings[-1]
 
@@ -151,10 +157,15 @@ def test_what_is_not_callable():
 )
 def test_repeats_that_are_refused(repeats, error, text):
     with pytest.raises(error) as caught:
-        repeated(repeats)
+        repeated(repeats, True)
     assert str(caught.value) == text
-    assert [test.num_steps for test in repeated(2, num_steps=20)] == [20, 20]
-    assert len(repeated(1)) == 1
+    assert [test.num_steps for test in repeated(2, True, num_steps=20)] == [20, 20]
+    assert len(repeated(1, False)) == 1
+
+
+def test_trials_that_are_refused():
+    with pytest.raises(TypeError, match=r"^`trials` must be True or False\. Received: trials=3$"):
+        repeated(1, 3)
 
 
 def test_a_size_that_is_refused():

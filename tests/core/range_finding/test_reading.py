@@ -42,7 +42,7 @@ def bowl(noise=0.0, seed=0):
 def test_what_is_suggested_trains_and_is_not_timid(curvature, momentum):
     result = descent(curvature, momentum=momentum)
     breaks_at = 2 * (1 + momentum) / curvature
-    assert breaks_at / 200 < result.max_lr < breaks_at
+    assert breaks_at / 300 < result.max_lr < breaks_at
     assert result.base_lr == pytest.approx(result.max_lr / 4)  # Nothing but a rounded division.
     weight = 1.0, 0.0
     for _ in range(1000):
@@ -143,7 +143,8 @@ def test_too_few_losses():
     result, sentence = nothing(bowl()[:9], LRS[:9], stop_reason="The loss was nan at lr=4e-06.")
     assert sentence == (
         "9 losses are too few to read a curve from; it takes 10. The loss was nan at lr=4e-06. "
-        "Lower `start_lr`, which is 1e-06; or check the batches, if it isn't the rate."
+        "Lower the first rate: `start_lr=1e-08`. Check the batches if that doesn't help: then it "
+        "isn't the rate."
     )
     assert result.suggestions == dict.fromkeys(NAMES)
     _, sentence = nothing([], [], stop_reason="The loss was nan at lr=1e-06.")
@@ -170,8 +171,8 @@ def test_rates_of_which_some_are_out_of_range(factor):
 def test_a_flat_curve(loss):
     result, sentence = nothing([loss] * STEPS)
     assert sentence == (
-        "The loss is flat: it doesn't change by more than its noise. Raise `end_lr`, which is 10, "
-        "and check that the rate reaches the optimizer."
+        "The loss is flat: it doesn't change by more than its noise. Raise the last rate: "
+        "`end_lr=1e+03`. If that changes nothing, check that the rate reaches the optimizer."
     )
     assert result.suggestions == dict.fromkeys(NAMES)
 
@@ -182,14 +183,16 @@ def test_noise_alone():
         rng = random.Random(seed)
         losses = [2.3 + rng.gauss(0, 0.5) for _ in LRS]
         numbers += RangeTestResult.from_curve(LRS, losses).max_lr is not None
-    assert numbers <= 6  # The limit of 4 standard errors lets some 5 % through, other rules fewer.
+    assert numbers <= 6
 
 
 def test_the_lowest_point_at_the_end():
-    _, sentence = nothing(bowl()[:57], LRS[:57])
-    assert sentence == (
-        "The loss is still at its lowest at the last rate, 0.0091: training hasn't broken. "
-        "Raise `end_lr`."
+    result = RangeTestResult.from_curve(LRS[:57], bowl()[:57])
+    # Four fifths of the fall are done a little before the lowest point, which is the last: 0.0091.
+    assert result.max_lr == 0.00077
+    assert result.warnings == (
+        "Training hadn't broken by the last rate, 0.0091: `max_lr` may come out higher with "
+        "`end_lr=0.91`.",
     )
 
 
@@ -197,17 +200,19 @@ def test_it_broke_right_after_its_lowest_point():
     result = RangeTestResult.from_curve(
         LRS[:57], bowl()[:57], stop_reason="The loss was nan at lr=0.011."
     )
-    # The lowest point and the last one are the same, 0.0091: a tenth of it, in two digits.
-    assert result.max_lr == 0.00091
+    assert (result.max_lr, result.warnings) == (0.00077, ())
 
 
-def test_it_had_not_quite_broken():
-    losses = [min(loss, 1.3) if lr > 0.01 else loss for lr, loss in zip(LRS, bowl(), strict=True)]
+@pytest.mark.parametrize("regained", [0.0, 1.0])
+def test_a_bottom_that_is_wide(regained):
+    """As with batch norm: from 0.01 on nothing changes, or only half of the fall is regained."""
+    losses = [2.3 - 2 * min(1.0, max(0.0, math.log10(lr) + 3)) for lr in LRS]
+    losses = [loss + regained * (lr > 0.1) for lr, loss in zip(LRS, losses, strict=True)]
     result = RangeTestResult.from_curve(LRS, losses)
-    assert result.max_lr is not None
+    assert result.max_lr == pytest.approx(math.sqrt(10**-2.2 * 10) / 10, rel=0.2)
     assert result.warnings == (
-        "Training hadn't broken by the last rate, 10: with a larger `end_lr`, `max_lr` may come "
-        "out higher.",
+        "Training hadn't broken by the last rate, 10: `max_lr` may come out higher with "
+        "`end_lr=1e+03`.",
     )
 
 
@@ -216,15 +221,17 @@ def test_a_loss_that_only_rises():
     _, sentence = nothing(losses)
     assert sentence == (
         "The loss rises, but it doesn't fall before that by more than its noise. Take larger "
-        "batches, or several runs with `repeats`; or lower `start_lr`, which is 1e-06, if it rises "
-        "right from the start."
+        "batches, or compare trainings, as `range_test` does. Lower the first rate: "
+        "`start_lr=1e-08`, if the loss rises right from the start."
     )
 
 
 def test_a_start_that_is_too_high():
     _, sentence = nothing(bowl()[50:], LRS[50:])
     assert sentence.startswith("The loss breaks so early that the suggestion, 0.00")
-    assert sentence.endswith(f", is below the first rate, {LRS[50]:.2g}. Lower `start_lr`.")
+    assert sentence.endswith(
+        ", is below the first rate, 0.0034. Lower the first rate: `start_lr=3.4e-05`."
+    )
 
 
 def test_a_loss_that_rises_from_the_first_rate_on():
@@ -234,7 +241,7 @@ def test_a_loss_that_rises_from_the_first_rate_on():
     edge = math.sqrt(LRS[0] * LRS[4]) / 10
     assert sentence == (
         f"The loss breaks so early that the suggestion, {edge:.2g}, is below the first rate, 1e-06."
-        " Lower `start_lr`."
+        " Lower the first rate: `start_lr=1e-08`."
     )
     assert result.suggestions == {
         "steepest": 1e-6,
@@ -250,8 +257,8 @@ def test_a_flat_curve_that_ends_in_nan():
     assert sentence.startswith("The loss rises, but it doesn't fall before that")
 
 
-@pytest.mark.parametrize(("errors", "is_read"), [(3.8, False), (4.2, True)])
-def test_a_fall_of_four_standard_errors_is_not_noise(errors, is_read):
+@pytest.mark.parametrize(("errors", "is_read"), [(4.8, False), (5.2, True)])
+def test_a_fall_of_five_standard_errors_is_not_noise(errors, is_read):
     # Each loss is 0.02 away from the middle of its neighbours; 0.6 decades have 8.5 steps.
     error = 0.02 / 0.6745 / math.sqrt(1.5) / math.sqrt(0.6 / (7 / 99))
     losses = [
@@ -261,33 +268,17 @@ def test_a_fall_of_four_standard_errors_is_not_noise(errors, is_read):
     assert (RangeTestResult.from_curve(LRS, losses).max_lr is not None) == is_read
 
 
-def two_falls(end):
-    """Half of the fall within half a decade at the start, the other half from there to `end`."""
-    return [
+def test_two_falls_far_apart():
+    """The steepest place is in the first, the lowest at the end of the second."""
+    losses = [
         2.3
         - min(1.0, max(0.0, x + 5.2) * 2)
-        - min(1.0, max(0.0, x + 4.7) / (end + 4.7))
-        + 5 * max(0.0, x - end)
+        - min(1.0, max(0.0, x + 4.7) / 3.2)
+        + 5 * max(0.0, x + 1.5)
         for x in map(math.log10, LRS)
     ]
-
-
-def test_suggestions_that_contradict_each_other():
-    result, sentence = nothing(two_falls(-1.5))
-    # The steepest place is in the first fall, the lowest at the end of the second.
-    least, largest = result.suggestions["steepest"], result.suggestions["minimum"]
-    assert 10**3.0 < largest / least < 10**3.3
-    assert sentence == (
-        f"The suggestions contradict each other, from {least:.2g} (steepest) to {largest:.2g} "
-        "(minimum): the loss is too noisy. Take larger batches, more steps, or several runs with "
-        "`repeats`."
-    )
-
-
-def test_suggestions_that_do_not_contradict_each_other():
-    result = RangeTestResult.from_curve(LRS, two_falls(-2))
-    largest, least = result.suggestions["minimum"], result.suggestions["steepest"]
-    assert 10**2.5 < largest / least < 10**3.0
+    result = RangeTestResult.from_curve(LRS, losses)
+    assert result.suggestions["minimum"] / result.suggestions["steepest"] > 10**3.0
     assert (result.max_lr, result.warnings) == (result.suggestions["edge"], ())
 
 

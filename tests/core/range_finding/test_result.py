@@ -4,7 +4,6 @@ import json
 import math
 from dataclasses import FrozenInstanceError, replace
 from inspect import signature
-from statistics import median
 
 import pytest
 
@@ -143,90 +142,49 @@ def test_a_given_max_lr_overrides():
     )
 
 
-def test_several_runs_as_one():
-    runs = [RangeTestResult.from_curve(LRS, bowl(height=height)) for height in (2.3, 2.5, 9.0)]
-    joined = RangeTestResult.of(runs)
-    assert list(joined.losses) == [
-        median(losses) for losses in zip(*(bowl(height=h) for h in (2.3, 2.5, 9.0)), strict=True)
+def with_rates(*rates):
+    """Results that differ in `max_lr` only, None for one that gives none."""
+    return [
+        replace(RESULTS["flat"] if lr is None else RESULTS["a number"], max_lr=lr) for lr in rates
     ]
-    assert joined.lrs == runs[0].lrs
-    assert joined.max_lr == runs[1].max_lr
-    assert joined.warnings == ()
-    assert RangeTestResult.of(runs[:1]) == runs[0]
-
-
-def stopped_after(steps, **parameters):
-    reason = f"The loss was nan at lr={LRS[steps]:.2g}." if steps < 100 else None
-    return RangeTestResult.from_curve(LRS[:steps], bowl()[:steps], stop_reason=reason, **parameters)
 
 
 @pytest.mark.parametrize(
-    ("steps", "joined", "count"),
+    ("rates", "middle", "warning"),
     [
-        ((70, 80, 90), 80, 3),
-        ((70, 75, 100), 75, 2),
-        ((70, 100, 100), 100, 0),
-        ((70, 100), 70, 1),
-        ((70,) * 3 + (100,) * 4, 100, 0),
+        ((0.1,), 0.1, None),
+        ((0.1, 0.3, 0.2), 0.2, None),
+        ((0.4, 0.3, 0.2, 0.1), 0.2, None),
+        ((0.2, 0.1), 0.1, None),
+        ((None, 0.3, 0.2, 0.1), 0.2, "1 of 4 runs give no `max_lr`."),
+        ((None, None, 0.1), 0.1, "2 of 3 runs give no `max_lr`."),
+        (
+            (0.01, 0.3, 0.02),
+            0.02,
+            "The runs contradict each other: `max_lr` ranges from 0.01 to 0.3. "
+            "Take larger batches.",
+        ),
     ],
 )
-def test_runs_that_stopped(steps, joined, count):
-    result = RangeTestResult.of([stopped_after(each) for each in steps])
-    assert result.losses == tuple(bowl()[:joined])
-    if count:
-        first = stopped_after(steps[0]).stop_reason
-        assert result.stop_reason == f"{count} of {len(steps)} runs stopped. {first}"
-    else:
-        assert result.stop_reason is None
+def test_the_run_in_the_middle(rates, middle, warning):
+    runs = with_rates(*rates)
+    chosen = runs[rates.index(middle)]
+    warnings = (*chosen.warnings, *([warning] if warning else []))
+    assert RangeTestResult.of(runs) == replace(chosen, warnings=warnings)
 
 
-def test_seeds_that_contradict_each_other():
-    runs = [RangeTestResult.from_curve(LRS, bowl(low=low)) for low in (-3.5, -2.0, -2.0)]
-    low, high = runs[0].max_lr, runs[1].max_lr
-    assert RangeTestResult.of(runs).warnings == (
-        f"The seeds contradict each other: `max_lr` ranges from {low:.2g} to {high:.2g}. "
-        "Take larger batches or more steps.",
-    )
+def test_runs_of_which_none_gives_a_rate():
+    result = RangeTestResult.of([RESULTS["flat"], RESULTS["three losses"]])
+    said = "2 of 2 runs give no `max_lr`."
+    assert result == replace(RESULTS["flat"], warnings=(*RESULTS["flat"].warnings, said))
+    assert RangeTestResult.of([RESULTS["flat"]]) == RESULTS["flat"]
 
 
-def test_seeds_without_a_number():
-    result = RangeTestResult.of([RESULTS["a number"]] * 3 + [RESULTS["flat"]])
-    assert result.max_lr == RESULTS["a number"].max_lr
-    assert result.warnings == ("1 of 4 runs alone give no `max_lr`.",)
-    assert RangeTestResult.of([RESULTS["flat"]] * 2).max_lr is None
-
-
-def test_runs_that_do_not_belong_together():
-    for other in (
-        RangeTestResult.from_curve([lr / 2 for lr in LRS], bowl()),
-        RangeTestResult.from_curve(LRS, bowl(), ramp="linear"),
-    ):
-        with pytest.raises(ValueError, match="`results` must be of tests with the same `start_lr`"):
-            RangeTestResult.of([RESULTS["a number"], other])
+def test_what_is_no_list_of_results():
     with pytest.raises(ValueError, match=r"^`results` must contain at least one result"):
         RangeTestResult.of([])
     with pytest.raises(TypeError, match=r"^`results` must be results of range tests"):
         RangeTestResult.of([RESULTS["a number"], RangeTest()])
-
-
-def test_scores_of_several_runs():
-    runs = [
-        RangeTestResult.from_curve(LRS, bowl(), [shift + lr for lr in LRS]) for shift in (0, 1, 7)
-    ]
-    assert RangeTestResult.of(runs).scores == tuple(1 + lr for lr in LRS)
-    assert RangeTestResult.of([*runs, RESULTS["a number"]]).scores is None
-
-
-def test_scores_of_runs_that_stopped():
-    scores = [[shift + lr for lr in LRS] for shift in (0, 1, 7)]
-    runs = [
-        stopped_after(steps, scores=each[:steps])
-        for steps, each in zip((70, 80, 90), scores, strict=True)
-    ]
-    # The middle one of three, and from 70 on, where two are left, the mean of these.
-    assert RangeTestResult.of(runs).scores == tuple(
-        1 + lr if i < 70 else median([1 + lr, 7 + lr]) for i, lr in enumerate(LRS[:80])
-    )
 
 
 @pytest.mark.parametrize(("highest", "count"), [(10.0, 0), (10.1, 1)])

@@ -15,7 +15,8 @@ import range_problem as problem
 
 pytestmark = pytest.mark.usefixtures("ctrl_c")
 
-FEW = {"num_steps": 12, "start_lr": 1e-4, "end_lr": 0.1}
+FEW = {"num_steps": 12, "start_lr": 1e-4, "end_lr": 0.1, "trials": False}
+WITH_TRIALS = {**FEW, "trials": True}
 
 
 def forward(params, x):
@@ -97,19 +98,19 @@ def test_what_was_given_is_as_it_was(donate, fail):
     def failing(*arguments):
         calls.append(1)
         random.random(), np.random.random()  # noqa: NPY002 - its global state
-        if len(calls) == 7 and fail is KeyboardInterrupt:
+        if len(calls) == 20 and fail is KeyboardInterrupt:
             signal.raise_signal(signal.SIGINT)
-        if len(calls) == 7 and fail is not None:
+        if len(calls) == 20 and fail is not None:
             raise fail("planted")
         return jitted(*arguments)
 
     before, drawn = bits(params, opt_state), randomness()
     arguments = failing, params, opt_state, problem.batches()
     if fail is None:
-        clr_jax.range_test(*arguments, jit=False, **FEW)
+        clr_jax.range_test(*arguments, jit=False, **WITH_TRIALS)
     else:
         with pytest.raises(fail):
-            clr_jax.range_test(*arguments, jit=False, **FEW)
+            clr_jax.range_test(*arguments, jit=False, **WITH_TRIALS)
     assert bits(params, opt_state) == before
     assert randomness() == drawn
     jitted(params, opt_state, problem.batches()[0], 0.01)  # They are there to go on with.
@@ -144,6 +145,21 @@ def test_repeats_start_from_the_same_parameters_with_other_batches():
     assert len(starts) == 36
     assert len({each[:2] for each in first}) == 1
     assert len({each[2] for each in first}) == 3
+
+
+def test_trials_start_from_the_same_parameters_with_the_same_batches():
+    given = []
+
+    def step_fn(params, opt_state, batch, lr):
+        given.append((np.asarray(params[0]).tobytes(), batch[0].tobytes()))
+        return sgd(params, opt_state, batch, lr)
+
+    batches = problem.batches()
+    clr_jax.range_test(step_fn, weights(), None, batches, jit=False, **WITH_TRIALS)
+    trials = [given[i : i + 12] for i in range(0, len(given), 12)]
+    assert len(trials) >= 4
+    assert {trial[0] for trial in trials} == {given[0]}
+    assert len({tuple(batch for _, batch in trial) for trial in trials}) == 1
 
 
 def test_batches_that_run_out_start_over_which_is_said():

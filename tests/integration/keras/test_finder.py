@@ -10,13 +10,14 @@ import pytest
 
 import clr_keras
 import range_problem as problem
-from clr_core import CyclicSchedule
+from clr_core import CyclicSchedule, RangeTestResult
 from clr_keras._keras_internals import inner_optimizers
 from integration.keras.conftest import BACKEND
 
 pytestmark = pytest.mark.usefixtures("ctrl_c")
 
-FEW = {"num_steps": 12, "start_lr": 1e-4, "end_lr": 0.1}
+FEW = {"num_steps": 12, "start_lr": 1e-4, "end_lr": 0.1, "trials": False}
+WITH_TRIALS = {**FEW, "trials": True}
 SCHEDULE = CyclicSchedule(
     base_lr=0.001, max_lr=0.01, step_size_up=5, base_momentum=0.8, max_momentum=0.9
 )
@@ -137,10 +138,10 @@ def test_every_byte_is_as_it_was(name, updates, fail, error):
     train(model, updates)
     before = everything(model)
     if error is None:
-        assert len(clr_keras.range_test(model, Failing(), **FEW).losses) == 12
+        assert len(clr_keras.range_test(model, Failing(), **WITH_TRIALS).losses) == 12
     else:
         with pytest.raises(error):
-            clr_keras.range_test(model, Failing(fail), **FEW)
+            clr_keras.range_test(model, Failing(fail, at=20), **WITH_TRIALS)
     assert everything(model) == before
 
 
@@ -370,17 +371,35 @@ def test_what_was_compiled_before_is_used_again():
     assert model.train_function is function
 
 
-def test_repeats_start_from_the_same_weights_with_other_batches():
+def test_repeats_start_from_the_same_weights_with_other_batches(monkeypatch):
+    runs = []
+    of = RangeTestResult.of
+    monkeypatch.setattr(RangeTestResult, "of", lambda results: runs.extend(results) or of(results))
     model = new("clr_keras.SGD")
     train(model, 3)
     before = everything(model)
-    joined = clr_keras.range_test(model, X, Y, batch_size=8, repeats=3, **FEW)
-    assert len(joined.lrs) == 12
+    clr_keras.range_test(model, X, Y, batch_size=8, repeats=3, **FEW)
     assert everything(model) == before
+    assert len({run.losses for run in runs}) == len(runs) == 3
     alone = clr_keras.range_test(model, X, Y, batch_size=8, **FEW)
-    again = clr_keras.range_test(model, X, Y, batch_size=8, **FEW)
-    assert alone.losses == again.losses
-    assert alone.losses != joined.losses
+    assert alone.losses == runs[0].losses
+
+
+def test_trials_start_from_the_same_weights_with_the_same_batches(monkeypatch):
+    given = []
+    model = one_weight(keras.optimizers.SGD(0.5))
+    train_on_batch = model.train_on_batch
+
+    def noted(x, y, **options):
+        given.append((bits(model.weights[0]), x.tobytes()))
+        return train_on_batch(x, y, **options)
+
+    monkeypatch.setattr(model, "train_on_batch", noted)
+    clr_keras.range_test(model, X[:, :1], Y, batch_size=8, **WITH_TRIALS)
+    trials = [given[i : i + 12] for i in range(0, len(given), 12)]
+    assert len(trials) >= 4
+    assert {trial[0] for trial in trials} == {given[0]}
+    assert len({tuple(batch for _, batch in trial) for trial in trials}) == 1
 
 
 def test_repeats_begin_with_the_moments_of_before():

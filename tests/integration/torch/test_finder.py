@@ -18,7 +18,8 @@ from clr_core import RangeTestResult
 
 pytestmark = pytest.mark.usefixtures("ctrl_c")
 
-FEW = {"num_steps": 12, "start_lr": 1e-4, "end_lr": 0.1}
+FEW = {"num_steps": 12, "start_lr": 1e-4, "end_lr": 0.1, "trials": False}
+WITH_TRIALS = {**FEW, "trials": True}
 
 
 class Counting(nn.Module):
@@ -178,13 +179,13 @@ def test_every_byte_is_as_it_was(trained, fail, error, training):
     model[1].eval()
     batches = loader(generator=torch.Generator().manual_seed(3))
     before = everything(model, optimizer, batches.generator)
-    loss_fn = Failing(fail)
+    loss_fn = Failing(fail, at=20)  # In a trial.
     if error is None:
-        result = clr_torch.range_test(model, optimizer, batches, loss_fn, **FEW)
-        assert len(result.losses) == loss_fn.calls == 12
+        result = clr_torch.range_test(model, optimizer, batches, loss_fn, **WITH_TRIALS)
+        assert len(result.losses) == 12 < 4 * 12 <= loss_fn.calls
     else:
         with pytest.raises(error):
-            clr_torch.range_test(model, optimizer, batches, loss_fn, **FEW)
+            clr_torch.range_test(model, optimizer, batches, loss_fn, **WITH_TRIALS)
     assert everything(model, optimizer, batches.generator) == before
 
 
@@ -399,6 +400,24 @@ def test_repeats_start_from_the_same_weights_with_other_batches(monkeypatch):
     assert len(runs) == 3
     assert all(torch.equal(starts[12 * k], starts[0]) for k in range(3))
     assert len({run.losses for run in runs}) == 3
+    assert everything(model, optimizer) == before
+
+
+@pytest.mark.parametrize("generator", [None, 3])
+def test_trials_start_from_the_same_weights_with_the_same_batches(generator):
+    model, optimizer = fresh()
+    before, given = everything(model, optimizer), []
+
+    def loss_fn(outputs, targets):
+        given.append((model[0].weight.detach().numpy().tobytes(), targets.numpy().tobytes()))
+        return nn.functional.mse_loss(outputs, targets)
+
+    shuffled = {} if generator is None else {"generator": torch.Generator().manual_seed(generator)}
+    clr_torch.range_test(model, optimizer, loader(**shuffled), loss_fn, **WITH_TRIALS)
+    trials = [given[i : i + 12] for i in range(0, len(given), 12)]
+    assert len(trials) >= 4
+    assert {trial[0] for trial in trials} == {given[0]}
+    assert len({tuple(batch for _, batch in trial) for trial in trials}) == 1
     assert everything(model, optimizer) == before
 
 
