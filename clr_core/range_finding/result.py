@@ -49,8 +49,8 @@ class RangeTestResult:
         stop_reason: Why the test stopped before the end of its ramp, as a sentence; None: it
             reached the end, or the caller stopped it.
         suggestions: For each name a rate, or None if the curve gives none: "edge" (the default),
-            "valley", "steepest", "minimum", "minimum/10", and with scores "score rises" and
-            "score stalls". docs/find-the-boundaries.md defines them.
+            "valley", "steepest", "minimum", "minimum/10", with scores "score rises" and "score
+            stalls", and after trials "trials". docs/find-the-boundaries.md defines them.
         max_lr: The suggested upper boundary; None: there is none, and `warnings` says what to
             change.
         base_lr: The suggested lower boundary, a quarter of `max_lr`.

@@ -37,13 +37,13 @@ def compared(
         >>> lrs = [10.0**k for k in range(-6, 5)]
         >>> losses = [2.3, 2.3, 2.3, 2.2, 1.8, 0.9, 0.5, 1.5, 4.0, 9.0, 9.0]
         >>> result = RangeTestResult.from_curve(lrs, losses)
-        >>> compared(result, start, update, 20).max_lr
-        0.5
+        >>> result.max_lr, compared(result, start, update, 20).max_lr
+        (0.1, 1.0)
 
     Each training is one cycle, from a quarter of its rate to the rate and back. Trainings are
-    compared by the medians of the losses in their last quarters. If the curve gave no rate, the
-    first training has the rate in the middle of the curve, and the best must be better than none
-    at all: four losses of five must be lower than those at the first rate of the curve.
+    compared by the mean loss in their last quarter. If the curve gave no rate, the first training
+    has the rate in the middle of the curve, and the best must be better than none at all: four
+    losses of five must be lower than those at the first rate of the curve.
 
     Args:
         result: What was read from a curve.
