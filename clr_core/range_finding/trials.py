@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from clr_core.range_finding._reading import FEWEST_POINTS, LARGEST, SMALLEST
+from clr_core.range_finding._smoothing import within_bounds
 from clr_core.range_finding.ask_tell import scalar
 from clr_core.range_finding.result import BASE_PART, RangeTestResult
 from clr_core.schedules.cyclic import CyclicSchedule
@@ -16,7 +17,7 @@ from clr_core.schedules.cyclic import CyclicSchedule
 NEXT = sqrt(10.0)  # The factor between neighbouring rates.
 FARTHEST = 4  # Neighbours from the first rate: two decades.
 END_PART = 4  # A training is judged by its last quarter.
-LEARNED = 0.8  # Of these losses, as many must be lower than without any training.
+BETTER = 0.8  # Of these losses, as many must be lower than without any training.
 
 
 def compared(
@@ -52,21 +53,20 @@ def compared(
         steps: Updates of each training.
 
     Returns:
-        The result with the rate of the best training as `max_lr` and as a suggestion, "trials"; or
-        the result as it was, if no training was any good.
+        The result with the rate of the best training as `max_lr` and as a suggestion, "trials". It
+        has no `max_lr` if all of them diverged, or if it had none and no training was any good.
     """
-    lrs = result.lrs
+    lrs, warnings = result.lrs, result.warnings
     if len(lrs) < FEWEST_POINTS or not SMALLEST <= lrs[0] < lrs[-1] <= LARGEST:
         return result
     first = result.max_lr or sqrt(lrs[0] * lrs[-1])
-    ends: dict[float, list[float]] = {}
+    ends: dict[int, list[float]] = {}
 
     def end(neighbour: int) -> float:
-        lr = first * NEXT**neighbour
-        if lr not in ends:
+        if neighbour not in ends:
             start()
-            ends[lr] = _end(lr, update, steps)
-        return fmean(ends[lr])
+            ends[neighbour] = _end(first * NEXT**neighbour, update, steps)
+        return fmean(ends[neighbour])
 
     best = 0
     while abs(best) < FARTHEST:
@@ -75,17 +75,17 @@ def compared(
             break
         best = better
     if end(best) == inf:
-        return result
-    max_lr = first * NEXT**best
-    warnings = result.warnings
+        said = f"The loss diverged in each of {len(ends)} trials, at rates down to "
+        warnings = (*warnings, f"{said}{first * NEXT**best:.2g}: check the model and the data.")
+        return replace(result, warnings=warnings, max_lr=None, base_lr=None)
     if result.max_lr is None:
         start()
         untrained = _end(lrs[0], update, steps)
-        lower = [a < b for a, b in zip(ends[max_lr], untrained, strict=True)]
-        if sum(lower) < LEARNED * len(lower):
+        lower = [a < b for a, b in zip(ends[best], untrained, strict=True)]
+        if sum(lower) < BETTER * len(lower):
             return result
         warnings = (*warnings, f"So `max_lr` is no more than the best of {len(ends)} trials.")
-    max_lr = float(f"{max_lr:.1e}")
+    max_lr = float(f"{first * NEXT**best:.1e}")
     return replace(
         result,
         suggestions={**result.suggestions, "trials": max_lr},
@@ -103,4 +103,4 @@ def _end(max_lr: float, update: Callable[[float], tuple[Any, ...]], steps: int) 
         losses.append(scalar("loss", update(schedule.lr(step))[0]))
         if not isfinite(losses[-1]):
             return [inf] * (steps // END_PART)
-    return losses[-(steps // END_PART) :]
+    return within_bounds(losses[-(steps // END_PART) :])

@@ -109,10 +109,15 @@ def test_rates_that_diverge():
     middle = curve(0.01).max_lr
     result, _ = ended(lambda lr: math.inf if lr > middle / 5 else 1.0)
     assert result.max_lr == pytest.approx(middle / 10, rel=0.06)
-    # If all do, the suggestion is what it was.
+    # If all do, there is none.
     result, tried = ended(lambda lr: math.nan)
-    assert result == curve(0.01)
-    assert len(tried) == 5
+    assert (result.max_lr, result.base_lr, len(tried)) == (None, None, 5)
+    assert result.warnings == (
+        f"The loss diverged in each of 5 trials, at rates down to {middle / 100:.2g}: check the "
+        "model and the data.",
+    )
+    # A loss so high that a sum of them isn't finite is no error.
+    assert ended(lambda lr: 1e308 if lr > middle / 5 else 1.0)[0].max_lr < middle / 5
 
 
 NOISY = {"noise": lambda rng: rng.gauss(0, 3)}
