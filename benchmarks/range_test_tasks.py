@@ -307,7 +307,7 @@ def sentences() -> Data:
     model, tokenizer = minilm()
     texts, labels = docstrings(160)
     encoded = tokenizer(
-        texts, padding="max_length", max_length=16, truncation=True, return_tensors="pt"
+        texts, padding="max_length", max_length=8, truncation=True, return_tensors="pt"
     )
     mask = encoded["attention_mask"]
     with torch.no_grad():
@@ -413,15 +413,15 @@ class Sines(nn.Module):
 
 
 class Rows(nn.Module):
-    """A transformer of three layers without a warm-up, its norms after the sums, on eight rows."""
+    """A transformer of two layers without a warm-up, its norms after the sums, on eight rows."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.embedding = nn.Linear(8, 64)
-        self.places = nn.Parameter(torch.randn(8, 64) / 10)
-        layer = nn.TransformerEncoderLayer(64, 4, 128, dropout=0.0, batch_first=True)
-        self.layers = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
-        self.head = nn.Linear(64, 10)
+        self.embedding = nn.Linear(8, 32)
+        self.places = nn.Parameter(torch.randn(8, 32) / 10)
+        layer = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True)
+        self.layers = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.head = nn.Linear(32, 10)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.layers(self.embedding(images[:, 0]) + self.places).mean(1))
@@ -500,11 +500,11 @@ adagrad, adadelta = torch.optim.Adagrad, torch.optim.Adadelta
 images = partial(digits, images=True)
 TASKS = (
     Task(
-        "MNIST: a face finder's conv, fine-tuned, SGD, 16",
+        "MNIST: a face finder's conv, fine-tuned, SGD, 8",
         partial(mnist, side=24),
         Faces,
         momentum,
-        16,
+        8,
         40,
         accuracy,
     ),
