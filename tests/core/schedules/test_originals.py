@@ -103,6 +103,20 @@ def test_as_optax_takes_it():
     assert originals.optax_cosine_onecycle(10, 0.5, pct_start=0.01).lr(0) == 0.5
 
 
+def test_a_last_phase_without_a_step_is_still_the_end():
+    wsd = originals.transformers_wsd
+    down = wsd(0.1, 5, 0, num_stable_steps=5, min_lr_ratio=0.5)
+    assert points(down) == [
+        (5, 0.05, 0.1, "linear"),
+        (5, 0.1, 0.1, "linear"),
+        (1, 0.05, 0.05, "linear"),
+    ]
+    assert points(wsd(0.1, 5, 5, num_stable_steps=0, decay_type="linear")) == [
+        (5, 0.0, 0.1, "linear"),
+        (5, 0.1, 0.0, "linear"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
