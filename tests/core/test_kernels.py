@@ -69,7 +69,9 @@ def test_accuracy_of_powers():
         assert ulps(kernels.power_of(base)(exponent, python_ops), exact) < 2.0, (base, exponent)
 
 
-@pytest.mark.parametrize("exponent", [-3.0, -2.5, -1.0, -0.5, 0.5, 1.0, 1.5, 2.0, 3.0, 7.0, -0.3])
+@pytest.mark.parametrize(
+    "exponent", [-3.0, -2.5, -1.0, -0.5, 1 / 3, 0.5, 1.0, 1.5, 2.0, 3.0, 7.0, -0.3]
+)
 def test_accuracy_of_powers_to_a_constant(exponent):
     power = kernels.power_to(exponent)
     for x in numbers(random.Random(0), 1e-3, 1e3, 300):
