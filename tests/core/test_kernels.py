@@ -127,6 +127,13 @@ def test_special_values(np, name):
         assert given == pytest.approx(expected, rel=1e-15, nan_ok=True), x
 
 
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_the_largest_angle(name):
+    function = FUNCTIONS[name][0]
+    assert abs(function(2.0**50, python_ops) - getattr(math, name)(2.0**50)) < 1e-15
+    assert math.isnan(function(math.nextafter(2.0**50, math.inf), python_ops))
+
+
 def test_special_powers(np):
     for x in SPECIAL:
         for y in SPECIAL:

@@ -64,6 +64,12 @@ def test_of_the_speeds_from_some_step_on_that_fit_the_least_is_named(k, named, a
     assert found == faults.Speed(named, "fast", (named, named), also=also, since=since)
 
 
+def test_half_a_cycle_in_each_step_is_no_speed():
+    # It would go back as well as forth.
+    target, deviation = log(lambda step: 8 * step, 1)
+    assert not [fault for fault in simple_faults(target, deviation) if fault.name == "speed"]
+
+
 def test_scale():
     target, deviation = log(lambda step: step, 0, rate=lambda rate: rate / 2)
     assert list(simple_faults(target, deviation)) == [faults.Scale(0.5)]
