@@ -3,6 +3,7 @@
 import math
 import random
 from fractions import Fraction
+from types import SimpleNamespace
 
 import mpmath
 import pytest
@@ -125,6 +126,13 @@ def test_special_values(np, name):
         if name in ("sin", "cos") and abs(x) > kernels.LARGEST_ANGLE:
             expected = math.nan
         assert given == pytest.approx(expected, rel=1e-15, nan_ok=True), x
+
+
+@pytest.mark.parametrize("error", [-0.3, 0.3])
+def test_a_library_may_be_wrong_about_the_power_of_2_next_to_a_number(error):
+    ops = SimpleNamespace(**vars(python_ops) | {"log": lambda x: math.log(x) + error})
+    for x in (0.7, 0.72, 1.0, 1.4, 1.42, 1e300, 1.5e-300):
+        assert ulps(kernels.log(x, ops), mpmath.log(mpf(x))) < 2.0, x
 
 
 @pytest.mark.parametrize("name", ["sin", "cos"])
