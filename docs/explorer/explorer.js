@@ -107,6 +107,7 @@ function act(method, ...given) {
 }
 
 function show(json) {
+  const before = shown?.address;
   shown = JSON.parse(json);
   tell(at("unread"), shown.unread);
   at("curves").innerHTML = shown.picture;
@@ -122,9 +123,8 @@ function show(json) {
   at("notes").hidden = !shown.notes.length;
   at("code").textContent = shown.code[tab];
   showVerdict(shown.verdict);
-  if (!shown.unread && location.hash !== `#${shown.address}`) {
-    history.replaceState(null, "", `#${shown.address}`);
-  }
+  // Only a change: another link may be on its way here while the same schedule is shown again.
+  if (!shown.unread && shown.address !== before) history.replaceState(null, "", `#${shown.address}`);
 }
 
 function showHandles(handles) {
@@ -337,9 +337,7 @@ function listen() {
   at("copy").addEventListener("click", () => copy(shown.code[tab], TABS[tab]));
   at("link").addEventListener("click", () => copy(location.href, "Link"));
   addEventListener("submit", (event) => event.preventDefault());
-  addEventListener("hashchange", () => {
-    if (location.hash !== `#${shown.address}`) act("opened", location.hash, width());
-  });
+  addEventListener("hashchange", () => act("opened", location.hash, width()));
   let last = width();
   new ResizeObserver(() => {
     if (width() && width() !== last) act("resized", (last = width()));

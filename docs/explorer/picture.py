@@ -308,12 +308,15 @@ class Picture:
         for _, value in levels:
             yield _line("level", left, axis.place(value), right, axis.place(value))
         yield f'<path class="curve {name}" d="{"".join(points)}"/>'
+        lowest = min((value for _, value in levels), default=0.0)
         named: list[float] = []
         for level, value in levels:
             y = axis.place(value)
             if all(abs(y - other) > 15 for other in named):
                 named.append(y)
-                yield _text("level-name", right - 4, y - 5, f"{level} {value:.6g}", "end")
+                # Below the lowest the curve is rarely in the way.
+                y += 15 if value == lowest and axis.start - y > 20 else -5
+                yield _text("level-name", right - 4, y, f"{level} {value:.6g}", "end")
 
     def _logged(self) -> Iterator[str]:
         log, axis = self.log, self.y["lr"]
@@ -331,7 +334,7 @@ class Picture:
             x = self.x.place(first)
             yield _line("difference", x, EPOCHS, x, axis.start)
             anchor = "start" if x < self.width / 2 else "end"
-            at = x + (5 if anchor == "start" else -5)
+            at = x + (12 if anchor == "start" else -12)
             text = f"first difference: step {first:,}"
             yield _text("difference-name", at, EPOCHS + 14, text, anchor)
 

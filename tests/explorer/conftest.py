@@ -59,7 +59,7 @@ def opened(chromium, url):
         viewport = {"width": 1400, "height": 1000}
         context = chromium.new_context(**{"viewport": viewport} | options)
         context.grant_permissions(["clipboard-read", "clipboard-write"])
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(90_000)
         context.requests, context.errors = [], []
         context.on("request", lambda request: context.requests.append(request.url))
         context.on("weberror", lambda error: context.errors.append(str(error.error)))
@@ -79,7 +79,11 @@ def opened(chromium, url):
 
 @pytest.fixture(scope="session")
 def shared(opened):
-    return opened()
+    page = opened(ready=False)
+    page.wait_for_selector("#loaded li")
+    page.said = page.inner_text("#status"), page.inner_text("#loaded")
+    page.wait_for_selector("#curves svg")
+    return page
 
 
 @pytest.fixture
@@ -90,6 +94,7 @@ def page(shared):
         shared.click("#forget")
     visit(shared, "kind=one_cycle&max_lr=1&total_steps=9")  # What stands in the form is left too.
     visit(shared, DEFAULT)
+    shared.click("#tab-torch")
     yield shared
     assert not shared.context.errors
 
