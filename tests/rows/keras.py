@@ -8,26 +8,29 @@ BACKEND = keras.backend.backend()
 MAX_STEP = 2**53 if BACKEND == "tensorflow" else 2**31 - 1  # `iterations` is int64 there only.
 
 
-def _used(schedule, steps):
-    """The optimizer's rate, and how far one update moves a weight."""
+def _at_each(schedule, steps):
+    """An optimizer that has made so many updates, with the weight it trains."""
     optimizer = keras.optimizers.SGD(clr_keras.CyclicLR.of(schedule))
     weight = keras.Variable(0.0)
     optimizer.build([weight])
-    gradient = keras.ops.convert_to_tensor(-1.0)
     for step in steps:
         optimizer.iterations.assign(step)
         weight.assign(0.0)
-        lr = float(optimizer.learning_rate)
-        optimizer.apply([gradient])
-        yield lr, keras.ops.convert_to_numpy(weight).item()
+        yield optimizer, weight
 
 
 def lrs(schedule, steps):
-    return [lr for lr, _ in _used(schedule, steps)]
+    return [float(optimizer.learning_rate) for optimizer, _ in _at_each(schedule, steps)]
 
 
 def moves(schedule, steps):
-    return [move for _, move in _used(schedule, steps)]
+    """How far one update moves a weight."""
+    gradient = keras.ops.convert_to_tensor(-1.0)
+    moved = []
+    for optimizer, weight in _at_each(schedule, steps):
+        optimizer.apply([gradient])
+        moved.append(keras.ops.convert_to_numpy(weight).item())
+    return moved
 
 
 def momenta(schedule, steps):
