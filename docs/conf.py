@@ -35,8 +35,12 @@ pygments_style = "default"
 pygments_dark_style = "github-dark"
 html_sourcelink_suffix = ""
 html_show_copyright = html_show_sphinx = False
-EXPLORER = ROOT / "build" / "explorer"
-html_extra_path = [str(EXPLORER)] if EXPLORER.exists() else []
+# The explorer, which is no page of Sphinx's, and a link to it above the others.
+html_extra_path = ["../build/explorer"]
+templates_path = ["templates"]
+PARTS = ("brand", "search", "scroll-start", "navigation", "scroll-end")
+html_sidebars = {"**": [f"sidebar/{part}.html" for part in PARTS]}
+html_sidebars["**"].insert(3, "explorer.html")
 
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
