@@ -30,7 +30,7 @@ FORMAT = "cyclical-lr/1"
 MAX_DEPTH = _parsing.MAX_DEPTH - 2  # Of a schedule, which lies in a list in a mapping.
 PART = "`Record.read(…, key=…)` reads a part of a document"
 MAX_BYTES = 2**20
-"""How large the file of a record may be: some 2,500 groups."""
+"""The bytes that the file of a record may have, which suffice for some 2,500 groups."""
 
 
 def _from_yaml(text: str) -> Any:

@@ -96,7 +96,7 @@ class CyclicSchedule(Described):
 
     if TYPE_CHECKING:  # Not fields at run time, since the parameters determine them.
         cycle_size: float = field(init=False)
-        """Steps in a cycle: `step_size_up + step_size_down`, rounded to float64."""
+        """The steps in a cycle, which are `step_size_up + step_size_down`, rounded to float64."""
         _fall: float = field(init=False)
         _decay: Decay | None = field(init=False)
 

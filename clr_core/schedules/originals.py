@@ -29,7 +29,7 @@ COMES_BACK = (
     "{} comes back up after {:g} steps and goes on so; the schedule read from it holds its last "
     "value. To come back up: PiecewiseSchedule([down, up], repeat=True)"
 )
-"""What is lost of a cosine of torch or transformers: its name, and when it turns."""
+"""The warning for a cosine of torch or transformers, of its name and of when it turns."""
 
 SHAPES = {"cos": "cosine", "linear": "linear"}
 
