@@ -103,7 +103,15 @@ async function start() {
 const width = () => at("picture").clientWidth;
 
 function act(method, ...given) {
-  show(page[method](...given));
+  let json;
+  try {
+    json = page[method](...given);
+  } catch (error) {
+    const last = error.message.trim().split("\n").pop();
+    tell(at("problem"), `An error in the explorer itself, please report it: ${last}`);
+    return;
+  }
+  show(json);
 }
 
 function show(json) {

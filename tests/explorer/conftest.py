@@ -80,8 +80,8 @@ def opened(chromium, url):
 @pytest.fixture(scope="session")
 def shared(opened):
     page = opened(ready=False)
-    page.wait_for_selector("#loaded li")
-    page.said = page.inner_text("#status"), page.inner_text("#loaded")
+    page.wait_for_selector("#loaded li", state="attached")
+    page.said = page.text_content("#status"), page.text_content("#loaded")
     page.wait_for_selector("#curves svg")
     return page
 
