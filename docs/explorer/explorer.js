@@ -132,6 +132,7 @@ function show(json) {
   at("code").textContent = shown.code[tab];
   showVerdict(shown.verdict);
   // Only a change: another link may be on its way here while the same schedule is shown again.
+  if (shown.address !== before) at("copied").textContent = "";
   if (!shown.unread && shown.address !== before) history.replaceState(null, "", `#${shown.address}`);
 }
 

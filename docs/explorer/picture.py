@@ -312,7 +312,7 @@ class Picture:
         named: list[float] = []
         for level, value in levels:
             y = axis.place(value)
-            if all(abs(y - other) > 15 for other in named):
+            if all(abs(y - other) > 18 for other in named):
                 named.append(y)
                 # Below the lowest the curve is rarely in the way.
                 y += 15 if value == lowest and axis.start - y > 20 else -5

@@ -90,6 +90,7 @@ def shared(opened):
 def page(shared):
     """The page at its default schedule; one for all tests, since Python takes seconds to start."""
     shared.set_viewport_size({"width": 1400, "height": 1000})
+    shared.emulate_media(color_scheme="light")
     if shared.is_visible("#forget"):
         shared.click("#forget")
     visit(shared, "kind=one_cycle&max_lr=1&total_steps=9")  # What stands in the form is left too.
