@@ -9,7 +9,7 @@
 
 PYTHON ?= python3
 PACKAGES := clr_core clr_torch clr_keras clr_jax clr_cli
-SOURCES := pyproject.toml README.md $(shell find $(PACKAGES) -type f -not -name '*.pyc')
+SOURCES := pyproject.toml hatch_build.py README.md $(shell find $(PACKAGES) -type f -not -name '*.pyc')
 PIP_FLAGS := -qq --disable-pip-version-check --constraint requirements/constraints.txt
 WHEEL = build/wheel/cyclical_lr-*.whl
 BENCHMARKS = $(shell grep -l __main__ benchmarks/*.py)
@@ -162,6 +162,12 @@ test-explorer: .venv/wheel.stamp build/explorer.stamp  ## the same in headless C
 .PHONY: test-meta
 test-meta: .venv/wheel.stamp  ## imports, packaging, documents, benchmarks
 	$(PYTEST) tests/meta
+
+.PHONY: docs
+docs: .venv/wheel.stamp  ## the site, with its notebooks run and its links checked, in build/site (2 min)
+	@rm -rf build/site
+	.venv/bin/python -P -m sphinx -W --keep-going -E -q -d build/doctrees docs build/site
+	$(PYTEST) tests/site
 
 .PHONY: test-full
 test-full: test  ## also what is slow: a million points in each framework
