@@ -65,14 +65,16 @@ def usual_end(schedule: Schedule, cycles: int = CYCLES) -> int:
     return turns[-1] or POINTS
 
 
-def sampled_steps(schedule: Schedule, end: int, points: int = POINTS) -> list[int]:
-    """An even grid from 0 to `end`, and the turns, which an even grid would cut off.
+def sampled_steps(
+    schedule: Schedule, end: int, points: int = POINTS, *, first: int = 0
+) -> list[int]:
+    """An even grid from `first` to `end`, and the turns, which an even grid would cut off.
 
     If there are too many turns, those of one cycle from each step of the grid on: the picture is
     then as high as the cycles, while the grid alone might meet them all at the same height.
     """
-    steps = {round(end * i / points) for i in range(points + 1)}
-    turns = list(islice(schedule.turns(0, end), MOST_TURNS + 1))
+    steps = {first + round((end - first) * i / points) for i in range(points + 1)}
+    turns = list(islice(schedule.turns(first, end), MOST_TURNS + 1))
     if len(turns) <= MOST_TURNS:
         steps.update(turns)
     elif getattr(schedule, "cycle_size", None) is not None:

@@ -80,6 +80,8 @@ def test_an_even_grid_of_4000_points():
 def test_the_turns_between_the_points_of_the_grid():
     assert sampled_steps(Given(3, 5, 31), 40, 4) == [0, 3, 5, 10, 20, 30, 31, 40]
     assert sampled_steps(CYCLIC, 14, 2) == [0, 2, 7, 9, 14]
+    assert sampled_steps(CYCLIC, 14, 2, first=6) == [6, 7, 9, 10, 14]
+    assert sampled_steps(CYCLIC, 7, first=7) == [7]
 
 
 def test_no_turns_if_they_are_too_many_to_be_told_apart():
