@@ -195,9 +195,11 @@ def suggest_schedule(
         raise ValueError(
             f"`epochs` must result in at most 2**53 updates. {received('epochs', epochs)}"
         )
-    rates = {"max_lr": max_lr, "base_lr": base_lr}
     if result is None and max_lr is None:
         raise ValueError("`max_lr` must be given, or the `result` of a range test.")
+    schedule: CyclicSchedule | PiecewiseSchedule
+    ending: float | None = None
+    warnings: list[str] = []
     if one_of("kind", kind, KINDS) != "cyclic":
         if epochs_per_half_cycle is not None:
             raise ValueError(
@@ -206,47 +208,27 @@ def suggest_schedule(
             )
         # The test's own error, if it suggests no rate.
         peak = max_lr if result is None else result.schedule(1.0, max_lr=max_lr).max_lr
-        phases = _of_kind(kind, positive_number("max_lr", peak), base_lr, steps, options)
-        whole: tuple[int, ...] = ()
-        notes = _notes(sizes, "it", float(steps), per_epoch)
-        if kind == "warm_restarts":
-            whole = _whole_epochs(epochs, lambda each: each % RESTARTS == 0)
-            notes = [*_about_whole_epochs("cycles", whole), *notes]
-        return Suggestion(
-            schedule=phases,
-            epochs=epochs,
-            batches_per_epoch=batches,
-            steps_per_epoch=per_epoch,
-            steps=steps,
-            cycles=len(phases.phases) if kind == "warm_restarts" else 1,
-            ends_at_base_lr=True,
-            ending_step_size=None,
-            notes=tuple(notes),
-            warnings=(
-                *_about_the_batches(sizes, batches, drop_last),
-                *_about_the_result(result, rates),
-            ),
-            whole_epochs=whole,
-        )
-    size = _step_size(epochs, per_epoch, epochs_per_half_cycle)
-    if result is not None:
-        schedule = result.schedule(size, max_lr=max_lr, base_lr=base_lr, **options)
+        schedule = _of_kind(kind, positive_number("max_lr", peak), base_lr, steps, options)
+        restarts = kind == "warm_restarts"
+        cycles = len(schedule.phases) if restarts else 1
+        whole = _whole_epochs(epochs, lambda each: not restarts or each % RESTARTS == 0)
+        parts, what, length = "cycles", "it", float(steps)
     else:
-        schedule = CyclicSchedule(step_size_up=size, **boundaries(max_lr, base_lr), **options)
-    ends, cycles = _end(schedule, steps)
-    ending = None if ends else steps / (2 * max(1, round(steps / schedule.cycle_size)))
-    if epochs_per_half_cycle is None:
-        whole = _whole_epochs(epochs, lambda each: each % (2 * _cycles(each)) == 0)
-    else:
-        whole = _whole_epochs(epochs, lambda each: _end(schedule, each * per_epoch)[0])
-    notes = _notes(sizes, "a cycle", schedule.cycle_size, per_epoch)
-    if ends:
-        notes = [*_about_whole_epochs("halves of a cycle", whole), *notes]
-    warnings = [
-        *_about_the_cycles(schedule, steps, per_epoch, ending, whole),
-        *_about_the_batches(sizes, batches, drop_last),
-        *_about_the_result(result, rates),
-    ]
+        size = _step_size(epochs, per_epoch, epochs_per_half_cycle)
+        if result is not None:
+            cyclic = result.schedule(size, max_lr=max_lr, base_lr=base_lr, **options)
+        else:
+            cyclic = CyclicSchedule(step_size_up=size, **boundaries(max_lr, base_lr), **options)
+        schedule = cyclic
+        ends, cycles = _end(cyclic, steps)
+        if not ends:
+            ending = steps / (2 * max(1, round(steps / cyclic.cycle_size)))
+        if epochs_per_half_cycle is None:
+            whole = _whole_epochs(epochs, lambda each: each % (2 * _cycles(each)) == 0)
+        else:
+            whole = _whole_epochs(epochs, lambda each: _end(cyclic, each * per_epoch)[0])
+        parts, what, length = "halves of a cycle", "a cycle", cyclic.cycle_size
+        warnings += _about_the_cycles(cyclic, steps, per_epoch, ending, whole)
     return Suggestion(
         schedule=schedule,
         epochs=epochs,
@@ -254,10 +236,17 @@ def suggest_schedule(
         steps_per_epoch=per_epoch,
         steps=steps,
         cycles=cycles,
-        ends_at_base_lr=ends,
+        ends_at_base_lr=ending is None,
         ending_step_size=ending,
-        notes=tuple(notes),
-        warnings=tuple(warnings),
+        notes=(
+            *(_about_whole_epochs(parts, whole) if ending is None else ()),
+            *_notes(sizes, what, length, per_epoch),
+        ),
+        warnings=(
+            *warnings,
+            *_about_the_batches(sizes, batches, drop_last),
+            *_about_the_result(result, {"max_lr": max_lr, "base_lr": base_lr}),
+        ),
         whole_epochs=whole,
     )
 
