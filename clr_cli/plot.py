@@ -87,8 +87,9 @@ def _records(options: Namespace) -> dict[str, Record]:
     if options.files.count(STDIN) > 1:
         raise ValueError("Standard input can't be read twice")
     given = flags(options)
+    names = {None: "schedule", STDIN: "standard input"}
     return {
-        visible(file or "schedule"): one_record(file, given, options.step, options.key)
+        visible(names.get(file, file)): one_record(file, given, options.step, options.key)
         for file in options.files or [None]
     }
 

@@ -6,16 +6,17 @@ import shutil
 import sys
 from collections.abc import Sequence
 from math import ceil, floor, log10
+from string import ascii_uppercase
 from typing import Any
 
 import plotext  # type: ignore[import-untyped, unused-ignore]
 
 from clr_core import RangeTestResult
-from clr_core.schedules.samples import Samples, logarithmic_from
+from clr_core.schedules.samples import Samples, from_below, logarithmic_from
 
 HEIGHT = 16
 TICKS = 5
-SYMBOLS = "*o+x#@"
+SYMBOLS = "*o+x#@%&" + ascii_uppercase
 # For a terminal or a pipe that takes only ASCII.
 ASCII = str.maketrans("┌┐└┘─│├┤┬┴┼", "++++-|++++|")
 
@@ -37,7 +38,9 @@ def terminal_plot(
         momenta = [each.momenta for each in curves]
         lines.append(_panel("momentum", curves, momenta, steps_per_epoch))
     if len(curves) > 1:
-        lines.append("   ".join(f"{_symbol(i)} {name}" for i, name in enumerate(names)))
+        named = [f"{_symbol(i)} {name}" for i, name in enumerate(names)]
+        line = "   ".join(named)
+        lines += [line] if len(line) <= _width() else named
     if steps_per_epoch is not None:
         lines.append(f"The upper axis counts epochs of {steps_per_epoch:,} updates.")
     return "\n".join(lines)
@@ -62,8 +65,9 @@ def terminal_range_test(result: RangeTestResult) -> str:
             rule = f" ({result.rule})" if name == "max_lr" and result.rule else ""
             said.append(f"{name[0]} {name} {lr:.2g}{rule}")
     decades = range(ceil(first - 1e-9), floor(last + 1e-9) + 1)
-    at = decades[:: 1 + len(decades) // 8]
-    figure.ruler(0, 0).lim(first, last).ticks([*at], [f"1e{k}" for k in at])
+    at = [float(k) for k in decades[:: 1 + len(decades) // 8]]
+    at = at if len(at) > 1 else [first, last]
+    figure.ruler(0, 0).lim(first, last).ticks(at, [f"{10.0**k:.2g}" for k in at])
     _heights(figure, bottom, top, None)
     return "\n".join([_text(figure), "   ".join(said)])
 
@@ -77,7 +81,8 @@ def _panel(
     begin = logarithmic_from(lines)
     figure = _figure(f"{title} over steps" + (" (logarithmic)" if begin is not None else ""))
     shown: list[list[float]] = []
-    for index, (curve, values) in enumerate(zip(curves, lines, strict=True)):
+    for index in from_below([curve.lrs for curve in curves]):
+        curve, values = curves[index], lines[index]
         if values is None:
             continue
         # What isn't finite can't be drawn.
@@ -115,7 +120,7 @@ def _figure(title: str) -> Any:
     plotext.terminal.limit(False, False)  # Otherwise a pipe would get no lines.
     figure = plotext.figure
     figure.clear.all()
-    figure.plot_size(min(shutil.get_terminal_size().columns, 120), HEIGHT)
+    figure.plot_size(_width(), HEIGHT)
     figure.theme("colorless")
     figure.title(title)
     return figure
@@ -144,6 +149,10 @@ def _bounds(lines: Sequence[Sequence[float]]) -> tuple[float, float]:
     bottom, top = min(map(min, lines)), max(map(max, lines))
     # A constant is drawn in the middle.
     return (bottom, top) if bottom < top else (bottom - (abs(bottom) or 1), top + (abs(top) or 1))
+
+
+def _width() -> int:
+    return min(shutil.get_terminal_size().columns, 120)
 
 
 def _symbol(group: int) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clr_core._arguments import LARGEST_STEP, integer, received
 from clr_core._drawing import GREY, PALETTE, figure_class
-from clr_core.schedules.samples import Samples, logarithmic_from, samples
+from clr_core.schedules.samples import Samples, from_below, logarithmic_from, samples
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,6 +104,7 @@ def _panel(
 ) -> None:
     marked: dict[float, str] = {}
     begin = logarithmic_from([curve.lrs if of == "lr" else curve.momenta for curve in curves])
+    below = from_below([curve.lrs for curve in curves])
     for index, (name, curve) in enumerate(zip(names, curves, strict=True)):
         values = curve.lrs if of == "lr" else curve.momenta
         if values is None:
@@ -115,6 +116,7 @@ def _panel(
             linestyle=DASHES[index % len(DASHES)],
             linewidth=1.8,
             label=name,
+            zorder=2.0 + below.index(index) / len(below),
         )
         for level, value in curve.schedule.levels(of).items():
             if level not in marked.get(value, ""):

@@ -83,6 +83,19 @@ def sampled_steps(
     return sorted(steps)
 
 
+def from_below(curves: Sequence[Sequence[float]]) -> list[int]:
+    """The order in which to draw curves: many ups and downs fill an area that would hide others.
+
+    >>> from_below([[1, 2, 3], [1, 2, 1, 2], [3, 2, 1]])
+    [1, 0, 2]
+    """
+    turns = [
+        sum((b - a) * (c - b) < 0.0 for a, b, c in zip(y, y[1:], y[2:], strict=False))
+        for y in curves
+    ]
+    return sorted(range(len(curves)), key=lambda index: -turns[index])
+
+
 def logarithmic_from(curves: Sequence[Sequence[float] | None]) -> float | None:
     """Where a logarithmic axis for all curves begins; None: a linear one shows them all.
 

@@ -7,7 +7,7 @@ from math import isfinite, log10
 from typing import TYPE_CHECKING
 
 from clr_core._drawing import ANY_PAGE, html_text, svg_frame, svg_text
-from clr_core.schedules.samples import logarithmic_from, sampled_steps, usual_end
+from clr_core.schedules.samples import from_below, logarithmic_from, sampled_steps, usual_end
 
 if TYPE_CHECKING:
     from clr_core.schedules.protocol import Schedule
@@ -118,7 +118,8 @@ def _panel(
         )
     label = "learning rate" if of == "lr" else of
     parts.append(svg_text(12, top + PANEL / 2, label, upright=False))
-    for name, curve in curves.items():
+    for index in from_below([[*curve.values()] for curve in curves.values()]):
+        name, curve = [*curves.items()][index]
         colour, dash = _look(names.index(name))
         dashed = f' stroke-dasharray="{dash}"' if dash else ""
         line = " ".join(f"{_x(at, end):.1f},{y(value):.1f}" for at, value in curve.items())

@@ -184,6 +184,17 @@ def test_several_schedules_in_one_picture(folder, clr, data):
     assert [curve["schedule"]["max_lr"] for curve in found["curves"]] == [0.006, 0.005]
 
 
+def test_short_cycles_hide_no_others(folder, clr):
+    pytest.importorskip("plotext")
+    Record(CyclicSchedule(base_lr=0.0015, max_lr=0.006, step_size_up=9)).write("short.json")
+    dots = {
+        symbol: clr("plot", *files).out.partition("momentum over")[0].count(symbol)
+        for symbol, files in (("*", ["run.json", "short.json"]), ("o", ["short.json", "run.json"]))
+    }
+    assert dots["*"] > 50 < dots["o"]
+    assert abs(dots["*"] - dots["o"]) < 10  # `o` is in names, too.
+
+
 def test_lengths_and_rates_far_apart(folder, clr):
     pytest.importorskip("plotext")
     Record(CyclicSchedule(base_lr=1.0, max_lr=5.0, step_size_up=20)).write("high.json")

@@ -103,11 +103,11 @@ def test_in_the_terminal(folder, clr):
         f". single batches   b base_lr {RESULT.base_lr:.2g}   m max_lr {RESULT.max_lr:.2g} (edge)"
         in lines
     )
-    (axis,) = [line for line in lines if "1e-6" in line]
-    assert axis.split() == ["1e-6", "1e-5", "1e-4", "1e-3", "1e-2", "1e-1", "1e0"]
+    (axis,) = [line for line in lines if "1e-06" in line]
+    assert axis.split() == ["1e-06", "1e-05", "0.0001", "0.001", "0.01", "0.1", "1"]
     # The line of `max_lr` stands at its rate, among the decades.
     curve = next(line for line in lines if "m" in line.partition("│")[2])
-    left, right = axis.index("1e-3"), axis.index("1e-2")
+    left, right = axis.index("0.001") + 2, axis.index(" 0.01 ") + 2
     decade = (curve.index("m") - left) / (right - left) - 3
     assert decade == pytest.approx(math.log10(RESULT.max_lr), abs=0.3)
 

@@ -185,6 +185,13 @@ def test_rates_far_apart_have_a_logarithmic_axis(matplotlib):
     assert axes.get_yscale() == "linear"
 
 
+def test_a_curve_of_many_turns_hides_no_other(matplotlib):
+    short = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=1)
+    (axes,) = picture(samples([CyclicSchedule(base_lr=0.1, max_lr=0.5), short])).axes
+    above, below = (line for line in curves(axes) if line.get_label().startswith("group"))
+    assert above.get_zorder() > below.get_zorder()
+
+
 def test_names_of_levels_do_not_touch(matplotlib):
     figure = picture(samples(GROUPS))
     figure.draw_without_rendering()

@@ -203,7 +203,7 @@ ZERO_AT_FIRST = CyclicSchedule(base_lr=0.0, max_lr=0.01, step_size_up=50)
 
 def test_a_rate_of_zero_on_a_logarithmic_axis():
     page = html({"a": one_cycle(10.0, 100, final_div_factor=1e9), "b": ZERO_AT_FIRST})
-    (_, falling), (_, rising) = panels(page)
+    (_, rising), (_, falling) = panels(page)  # What rises and falls again lies below.
     # Seven decades: from a ten-thousandth of the lower peak to the higher one.
     assert (max(falling), min(falling)) == (126, 12)
     assert (rising[0], max(rising)) == (126, 126)
