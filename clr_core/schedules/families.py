@@ -127,16 +127,16 @@ def warm_restarts(
         raise ValueError(
             f"`cycles` must be from 1 to {MOST_PHASES:,}. {received('cycles', cycles)}"
         )
-    peak = number("max_lr", max_lr)
+    peak, low = number("max_lr", max_lr), number("min_lr", min_lr)
     phases = []
     for cycle in range(cycles):
-        if peak * decay_**cycle < min_lr:
+        if peak * decay_**cycle < low:
             raise ValueError(
                 "`min_lr` must not be above the peak of a cycle. "
                 f"Received: min_lr={min_lr!r}, and a peak of {peak * decay_**cycle!r} in cycle "
                 f"{cycle}, counted from 0"
             )
-        phases.append(Phase(size * growth_**cycle, peak * decay_**cycle, min_lr, "cosine"))
+        phases.append(Phase(size * growth_**cycle, peak * decay_**cycle, low, "cosine"))
     return PiecewiseSchedule(phases)
 
 

@@ -77,8 +77,9 @@ def test_arrays(np):
 
 @pytest.mark.parametrize(("count", "marker"), [(1, "."), (300, "."), (301, "")])
 def test_dots_for_few_lines_and_a_dashed_line_for_many(count, marker):
-    logged = panels(Given(), range(count), [1.0] * count)[0].lines[1]
-    assert logged.get_marker() == marker
+    upper, lower = panels(Given(), range(count), [1.0] * count)
+    logged, difference = upper.lines[1], lower.lines[1]
+    assert logged.get_marker() == difference.get_marker() == marker
     assert logged.get_linestyle() == ("None" if marker else "--")
 
 
