@@ -157,7 +157,7 @@ test-explorer: .venv/wheel.stamp build/explorer.stamp  ## the same in headless C
 	@command -v $(CHROMIUM) >/dev/null || { test "$$(id -u)" = 0 && echo "Installing chromium …" && \
 		apt-get update -qq && apt-get install -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
 		{ echo "make test-explorer needs Chromium: apt-get install chromium, or CHROMIUM=/its/path"; exit 1; }
-	CHROMIUM=$$(command -v $(CHROMIUM)) $(PYTEST) tests/explorer
+	CHROMIUM=$$(command -v $(CHROMIUM) || command -v chromium) $(PYTEST) tests/explorer
 
 .PHONY: test-meta
 test-meta: .venv/wheel.stamp  ## imports, packaging, documents, benchmarks
