@@ -84,7 +84,8 @@ def as_rest(app, what, name, obj, options, lines):
             language = "pycon" if line.lstrip().startswith(">>>") else "text"
             rest += [f".. code-block:: {language}", ""]
             block = True
-        rest.append(line)
+        # A suffix is no name: after a dot, any name that ends so would do.
+        rest.append(re.sub(r"`(\.\w+)`", r"``\1``", line))
     lines[:] = rest
 
 

@@ -91,7 +91,7 @@ def test_the_reference_has_every_public_name(pages, monkeypatch):
         for name in import_module(package).__all__
         if f"{package}.{name}" not in entries
     ]
-    assert not missing
+    assert not missing, f"add to docs/api: {missing}"
 
 
 def test_the_reference_has_every_public_module_of_the_core(pages):
@@ -106,4 +106,4 @@ def test_the_reference_has_every_public_module_of_the_core(pages):
             exported = {f"{module}.{name}", f"clr_core.{name}"} & entries
             if is_ours and value.__doc__ and not name.startswith("_") and not exported:
                 missing.append(f"{module}.{name}")
-    assert not missing
+    assert not missing, f"add to docs/api: {missing}"
