@@ -43,7 +43,7 @@ html_sidebars = {"**": [f"sidebar/{part}.html" for part in PARTS]}
 html_sidebars["**"].insert(3, "explorer.html")
 
 nb_execution_mode = "force"
-nb_execution_raise_on_error = True
+nb_execution_raise_on_error = nb_execution_show_tb = True
 nb_execution_timeout = 300
 
 autodoc_default_options = {"members": True}
