@@ -164,7 +164,7 @@ test-meta: .venv/wheel.stamp  ## imports, packaging, documents, benchmarks
 	$(PYTEST) tests/meta
 
 .PHONY: docs
-docs: .venv/wheel.stamp  ## the site, with its notebooks run and its links checked, in build/site (2 min)
+docs: .venv/wheel.stamp build/explorer.stamp  ## the site, with its notebooks run and its links checked, in build/site (2 min)
 	@rm -rf build/site
 	.venv/bin/python -P -m sphinx -W --keep-going -E -q -d build/doctrees docs build/site
 	$(PYTEST) tests/site

@@ -86,7 +86,7 @@ class Document:
         text = self.rewritten
         if self._text.encode(self._encoding) != self._data:
             raise ValueError(f"`{self.name}` isn't rewritten: {self._encoding} wouldn't keep it")
-        if read_bytes(self.name, len(self._data) + 1) != self._data:
+        if read_bytes(self.name, notebook.MAX_BYTES) != self._data:
             raise ValueError(f"`{self.name}` isn't rewritten: it has changed since it was read")
         write(self.name, text.encode(self._encoding))
 

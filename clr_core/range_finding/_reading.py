@@ -18,6 +18,8 @@ from clr_core.range_finding._smoothing import (
 
 NAMES = ("steepest", "valley", "minimum", "minimum/10", "edge")
 DEFAULT = "edge"
+RULES = (DEFAULT, *NAMES[:-1], "score rises", "score stalls")
+"""All suggestions, the default first."""
 # Chosen on half of the tasks of benchmarks/range_test.py, from the middle of what does well there.
 EDGE_PART = 10.0
 BROKEN = 0.75  # Training has broken once this part of the fall is regained.

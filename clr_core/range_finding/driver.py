@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from clr_core._arguments import integer, received
+from clr_core.range_finding._progress import progress
 from clr_core.range_finding.ask_tell import RangeTest, RangeTestOptions
 from clr_core.range_finding.result import RangeTestResult
 
@@ -105,6 +106,8 @@ def run(
 ) -> RangeTestResult:
     """Drive each test to its end, and join what they found.
 
+    In a notebook or a terminal tqdm shows the progress, if it is installed.
+
         >>> weight = [1.0]
         >>> def start():
         ...     weight[0] = 1.0
@@ -125,11 +128,13 @@ def run(
         batches: The batches that `update` takes.
     """
     results: list[RangeTestResult] = []
-    for test in tests:
-        start()
-        while not test.done:
-            test.tell(*update(test.ask()))
-        results.append(test.result())
+    with progress(sum(test.num_steps for test in tests)) as advance:
+        for test in tests:
+            start()
+            while not test.done:
+                test.tell(*update(test.ask()))
+                advance()
+            results.append(test.result())
     result = results[0] if len(results) == 1 else RangeTestResult.of(results)
     added = batches.warnings()
     return replace(result, warnings=(*result.warnings, *added)) if added else result

@@ -154,6 +154,20 @@ class Record:
             )
         return type(self)(new if several else new[0], step)
 
+    def _repr_html_(self) -> str:
+        """A picture of the different schedules, with the step that is reached, for notebooks."""
+        from clr_core.schedules.svg import html
+
+        schedules = self.schedule if isinstance(self.schedule, tuple) else (self.schedule,)
+        groups: dict[Schedule, list[int]] = {}
+        for group, schedule in enumerate(schedules):
+            groups.setdefault(schedule, []).append(group)
+        named = {
+            f"group{'s' if len(numbers) > 1 else ''} {listed(numbers)}": schedule
+            for schedule, numbers in groups.items()
+        }
+        return html(named, [f"step {self.step:,}, id {schedule_id(self.schedule)}"], step=self.step)
+
     def to_json(self) -> str:
         """`to_dict` as indented JSON with a final newline; the same text for equal records."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"

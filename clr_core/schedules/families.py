@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import astuple
 from inspect import signature
-from itertools import pairwise
 from math import isclose
 from typing import Any
 
 from clr_core._arguments import LARGEST_STEP, integer, number, positive_number, received
-from clr_core.schedules.piecewise import MOST_PHASES, Phase, PiecewiseSchedule
+from clr_core.schedules.piecewise import MOST_PHASES, Phase, PiecewiseSchedule, through
 
 
 def one_cycle(
@@ -68,7 +67,7 @@ def one_cycle(
     else:
         lengths, rates = [up, total - up], [start, max_lr, end]
         momenta = [max_momentum, base_momentum, max_momentum]
-    return _through(lengths, rates, shape, momenta)
+    return PiecewiseSchedule(through(lengths, rates, shape, momenta))
 
 
 def warm_restarts(
@@ -310,17 +309,3 @@ def _guesses(
 def _close(one: Any, other: Any) -> bool:
     numbers = isinstance(one, float | int) and isinstance(other, float | int)
     return isclose(one, other, rel_tol=1e-12) if numbers else bool(one == other)
-
-
-def _through(
-    lengths: Sequence[float], rates: Sequence[float], shape: str, momenta: Sequence[float | None]
-) -> PiecewiseSchedule:
-    """Phases from each rate and momentum to the next."""
-    return PiecewiseSchedule(
-        [
-            Phase(length, *ends, shape, *momentum)
-            for length, ends, momentum in zip(
-                lengths, pairwise(rates), pairwise(momenta), strict=True
-            )
-        ]
-    )

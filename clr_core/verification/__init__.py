@@ -11,6 +11,7 @@ from os import PathLike
 from typing import Any, Literal
 
 from clr_core._arguments import LARGEST_STEP, count, number, received
+from clr_core._drawing import html_text
 from clr_core.schedules.protocol import Schedule
 from clr_core.verification._faults import (
     Deviation,
@@ -40,6 +41,9 @@ FLOAT64_ERRORS = 1e-12
 # How many rates the search for a fault may compute: about half a second's worth, and some more for
 # a long log, all of whose lines have to be looked at.
 MOST_RATES, MOST_RATES_PER_LINE = 600_000, 100
+
+
+MARKS = {"followed": "✓", "deviated": "✗", "undecided": "?"}
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,10 @@ class Verdict:
             "candidates": [fault.to_dict() for fault in self.candidates],
             "numbering": list(self.numbering),
         }
+
+    def _repr_html_(self) -> str:
+        """The status and the sentence, which has the numbers, for notebooks."""
+        return html_text(f"{MARKS[self.status]} {self.status}", self.sentence)
 
 
 def verify(

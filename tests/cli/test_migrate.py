@@ -431,7 +431,7 @@ def test_the_frameworks_are_three():
         (b"# coding: undefined\nzz", "line 1 must name an encoding of Python: "),
         (b"# coding: idna\n\xff", " must "),
         (b"# coding: utf-16\n", " must "),
-        (b"# coding: latin-1\n" + b"#" * 2**20, "may have at most 1048576 bytes"),
+        (b"# coding: latin-1\n" + b"#" * 2**20, "and may have at most 1048576"),
     ],
 )
 def test_a_file_that_is_not_text(tmp_path, data, says):
