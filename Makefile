@@ -157,14 +157,14 @@ test-explorer: .venv/wheel.stamp build/explorer.stamp  ## the same in headless C
 	@command -v $(CHROMIUM) >/dev/null || { test "$$(id -u)" = 0 && echo "Installing chromium …" && \
 		apt-get update -qq && apt-get install -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
 		{ echo "make test-explorer needs Chromium: apt-get install chromium, or CHROMIUM=/its/path"; exit 1; }
-	CHROMIUM=$$(command -v $(CHROMIUM)) $(PYTEST) tests/explorer
+	CHROMIUM=$$(command -v $(CHROMIUM) || command -v chromium) $(PYTEST) tests/explorer
 
 .PHONY: test-meta
 test-meta: .venv/wheel.stamp  ## imports, packaging, documents, benchmarks
 	$(PYTEST) tests/meta
 
 .PHONY: docs
-docs: .venv/wheel.stamp  ## the site, with its notebooks run and its links checked, in build/site (2 min)
+docs: .venv/wheel.stamp build/explorer.stamp  ## the site, with its notebooks run and its links checked, in build/site (2 min)
 	@rm -rf build/site
 	.venv/bin/python -P -m sphinx -W --keep-going -E -q -d build/doctrees docs build/site
 	$(PYTEST) tests/site

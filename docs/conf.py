@@ -30,11 +30,17 @@ html_theme = "furo"
 html_title = f"cyclical-lr {version}"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_favicon = "static/icon.svg"
 pygments_style = "default"
-html_copy_source = False
-html_show_sphinx = False
-EXPLORER = ROOT / "build" / "explorer"
-html_extra_path = [str(EXPLORER)] if EXPLORER.exists() else []
+pygments_dark_style = "github-dark"
+html_sourcelink_suffix = ""
+html_show_copyright = html_show_sphinx = False
+# The explorer, which is no page of Sphinx's, and a link to it above the others.
+html_extra_path = ["../build/explorer"]
+templates_path = ["templates"]
+PARTS = ("brand", "search", "scroll-start", "navigation", "scroll-end")
+html_sidebars = {"**": [f"sidebar/{part}.html" for part in PARTS]}
+html_sidebars["**"].insert(3, "explorer.html")
 
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
@@ -44,6 +50,7 @@ autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+autodoc_inherit_docstrings = False
 maximum_signature_line_length = 80
 default_role = "py:obj"
 # Other projects' names have no pages here, and their indexes can't be loaded without a network.

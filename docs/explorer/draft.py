@@ -17,7 +17,7 @@ from typing import Any, get_args, get_type_hints
 from urllib.parse import parse_qsl, urlencode
 
 from clr_cli.parser import count, number
-from clr_core import Schedule
+from clr_core import Schedule, schedule_from_dict
 from clr_core.adapter import LARGEST_STEP, from_json, received
 from clr_core.schedules import KINDS, check_keys, families, kind_of
 from clr_core.schedules.cyclic import MODES
@@ -30,7 +30,6 @@ FAMILIES: dict[str, Callable[..., Schedule]] = {
     name: getattr(families, name)
     for name in ("one_cycle", "warm_restarts", "warmup_cosine", "warmup_stable_decay")
 }
-KNOWN = (*KINDS, *FAMILIES)
 CHOICES = {"mode": MODES, "scale_mode": ("cycle", "iterations"), "shape": SHAPES}
 # What a kind begins with, unless the form has a value of the same name.
 EXAMPLES: dict[str, Draft] = {
@@ -77,7 +76,7 @@ class Field:
 
     def read(self, given: Any, path: str) -> Any:
         """The argument's value from what stands in the form."""
-        if self.type in ("text", "check"):
+        if self.type in ("text", "check") or (self.type == "json" and not isinstance(given, str)):
             return given
         try:
             if not isinstance(given, str):
@@ -89,10 +88,15 @@ class Field:
             raise RefusedError(path, f"`{self.name}` {error}") from None
 
 
+def kinds() -> list[str]:
+    """All kinds of schedules, and the functions that make usual ones of phases."""
+    return [*KINDS, *FAMILIES]
+
+
 def maker(kind: Any) -> Callable[..., Schedule]:
-    """The class or the function that makes a kind."""
-    if not isinstance(kind, str) or kind not in KNOWN:
-        raise ValueError(f"`kind` must be one of {', '.join(KNOWN)}. {received('kind', kind)}")
+    """The class or the function that has the arguments of a kind."""
+    if not isinstance(kind, str) or kind not in kinds():
+        raise ValueError(f"`kind` must be one of {', '.join(kinds())}. {received('kind', kind)}")
     return FAMILIES[kind] if kind in FAMILIES else kind_of(kind)
 
 
@@ -154,7 +158,8 @@ def _made(make: Callable[..., Any], draft: Draft, path: str, edited: str) -> Any
                 values[each.name] = _value(each, draft[each.name], f"{path}{each.name}", edited)
             elif each.default is Parameter.empty:
                 raise RefusedError(f"{path}{each.name}", f"`{each.name}` must be given.")
-        return make(**values)
+        kind = draft.get("kind")
+        return schedule_from_dict({"kind": kind, **values}) if kind in KINDS else make(**values)
     except RefusedError:
         raise
     except (TypeError, ValueError) as error:
@@ -241,7 +246,7 @@ def form(draft: Draft, path: str = "", *, removable: str = "") -> list[Draft]:
             "label": "kind",
             "hint": "",
             "value": kind,
-            "options": list(KNOWN),
+            "options": kinds(),
         }
     ]
     for each in fields_of(maker(kind)):
@@ -373,19 +378,21 @@ def acted(draft: Draft, action: str) -> Draft:
     inside, name = at_path(new, path)
     if verb == "remove":
         del inside[name]
-        if ".schedules." in f".{path}":
-            boundaries = at_path(new, path.replace("schedules", "boundaries"))[0]
-            del boundaries[max(name - 1, 0)]
+        *above, group, _ = path.split(".")
+        if group == "schedules":
+            boundaries = at_path(new, ".".join([*above, "boundaries"]))
+            del boundaries[0][boundaries[1]][max(name - 1, 0)]
         return new
     last = inside[name][-1]
-    if name == "phases":
-        following = {"steps": last["steps"], "start": last["end"], "end": last["end"]}
-        if "end_momentum" in last:
-            momentum = last["end_momentum"]
-            following |= {"start_momentum": momentum, "end_momentum": momentum}
-        inside[name].append(following)
+    if name == "phases":  # It goes on from the end of the last one.
+        begins = {"steps": "steps", "start": "end", "end": "end"}
+        begins |= {"start_momentum": "end_momentum", "end_momentum": "end_momentum"}
+        inside[name].append({to: last[of] for to, of in begins.items() if of in last})
     else:
-        start = int(number(inside["boundaries"][-1]))
+        try:
+            start = count(0, LARGEST_STEP)(inside["boundaries"][-1])
+        except ArgumentTypeError:
+            start = 0
         inside["boundaries"].append(str(start + int(_end_of(last))))
         inside[name].append(deepcopy(last))
     return new

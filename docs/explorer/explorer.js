@@ -103,7 +103,15 @@ async function start() {
 const width = () => at("picture").clientWidth;
 
 function act(method, ...given) {
-  show(page[method](...given));
+  let json;
+  try {
+    json = page[method](...given);
+  } catch (error) {
+    const last = error.message.trim().split("\n").pop();
+    tell(at("problem"), `An error in the explorer itself, please report it: ${last}`);
+    return;
+  }
+  show(json);
 }
 
 function show(json) {
@@ -124,6 +132,7 @@ function show(json) {
   at("code").textContent = shown.code[tab];
   showVerdict(shown.verdict);
   // Only a change: another link may be on its way here while the same schedule is shown again.
+  if (shown.address !== before) at("copied").textContent = "";
   if (!shown.unread && shown.address !== before) history.replaceState(null, "", `#${shown.address}`);
 }
 

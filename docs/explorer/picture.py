@@ -140,7 +140,7 @@ def _of_phases(draft: Draft, schedule: Any, path: str) -> Iterator[Handle]:
 
 # The picture.
 
-LEFT, RIGHT, EPOCHS, STEPS, GAP = 72, 18, 44, 50, 18
+LEFT, RIGHT, TOP, EPOCHS, STEPS, GAP = 78, 18, 12, 32, 50, 18
 HEIGHTS = {"lr": 250, "momentum": 120}
 MOST_DOTS = 1500
 
@@ -219,7 +219,7 @@ class Picture:
         self.values = {"lr": [(step, schedule.lr(step)) for step in at]}
         if schedule.momentum(0) is not None:
             self.values["momentum"] = [(step, schedule.momentum(step)) for step in at]
-        top = float(EPOCHS)
+        self.top = top = float(TOP + EPOCHS * (view["steps_per_epoch"] is not None))
         self.y: dict[str, Axis] = {}
         for name, values in self.values.items():
             low, high = self._range(name, values)
@@ -256,7 +256,7 @@ class Picture:
         step = self.view["step"] or 0
         if 0 < step <= self.x.high:
             x = self.x.place(step)
-            parts.append(_line("mark", x, EPOCHS, x, self.bottom))
+            parts.append(_line("mark", x, self.top, x, self.bottom))
         label = f"{_summary(self.schedule)}, drawn from step 0 to {self.x.high:,.0f}"
         return (
             f'<svg width="{self.width:g}" height="{self.height:g}" role="img" '
@@ -270,7 +270,7 @@ class Picture:
             if tick != round(tick):
                 continue
             x = self.x.place(tick)
-            yield _line("grid", x, EPOCHS, x, self.bottom)
+            yield _line("grid", x, self.top, x, self.bottom)
             yield _text("tick", x, self.bottom + 21, short(tick), self._anchor(x))
         yield _text("title", middle, self.bottom + 41, "step (updates)")
         size = self.view["steps_per_epoch"]
@@ -278,8 +278,8 @@ class Picture:
             epochs = Axis(0.0, self.x.high / size, self.x.start, self.x.stop)
             for tick in epochs.ticks(70):
                 x = epochs.place(tick)
-                yield _line("tick-mark", x, EPOCHS - 5, x, EPOCHS)
-                yield _text("tick epoch", x, EPOCHS - 9, short(tick), self._anchor(x))
+                yield _line("tick-mark", x, self.top - 5, x, self.top)
+                yield _text("tick epoch", x, self.top - 9, short(tick), self._anchor(x))
             yield _text("title", middle, 13, f"epoch (of {size:,} updates)")
 
     def _anchor(self, x: float) -> str:
@@ -293,7 +293,7 @@ class Picture:
             yield _text("tick", left - 12, y + 4, short(tick), "end")
         yield _line("axis", left, axis.start, right, axis.start)
         yield _line("axis", left, axis.start, left, axis.stop)
-        x, y = 14, (axis.start + axis.stop) / 2
+        x, y = 12, (axis.start + axis.stop) / 2
         title = "learning rate" if name == "lr" else name
         yield (
             f'<text class="title" x="{x}" y="{y:.1f}" text-anchor="middle" '
@@ -312,7 +312,7 @@ class Picture:
         named: list[float] = []
         for level, value in levels:
             y = axis.place(value)
-            if all(abs(y - other) > 15 for other in named):
+            if all(abs(y - other) > 18 for other in named):
                 named.append(y)
                 # Below the lowest the curve is rarely in the way.
                 y += 15 if value == lowest and axis.start - y > 20 else -5
@@ -332,11 +332,11 @@ class Picture:
         first = log.first_difference
         if first is not None and first <= self.x.high:
             x = self.x.place(first)
-            yield _line("difference", x, EPOCHS, x, axis.start)
+            yield _line("difference", x, self.top, x, axis.start)
             anchor = "start" if x < self.width / 2 else "end"
             at = x + (12 if anchor == "start" else -12)
             text = f"first difference: step {first:,}"
-            yield _text("difference-name", at, EPOCHS + 14, text, anchor)
+            yield _text("difference-name", at, self.top + 14, text, anchor)
 
     def axis_of(self, handle: Handle) -> Axis:
         """The axis along which a handle moves."""
@@ -350,12 +350,12 @@ class Picture:
         horizontal = handle.axis == "x"
         top = self.bottom if horizontal else axis.place(handle.y)
         if handle.path == "view.step":
-            top = EPOCHS + 8.0
+            top = self.top + 8.0
         low, high = ((edge - handle.offset) / handle.factor for edge in (axis.low, axis.high))
         return {
             "id": handle.path,
             "label": _label(handle.path),
-            "kind": "mark" if handle.path == "view.step" else handle.axis,
+            "kind": "mark" if handle.path == "view.step" else f"{handle.axis} {handle.panel}",
             "orientation": "horizontal" if horizontal else "vertical",
             "left": round(self.x.place(handle.x), 1),
             "top": round(top, 1),

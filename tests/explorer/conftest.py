@@ -80,8 +80,8 @@ def opened(chromium, url):
 @pytest.fixture(scope="session")
 def shared(opened):
     page = opened(ready=False)
-    page.wait_for_selector("#loaded li")
-    page.said = page.inner_text("#status"), page.inner_text("#loaded")
+    page.wait_for_selector("#loaded li", state="attached")
+    page.said = page.text_content("#status"), page.text_content("#loaded")
     page.wait_for_selector("#curves svg")
     return page
 
@@ -90,6 +90,7 @@ def shared(opened):
 def page(shared):
     """The page at its default schedule; one for all tests, since Python takes seconds to start."""
     shared.set_viewport_size({"width": 1400, "height": 1000})
+    shared.emulate_media(color_scheme="light")
     if shared.is_visible("#forget"):
         shared.click("#forget")
     visit(shared, "kind=one_cycle&max_lr=1&total_steps=9")  # What stands in the form is left too.

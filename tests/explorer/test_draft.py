@@ -10,9 +10,12 @@ import explorer
 import picture
 from clr_core import CyclicSchedule, Phase, PiecewiseSchedule, warm_restarts
 from clr_core.schedules import KINDS
+from other_kinds import Cosine, Mean, other_kinds
 from schedules import named
 
 from .conftest import DEFAULT, address
+
+__all__ = ["other_kinds"]
 
 CYCLIC = CyclicSchedule(base_lr=0.1, max_lr=0.3, base_momentum=0.85, max_momentum=0.95)
 ODD = {
@@ -56,11 +59,22 @@ def test_the_address_carries_the_schedule(name):
 
 def test_every_kind_can_be_chosen_and_comes_back():
     page = explorer.Page()
-    for kind in draft.KNOWN:
+    for kind in draft.kinds():
         shown = json.loads(page.changed("kind", kind))
         assert shown["error"] is None
         assert opened("#" + shown["address"])[0].schedule == page.schedule
-    assert set(KINDS) <= set(draft.KNOWN)
+    assert set(KINDS) <= set(draft.kinds())
+
+
+@pytest.mark.usefixtures("other_kinds")
+def test_a_kind_that_it_does_not_know():
+    page, shown = opened('#kind=test-mean&parts=[{"kind":"test-cosine","peak":0.5,"steps":40}]')
+    assert page.schedule == Mean((Cosine(peak=0.5, steps=40),))
+    assert opened("#" + shown["address"])[0].schedule == page.schedule
+    page.changed("kind", "test-cosine")
+    shown = json.loads(page.changed("peak", "0.3"))
+    assert page.schedule == Cosine(peak=0.3)
+    assert "test-cosine" in shown["code"]["torch"]
 
 
 @pytest.mark.parametrize(
@@ -147,6 +161,8 @@ def test_phases_and_parts_come_and_go():
     assert [each.steps for each in page.schedule.phases] == [1800.0, 4200.0, 4200.0]
     page.changed("kind", "sequence")
     page.acted("add schedules")
+    page.acted("add schedules.0.phases")
+    page.acted("remove schedules.0.phases.3")
     page.changed("schedules.2.mode", "triangular2")
     page.acted("remove schedules.1")
     assert page.schedule.boundaries == (22_200,)

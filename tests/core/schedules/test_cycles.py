@@ -114,6 +114,18 @@ def test_one_step_is_one_turn(step):
     assert list(schedule.turns(step, int(str(step)))) == [step]
 
 
+def test_a_half_cycle_that_is_nearly_too_long_for_a_float_has_turns():
+    schedule = CyclicSchedule(
+        base_lr=0.1,
+        max_lr=0.5,
+        step_size_up=2.0,
+        step_size_down=1e308,
+        scale_fn="cos(x)",
+        scale_mode="iterations",
+    )
+    assert list(schedule.turns(0, 4)) == [0, 1, 2, 4]
+
+
 def test_turns_are_lazy():
     schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
     assert list(islice(schedule.turns(0, LAST), 4)) == [0, 2, 4, 6]

@@ -206,3 +206,6 @@ def test_other_phases_have_no_arguments():
     phases = [Phase(10, 0.1, 0.2, "cosine"), Phase(10, 0.3, 0.1)]
     assert arguments_of(PiecewiseSchedule(phases)) is None
     assert arguments_of(PiecewiseSchedule(phases[:1], repeat=True)) is None
+    warmup = warmup_cosine(0.1, 10, 100).phases
+    assert arguments_of(PiecewiseSchedule([*warmup, warmup[0]])) is None
+    assert arguments_of(PiecewiseSchedule(warmup, repeat=True)) is None

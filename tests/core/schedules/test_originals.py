@@ -94,6 +94,53 @@ def test_defaults_are_those_of_the_libraries(make, required, defaults):
     assert make(*required) == make(*required, **defaults)
 
 
+@pytest.mark.parametrize(
+    ("schedule", "first_phases"),
+    [
+        (originals.torch_cosine_annealing(0.5, 50, 0.125), [(50, 0.5, 0.125, "cosine")]),
+        (
+            originals.torch_warm_restarts(0.5, 10, 2, 0.125),
+            [(10, 0.5, 0.125, "cosine"), (20, 0.5, 0.125, "cosine")],
+        ),
+        (originals.torch_linear(0.5, 0.25, 0.75, 10), [(10, 0.125, 0.375, "linear")]),
+        (
+            originals.torch_constant(0.5, 0.25, 10),
+            [(10, 0.125, 0.125, "linear"), (1, 0.5, 0.5, "linear")],
+        ),
+        (
+            originals.transformers_linear(0.5, 5, 50),
+            [(5, 0.0, 0.5, "linear"), (45, 0.5, 0.0, "linear")],
+        ),
+        (
+            originals.transformers_cosine(0.5, 5, 50, min_lr_rate=0.25),
+            [(5, 0.0, 0.5, "linear"), (45, 0.5, 0.125, "cosine")],
+        ),
+        (
+            originals.transformers_wsd(
+                0.5, 5, 10, 50, min_lr_ratio=0.25, warmup_type="cosine", decay_type="linear"
+            ),
+            [(5, 0.125, 0.5, "cosine"), (35, 0.5, 0.5, "linear"), (10, 0.5, 0.125, "linear")],
+        ),
+        (
+            originals.keras_cosine_decay(0.125, 50, 0.25, 0.5, 10),
+            [(10, 0.125, 0.5, "linear"), (50, 0.5, 0.125, "cosine")],
+        ),
+        (
+            originals.keras_cosine_decay_restarts(0.5, 10, 2.0, 0.5, 0.25),
+            [(10, 0.5, 0.125, "cosine"), (20, 0.3125, 0.125, "cosine")],
+        ),
+        (originals.optax_cosine_decay(0.5, 50, 0.25), [(50, 0.5, 0.125, "cosine")]),
+        (
+            originals.optax_warmup_cosine_decay(0.125, 0.5, 5, 50, 0.25),
+            [(5, 0.125, 0.5, "linear"), (45, 0.5, 0.25, "cosine")],
+        ),
+    ],
+)
+def test_the_phases(schedule, first_phases):
+    assert points(schedule)[: len(first_phases)] == first_phases
+    assert not schedule.repeat
+
+
 def test_three_phases():
     arguments = {"pct_start": 0.25, "three_phase": True, "anneal_strategy": "linear"}
     three = originals.torch_one_cycle(0.5, 100, **arguments, div_factor=5, final_div_factor=10)
