@@ -34,33 +34,35 @@ function tell(element, text) {
 
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
-// Counts what is fetched while `action` runs, by Pyodide too, and names what can't be.
-async function counting(total, action) {
+// Counts what is fetched while `action` runs, by Pyodide too, and names what can't be: Pyodide itself
+// would wait for its WebAssembly forever.
+async function counting(action) {
   const fetched = globalThis.fetch;
   let bytes = 0;
-  let failed;
+  let fail;
+  const failure = new Promise((_, reject) => (fail = reject));
   globalThis.fetch = async (...request) => {
+    const name = String(request[0].url ?? request[0]).split("/").pop();
+    const failed = (error) => fail(new Error(`${name} can't be loaded (${error.message})`));
     try {
       const response = await fetched(...request);
       if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
       const count = new TransformStream({
         transform(chunk, next) {
           bytes += chunk.byteLength;
-          at("progress").value = Math.min(bytes / total, 1);
+          at("progress").value = bytes;
           next.enqueue(chunk);
         },
       });
-      return new Response(response.body.pipeThrough(count), response);
+      response.body.pipeTo(count.writable).catch(failed);
+      return new Response(count.readable, response);
     } catch (error) {
-      const name = String(request[0].url ?? request[0]).split("/").pop();
-      failed ??= new Error(`${name} can't be loaded (${error.message})`);
-      throw failed;
+      failed(error);
+      throw error;
     }
   };
   try {
-    return await action();
-  } catch (error) {
-    throw failed ?? error;
+    return await Promise.race([failure, action()]);
   } finally {
     globalThis.fetch = fetched;
   }
@@ -70,14 +72,16 @@ async function start() {
   if (typeof WebAssembly !== "object") {
     throw new Error("this browser has no WebAssembly, or it is switched off");
   }
-  const built = await (await fetch("explorer.json")).json();
-  const total = built.files.reduce((sum, file) => sum + file.bytes, 0);
-  at("status").textContent = `Loading ${megabytes(total)} from this site, once: the browser keeps it.`;
-  at("loaded").replaceChildren(
-    ...built.files.map((file) => made("li", {}, `${megabytes(file.bytes)}  ${file.what}`)),
-  );
-  at("progress").hidden = at("loaded").hidden = false;
-  const python = await counting(total, async () => {
+  const python = await counting(async () => {
+    const built = await (await fetch("explorer.json")).json();
+    const total = built.files.reduce((sum, file) => sum + file.bytes, 0);
+    at("progress").max = total;
+    at("status").textContent =
+      `Loading ${megabytes(total)} from this site, once: the browser keeps it. Then Python starts.`;
+    at("loaded").replaceChildren(
+      ...built.files.map((file) => made("li", {}, `${megabytes(file.bytes)}  ${file.what}`)),
+    );
+    at("progress").hidden = at("loaded").hidden = false;
     const { loadPyodide } = await import("./pyodide/pyodide.mjs");
     const [pyodide, wheel, ...modules] = await Promise.all([
       // No packages: there is nothing that could be loaded from elsewhere.

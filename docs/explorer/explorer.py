@@ -176,15 +176,6 @@ class Page:
         self.log = self.verdict = None
         return self._shown()
 
-    def values(self, steps: str) -> str:
-        """The rates and momenta at steps (a list as JSON), as text without rounding."""
-        at = json.loads(steps)
-        lrs = [self.schedule.lr(step).hex() for step in at]
-        momenta = [self.schedule.momentum(step) for step in at]
-        return json.dumps([lrs, None if None in momenta else [each.hex() for each in momenta]])
-
-    # What follows.
-
     def _check(self, draft: Draft, view: Mapping[str, str], edited: str) -> tuple[Any, Draft]:
         """The schedule and the view of a draft, or a RefusedError."""
         schedule = built(draft, edited=edited)

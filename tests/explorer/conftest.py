@@ -141,3 +141,28 @@ def change(page, path, text):
     """Write into a field, and leave it."""
     field(page, path).fill(text)
     field(page, path).blur()
+
+
+def values(page, steps):
+    """The rates and the momenta, if any, of the page's schedule: the browser's own numbers."""
+    found = page.evaluate(
+        """async ([code, steps]) => {
+            const { page, python } = await (await import("./explorer.js")).ready;
+            python.globals.set("page", page);
+            python.globals.set("steps", python.toPy(steps));
+            return python.runPython(code);
+        }""",
+        [VALUES, list(steps)],
+    )
+    return [each and list(map(float.fromhex, each)) for each in json.loads(found)]
+
+
+VALUES = """
+import json
+schedule = page.schedule
+lrs = [schedule.lr(int(step)).hex() for step in steps]
+momenta = None
+if schedule.momentum(0) is not None:
+    momenta = [schedule.momentum(int(step)).hex() for step in steps]
+json.dumps([lrs, momenta])
+"""

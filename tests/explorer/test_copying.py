@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from .conftest import visit
+from .conftest import values, visit
 
 SCHEDULES = {
     "kind=cyclic&base_lr=0.001&max_lr=0.006&step_size_up=3&mode=triangular2": 0,
@@ -67,11 +67,7 @@ def test_copied_code_runs(page, framework):
             arg=f"{framework} copied",
         )
         codes.append(page.evaluate("navigator.clipboard.readText()") + DRIVERS[framework])
-        values = page.evaluate(
-            "async steps => (await (await import('./explorer.js')).ready).page.values(steps)",
-            json.dumps(list(range(step, step + UPDATES))),
-        )
-        wanted.append(list(map(float.fromhex, json.loads(values)[0])))
+        wanted.append(values(page, range(step, step + UPDATES))[0])
     process = subprocess.run(
         [sys.executable, "-P", "-c", RUN],
         input=json.dumps([codes, UPDATES]),

@@ -69,10 +69,11 @@ def test_a_request_elsewhere_would_be_seen_and_is_blocked(opened, page, url):
             lambda page: page.add_init_script("delete globalThis.WebAssembly"),
             "this browser has no WebAssembly",
         ),
-        (refuse("*.whl", status=404), ".whl can't be loaded (404"),
+        (refuse("explorer.json", status=404), "explorer.json can't be loaded (404"),
+        (refuse("*.wasm"), "pyodide.asm.wasm can't be loaded (Failed to fetch)"),
         (refuse("*.zip"), "python_stdlib.zip can't be loaded (Failed to fetch)"),
     ],
-    ids=["no WebAssembly", "no wheel", "no standard library"],
+    ids=["no WebAssembly", "no list of files", "no Python", "no standard library"],
 )
 def test_it_says_plainly_why_it_cannot_start(opened, prepare, said):
     page = opened(ready=False, prepare=prepare)
