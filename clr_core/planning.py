@@ -214,7 +214,9 @@ def suggest_schedule(
         whole = _whole_epochs(epochs, lambda each: not restarts or each % RESTARTS == 0)
         parts, what, length = "cycles", "it", float(steps)
     else:
-        size = _step_size(epochs, per_epoch, epochs_per_half_cycle)
+        size = epochs * per_epoch / (2 * _cycles(epochs))
+        if epochs_per_half_cycle is not None:
+            size = positive_number("epochs_per_half_cycle", epochs_per_half_cycle) * per_epoch
         if result is not None:
             cyclic = result.schedule(size, max_lr=max_lr, base_lr=base_lr, **options)
         else:
@@ -277,12 +279,6 @@ def _batches(
     """The batches of an epoch in each process."""
     own = samples // processes if sampler_drops else -(-samples // processes)
     return own // batch_size if drop_last else -(-own // batch_size)
-
-
-def _step_size(epochs: int, per_epoch: int, epochs_per_half_cycle: float | None) -> float:
-    if epochs_per_half_cycle is None:
-        return epochs * per_epoch / (2 * _cycles(epochs))
-    return positive_number("epochs_per_half_cycle", epochs_per_half_cycle) * per_epoch
 
 
 def _cycles(epochs: int) -> int:

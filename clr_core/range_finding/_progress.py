@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,7 +14,8 @@ from typing import Any
 def progress(total: int) -> Iterator[Callable[[], object]]:
     """A bar in a notebook or a terminal; call what this yields after each update."""
     # A notebook's output is no terminal, and tqdm would take it for a file.
-    seen = "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
+    in_notebook = hasattr(builtins, "__IPYTHON__")  # IPython sets it, wherever it runs.
+    seen = in_notebook or (sys.stderr is not None and sys.stderr.isatty())
     bar_of = _tqdm() if seen else None
     if bar_of is None:
         yield lambda: None

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from os import PathLike
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from clr_core._arguments import LARGEST_STEP, count, number, received
 from clr_core._drawing import html_text
@@ -28,6 +28,9 @@ from clr_core.verification._originals import other_originals
 from clr_core.verification._search import GivenUp, LoggedRate, Target, explaining
 from clr_core.verification.faults import Constant, Fault, Shift
 from clr_core.verification.log import Resolution
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # With fewer lines that differ, several faults explain them by chance.
 FEWEST_LINES = 3
@@ -292,8 +295,8 @@ def picture(
     steps: Sequence[int],
     lrs: Sequence[float],
     verdict: Verdict,
-    path: str | PathLike[str],
-) -> None:
+    path: str | PathLike[str] | None = None,
+) -> Figure:
     """Draw what was logged over what the schedule says, and the difference below.
 
     Args:
@@ -301,7 +304,11 @@ def picture(
         steps: As for `verify`.
         lrs: As for `verify`.
         verdict: The answer of `verify`: its sentence is the title, its first difference a line.
-        path: The file to write; its suffix says in which format, such as `.png` or `.svg`.
+        path: A file to write, in the format that its suffix names, such as `.png` or `.svg`. None:
+            the figure is only returned.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
 
     Raises:
         ImportError: matplotlib isn't installed.
@@ -313,7 +320,9 @@ def picture(
     if verdict.first_difference is not None:
         mark = Numbering(*verdict.numbering).update(verdict.first_difference)
     figure = draw(schedule, updates, lrs, title=verdict.sentence, mark=mark)
-    figure.savefig(path, dpi=150, facecolor="white")
+    if path is not None:
+        figure.savefig(path, dpi=150, facecolor="white")
+    return figure
 
 
 def _faults(target: Target, log: Deviation) -> Iterator[Fault]:

@@ -204,7 +204,8 @@ def test_boundaries_within_the_tested_rates(base_lr, max_lr, names):
     ],
 )
 def test_labels_lie_within_the_picture_and_apart(lrs, losses, base_lr, max_lr):
-    picture = drawn(result(lrs, losses, base_lr=base_lr, max_lr=max_lr))
+    named = {"minimum/10": max_lr}  # The longest name of a rule.
+    picture = drawn(result(lrs, losses, base_lr=base_lr, max_lr=max_lr, suggestions=named))
     rows = {}
     for text in picture["text"]:
         if text.get("transform"):
