@@ -9,7 +9,7 @@
 
 PYTHON ?= python3
 PACKAGES := clr_core clr_torch clr_keras clr_jax clr_cli
-SOURCES := pyproject.toml README.md $(shell find $(PACKAGES) -type f -not -name '*.pyc')
+SOURCES := pyproject.toml hatch_build.py README.md $(shell find $(PACKAGES) -type f -not -name '*.pyc')
 PIP_FLAGS := -qq --disable-pip-version-check --constraint requirements/constraints.txt
 WHEEL = build/wheel/cyclical_lr-*.whl
 BENCHMARKS = $(shell grep -l __main__ benchmarks/*.py)
@@ -134,9 +134,40 @@ test-trainers-keras: .venv/wheel.stamp
 	KERAS_BACKEND=jax $(PYTEST) tests/trainers/keras
 	KERAS_BACKEND=torch $(PYTEST) tests/trainers/keras
 
+# The explorer's page: its sources, the wheel, and Pyodide. `make docs` lays it over the site.
+
+PYODIDE := 314.0.7
+CHROMIUM ?= chromium
+build/pyodide-$(PYODIDE).stamp:
+	@command -v npm >/dev/null || { echo "The explorer needs npm, to fetch Pyodide: apt-get install npm"; exit 1; }
+	@rm -rf build/pyodide* && mkdir -p build/pyodide
+	npm pack --silent --pack-destination build pyodide@$(PYODIDE)
+	@tar -xzf build/pyodide-$(PYODIDE).tgz -C build/pyodide --strip-components=1
+	@touch $@
+
+build/explorer.stamp: build/pyodide-$(PYODIDE).stamp build/wheel.stamp $(wildcard docs/explorer/*.*)
+	$(PYTHON) docs/explorer/build.py build/explorer/explorer $(WHEEL) build/pyodide
+	@touch $@
+
+.PHONY: explorer
+explorer: build/explorer.stamp  ## the page that draws schedules in the browser, in build/explorer (14 MB)
+
+.PHONY: test-explorer
+test-explorer: .venv/wheel.stamp build/explorer.stamp  ## the same in headless Chromium; screenshots in build/screenshots (1 min)
+	@command -v $(CHROMIUM) >/dev/null || { test "$$(id -u)" = 0 && echo "Installing chromium …" && \
+		apt-get update -qq && apt-get install -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
+		{ echo "make test-explorer needs Chromium: apt-get install chromium, or CHROMIUM=/its/path"; exit 1; }
+	CHROMIUM=$$(command -v $(CHROMIUM) || command -v chromium) $(PYTEST) tests/explorer
+
 .PHONY: test-meta
 test-meta: .venv/wheel.stamp  ## imports, packaging, documents, benchmarks
 	$(PYTEST) tests/meta
+
+.PHONY: docs
+docs: .venv/wheel.stamp build/explorer.stamp  ## the site, with its notebooks run and its links checked, in build/site (2 min)
+	@rm -rf build/site
+	.venv/bin/python -P -m sphinx -W --keep-going -E -q -d build/doctrees docs build/site
+	$(PYTEST) tests/site
 
 .PHONY: test-full
 test-full: test  ## also what is slow: a million points in each framework

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any
 
-from measuring import BRIEFLY, ROUNDS, rounds, table, write
+from measuring import ROUNDS, rounds, table, write
 
 SCHEDULES = 20  # Of each mode.
 STEPS = 10_000  # Of each schedule, up to 2**31 - 1.
@@ -42,7 +42,7 @@ def schedules() -> Iterator[tuple[str, Any]]:
     from clr_core import CyclicSchedule
 
     rng = random.Random(0)
-    for number in range(SCHEDULES):
+    for number in range(SCHEDULES * rounds() // ROUNDS):
         band = {"base_lr": 10 ** rng.uniform(-6, -2), "max_lr": 10 ** rng.uniform(-2, 0)}
         band["step_size_up"] = rng.choice((10, 2000, 33.3, 10 ** rng.uniform(1, 5)))
         gamma = 1 - 10 ** rng.uniform(-9, -0.3)
@@ -57,8 +57,7 @@ def steps() -> Any:
     import numpy as np
 
     rng = np.random.default_rng(0)
-    number = STEPS * rounds() // ROUNDS if rounds() == BRIEFLY else STEPS
-    magnitudes = 10 ** rng.uniform(0, np.log10(2**31 - 1), number)
+    magnitudes = 10 ** rng.uniform(0, np.log10(2**31 - 1), STEPS)
     return magnitudes.astype(np.int32)
 
 

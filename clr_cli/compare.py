@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from inspect import signature
 from typing import Any
 
-from clr_cli.output import as_json, say, say_text, table
+from clr_cli.optional import PICTURES
+from clr_cli.output import as_json, say, say_text, table, target
 from clr_cli.parser import MOST_STEPS, count
+from clr_cli.plot import picture_of
 from clr_cli.record_arguments import FILE, STDIN, add_key, groups_of, read_record, usual_steps
 from clr_core import PiecewiseSchedule, Schedule
+from clr_core.adapter import suffix, visible, write
 from clr_core.conformance import ulps_apart
 from clr_core.record import Record
 from clr_core.schedules import families
@@ -34,6 +37,7 @@ def configure(parser: ArgumentParser) -> None:
 examples:
   clr compare run.json other.json
   clr compare run.json other.yaml --steps 12000 --json
+  clr compare run.json other.yaml --out both.png
 """
     parser.add_argument("a", metavar="A", help=FILE)
     parser.add_argument("b", metavar="B", help="likewise")
@@ -47,11 +51,15 @@ examples:
         help=f"compare the rates at steps 0 to N-1; default: {CYCLES} cycles of the longer one, "
         f"at most {MOST_STEPS} steps",
     )
+    parser.add_argument(
+        "--out", metavar="PICTURE", help="also write a picture of both: .png, .svg or .pdf"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: Namespace) -> int:
     """Print the differences; the exit code is 1 if there are any."""
+    name = target("--out", options.out, PICTURES)
     if options.a == options.b == STDIN:
         raise ValueError("A and B can't both be read from standard input")
     if options.key is not None and (options.key_a is not None or options.key_b is not None):
@@ -59,8 +67,11 @@ def run(options: Namespace) -> int:
     a = read_record(options.a, options.key_a if options.key is None else options.key)
     b = read_record(options.b, options.key_b if options.key is None else options.key)
     found = differences(a, b, options.steps)
+    if name is not None:
+        records = {f"A: {visible(options.a)}": a, f"B: {visible(options.b)}": b}
+        write(name, picture_of(records, suffix(name), options.steps))
     if options.json:
-        say_text(as_json(found))
+        say_text(as_json(found | {"out": name}))
     else:
         say(*_lines(found))
     return 0 if found["equal"] else 1

@@ -129,8 +129,9 @@ def run(options: Namespace) -> int:
         record = READERS[kind](options)
     except (TypeError, ValueError) as error:
         # Someone else's checkpoint has no schedule, but moments and weights.
-        arrays_alone = options.moments is not None or options.weights is not None
-        if not arrays_alone or _asks_for_record(options):
+        arrays = options.moments, options.weights
+        of_record = options.out, options.key, options.schedule, flags(options) or None
+        if arrays == (None, None) or of_record != (None,) * 4:
             raise ValueError(replaced(str(error), FLAGS)) from None
         notes.append(f"no record: {replaced(str(error), FLAGS)}")
     # Everything is read before anything is written.
@@ -154,11 +155,6 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def _asks_for_record(options: Namespace) -> bool:
-    given = options.out, options.key, options.schedule
-    return any(each is not None for each in given) or bool(flags(options))
-
-
 def _check_arrays(options: Namespace, kind: str) -> None:
     """Raise a ValueError if what is asked for of moments and weights makes no sense."""
     for each in ("moments", "weights"):
@@ -172,8 +168,9 @@ def _check_arrays(options: Namespace, kind: str) -> None:
     # It is the count of an SGD of torch, which doesn't count its updates, and the step of a
     # file of Keras without its optimizer's state, hence without moments.
     allowed = {"record": True, "torch": options.moments is not None}
-    if not allowed.get(kind, kind == "keras" and options.moments is None):
-        _refuse_step(options)
+    may_have_step = allowed.get(kind, kind == "keras" and options.moments is None)
+    if options.step is not None and not may_have_step:
+        raise ValueError(f"{options.source!r} has its own step. Received: --step {options.step}")
     if options.moments is not None and options.moments == options.weights:
         raise ValueError(f"--moments and --weights must differ. Received: {options.moments}")
 
@@ -335,11 +332,6 @@ def _schedule_given(options: Namespace) -> Any:
             f"Received: --schedule and {', '.join(map(flag, given))}"
         )
     return read_record(options.schedule, options.schedule_key).schedule
-
-
-def _refuse_step(options: Namespace) -> None:
-    if options.step is not None:
-        raise ValueError(f"{options.source!r} has its own step. Received: --step {options.step}")
 
 
 def _written(record: Record, to: str, groups: int | None) -> bytes:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "show": "the cycles of a schedule, or its values at steps or in epochs",
-    "plot": "a schedule in the terminal, or as a picture",
+    "plot": "schedules in the terminal, or as a picture",
     "suggest": "a schedule that fits a training run, from its sizes and a range test",
-    "range-test": "the result of a range test, as text or as a picture",
+    "range-test": "the result of a range test, as text or drawn",
     "compare": "where two schedules differ, and by how much",
     "export": "the curve as CSV, JSON or NPY; code for torch, Keras and optax",
     "convert": "a checkpoint to a record, and a record to a checkpoint",

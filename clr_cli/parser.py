@@ -20,9 +20,7 @@ class Parser(argparse.ArgumentParser):
     """argparse's parser, with errors of one line in place of the usage."""
 
     def __init__(self, **options: object) -> None:
-        # An option of a command takes precedence over a schedule's parameter of the same name.
-        options.update(formatter_class=_Formatter, conflict_handler="resolve")
-        super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
+        super().__init__(allow_abbrev=False, formatter_class=_Formatter, **options)  # type: ignore[arg-type]
         self.register("action", None, _Once)
 
     def error(self, message: str) -> NoReturn:

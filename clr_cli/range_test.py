@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from clr_cli.optional import PICTURES, image
+from clr_cli.optional import PICTURES, image, of_extra
 from clr_cli.output import as_json, say, say_text, table, target
 from clr_cli.record_arguments import read_result
 from clr_core.adapter import suffix, write
@@ -25,18 +25,23 @@ def configure(parser: ArgumentParser) -> None:
     parser.epilog = """\
 examples:
   clr range-test show range.json
+  clr range-test plot range.json
   clr range-test plot range.json --out range.png
 """
-    parser.add_argument("action", choices=("show", "plot"), help="as text, or as a picture")
+    parser.add_argument("action", choices=("show", "plot"), help="as text, or drawn")
     parser.add_argument("file", metavar="FILE", help="a .json; - for standard input")
-    parser.add_argument("--out", metavar="PICTURE", help="for plot: a .png, .svg or .pdf to write")
+    parser.add_argument(
+        "--out",
+        metavar="PICTURE",
+        help="for plot: a .png, .svg or .pdf to write; default: draw in the terminal",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: Namespace) -> int:
     """Shows or draws the result; returns 1 if it has no `max_lr`."""
-    if (options.out is None) == (options.action == "plot"):
-        raise ValueError("--out must be given with plot and left out with show")
+    if options.out is not None and options.action == "show":
+        raise ValueError("--out must be left out with show")
     name = target("--out", options.out, PICTURES)
     result = read_result(options.file)
     if name is not None:
@@ -44,8 +49,12 @@ def run(options: Namespace) -> int:
     if options.json:
         plain = result.to_dict()
         say_text(as_json({"out": name, **{each: plain[each] for each in SHOWN}}))
-    elif name is None:
+    elif options.action == "show":
         say(*_lines(result))
+    elif name is None:
+        draw = of_extra("clr_cli.terminal_plot", "plotext").terminal_range_test
+        say_text(draw(result))
+        say(*_sentences(result))
     return 0 if result.max_lr is not None else 1
 
 
@@ -58,6 +67,13 @@ def _lines(result: RangeTestResult) -> list[str]:
         f"max_lr   {result.max_lr!r}",
         f"base_lr  {result.base_lr!r}",
     ]
-    said = [each for each in (result.stop_reason, *result.warnings) if each is not None]
     rows = [[name, rate] for name, rate in result.suggestions.items()]
-    return [*lines, *said, *(["", *table(["suggestion", "lr"], rows)] if rows else [])]
+    return [
+        *lines,
+        *_sentences(result),
+        *(["", *table(["suggestion", "lr"], rows)] if rows else []),
+    ]
+
+
+def _sentences(result: RangeTestResult) -> list[str]:
+    return [each for each in (result.stop_reason, *result.warnings) if each is not None]

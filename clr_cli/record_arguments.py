@@ -5,25 +5,21 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, Namespace, _ArgumentGroup
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
-from types import UnionType
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from clr_cli.parser import MOST_STEPS, count, number
-from clr_core import Schedule
+from clr_core import CyclicSchedule, Schedule
 from clr_core.adapter import LARGEST_STEP, file_name, from_json, read_text
 from clr_core.record import MAX_BYTES, Record, schema
-from clr_core.schedules import KINDS, USUAL, kind_of
 from clr_core.schedules.samples import usual_end
 
 if TYPE_CHECKING:
     from clr_core.range_finding.result import RangeTestResult
 
-Parameter = Field[Any]
 STDIN = "-"
 MOST_BYTES = 2**26  # Of the result of a range test: some 500,000 steps.
-_PREFIX = "parameter_"  # So that a parameter isn't taken for an option of the same name.
 FILE = "a record (.json, .yaml, .yml or .toml); - for JSON from standard input"
 
 
@@ -45,87 +41,43 @@ def add_key(parser: ArgumentParser, name: str = "--key", of: str = "FILE") -> No
 
 
 def add_flags(parser: ArgumentParser, title: str) -> None:
-    """Add a flag for each parameter of each kind of schedule, and `--step`."""
-    kinds = [kind for kind in KINDS if _fits_flags(kind)]
-    group = add_parameters(parser, title, kinds)
-    if len(kinds) > 1:
-        group.add_argument(
-            "--kind",
-            dest=_PREFIX + "kind",
-            choices=kinds,
-            help=f"kind of schedule; default: {USUAL}",
-        )
-    group.add_argument(
+    """Add a flag for each parameter of a `CyclicSchedule`, and `--step`."""
+    add_parameters(parser, title).add_argument(
         "--step", type=count(0, LARGEST_STEP), metavar="STEP", help="updates done; default: 0"
     )
 
 
 def add_parameters(
-    parser: ArgumentParser,
-    title: str,
-    kinds: Iterable[str] = (USUAL,),
-    without: Collection[str] = (),
+    parser: ArgumentParser, title: str, without: Collection[str] = ()
 ) -> _ArgumentGroup:
-    """Add a flag for each parameter of these kinds of schedules, except some."""
+    """Add a flag for each parameter of a `CyclicSchedule`, except some."""
     group = parser.add_argument_group(title)
-    titles = _titles()
-    added = set(without)
-    for kind in kinds:
-        for each, read in _readers(kind):
-            if read is None or each.name in added:
-                continue
-            added.add(each.name)
-            default = each.default
-            shown = f"{default:g}" if isinstance(default, float) else default
-            group.add_argument(
-                flag(each.name),
-                dest=_PREFIX + each.name,
-                type=number if read is float else read,
-                metavar="TEXT" if read is str else "NUMBER",
-                help=titles.get(each.name, each.name.replace("_", " "))
-                + ("" if default in (MISSING, None) else f"; default: {shown}"),
-            )
+    titles, hints = _titles(), get_type_hints(CyclicSchedule)
+    for each in PARAMETERS:
+        if each.name in without:
+            continue
+        is_text = str in (hints[each.name], *get_args(hints[each.name]))
+        default = f"{each.default:g}" if isinstance(each.default, float) else each.default
+        group.add_argument(
+            flag(each.name),
+            type=str if is_text else number,
+            metavar="TEXT" if is_text else "NUMBER",
+            help=titles[each.name]
+            + ("" if default in (MISSING, None) else f"; default: {default}"),
+        )
     return group
 
 
-def parameters(kind: str) -> list[Parameter]:
-    """The parameters of a kind of schedule: the fields of its class."""
-    made = kind_of(kind)
-    return [each for each in fields(made) if each.init] if is_dataclass(made) else []
-
-
-PARAMETERS = parameters(USUAL)
-
-
-def _readers(kind: str) -> Iterator[tuple[Parameter, Callable[[str], Any] | None]]:
-    """Each parameter with the type that reads its value from text; None if none can."""
-    hints = get_type_hints(kind_of(kind))
-    for each in parameters(kind):
-        hint = hints[each.name]
-        types = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-        yield each, next((type for type in (float, int, str) if type in types), None)
-
-
-def _is_needed(parameter: Parameter) -> bool:
-    return parameter.default is MISSING and parameter.default_factory is MISSING
-
-
-def _fits_flags(kind: str) -> bool:
-    """True if flags can give a schedule of this kind, since it needs only numbers and text."""
-    found = list(_readers(kind))
-    return bool(found) and not any(read is None and _is_needed(each) for each, read in found)
+PARAMETERS = [each for each in fields(CyclicSchedule) if each.init]
 
 
 def _titles() -> dict[str, str]:
     """The title of each parameter in the schema, and its values if they are few."""
-    definitions = json.loads(schema())["$defs"].values()
     return {
         name: each["title"][:1].lower()
         + each["title"][1:]
         + (f": {', '.join(each['enum'])}" if "enum" in each else "")
-        for definition in definitions
-        for name, each in definition.get("properties", {}).items()
-        if "title" in each
+        for name, each in json.loads(schema())["$defs"]["cyclic"]["properties"].items()
     }
 
 
@@ -160,9 +112,8 @@ def one_record(
 
 
 def flags(options: Namespace) -> dict[str, Any]:
-    """The parameters that were given by flags, and the kind."""
-    names = ["kind", *(each.name for kind in KINDS for each in parameters(kind))]
-    values = {name: getattr(options, _PREFIX + name, None) for name in dict.fromkeys(names)}
+    """The parameters that were given by flags."""
+    values = {each.name: getattr(options, each.name, None) for each in PARAMETERS}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -171,27 +122,20 @@ def flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def schedule_of(given: Mapping[str, Any]) -> Schedule:
+def schedule_of(given: Mapping[str, Any]) -> CyclicSchedule:
     """The schedule with these parameters.
 
     Raises:
-        TypeError, ValueError: Parameters are missing, belong to another kind, or are wrong.
+        TypeError, ValueError: Parameters are missing or wrong.
     """
-    kind = given.get("kind", USUAL)
-    own = parameters(kind)
-    missing = [flag(each.name) for each in own if _is_needed(each) and each.name not in given]
+    needed = [each.name for each in PARAMETERS if each.default is MISSING]
+    missing = [flag(name) for name in needed if name not in given]
     if missing:
         raise ValueError(
             f"{' and '.join(missing)} must be given. "
             f"Received: {', '.join(flag(name) for name in given)}"
         )
-    known = {"kind", *(each.name for each in own)}
-    foreign = [flag(name) for name in given if name not in known]
-    if foreign:
-        raise ValueError(f"{' and '.join(foreign)} must be left out with --kind {kind}")
-    values = {name: value for name, value in given.items() if name != "kind"}
-    schedule: Schedule = kind_of(kind)(**values)
-    return schedule
+    return CyclicSchedule(**given)
 
 
 def read_record(name: str, key: str | None = None) -> Record:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
 from fractions import Fraction
 from itertools import islice
 from typing import Any
@@ -166,9 +165,5 @@ def _lines(schedule: Schedule, shown: dict[str, Any]) -> list[str]:
         counted = "" if whole is None else f", {whole:g} {unit}"
         lines.append(f"training  {shown['steps']} steps{counted}")
     rows = next(shown[name] for name in ("values", "epochs", "cycles", "turns") if name in shown)
-    return [*lines, "", *_table(rows)]
-
-
-def _table(rows: Sequence[dict[str, Any]]) -> list[str]:
     head = [name.replace("_", " ") for name in rows[0]]
-    return table(head, [list(row.values()) for row in rows])
+    return [*lines, "", *table(head, [list(row.values()) for row in rows])]

@@ -5,18 +5,16 @@ from __future__ import annotations
 import re
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from clr_cli.optional import PICTURES
+from clr_cli.optional import PICTURES, image
 from clr_cli.output import as_json, say, say_text, target
 from clr_cli.parser import count
 from clr_cli.record_arguments import add_record, flag, flags, groups_of, record_given
 from clr_core import Schedule
 from clr_core.adapter import suffix, write
 from clr_core.record import Record
-from clr_core.verification import Verdict, picture, verify
-from clr_core.verification.log import RunLog, read_rates
+from clr_core.verification import picture, verify
+from clr_core.verification.log import read_rates
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -94,7 +92,8 @@ def run(options: Namespace) -> int:
         raise ValueError(_in_flags(str(error))) from None
     verdict = replace(verdict, sentence=_in_flags(verdict.sentence))
     if name is not None:
-        write(name, _picture(schedule, logged, verdict, suffix(name)))
+        figure = picture(schedule, logged.steps, logged.lrs, verdict)
+        write(name, image(figure, suffix(name)))
     if options.json:
         say_text(as_json(verdict.to_dict()))
     else:
@@ -122,11 +121,3 @@ def _in_flags(text: str) -> str:
         lambda found: f"{flag(found[1])} {found[2]}".rstrip(),
         text,
     )
-
-
-def _picture(schedule: Schedule, logged: RunLog, verdict: Verdict, suffix: str) -> bytes:
-    # Drawn in another folder, so that a failure midway leaves an existing file as it was.
-    with TemporaryDirectory() as folder:
-        path = Path(folder, f"run{suffix}")
-        picture(schedule, logged.steps, logged.lrs, verdict, path)
-        return path.read_bytes()

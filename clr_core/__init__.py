@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from clr_core.verification import Verdict, verify
     from clr_core.verification.log import read_rates
 
+    __version__: str
+
 __all__ = [
     "CyclicSchedule",
     "Moments",
@@ -80,11 +82,18 @@ _LATER = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    value: object
+    if name == "__version__":
+        from importlib.metadata import version
 
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+        value = version("cyclical-lr")
+    elif name in _LATER:
+        from importlib import import_module
+
+        value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
     return value
 
 

@@ -46,12 +46,12 @@ def check_regular_file(name: str) -> None:
         raise ValueError("it isn't a regular file")
 
 
-def read_text(name: str, limit: int) -> str:
-    """Read a file of at most `limit` bytes of UTF-8, with or without a byte order mark.
+def read_bytes(name: str, limit: int) -> bytes:
+    """Read a file of at most `limit` bytes.
 
     Raises:
         OSError: There is no such file, it can't be read, or it isn't a regular one.
-        ValueError: It is larger, or isn't UTF-8.
+        ValueError: It is larger.
     """
     status = os.stat(name)
     _check_regular(status, name)  # A named pipe would wait for its writer.
@@ -61,8 +61,18 @@ def read_text(name: str, limit: int) -> str:
         data = file.read(limit + 1)
     if len(data) > limit:
         raise ValueError(f"it has more than {limit} bytes")
+    return data
+
+
+def read_text(name: str, limit: int) -> str:
+    """Read a file of at most `limit` bytes of UTF-8, with or without a byte order mark.
+
+    Raises:
+        OSError: There is no such file, it can't be read, or it isn't a regular one.
+        ValueError: It is larger, or isn't UTF-8.
+    """
     try:
-        return data.decode("utf-8-sig")
+        return read_bytes(name, limit).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"it isn't UTF-8 text: {error.reason} at byte {error.start}") from None
 

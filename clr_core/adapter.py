@@ -25,7 +25,15 @@ from clr_core._arguments import (
     received,
     visible,
 )
-from clr_core._files import check_regular_file, file_name, path_name, read_text, suffix, write
+from clr_core._files import (
+    check_regular_file,
+    file_name,
+    path_name,
+    read_bytes,
+    read_text,
+    suffix,
+    write,
+)
 from clr_core._parsing import from_json, mapping
 from clr_core.schedules import schedule_from_dict
 from clr_core.schedules.cyclic import CyclicSchedule
@@ -50,6 +58,7 @@ __all__ = [
     "path_name",
     "portable",
     "rate_only",
+    "read_bytes",
     "read_text",
     "received",
     "refusing",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from textwrap import wrap
@@ -14,12 +14,15 @@ from clr_core.schedules import families
 from clr_core.schedules.cycles import cycle_of
 from clr_core.schedules.cyclic import CyclicSchedule
 from clr_core.schedules.piecewise import PiecewiseSchedule
+from clr_core.schedules.svg import html
 
 # The paper: a half cycle of 2 to 10 epochs, and at least 3 cycles.
 SHORTEST, LONGEST, CYCLES = 2, 10, 3
 USUAL = 4  # Epochs in a half cycle, as in the paper's examples on CIFAR-10.
+NEARBY = 100  # How many other numbers of epochs are tried, in either direction.
 GIVEN_BY_EPOCHS = ("step_size_up", "step_size_down")
 KINDS = ("cyclic", "one_cycle", "warm_restarts", "warmup_cosine", "warmup_stable_decay")
+RESTARTS = 2**CYCLES - 1  # The first cycles that fit into all, if each is twice as long.
 # The parts of a training that are a warm-up, and a decay after a constant rate.
 WARM_UP, DECAY = Fraction(1, 20), Fraction(1, 5)
 
@@ -47,6 +50,9 @@ class Suggestion:
         ending_step_size: The nearest step size for which it would; None: it does.
         notes: Common mistakes, with the numbers of this training, as sentences.
         warnings: Anything unusual about these numbers, as sentences.
+        whole_epochs: The nearest smaller and larger numbers of epochs that consist of whole cycles
+            or, if the halves weren't given, of cycles with halves of whole epochs. Empty if
+            `epochs` is one, or there is none nearby.
     """
 
     schedule: CyclicSchedule | PiecewiseSchedule
@@ -59,6 +65,7 @@ class Suggestion:
     ending_step_size: float | None
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
+    whole_epochs: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The suggestion as plain data, for JSON.
@@ -71,11 +78,19 @@ class Suggestion:
             "schedule": self.schedule.to_dict(),
             "notes": list(self.notes),
             "warnings": list(self.warnings),
+            "whole_epochs": list(self.whole_epochs),
         }
 
     def __str__(self) -> str:
+        lines = [line for sentence in self._sentences() for line in wrap(sentence, 90)]
+        return "\n".join([repr(self.schedule), *lines])
+
+    def _repr_html_(self) -> str:
+        """A picture of the whole training above the sentences, for notebooks."""
+        return html({"": self.schedule}, self._sentences(), end=self.steps)
+
+    def _sentences(self) -> list[str]:
         lines = [
-            repr(self.schedule),
             f"{_many(self.steps_per_epoch, 'update')} in an epoch, {self.steps:,} in "
             f"{_many(self.epochs, 'epoch')}",
         ]
@@ -89,10 +104,8 @@ class Suggestion:
         else:
             sizes = [each.steps / self.steps_per_epoch for each in self.schedule.phases]
             lines.append(f"phases of {', '.join(f'{size:.4g}' for size in sizes)} epochs")
-        for kind, sentences in (("warning", self.warnings), ("note", self.notes)):
-            for sentence in sentences:
-                lines += wrap(f"{kind}: {sentence}", 90)
-        return "\n".join(lines)
+        lines += [f"warning: {sentence}" for sentence in self.warnings]
+        return lines + [f"note: {sentence}" for sentence in self.notes]
 
 
 def suggest_schedule(
@@ -182,9 +195,11 @@ def suggest_schedule(
         raise ValueError(
             f"`epochs` must result in at most 2**53 updates. {received('epochs', epochs)}"
         )
-    rates = {"max_lr": max_lr, "base_lr": base_lr}
     if result is None and max_lr is None:
         raise ValueError("`max_lr` must be given, or the `result` of a range test.")
+    schedule: CyclicSchedule | PiecewiseSchedule
+    ending: float | None = None
+    warnings: list[str] = []
     if one_of("kind", kind, KINDS) != "cyclic":
         if epochs_per_half_cycle is not None:
             raise ValueError(
@@ -193,34 +208,29 @@ def suggest_schedule(
             )
         # The test's own error, if it suggests no rate.
         peak = max_lr if result is None else result.schedule(1.0, max_lr=max_lr).max_lr
-        phases = _of_kind(kind, positive_number("max_lr", peak), base_lr, steps, options)
-        return Suggestion(
-            schedule=phases,
-            epochs=epochs,
-            batches_per_epoch=batches,
-            steps_per_epoch=per_epoch,
-            steps=steps,
-            cycles=len(phases.phases) if kind == "warm_restarts" else 1,
-            ends_at_base_lr=True,
-            ending_step_size=None,
-            notes=tuple(_notes(sizes, "it", float(steps), per_epoch)),
-            warnings=(
-                *_about_the_batches(sizes, batches, drop_last),
-                *_about_the_result(result, rates),
-            ),
-        )
-    size = _step_size(epochs, per_epoch, epochs_per_half_cycle)
-    if result is not None:
-        schedule = result.schedule(size, max_lr=max_lr, base_lr=base_lr, **options)
+        schedule = _of_kind(kind, positive_number("max_lr", peak), base_lr, steps, options)
+        restarts = kind == "warm_restarts"
+        cycles = len(schedule.phases) if restarts else 1
+        whole = _whole_epochs(epochs, lambda each: not restarts or each % RESTARTS == 0)
+        parts, what, length = "cycles", "it", float(steps)
     else:
-        schedule = CyclicSchedule(step_size_up=size, **boundaries(max_lr, base_lr), **options)
-    ends, cycles = _end(schedule, steps)
-    ending = None if ends else steps / (2 * max(1, round(steps / schedule.cycle_size)))
-    warnings = [
-        *_about_the_cycles(schedule, steps, per_epoch, ending),
-        *_about_the_batches(sizes, batches, drop_last),
-        *_about_the_result(result, rates),
-    ]
+        size = epochs * per_epoch / (2 * _cycles(epochs))
+        if epochs_per_half_cycle is not None:
+            size = positive_number("epochs_per_half_cycle", epochs_per_half_cycle) * per_epoch
+        if result is not None:
+            cyclic = result.schedule(size, max_lr=max_lr, base_lr=base_lr, **options)
+        else:
+            cyclic = CyclicSchedule(step_size_up=size, **boundaries(max_lr, base_lr), **options)
+        schedule = cyclic
+        ends, cycles = _end(cyclic, steps)
+        if not ends:
+            ending = steps / (2 * max(1, round(steps / cyclic.cycle_size)))
+        if epochs_per_half_cycle is None:
+            whole = _whole_epochs(epochs, lambda each: each % (2 * _cycles(each)) == 0)
+        else:
+            whole = _whole_epochs(epochs, lambda each: _end(cyclic, each * per_epoch)[0])
+        parts, what, length = "halves of a cycle", "a cycle", cyclic.cycle_size
+        warnings += _about_the_cycles(cyclic, steps, per_epoch, ending, whole)
     return Suggestion(
         schedule=schedule,
         epochs=epochs,
@@ -228,10 +238,18 @@ def suggest_schedule(
         steps_per_epoch=per_epoch,
         steps=steps,
         cycles=cycles,
-        ends_at_base_lr=ends,
+        ends_at_base_lr=ending is None,
         ending_step_size=ending,
-        notes=tuple(_notes(sizes, "a cycle", schedule.cycle_size, per_epoch)),
-        warnings=tuple(warnings),
+        notes=(
+            *(_about_whole_epochs(parts, whole) if ending is None else ()),
+            *_notes(sizes, what, length, per_epoch),
+        ),
+        warnings=(
+            *warnings,
+            *_about_the_batches(sizes, batches, drop_last),
+            *_about_the_result(result, {"max_lr": max_lr, "base_lr": base_lr}),
+        ),
+        whole_epochs=whole,
     )
 
 
@@ -263,12 +281,21 @@ def _batches(
     return own // batch_size if drop_last else -(-own // batch_size)
 
 
-def _step_size(epochs: int, per_epoch: int, epochs_per_half_cycle: float | None) -> float:
-    if epochs_per_half_cycle is None:
-        # Three cycles if these aren't too short, and more if they would be long.
-        cycles = max(1, min(CYCLES, epochs // (2 * SHORTEST)), round(epochs / (2 * USUAL)))
-        return epochs * per_epoch / (2 * cycles)
-    return positive_number("epochs_per_half_cycle", epochs_per_half_cycle) * per_epoch
+def _cycles(epochs: int) -> int:
+    """Three cycles if these aren't too short, and more if they would be long."""
+    return max(1, min(CYCLES, epochs // (2 * SHORTEST)), round(epochs / (2 * USUAL)))
+
+
+def _whole_epochs(epochs: int, fits: Callable[[int], bool]) -> tuple[int, ...]:
+    """The nearest smaller and larger numbers that fit, as far as there are any; none if it fits."""
+    if fits(epochs):
+        return ()
+    below, above = (
+        range(epochs - 1, max(0, epochs - NEARBY), -1),
+        range(epochs + 1, epochs + NEARBY),
+    )
+    nearest = (next(filter(fits, each), None) for each in (below, above))
+    return tuple(each for each in nearest if each is not None)
 
 
 def _of_kind(
@@ -294,7 +321,7 @@ def _of_kind(
     low = 0.0 if base_lr is None else base_lr
     if kind == "warm_restarts":
         return families.warm_restarts(
-            max_lr, steps / (2**CYCLES - 1), growth=2.0, min_lr=low, cycles=CYCLES
+            max_lr, steps / RESTARTS, growth=2.0, min_lr=low, cycles=CYCLES
         )
     if steps < 2 / WARM_UP:
         raise ValueError(
@@ -317,7 +344,11 @@ def _end(schedule: CyclicSchedule, steps: int) -> tuple[bool, int]:
 
 
 def _about_the_cycles(
-    schedule: CyclicSchedule, steps: int, per_epoch: int, ending: float | None
+    schedule: CyclicSchedule,
+    steps: int,
+    per_epoch: int,
+    ending: float | None,
+    whole: tuple[int, ...],
 ) -> list[str]:
     said = []
     half = schedule.step_size_up / per_epoch
@@ -327,15 +358,26 @@ def _about_the_cycles(
         height = top - schedule.base_lr
         part = (schedule.lr(steps) - schedule.base_lr) / height if height else 0.0
         said.append(
-            f"Training would end within cycle {cycle + 1}, {part:.0%} of the way from base_lr to "
-            f"its peak. Halves of {_many(ending / per_epoch, 'epoch')}, which is "
-            f"step_size_up={ending!r}, end at base_lr."
+            f"Training would end within cycle {cycle}, counted from 0, {part:.0%} of the way from "
+            f"base_lr to its peak. Halves of {_many(ending / per_epoch, 'epoch')}, which is "
+            f"step_size_up={ending!r}, end at base_lr"
+            + (
+                f"; with the present halves, a training of {_or(whole)} epochs does."
+                if whole
+                else "."
+            )
         )
     if not SHORTEST <= half <= LONGEST:
         said.append(
             f"Half a cycle has {_many(half, 'epoch')}: the paper suggests {SHORTEST} to {LONGEST}."
         )
     return said
+
+
+def _about_whole_epochs(what: str, whole: tuple[int, ...]) -> list[str]:
+    if not whole:
+        return []
+    return [f"The {what} would have whole numbers of epochs in a training of {_or(whole)} epochs."]
 
 
 def _about_the_result(
@@ -398,6 +440,10 @@ def _notes(given: Mapping[str, int], what: str, length: float, per_epoch: int) -
             "at 1."
         )
     return said
+
+
+def _or(numbers: tuple[int, ...]) -> str:
+    return " or ".join(f"{each:,}" for each in numbers)
 
 
 def _many(count: float, thing: str) -> str:

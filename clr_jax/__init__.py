@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from clr_jax.record import from_record, read_record, to_record
     from clr_jax.state import current_lr, current_momentum, schedule_counts, set_step
 
+    __version__: str
+
 __all__ = [
     "current_lr",
     "current_momentum",
@@ -56,6 +58,10 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from clr_core import __version__
+
+        return __version__
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

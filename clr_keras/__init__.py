@@ -10,6 +10,8 @@ On TensorFlow, JAX and torch, with the same rates on each.
 0.1
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 try:
     import keras as _keras  # noqa: F401
 except ImportError as error:
@@ -51,3 +53,14 @@ __all__ = [
     "to_moments",
     "to_record",
 ]
+
+if _TYPE_CHECKING:
+    __version__: str
+else:  # Unseen by type checkers, which would take any name for an attribute.
+
+    def __getattr__(name: str) -> str:
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from clr_core import __version__
+
+        return __version__

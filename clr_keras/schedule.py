@@ -245,9 +245,8 @@ class CyclicLR(ScheduledLR):
 
     Args:
         schedule, gradient_accumulation_steps, name: See `ScheduledLR`.
-        base_lr, max_lr, step_size_up, step_size_down, mode, gamma, scale_fn, scale_mode,
-            base_momentum, max_momentum: The parameters of `clr_core.CyclicSchedule`, in place of a
-            `schedule`; None: its default.
+        base_lr, max_lr, …: The parameters of `clr_core.CyclicSchedule`, in place of a `schedule`;
+            None: its default.
 
     Raises:
         TypeError: `schedule` isn't a schedule, or a parameter is missing or of a wrong type.

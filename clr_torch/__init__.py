@@ -7,6 +7,8 @@
 [0.1]
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 try:
     import torch as _torch
 except ImportError as error:
@@ -49,3 +51,14 @@ __all__ = [
 # Every schedule is pickled as a call of this function, which builds one from plain data and checks
 # it. So `torch.load(weights_only=True)` may load a checkpoint that holds a schedule.
 _torch.serialization.add_safe_globals([_schedule_from_dict])
+
+if _TYPE_CHECKING:
+    __version__: str
+else:  # Unseen by type checkers, which would take any name for an attribute.
+
+    def __getattr__(name: str) -> str:
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from clr_core import __version__
+
+        return __version__

@@ -86,7 +86,7 @@ class Document:
         text = self.rewritten
         if self._text.encode(self._encoding) != self._data:
             raise ValueError(f"`{self.name}` isn't rewritten: {self._encoding} wouldn't keep it")
-        if read_bytes(self.name, len(self._data) + 1) != self._data:
+        if read_bytes(self.name, notebook.MAX_BYTES) != self._data:
             raise ValueError(f"`{self.name}` isn't rewritten: it has changed since it was read")
         write(self.name, text.encode(self._encoding))
 
@@ -106,13 +106,11 @@ def in_folder(folder: str) -> Iterator[str]:
             kind = suffix(file)
             if file.startswith("."):
                 continue
-            if kind in (".py", ".ipynb") or (kind in CONFIGURATIONS and _is_small(name)):
+            # A larger file isn't a configuration, but data.
+            if kind in (".py", ".ipynb") or (
+                kind in CONFIGURATIONS and os.path.isfile(name) and os.path.getsize(name) <= 2**20
+            ):
                 yield name
-
-
-def _is_small(name: str) -> bool:
-    """True if a file isn't too large for a configuration; larger ones are data."""
-    return os.path.isfile(name) and os.path.getsize(name) <= 2**20
 
 
 def _lines(text: str) -> list[str]:

@@ -58,24 +58,14 @@ _CONTRIB = Origin(
     "keras_contrib.callbacks.CyclicLR", CALLBACK, _CALLBACK.parameters, _CALLBACK.defaults
 )
 _BAND = ("initial_learning_rate", "maximal_learning_rate", "step_size")
-
-
-def _addons(name: str, more: tuple[str, ...], mode: str | None) -> Origin:
-    name = f"tensorflow_addons.optimizers.{name}"
-    return Origin(name, ADDONS, (*_BAND, *more, "name"), mode=mode)
-
-
 _ADDONS = {
-    "CyclicalLearningRate": _addons("CyclicalLearningRate", ("scale_fn", "scale_mode"), None),
-    "TriangularCyclicalLearningRate": _addons(
-        "TriangularCyclicalLearningRate", ("scale_mode",), "triangular"
-    ),
-    "Triangular2CyclicalLearningRate": _addons(
-        "Triangular2CyclicalLearningRate", ("scale_mode",), "triangular2"
-    ),
-    "ExponentialCyclicalLearningRate": _addons(
-        "ExponentialCyclicalLearningRate", ("scale_mode", "gamma"), "exp_range"
-    ),
+    name: Origin(f"tensorflow_addons.optimizers.{name}", ADDONS, (*_BAND, *own, "name"), mode=mode)
+    for name, own, mode in (
+        ("CyclicalLearningRate", ("scale_fn", "scale_mode"), None),
+        ("TriangularCyclicalLearningRate", ("scale_mode",), "triangular"),
+        ("Triangular2CyclicalLearningRate", ("scale_mode",), "triangular2"),
+        ("ExponentialCyclicalLearningRate", ("scale_mode", "gamma"), "exp_range"),
+    )
 }
 FRAMEWORKS = {TORCH: "torch", ADDONS: "keras", CALLBACK: "keras"}
 CLASSES = ("CyclicLR", *_ADDONS)

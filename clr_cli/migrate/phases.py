@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any
@@ -32,6 +32,9 @@ from clr_core.schedules import originals
 
 EARLIER = "Each phase ends a step earlier than in clr_core.one_cycle with the same arguments."
 AGAIN = "Its rate comes back up afterwards, and so on; these phases hold the last value."
+WITHOUT = "`decay_steps` doesn't include the warm-up, as optax's does."
+INCLUDED = "`decay_steps` includes the warm-up, which Keras's doesn't."
+THIRD = "It has a third phase, from `pct_final` on."
 SCHEDULED = {
     "CyclicLR.from_schedule": "ScheduledLR",
     "CyclicLR": "ScheduledLR",
@@ -76,54 +79,32 @@ class Original:
         return "lr" in signature(self.make).parameters
 
 
-def _table() -> Iterator[Original]:
-    torch, transformers = "torch.optim.lr_scheduler.", "transformers."
-    keras = "keras.optimizers.schedules."
-    yield Original(f"{torch}OneCycleLR", "torch", originals.torch_one_cycle, EARLIER)
-    yield Original(f"{torch}CosineAnnealingLR", "torch", originals.torch_cosine_annealing, AGAIN)
-    yield Original(f"{torch}CosineAnnealingWarmRestarts", "torch", originals.torch_warm_restarts)
-    yield Original(f"{torch}LinearLR", "torch", originals.torch_linear)
-    yield Original(f"{torch}ConstantLR", "torch", originals.torch_constant)
-    yield Original(f"{torch}SequentialLR", "torch", originals.joined)
-    yield Original(
-        f"{transformers}get_linear_schedule_with_warmup", "torch", originals.transformers_linear
+FRAMEWORKS = {"torch": "torch", "transformers": "torch", "keras": "keras", "optax": "jax"}
+_TORCH, _KERAS = "torch.optim.lr_scheduler.", "keras.optimizers.schedules."
+ORIGINALS = {
+    name: Original(name, FRAMEWORKS[name.partition(".")[0]], make, *note)
+    for name, make, *note in (
+        (f"{_TORCH}OneCycleLR", originals.torch_one_cycle, EARLIER),
+        (f"{_TORCH}CosineAnnealingLR", originals.torch_cosine_annealing, AGAIN),
+        (f"{_TORCH}CosineAnnealingWarmRestarts", originals.torch_warm_restarts),
+        (f"{_TORCH}LinearLR", originals.torch_linear),
+        (f"{_TORCH}ConstantLR", originals.torch_constant),
+        (f"{_TORCH}SequentialLR", originals.joined),
+        ("transformers.get_linear_schedule_with_warmup", originals.transformers_linear),
+        ("transformers.get_cosine_schedule_with_warmup", originals.transformers_cosine, AGAIN),
+        ("transformers.get_wsd_schedule", originals.transformers_wsd),
+        (f"{_KERAS}CosineDecay", originals.keras_cosine_decay, WITHOUT),
+        (f"{_KERAS}CosineDecayRestarts", originals.keras_cosine_decay_restarts),
+        ("optax.cosine_onecycle_schedule", originals.optax_cosine_onecycle),
+        ("optax.linear_onecycle_schedule", originals.optax_linear_onecycle, THIRD),
+        ("optax.warmup_cosine_decay_schedule", originals.optax_warmup_cosine_decay, INCLUDED),
+        ("optax.cosine_decay_schedule", originals.optax_cosine_decay),
+        ("optax.sgdr_schedule", originals.optax_sgdr),
+        ("optax.join_schedules", originals.joined),
+        ("optax.linear_schedule", originals.optax_linear),
+        ("optax.constant_schedule", originals.optax_constant),
     )
-    yield Original(
-        f"{transformers}get_cosine_schedule_with_warmup",
-        "torch",
-        originals.transformers_cosine,
-        AGAIN,
-    )
-    yield Original(f"{transformers}get_wsd_schedule", "torch", originals.transformers_wsd)
-    yield Original(
-        f"{keras}CosineDecay",
-        "keras",
-        originals.keras_cosine_decay,
-        "`decay_steps` doesn't include the warm-up, as optax's does.",
-    )
-    yield Original(f"{keras}CosineDecayRestarts", "keras", originals.keras_cosine_decay_restarts)
-    for name, make, note in (
-        ("cosine_onecycle_schedule", originals.optax_cosine_onecycle, ""),
-        (
-            "linear_onecycle_schedule",
-            originals.optax_linear_onecycle,
-            "It has a third phase, from `pct_final` on.",
-        ),
-        (
-            "warmup_cosine_decay_schedule",
-            originals.optax_warmup_cosine_decay,
-            "`decay_steps` includes the warm-up, which Keras's doesn't.",
-        ),
-        ("cosine_decay_schedule", originals.optax_cosine_decay, ""),
-        ("sgdr_schedule", originals.optax_sgdr, ""),
-        ("join_schedules", originals.joined, ""),
-        ("linear_schedule", originals.optax_linear, ""),
-        ("constant_schedule", originals.optax_constant, ""),
-    ):
-        yield Original(f"optax.{name}", "jax", make, note)
-
-
-ORIGINALS = {each.name: each for each in _table()}
+}
 WITHIN = "optax.constant_schedule"
 """It is read within others, and no finding by itself."""
 MOST = 6

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
 
-from clr_core.adapter import check_regular_file
+from clr_core import adapter as core
 
 MAX_BYTES = 2**20
 """The largest Python or configuration file: some 25,000 lines."""
@@ -25,17 +25,12 @@ def read_bytes(name: str, limit: int = MAX_BYTES) -> bytes:
 
     Raises:
         OSError: The file doesn't exist or can't be read.
-        ValueError: It isn't a regular file, or is larger than `limit`.
+        ValueError: It is larger than `limit`.
     """
     try:
-        check_regular_file(name)
+        return core.read_bytes(name, limit)
     except ValueError as error:
         raise ValueError(f"`{name}` can't be read: {error}") from None
-    with open(name, "rb") as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise too_large(name, limit)
-    return data
 
 
 def decoded(data: bytes, name: str) -> tuple[str, str]:
@@ -80,7 +75,7 @@ class Source:
         if not isinstance(text, str):
             raise TypeError(f"`source` must be a str. Received: source={type(text).__name__}")
         if len(text) > MAX_BYTES:
-            raise too_large(name, MAX_BYTES)
+            raise ValueError(f"`{name}` may have at most {MAX_BYTES} bytes to be read")
         self.name, self.text, self._cells = name, text, cells
         try:
             with warnings.catch_warnings():
@@ -166,8 +161,3 @@ def dotted(node: ast.AST) -> str | None:
 def too_deep(name: str) -> ValueError:
     """The error for a file that is nested more deeply than Python's limits."""
     return ValueError(f"`{name}` is nested too deeply to be read")
-
-
-def too_large(name: str, limit: int) -> ValueError:
-    """The error for a file that is larger than `limit`."""
-    return ValueError(f"`{name}` may have at most {limit} bytes to be read")

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from math import ceil, floor, log10
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from clr_core._arguments import visible
-from clr_core._drawing import BLUE, GREEN, GREY, VERMILLION, figure_class, svg_frame, svg_text
+from clr_core._drawing import (
+    ANY_PAGE,
+    BLUE,
+    GREEN,
+    GREY,
+    VERMILLION,
+    figure_class,
+    html_text,
+    svg_frame,
+    svg_text,
+)
 from clr_core.range_finding._smoothing import (
     SmoothedLoss,
     can_be_smoothed,
@@ -32,8 +41,8 @@ DOTS: dict[str, Any] = {"linestyle": "none", "color": VERMILLION, "alpha": 0.7}
 def svg(result: RangeTestResult) -> str:
     """An SVG for a notebook: the loss over the rate with both boundaries, above the sentences."""
     lrs, losses, max_lr, base_lr = result.lrs, result.losses, result.max_lr, result.base_lr
-    rates = f"max_lr={max_lr!r}, base_lr={base_lr!r}"
-    text = f"<pre>{escape(chr(10).join([rates, *map(visible, sentences(result))]))}</pre>"
+    rates = f"max_lr={max_lr!r}{_by_rule(result)}, base_lr={base_lr!r}"
+    text = html_text(rates, *sentences(result))
     if not can_be_smoothed(lrs):
         return text
     shown = clipped(losses)
@@ -63,8 +72,8 @@ def svg(result: RangeTestResult) -> str:
     )
     # The label of `base_lr` ends at its line, and that of `max_lr` begins there, if there is room.
     low_label, high_label = (
-        f"{name} {lr:.2g}" if lr is not None and lrs[0] <= lr <= lrs[-1] else ""
-        for name, lr in (("base_lr", base_lr), ("max_lr", max_lr))
+        f"{name} {lr:.2g}{rule}" if lr is not None and lrs[0] <= lr <= lrs[-1] else ""
+        for name, lr, rule in (("base_lr", base_lr, ""), ("max_lr", max_lr, _by_rule(result)))
     )
     begin = min(x(max_lr) - 2 if max_lr and high_label else WIDTH, WIDTH - LETTER * len(high_label))
     end = max(
@@ -96,7 +105,7 @@ def svg(result: RangeTestResult) -> str:
         f"{svg_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, 'learning rate (logarithmic)')}"
         f"{svg_text(12, (bottom + TOP) / 2, 'loss of each batch', upright=False)}"
         f'<g stroke="{VERMILLION}" stroke-width="0.8">{dots}</g>'
-        f'<polyline points="{line}" fill="none" stroke="{BLUE}" stroke-width="1.8"/>'
+        f'<polyline points="{line}" fill="none" stroke="{ANY_PAGE[0]}" stroke-width="1.8"/>'
         f"{boundaries}"
     )
     return svg_frame(repr(result), WIDTH, HEIGHT, body) + text
@@ -123,9 +132,12 @@ def figure(result: RangeTestResult) -> Figure:
         right.spines["top"].set_visible(False)
     if base_lr is not None and max_lr is not None:
         axes.axvspan(base_lr, max_lr, color=GREY, alpha=0.12, linewidth=0)
-    for name, lr, line in (("base_lr", base_lr, ":"), ("max_lr", max_lr, "--")):
+    for name, lr, line, rule in (
+        ("base_lr", base_lr, ":", ""),
+        ("max_lr", max_lr, "--", _by_rule(result)),
+    ):
         if lr is not None:
-            axes.axvline(lr, color="black", linestyle=line, label=f"{name} {lr:.2g}")
+            axes.axvline(lr, color="black", linestyle=line, label=f"{name} {lr:.2g}{rule}")
     axes.set_xscale("log")
     axes.set_xlabel(f"learning rate (logarithmic scale; {result.ramp} ramp)")
     axes.set_ylabel("loss of each batch")
@@ -144,6 +156,11 @@ def figure(result: RangeTestResult) -> Figure:
 def sentences(result: RangeTestResult) -> list[str]:
     """Why the test stopped, if it did, and the warnings."""
     return [each for each in (result.stop_reason, *result.warnings) if each is not None]
+
+
+def _by_rule(result: RangeTestResult) -> str:
+    """The name of the rule that gave `max_lr`, in brackets, if one did."""
+    return "" if result.rule is None else f" ({result.rule})"
 
 
 def _draw_smoothed(

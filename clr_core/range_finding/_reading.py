@@ -18,6 +18,8 @@ from clr_core.range_finding._smoothing import (
 
 NAMES = ("steepest", "valley", "minimum", "minimum/10", "edge")
 DEFAULT = "edge"
+RULES = ("trials", DEFAULT, *NAMES[:-1], "score rises", "score stalls")
+"""All suggestions, those that become `max_lr` first."""
 # Chosen on half of the tasks of benchmarks/range_test.py, from the middle of what does well there.
 EDGE_PART = 10.0
 LEARNED = 0.8  # Of the fall: what comes after it may be the bottom, as wide as it likes.

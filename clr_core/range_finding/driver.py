@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from clr_core._arguments import integer, received
+from clr_core.range_finding._progress import progress
 from clr_core.range_finding.ask_tell import RangeTest, RangeTestOptions
 from clr_core.range_finding.restoring import Restore, loader_position, random_states, restore
 from clr_core.range_finding.result import RangeTestResult
@@ -120,6 +121,8 @@ def run(
 ) -> RangeTestResult:
     """Drive each test to its end, take the one in the middle, and try rates around its own.
 
+    In a notebook or a terminal tqdm shows the progress, if it is installed.
+
         >>> weight = [1.0]
         >>> def start():
         ...     weight[0] = 1.0
@@ -143,16 +146,28 @@ def run(
     """
     beginning = [*batches.position(), *random_states()]
     results: list[RangeTestResult] = []
-    for test in tests:
-        start()
-        while not test.done:
-            test.tell(*update(test.ask()))
-        results.append(test.result())
+    with progress("range test", sum(test.num_steps for test in tests)) as advance:
+        for test in tests:
+            start()
+            while not test.done:
+                test.tell(*update(test.ask()))
+                advance()
+            results.append(test.result())
     result = RangeTestResult.of(results)
     result = replace(result, warnings=(*result.warnings, *batches.warnings()))
+    if not trials:
+        return result
 
     def start_again() -> None:
         restore(beginning)
         start()
 
-    return compared(result, start_again, update, tests[0].num_steps) if trials else result
+    # How many there will be isn't known.
+    with progress("trials", None) as advance:
+
+        def counted(lr: float) -> tuple[Any, ...]:
+            returned = update(lr)
+            advance()
+            return returned
+
+        return compared(result, start_again, counted, tests[0].num_steps)

@@ -10,8 +10,8 @@ from typing import Any, Self, TypedDict, Unpack
 
 from clr_core._arguments import listed, number, one_of, positive_number, received
 from clr_core.range_finding._draw import figure, svg
-from clr_core.range_finding._reading import read
-from clr_core.range_finding._smoothing import RAMPS
+from clr_core.range_finding._reading import RULES, read
+from clr_core.range_finding._smoothing import RAMPS, SmoothedLoss, can_be_smoothed, clipped
 from clr_core.schedules.cyclic import CyclicSchedule
 
 BASE_PART = 4  # The paper: `base_lr` is a third or a quarter of `max_lr`.
@@ -175,6 +175,20 @@ class RangeTestResult:
             **boundaries(max_lr, base_lr),
             **options,
         )
+
+    @property
+    def rule(self) -> str | None:
+        """The name of the suggestion that `max_lr` is, such as "edge"; None: it is none of them."""
+        # A file may have other names, which are anybody's text.
+        names = [name for name in RULES if self.suggestions.get(name) == self.max_lr is not None]
+        return names[0] if names else None
+
+    def smoothed(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The smooth curve that is read and drawn: rates and losses; empty if there are too few."""
+        if not can_be_smoothed(self.lrs):
+            return (), ()
+        curve = SmoothedLoss.of(self.lrs, clipped(self.losses))
+        return curve.lrs, curve.values
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain data, for JSON."""

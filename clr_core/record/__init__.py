@@ -30,7 +30,7 @@ FORMAT = "cyclical-lr/1"
 MAX_DEPTH = _parsing.MAX_DEPTH - 2  # Of a schedule, which lies in a list in a mapping.
 PART = "`Record.read(…, key=…)` reads a part of a document"
 MAX_BYTES = 2**20
-"""How large the file of a record may be: some 2,500 groups."""
+"""The bytes that the file of a record may have, which suffice for some 2,500 groups."""
 
 
 def _from_yaml(text: str) -> Any:
@@ -153,6 +153,20 @@ class Record:
                 stacklevel=2,
             )
         return type(self)(new if several else new[0], step)
+
+    def _repr_html_(self) -> str:
+        """A picture of the different schedules, with the step that is reached, for notebooks."""
+        from clr_core.schedules.svg import html
+
+        schedules = self.schedule if isinstance(self.schedule, tuple) else (self.schedule,)
+        groups: dict[Schedule, list[int]] = {}
+        for group, schedule in enumerate(schedules):
+            groups.setdefault(schedule, []).append(group)
+        named = {
+            f"group{'s' if len(numbers) > 1 else ''} {listed(numbers)}": schedule
+            for schedule, numbers in groups.items()
+        }
+        return html(named, [f"step {self.step:,}, id {schedule_id(self.schedule)}"], step=self.step)
 
     def to_json(self) -> str:
         """`to_dict` as indented JSON with a final newline; the same text for equal records."""

@@ -17,7 +17,7 @@ KINDS = {
     "piecewise": "clr_core.schedules.piecewise:PiecewiseSchedule",
     "sequence": "clr_core.schedules.sequence:SequenceSchedule",
 }
-"""Each kind of schedule, by the "kind" that its `to_dict` writes: its module and its class."""
+"""The module and the class of each kind of schedule, by the "kind" that its `to_dict` writes."""
 
 USUAL = "cyclic"
 """The kind of a document that names none."""

@@ -183,7 +183,7 @@ class Described:
 
     def _repr_html_(self) -> str:
         """A picture of the first cycles, for notebooks."""
-        from clr_core.schedules.draw import svg
+        from clr_core.schedules.svg import svg
 
         return svg(self)  # type: ignore[arg-type]
 

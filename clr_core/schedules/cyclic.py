@@ -96,7 +96,7 @@ class CyclicSchedule(Described):
 
     if TYPE_CHECKING:  # Not fields at run time, since the parameters determine them.
         cycle_size: float = field(init=False)
-        """Steps in a cycle: `step_size_up + step_size_down`, rounded to float64."""
+        """The steps in a cycle, which are `step_size_up + step_size_down`, rounded to float64."""
         _fall: float = field(init=False)
         _decay: Decay | None = field(init=False)
 
@@ -240,8 +240,8 @@ class CyclicSchedule(Described):
             return [top, up] if top < up else [up]
         if self.scale_fn is None or self.scale_mode == "cycle":
             return [up]
-        rise = [up * i / pieces for i in range(1, pieces + 1)]
-        return rise + [up + self._fall * i / pieces for i in range(1, pieces)]
+        parts = [i / pieces for i in range(1, pieces + 1)]
+        return [up * part for part in parts] + [up + self._fall * part for part in parts[:-1]]
 
     def rescaled(self, factor: float | Fraction) -> Self:
         """The same curve in `factor` times as many steps, for another batch size or world size.

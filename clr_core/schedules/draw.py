@@ -1,15 +1,14 @@
-"""Schedules as pictures: SVG for notebooks, and figures that need the extra `plot`."""
+"""Schedules as figures, which need the extra `plot`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
-from math import isfinite
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from clr_core._arguments import LARGEST_STEP, integer, received
-from clr_core._drawing import BLUE, GREY, PALETTE, figure_class, svg_frame, svg_text
-from clr_core.schedules.samples import Samples, sampled_steps, samples, usual_end
+from clr_core._drawing import GREY, PALETTE, figure_class
+from clr_core.schedules.samples import Samples, from_below, logarithmic_from, samples
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 # They say the same as the colours in black and white.
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1)), (0, (5, 2, 1, 2)))
+LEGEND = 100  # Letters beside each other in the legend.
+APART = 0.07  # Of the height of a panel: names of levels closer to each other can't be read.
 # Matplotlib's settings for these figures.
 STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -26,50 +27,6 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.formatter.limits": (-4, 6),
 }
-
-SVG_CYCLES, SVG_POINTS = 2, 400
-WIDTH, HEIGHT = 480, 160
-LEFT, RIGHT, TOP, BOTTOM = 70, 12, 12, 34  # Room for the labels.
-
-
-def svg(schedule: Schedule) -> str:
-    """The rate in the first two cycles, with its levels, above the schedule's repr, as HTML."""
-    end = usual_end(schedule, SVG_CYCLES)
-    steps = sampled_steps(schedule, end, SVG_POINTS)
-    # What isn't finite can't be drawn.
-    rates = {step: lr for step in steps if isfinite(lr := schedule.lr(step))}
-    levels = dict.fromkeys(schedule.levels().values())
-    low, high = min([*levels, *rates.values()]), max([*levels, *rates.values()])
-
-    def x(step: int) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * step / end
-
-    def y(rate: float) -> float:
-        height = HEIGHT - TOP - BOTTOM
-        return TOP + height * ((high - rate) / (high - low) if high > low else 0.5)
-
-    line = " ".join(f"{x(step):.1f},{y(rate):.1f}" for step, rate in rates.items())
-    named: list[float] = []
-    for rate in levels:  # Labels that touch can't be read.
-        if all(abs(y(rate) - y(other)) > 12 for other in named):
-            named.append(rate)
-    parts = [
-        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(rate):.1f}" y2="{y(rate):.1f}" '
-        'stroke="currentColor" stroke-opacity="0.35" stroke-dasharray="4 3"/>'
-        + (svg_text(LEFT - 6, y(rate) + 4, f"{rate:.3g}", "end") if rate in named else "")
-        for rate in levels
-    ]
-    parts += [
-        svg_text(x(step), HEIGHT - BOTTOM + 16, f"{step:,}", anchor)
-        for step, anchor in ((0, "start"), (end // 2, "middle"), (end, "end"))
-    ]
-    parts += [
-        svg_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "step"),
-        svg_text(12, (HEIGHT - BOTTOM + TOP) / 2, "learning rate", upright=False),
-        f'<polyline points="{line}" fill="none" stroke="{BLUE}" stroke-width="1.8"/>',
-    ]
-    shown = repr(schedule)
-    return svg_frame(shown, WIDTH, HEIGHT, "".join(parts)) + f"<pre>{escape(shown)}</pre>"
 
 
 def plot(
@@ -89,15 +46,21 @@ def plot(
 def picture(
     curves: Sequence[Samples],
     *,
-    step: int = 0,
+    names: Sequence[str] | None = None,
+    step: int | Sequence[int] = 0,
     steps_per_epoch: int | None = None,
     axes: Axes | None = None,
 ) -> Figure:
     """Draw the rates over the steps between their levels, and the momenta in a second panel.
 
+    The axis of the rates is logarithmic if some are so much lower than others that they would look
+    flat.
+
     Args:
-        curves: One for each parameter group.
-        step: The step that the run has reached; marked unless it is 0 or beyond the curve.
+        curves: The schedules and their values.
+        names: Their names in the legend; None: "group 0", "group 1", …
+        step: The step that the run has reached, or that each of several has, in the colour of its
+            curve; marked unless it is 0 or beyond the curve.
         steps_per_epoch: Updates per epoch, for a second axis in epochs.
         axes: Axes to draw the rates in, and nothing else; None: a new figure.
 
@@ -107,48 +70,68 @@ def picture(
     figure_of = figure_class()
     from matplotlib import rc_context
 
+    names = names or [f"group {group}" for group in range(len(curves))]
+    reached = {step: GREY} if isinstance(step, int) else dict(zip(step, cycle(PALETTE)))
     if axes is not None:
-        _panel(axes, curves, "lr", step)
+        _panel(axes, curves, names, "lr", reached)
         _steps(axes, axes, curves, steps_per_epoch)
         return axes.figure  # type: ignore[return-value]
-    names = ["lr"]
+    shown = ["lr"]
     if any(curve.momenta is not None for curve in curves):
-        names.append("momentum")
+        shown.append("momentum")
     with rc_context(STYLE):
-        figure = figure_of(figsize=(8.4, 1.4 + 2.0 * len(names)), layout="constrained")
-        panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
-        for panel, name in zip(panels, names, strict=True):
-            _panel(panel, curves, name, step)
+        figure = figure_of(figsize=(8.4, 1.4 + 2.0 * len(shown)), layout="constrained")
+        panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
+        for panel, of in zip(panels, shown, strict=True):
+            _panel(panel, curves, names, of, reached)
         _steps(panels[-1], panels[0], curves, steps_per_epoch)
         if len(curves) > 1:
             figure.legend(
                 *panels[0].get_legend_handles_labels(),
                 loc="outside upper center",
                 frameon=False,
-                ncols=min(len(curves), 6),
+                ncols=max(1, min(len(curves), LEGEND // (8 + max(map(len, names))))),
             )
     return figure
 
 
-def _panel(axes: Axes, curves: Sequence[Samples], name: str, step: int) -> None:
+def _panel(
+    axes: Axes,
+    curves: Sequence[Samples],
+    names: Sequence[str],
+    of: str,
+    reached: Mapping[int, str],
+) -> None:
     marked: dict[float, str] = {}
-    for group, curve in enumerate(curves):
-        values = curve.lrs if name == "lr" else curve.momenta
+    begin = logarithmic_from([curve.lrs if of == "lr" else curve.momenta for curve in curves])
+    below = from_below([curve.lrs for curve in curves])
+    for index, (name, curve) in enumerate(zip(names, curves, strict=True)):
+        values = curve.lrs if of == "lr" else curve.momenta
         if values is None:
             continue
         axes.plot(
             curve.steps,
             values,
-            color=PALETTE[group % len(PALETTE)],
-            linestyle=DASHES[group % len(DASHES)],
+            color=PALETTE[index % len(PALETTE)],
+            linestyle=DASHES[index % len(DASHES)],
             linewidth=1.8,
-            label=f"group {group}",
+            label=name,
+            zorder=2.0 + below.index(index) / len(below),
         )
-        for level, value in curve.schedule.levels(name).items():
+        for level, value in curve.schedule.levels(of).items():
             if level not in marked.get(value, ""):
                 marked[value] = f"{marked[value]} = {level}" if value in marked else level
-    for value, level in marked.items():
+    for value in marked:
         axes.axhline(value, color=GREY, linewidth=0.8, linestyle="--", alpha=0.6)
+    if begin is not None:
+        axes.set_yscale("log", nonpositive="clip")
+        axes.set_ylim(bottom=begin / 1.5)
+    heights: list[float] = []
+    for value, level in marked.items():
+        _, height = axes.transLimits.transform((0.0, axes.transScale.transform((1.0, value))[1]))
+        if not 0.0 <= height <= 1.0 or any(abs(height - other) < APART for other in heights):
+            continue
+        heights.append(height)
         axes.annotate(
             f"{level} {value:.6g}",
             (1, value),
@@ -159,18 +142,20 @@ def _panel(axes: Axes, curves: Sequence[Samples], name: str, step: int) -> None:
             color=GREY,
             fontsize="small",
         )
-    if 0 < step <= _end(curves):
-        axes.axvline(step, color=GREY, linewidth=1, linestyle=":")
-        if name == "lr":
+    for step, colour in reached.items():
+        if not 0 < step <= _end(curves):
+            continue
+        axes.axvline(step, color=colour, linewidth=1, linestyle=":")
+        if of == "lr":
             axes.annotate(
                 f"step {step:,}",
                 (step, 0),
                 (4, 12),
                 xycoords=("data", "axes fraction"),
                 textcoords="offset points",
-                color=GREY,
+                color=colour,
             )
-    axes.set_ylabel("learning rate" if name == "lr" else name)
+    axes.set_ylabel("learning rate" if of == "lr" else of)
 
 
 def _steps(bottom: Axes, top: Axes, curves: Sequence[Samples], steps_per_epoch: int | None) -> None:
@@ -192,7 +177,7 @@ def _steps(bottom: Axes, top: Axes, curves: Sequence[Samples], steps_per_epoch: 
         epochs = top.secondary_xaxis("top", functions=(epoch_of, step_of))
         epochs.set_xlabel(f"epochs (of {size:,} updates)")
         if _end(curves) > size:
-            epochs.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+            epochs.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
 
 
 def _end(curves: Sequence[Samples]) -> int:

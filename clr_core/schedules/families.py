@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import astuple
 from inspect import signature
-from itertools import pairwise
 from math import isclose
 from typing import Any
 
 from clr_core._arguments import LARGEST_STEP, integer, number, positive_number, received
-from clr_core.schedules.piecewise import MOST_PHASES, Phase, PiecewiseSchedule
+from clr_core.schedules.piecewise import MOST_PHASES, Phase, PiecewiseSchedule, through
 
 
 def one_cycle(
@@ -68,7 +67,7 @@ def one_cycle(
     else:
         lengths, rates = [up, total - up], [start, max_lr, end]
         momenta = [max_momentum, base_momentum, max_momentum]
-    return _through(lengths, rates, shape, momenta)
+    return PiecewiseSchedule(through(lengths, rates, shape, momenta))
 
 
 def warm_restarts(
@@ -128,16 +127,16 @@ def warm_restarts(
         raise ValueError(
             f"`cycles` must be from 1 to {MOST_PHASES:,}. {received('cycles', cycles)}"
         )
-    peak = number("max_lr", max_lr)
+    peak, low = number("max_lr", max_lr), number("min_lr", min_lr)
     phases = []
     for cycle in range(cycles):
-        if peak * decay_**cycle < min_lr:
+        if peak * decay_**cycle < low:
             raise ValueError(
                 "`min_lr` must not be above the peak of a cycle. "
                 f"Received: min_lr={min_lr!r}, and a peak of {peak * decay_**cycle!r} in cycle "
                 f"{cycle}, counted from 0"
             )
-        phases.append(Phase(size * growth_**cycle, peak * decay_**cycle, min_lr, "cosine"))
+        phases.append(Phase(size * growth_**cycle, peak * decay_**cycle, low, "cosine"))
     return PiecewiseSchedule(phases)
 
 
@@ -310,17 +309,3 @@ def _guesses(
 def _close(one: Any, other: Any) -> bool:
     numbers = isinstance(one, float | int) and isinstance(other, float | int)
     return isclose(one, other, rel_tol=1e-12) if numbers else bool(one == other)
-
-
-def _through(
-    lengths: Sequence[float], rates: Sequence[float], shape: str, momenta: Sequence[float | None]
-) -> PiecewiseSchedule:
-    """Phases from each rate and momentum to the next."""
-    return PiecewiseSchedule(
-        [
-            Phase(length, *ends, shape, *momentum)
-            for length, ends, momentum in zip(
-                lengths, pairwise(rates), pairwise(momenta), strict=True
-            )
-        ]
-    )

@@ -21,7 +21,7 @@ from itertools import pairwise
 from typing import Any
 
 from clr_core._arguments import LARGEST_STEP, integer, number, one_of, positive_number, received
-from clr_core.schedules.piecewise import MOST_PHASES, Phase, PiecewiseSchedule
+from clr_core.schedules.piecewise import MOST_PHASES, Phase, PiecewiseSchedule, through
 from clr_core.schedules.protocol import Schedule
 from clr_core.schedules.sequence import SequenceSchedule
 
@@ -29,7 +29,7 @@ COMES_BACK = (
     "{} comes back up after {:g} steps and goes on so; the schedule read from it holds its last "
     "value. To come back up: PiecewiseSchedule([down, up], repeat=True)"
 )
-"""What is lost of a cosine of torch or transformers: its name, and when it turns."""
+"""The warning for a cosine of torch or transformers, of its name and of when it turns."""
 
 SHAPES = {"cos": "cosine", "linear": "linear"}
 
@@ -396,15 +396,7 @@ def fastai_one_cycle(
         high,
         high / positive_number("div_final", div_final),
     ]
-    momenta = pairwise(moms or (None, None, None))
-    return PiecewiseSchedule(
-        [
-            Phase(steps, *ends, "cosine", *momentum)
-            for steps, ends, momentum in zip(
-                (up, total_steps - up), pairwise(rates), momenta, strict=True
-            )
-        ]
-    )
+    return PiecewiseSchedule(through((up, total_steps - up), rates, "cosine", moms))
 
 
 def _restarts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, pairwise, repeat
 from math import ceil, floor, inf
 from typing import TYPE_CHECKING, Any, Self
 
@@ -99,6 +99,24 @@ class Phase:
 
 
 fields_needed = ("steps", "start", "end")
+
+
+def through(
+    lengths: Iterable[float],
+    rates: Iterable[float],
+    shape: str,
+    momenta: Iterable[float | None] | None = None,
+) -> list[Phase]:
+    """Phases of these lengths from each rate, and each momentum if any, to the next.
+
+    >>> through([2, 3], [0.0, 0.5, 0.1], "linear")
+    [Phase(2.0, 0.0, 0.5), Phase(3.0, 0.5, 0.1)]
+    """
+    from_to = pairwise(repeat(None) if momenta is None else momenta)
+    return [
+        Phase(length, *ends, shape, *momentum)
+        for length, ends, momentum in zip(lengths, pairwise(rates), from_to, strict=False)
+    ]
 
 
 @dataclass(frozen=True, repr=False)

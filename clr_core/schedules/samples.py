@@ -18,6 +18,9 @@ CYCLES = 3
 POINTS = 4000
 MOST_TURNS = 2000
 """With more turns than this, a picture couldn't tell them apart."""
+A_CYCLE = 5  # Turns that hold a rise and a fall: one between two steps counts as two.
+FAR_APART = 20.0  # On one linear axis, a curve so much lower than another looks flat.
+DECADES = 1e4  # On a logarithmic axis, rates so far below the lowest peak count as zero.
 LARGEST = 1e300  # The range of larger numbers, with some room around it, has no float64.
 
 
@@ -62,13 +65,51 @@ def usual_end(schedule: Schedule, cycles: int = CYCLES) -> int:
     return turns[-1] or POINTS
 
 
-def sampled_steps(schedule: Schedule, end: int, points: int = POINTS) -> list[int]:
-    """An even grid from 0 to `end`, and the turns, which an even grid would cut off."""
-    steps = {round(end * i / points) for i in range(points + 1)}
-    turns = list(islice(schedule.turns(0, end), MOST_TURNS + 1))
+def sampled_steps(
+    schedule: Schedule, end: int, points: int = POINTS, *, first: int = 0
+) -> list[int]:
+    """An even grid from `first` to `end`, and the turns, which an even grid would cut off.
+
+    If there are too many turns, those of one cycle from each step of the grid on: the picture is
+    then as high as the cycles, while the grid alone might meet them all at the same height.
+    """
+    steps = {first + round((end - first) * i / points) for i in range(points + 1)}
+    turns = list(islice(schedule.turns(first, end), MOST_TURNS + 1))
     if len(turns) <= MOST_TURNS:
         steps.update(turns)
+    elif getattr(schedule, "cycle_size", None) is not None:
+        for step in tuple(steps):
+            steps.update(islice(schedule.turns(step, end), A_CYCLE))
     return sorted(steps)
+
+
+def from_below(curves: Sequence[Sequence[float]]) -> list[int]:
+    """The order in which to draw curves: many ups and downs fill an area that would hide others.
+
+    >>> from_below([[1, 2, 3], [1, 2, 1, 2], [3, 2, 1]])
+    [1, 0, 2]
+    """
+    turns = [
+        sum((b - a) * (c - b) < 0.0 for a, b, c in zip(y, y[1:], y[2:], strict=False))
+        for y in curves
+    ]
+    return sorted(range(len(curves)), key=lambda index: -turns[index])
+
+
+def logarithmic_from(curves: Sequence[Sequence[float] | None]) -> float | None:
+    """Where a logarithmic axis for all curves begins; None: a linear one shows them all.
+
+    >>> logarithmic_from([[0.0, 0.5], [0.0, 0.2]]), logarithmic_from([[0.0, 5.0], [0.0001, 0.002]])
+    (None, 0.0001)
+    """
+    finite = [[y for y in curve if isfinite(y)] for curve in curves if curve is not None]
+    peaks = [max(curve) for curve in finite if curve]
+    if not peaks or min(map(min, filter(None, finite))) < 0.0 or min(peaks) <= 0.0:
+        return None
+    if max(peaks) <= FAR_APART * min(peaks):
+        return None
+    least = min(y for curve in finite for y in curve if y > 0.0)
+    return max(least, min(peaks) / DECADES)
 
 
 def _samples(schedule: Schedule, end: int) -> Samples:

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from os import PathLike
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from clr_core._arguments import LARGEST_STEP, count, number, received
+from clr_core._drawing import html_text
 from clr_core.schedules.protocol import Schedule
 from clr_core.verification._faults import (
     Deviation,
@@ -28,6 +29,9 @@ from clr_core.verification._search import GivenUp, LoggedRate, Target, explainin
 from clr_core.verification.faults import Constant, Fault, Shift
 from clr_core.verification.log import Resolution
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 # With fewer lines that differ, several faults explain them by chance.
 FEWEST_LINES = 3
 # With fewer, the lines may be means by chance.
@@ -40,6 +44,9 @@ FLOAT64_ERRORS = 1e-12
 # How many rates the search for a fault may compute: about half a second's worth, and some more for
 # a long log, all of whose lines have to be looked at.
 MOST_RATES, MOST_RATES_PER_LINE = 600_000, 100
+
+
+MARKS = {"followed": "✓", "deviated": "✗", "undecided": "?"}
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,10 @@ class Verdict:
             "candidates": [fault.to_dict() for fault in self.candidates],
             "numbering": list(self.numbering),
         }
+
+    def _repr_html_(self) -> str:
+        """The status and the sentence, which has the numbers, for notebooks."""
+        return html_text(f"{MARKS[self.status]} {self.status}", self.sentence)
 
 
 def verify(
@@ -284,8 +295,8 @@ def picture(
     steps: Sequence[int],
     lrs: Sequence[float],
     verdict: Verdict,
-    path: str | PathLike[str],
-) -> None:
+    path: str | PathLike[str] | None = None,
+) -> Figure:
     """Draw what was logged over what the schedule says, and the difference below.
 
     Args:
@@ -293,7 +304,11 @@ def picture(
         steps: As for `verify`.
         lrs: As for `verify`.
         verdict: The answer of `verify`: its sentence is the title, its first difference a line.
-        path: The file to write; its suffix says in which format, such as `.png` or `.svg`.
+        path: A file to write, in the format that its suffix names, such as `.png` or `.svg`. None:
+            the figure is only returned.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
 
     Raises:
         ImportError: matplotlib isn't installed.
@@ -305,7 +320,9 @@ def picture(
     if verdict.first_difference is not None:
         mark = Numbering(*verdict.numbering).update(verdict.first_difference)
     figure = draw(schedule, updates, lrs, title=verdict.sentence, mark=mark)
-    figure.savefig(path, dpi=150, facecolor="white")
+    if path is not None:
+        figure.savefig(path, dpi=150, facecolor="white")
+    return figure
 
 
 def _faults(target: Target, log: Deviation) -> Iterator[Fault]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from clr_core._drawing import BLUE, GREY, VERMILLION, figure_class
 from clr_core.schedules.protocol import Schedule
+from clr_core.schedules.samples import POINTS, sampled_steps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_POINTS = 4000
 DOTS = 300  # With more lines than these, dots would hide each other and the curve.
 
 
@@ -34,8 +33,8 @@ def draw(
     logged_steps = [steps[i] for i in places]
     logged = [float(lrs[i]) for i in places]
     expected = [schedule.lr(int(step)) for step in logged_steps]
-    first, last = min(logged_steps), max(logged_steps)
-    grid = _grid(schedule, int(first), int(last))
+    first, last = int(min(logged_steps)), int(max(logged_steps))
+    grid = sampled_steps(schedule, last, first=first)
 
     figure = figure_class()(figsize=(9.0, 5.2), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
@@ -78,16 +77,8 @@ def draw(
 
 def _places(steps: Sequence[int], mark: int | None) -> list[int]:
     """The lines to draw: evenly, and always the marked one."""
-    every = -(-len(steps) // MOST_POINTS)
+    every = -(-len(steps) // POINTS)
     places = {*range(0, len(steps), every), len(steps) - 1}
     if mark is not None:
         places.add(steps.index(mark))
     return sorted(places)
-
-
-def _grid(schedule: Schedule, first: int, last: int) -> list[int]:
-    """Steps at which to draw the schedule: evenly, and at its turns if there aren't too many."""
-    every = -(-(last - first + 1) // MOST_POINTS)
-    grid = {*range(first, last, every), last}
-    turns = list(islice(schedule.turns(first, last), MOST_POINTS))
-    return sorted(grid.union(turns) if len(turns) < MOST_POINTS else grid)

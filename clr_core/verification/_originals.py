@@ -13,7 +13,7 @@ from itertools import accumulate, pairwise
 from math import floor, isclose
 from typing import NamedTuple
 
-from clr_core.schedules.piecewise import Phase, PiecewiseSchedule
+from clr_core.schedules.piecewise import Phase, PiecewiseSchedule, through
 from clr_core.verification._faults import FLOAT32_ERRORS, Deviation
 from clr_core.verification._search import LoggedRate, Target
 from clr_core.verification.faults import Float32Formula, Original
@@ -126,6 +126,7 @@ def _other(shape: str) -> str:
 Ends = tuple[float, ...]
 Rates = tuple[float, ...]
 Row = tuple[str, str, Callable[[_OneCycle], tuple[Ends, Rates, str] | None]]
+Change = tuple[str, str, Callable[[Phases], Phases | None]]
 
 
 def _of_peak(cycle: _OneCycle, first: float, last: float) -> Rates:
@@ -243,7 +244,7 @@ def _with_a_final_phase(cycle: _OneCycle, steps: float) -> tuple[Ends, Rates, st
     return (up, floor(0.85 * total), total), (first, peak, first, last), "linear"
 
 
-WARM_UP: tuple[tuple[str, str, Callable[[Phases], Phases | None]], ...] = (
+WARM_UP: tuple[Change, ...] = (
     (
         "Keras's CosineDecay",
         "its decay_steps doesn't include the warm-up, by which the decay is longer than yours",
@@ -276,7 +277,7 @@ WARM_UP: tuple[tuple[str, str, Callable[[Phases], Phases | None]], ...] = (
 )
 """The same from the phases of a linear warm-up, and at least one more."""
 
-RESTARTS: tuple[tuple[str, str, Callable[[Phases], Phases | None]], ...] = (
+RESTARTS: tuple[Change, ...] = (
     (
         "Keras's CosineDecayRestarts",
         "its m_mul multiplies what is above the lowest rate, and not the whole peak",
@@ -303,7 +304,7 @@ RESTARTS: tuple[tuple[str, str, Callable[[Phases], Phases | None]], ...] = (
 )
 """The same from the phases of warm restarts."""
 
-COSINE: tuple[tuple[str, str, Callable[[Phases], Phases | None]], ...] = (
+COSINE: tuple[Change, ...] = (
     (
         "torch's CosineAnnealingLR, or transformers' cosine",
         "it comes back up after its end, where yours holds its last rate",
@@ -368,6 +369,4 @@ def _between(ends: Ends, rates: Rates, shape: str) -> Phases | None:
     lengths = [after - before for before, after in pairwise((0.0, *ends))]
     if min(lengths) <= 0.0 or len(lengths) != len(rates) - 1:
         return None
-    return [
-        Phase(length, *two, shape) for length, two in zip(lengths, pairwise(rates), strict=True)
-    ]
+    return through(lengths, rates, shape)

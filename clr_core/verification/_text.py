@@ -190,6 +190,7 @@ def _rows_of(document: Any, table: Table) -> Iterable[Any]:
     if isinstance(document, list) and document and _is_scalar_triple(document[0]):
         # TensorBoard's own JSON: wall time, step, value.
         return [{"step": step, "lr": rate} for _, step, rate in document]
+    table.forget()  # A list with the rates of the groups is no column.
     return document if isinstance(document, list) else [document]
 
 

@@ -205,7 +205,7 @@ class Speed(Fault):
 
     @property
     def factor(self) -> float:
-        """How many steps the schedule took for each update: k, or 1 / k."""
+        """The steps that the schedule took for each update, k or 1 / k."""
         return self.k if self.direction == "fast" else 1 / self.k
 
     def to_dict(self) -> dict[str, Any]:

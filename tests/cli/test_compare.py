@@ -130,6 +130,21 @@ def test_not_a_number_is_itself(folder, data):
     assert group["lr"]["different"] == 9
 
 
+def test_a_picture_of_both(folder, clr, data, refused):
+    pytest.importorskip("matplotlib")
+    done = clr("compare", "run.json", "other.yaml", "--out", "both.svg")
+    assert done.code == 1
+    assert done.out == clr("compare", "run.json", "other.yaml").out
+    drawn = (folder / "both.svg").read_text()
+    for text in ("A: run.json", "B: other.yaml", "step 1,500", "12,000"):
+        assert f"<!-- {text} -->" in drawn or f">{text}<" in drawn, text
+    found = data("compare", "groups.json", "run.json", "--out", "both.pdf", code=1)
+    assert found["out"] == "both.pdf"
+    assert (folder / "both.pdf").read_bytes().startswith(b"%PDF")
+    assert clr("compare", "run.json", "run.json", "--out", "same.png").code == 0
+    assert refused("compare", "run.json", "none.json", "--out", "x.gif").startswith("--out must en")
+
+
 def test_standard_input(folder, clr, refused):
     assert clr("compare", "-", "run.json", stdin=RECORD.to_json()).code == 0
     assert clr("compare", "run.json", "-", stdin=GROUPS.to_json()).code == 1

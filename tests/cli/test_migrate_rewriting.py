@@ -255,14 +255,15 @@ def test_a_link_stays_a_link(tmp_path):
     assert "clr_torch" in (tmp_path / "there.py").read_text()
 
 
-def test_a_file_that_changed_meanwhile_is_left_alone(tmp_path):
+@pytest.mark.parametrize("other", ["other = 1\n", "# A longer one.\n" * 20])
+def test_a_file_that_changed_meanwhile_is_left_alone(tmp_path, other):
     path = tmp_path / "train.py"
     path.write_text(DIRECT + CALL)
     document = Document(str(path), None)
-    path.write_text("other = 1\n")
+    path.write_text(other)
     with pytest.raises(ValueError, match="it has changed since it was read"):
         document.write()
-    assert path.read_text() == "other = 1\n"
+    assert path.read_text() == other
 
 
 def test_an_encoding_that_has_several_spellings_is_left_alone(tmp_path):

@@ -10,7 +10,6 @@ import pytest
 
 from clr_core import CyclicSchedule, schedule_from_dict
 from clr_core.record import Record, schedule_id
-from clr_core.schedules import KINDS
 from other_kinds import Cosine, Mean, other_kinds
 
 __all__ = ["other_kinds"]
@@ -134,30 +133,3 @@ def test_verify(schedule, folder, clr):
     (folder / "log.csv").write_text("\n".join(["step,lr", *rows, ""]))
     done = clr("verify", "mine.json", "log.csv")
     assert (done.code, done.err) == (1, "")
-
-
-def test_flags_of_each_kind(clr, refused):
-    given = ("--kind", "test-cosine", "--peak", "0.5", "--steps", "7")
-    record = Record.from_json(clr("convert", *given, "--step", "3").out)
-    assert record == Record(Cosine(0.5, steps=7), step=3)
-    assert refused("convert", *given[:2], "--steps", "7").startswith("--peak must be given.")
-    assert refused("convert", *given, "--max-lr", "1") == (
-        "--max-lr must be left out with --kind test-cosine"
-    )
-    assert refused("convert", *given[:-1], "1.5").startswith("argument --steps: invalid int value")
-    # Flags can't give a kind that holds other schedules.
-    assert refused("convert", "--kind", "test-mean").startswith("argument --kind: invalid choice: ")
-
-
-def test_an_option_of_the_command_comes_first(clr):
-    """`clr export --steps` is how many to write, whatever a schedule's parameters are called."""
-    given = ("--kind", "test-cosine", "--peak", "0.5", "--steps", "3")
-    rows = clr("export", *given, "--to", "csv").out.splitlines()
-    assert rows[1:] == [f"{step},{Cosine(0.5).lr(step)!r}" for step in range(3)]
-
-
-def test_a_single_kind_needs_no_flag(clr, monkeypatch):
-    assert "--kind" in clr("show", "--help").out
-    for name in set(KINDS) - {"cyclic"}:
-        monkeypatch.delitem(KINDS, name)
-    assert "--kind" not in clr("show", "--help").out

@@ -6,10 +6,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-import oracle
-from clr_core.conformance import float32
+from clr_core import CyclicSchedule
+from clr_core.record import Record
+from clr_core.schedules.samples import samples
 
-from .conftest import OTHER, SCHEDULE
+from .conftest import GROUPS
 
 
 def test_png(folder, clr):
@@ -46,7 +47,7 @@ def test_terminal(folder, clr):
     lines = clr("plot", "other.json").out.splitlines()
     assert lines[0].strip() == "learning rate over steps"
     assert lines[2].startswith("   0.005")
-    assert lines[-1].split() == ["0", "3,000", "6,000", "9,000", "12,000"]
+    assert lines[-1].split() == ["0", *(f"{k},000" for k in range(2, 13, 2))]
     assert "\x1b" not in "".join(lines)
     # The peaks fall, so the highest line has dots only in its left third.
     (top,) = [line for line in lines if line.startswith("   0.005")]
@@ -59,7 +60,7 @@ def test_terminal_of_groups_and_momentum(folder, clr):
     printed = clr("plot", "groups.json").out
     for text in ("learning rate over steps", "momentum over steps", "* group 0   o group 1"):
         assert text in printed
-    assert printed.endswith("The run is at step 1500.\n")
+    assert printed.endswith("The run is at step 1,500.\n")
 
 
 def test_terminal_of_ascii_only(folder, process):
@@ -94,17 +95,11 @@ def test_any_schedule(tmp_path, monkeypatch, clr, flags):
 
 
 def test_points(folder, data):
-    """They include the peaks, which an even grid would cut off."""
     found = data("plot", "groups.json", "--steps", "12345")
     assert found["out"] is None
-    for schedule, curve in zip((SCHEDULE, OTHER), found["curves"], strict=True):
-        assert curve["steps"] == sorted(set(curve["steps"]))
-        assert (curve["steps"][0], curve["steps"][-1]) == (0, 12345)
-        assert {2000, 4000, 6000, 8000, 10_000} <= set(curve["steps"])
-        for step, lr in zip(curve["steps"][::97], curve["lr"][::97], strict=True):
-            assert float32(lr) == oracle.to_float32(oracle.lr(schedule.to_dict(), step))
-    assert "momentum" in found["curves"][0]
-    assert "momentum" not in found["curves"][1]
+    for curve, expected in zip(found["curves"], samples(GROUPS.schedule, 12_345), strict=True):
+        assert (curve["steps"], curve["lr"]) == (expected.steps, expected.lrs)
+        assert curve.get("momentum") == expected.momenta
 
 
 def test_json_beside_a_picture(folder, clr):
@@ -140,8 +135,85 @@ def test_other_pictures(folder, refused, name):
     )
 
 
-def test_epochs(folder, clr, refused):
+def test_epochs_in_a_picture(folder, clr):
     assert clr("plot", "run.json", "--steps-per-epoch", "450", "--out", "run.svg").code == 0
-    drawn = (folder / "run.svg").read_text()
-    assert "epochs (of 450 updates)" in drawn
-    assert refused("plot", "run.json", "--steps-per-epoch", "450").startswith("--steps-per-epoch ")
+    assert "epochs (of 450 updates)" in (folder / "run.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("size", "ticks"),
+    [
+        (450, [0, 5, 10, 15, 20, 25]),
+        (391, [0, 10, 20, 30]),
+        (12_000, [0, 1]),
+        (50_000, [0, 0.05, 0.1, 0.15, 0.2]),
+        (7, [0, 500, "1,000", "1,500"]),
+    ],
+)
+def test_round_epochs_in_the_terminal(folder, clr, size, ticks):
+    pytest.importorskip("plotext")
+    _, epochs, *lines = clr("plot", "run.json", "--steps-per-epoch", str(size)).out.splitlines()
+    assert epochs.split() == [str(tick) for tick in ticks]
+    assert f"The upper axis counts epochs of {size:,} updates." in lines
+    steps = next(line for line in lines if "12,000" in line)
+    assert steps.split() == ["0", "2,000", "4,000", "6,000", "8,000", "10,000", "12,000"]
+    # The tick of an epoch stands above its step.
+    if size == 450:
+        assert abs(epochs.index("20") - (steps.index("8,000") + steps.index("10,000") + 5) / 2) <= 3
+
+
+def test_several_schedules_in_one_terminal_plot(folder, clr):
+    pytest.importorskip("plotext")
+    done = clr("plot", "run.json", "other.yaml", "groups.json")
+    assert (done.code, done.err) == (0, "")
+    assert (
+        "* run.json   o other.yaml   + groups.json group 0   x groups.json group 1\n"
+        "run.json is at step 1,500.\n"
+        "groups.json is at step 1,500.\n"
+    ) in done.out
+
+
+def test_several_schedules_in_one_picture(folder, clr, data):
+    pytest.importorskip("matplotlib")
+    assert clr("plot", "run.json", "other.yaml", "--out", "both.svg").code == 0
+    drawn = (folder / "both.svg").read_text()
+    for text in ("run.json", "other.yaml", "step 1,500", "momentum"):
+        assert f"<!-- {text} -->" in drawn or f">{text}<" in drawn, text
+    found = data("plot", "run.json", "other.yaml")
+    assert [curve["name"] for curve in found["curves"]] == ["run.json", "other.yaml"]
+    assert [curve["schedule"]["max_lr"] for curve in found["curves"]] == [0.006, 0.005]
+
+
+def test_short_cycles_hide_no_others(folder, clr):
+    pytest.importorskip("plotext")
+    Record(CyclicSchedule(base_lr=0.0015, max_lr=0.006, step_size_up=9)).write("short.json")
+    dots = {
+        symbol: clr("plot", *files).out.partition("momentum over")[0].count(symbol)
+        for symbol, files in (("*", ["run.json", "short.json"]), ("o", ["short.json", "run.json"]))
+    }
+    assert dots["*"] > 50 < dots["o"]
+    assert abs(dots["*"] - dots["o"]) < 10  # `o` is in names, too.
+
+
+def test_lengths_and_rates_far_apart(folder, clr):
+    pytest.importorskip("plotext")
+    Record(CyclicSchedule(base_lr=1.0, max_lr=5.0, step_size_up=20)).write("high.json")
+    out = clr("plot", "run.json", "high.json").out
+    assert "learning rate over steps (logarithmic)" in out
+    rates = out.partition("momentum over steps")[0].splitlines()
+    assert sum("*" in line for line in rates) >= 2  # The lower curve isn't flat.
+    # The short cycles fill their band.
+    assert sum(line.count("o") for line in rates) > 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["run.json", "--base-lr", "1"], "A schedule must be given once. Received: the file 'run"),
+        (["run.json", "none.json"], "'none.json': No such file or directory"),
+        (["-", "-"], "Standard input can't be read twice"),
+        ([], "A schedule must be given: as a FILE"),
+    ],
+)
+def test_what_is_refused(folder, refused, arguments, reason):
+    assert refused("plot", *arguments).startswith(reason)

@@ -1,6 +1,7 @@
 """`clr range-test`: the result of a range test as text, as JSON and as a picture."""
 
 import json
+import math
 from xml.etree import ElementTree
 
 import pytest
@@ -51,7 +52,7 @@ def hostile(folder):
 
 
 def test_text_from_a_file_is_inert(hostile, clr):
-    for arguments in (["show"], ["show", "--json"]):
+    for arguments in (["show"], ["show", "--json"], ["plot"]):
         done = clr("range-test", *arguments, "hostile.json")
         assert (done.code, done.err) == (0, "")
         assert done.out.replace("\n", "").isprintable()
@@ -86,17 +87,44 @@ def test_pictures(folder, clr, data):
     assert clr("range-test", "plot", "range.json", "--out", "range.svg").out == ""
     first = (folder / "range.svg").read_bytes()
     assert ElementTree.fromstring(first).tag == "{http://www.w3.org/2000/svg}svg"
-    for text in ("loss of each batch", f"max_lr {RESULT.max_lr:.2g}"):
+    for text in ("loss of each batch", f"max_lr {RESULT.max_lr:.2g} (edge)"):
         assert f"<!-- {text} -->".encode() in first or f">{text}<".encode() in first, text
     assert data("range-test", "plot", "range.json", "--out", "range.svg")["out"] == "range.svg"
     assert (folder / "range.svg").read_bytes() == first  # The same result, the same file.
 
 
+def test_in_the_terminal(folder, clr):
+    pytest.importorskip("plotext")
+    done = clr("range-test", "plot", "range.json")
+    assert (done.code, done.err) == (0, "")
+    title, *lines = done.out.splitlines()
+    assert title.strip() == "loss over learning rate (logarithmic; exponential ramp)"
+    assert (
+        f". single batches   b base_lr {RESULT.base_lr:.2g}   m max_lr {RESULT.max_lr:.2g} (edge)"
+        in lines
+    )
+    (axis,) = [line for line in lines if "1e-06" in line]
+    assert axis.split() == ["1e-06", "1e-05", "0.0001", "0.001", "0.01", "0.1", "1"]
+    # The line of `max_lr` stands at its rate, among the decades.
+    curve = next(line for line in lines if "m" in line.partition("│")[2])
+    left, right = axis.index("0.001") + 2, axis.index(" 0.01 ") + 2
+    decade = (curve.index("m") - left) / (right - left) - 3
+    assert decade == pytest.approx(math.log10(RESULT.max_lr), abs=0.3)
+
+
+@pytest.mark.parametrize("losses", [[], [1.0], [1.0] * 40, [float(k) for k in range(40)]])
+def test_a_curve_without_a_number_in_the_terminal(folder, clr, losses):
+    pytest.importorskip("plotext")
+    result = RangeTestResult.from_curve([1e-5 * 1.2**i for i in range(len(losses))], losses)
+    done = clr("range-test", "plot", "-", stdin=json.dumps(result.to_dict()))
+    assert (done.code, done.err) == (1, "")
+    assert done.out.endswith(f"{result.warnings[-1]}\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["plot", "range.json"], "--out must be given with plot and left out with show"),
-        (["show", "range.json", "--out", "x.png"], "--out must be given with plot and left out"),
+        (["show", "range.json", "--out", "x.png"], "--out must be left out with show"),
         (
             ["plot", "range.json", "--out", "x.gif"],
             "--out must end in .png, .svg or .pdf. Received: ",

@@ -1,6 +1,6 @@
-"""`clr show`: the oracle's numbers, and cycles in exact arithmetic."""
+"""`clr show`: the oracle's numbers, at steps, in cycles and in epochs."""
 
-from fractions import Fraction
+from itertools import islice
 
 import pytest
 
@@ -8,6 +8,7 @@ import oracle
 from clr_core import CyclicSchedule
 from clr_core.conformance import float32
 from clr_core.record import Record, schedule_id
+from clr_core.schedules.cycles import cycles
 from schedules import expected
 
 from .conftest import FRACTIONAL, OTHER, SCHEDULE
@@ -47,41 +48,14 @@ def test_what_is_said_of_a_record(folder, data):
     assert float32(shown["lr"]) == oracle.to_float32(oracle.lr(SCHEDULE.to_dict(), 1500))
 
 
-@pytest.mark.parametrize(
-    ("up", "down"), [(2000, 2000), (2.5, 1.25), (1, 1), (33.3, 66.7), (3, 7), (0.25, 0.5), (0.1, 3)]
-)
-def test_cycles_in_exact_arithmetic(folder, data, up, down):
-    schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=up, step_size_down=down)
-    (shown,) = data("show", written(folder, schedule), "--cycles", "7")["schedules"]
-    size = Fraction(schedule.cycle_size)
-    by_cycle = {}
-    for step in range(30_000):  # Step by step.
-        by_cycle.setdefault(Fraction(step) // size, []).append(step)
-        if len(by_cycle) > 7:
-            break
-    assert [row["cycle"] for row in shown["cycles"]] == list(by_cycle)[:7]
-    for row in shown["cycles"]:
-        steps = by_cycle[row["cycle"]]
-        assert (row["first"], row["last"]) == (steps[0], steps[-1])
-        top = row["cycle"] * size + Fraction(schedule.step_size_up)
-        assert row["turn"] in steps
-        assert abs(row["turn"] - top) == min(abs(step - top) for step in steps)
-        for name in ("first", "turn", "last"):
-            exact = oracle.to_float32(oracle.lr(schedule.to_dict(), row[name]))
-            assert float32(row[f"lr_{name}"]) == exact
-
-
-def test_cycles_end_at_the_last_step(folder, data):
-    schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2.0**52)
-    (shown,) = data("show", written(folder, schedule), "--cycles", "9")["schedules"]
-    assert [(row["first"], row["last"]) for row in shown["cycles"]] == [
-        (0, 2**53 - 1),
-        (2**53, 2**53),
-    ]
-    schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=1e300)
-    (shown,) = data("show", written(folder, schedule))["schedules"]
-    (row,) = shown["cycles"]
-    assert (row["first"], row["turn"], row["last"]) == (0, 2**53, 2**53)
+def test_cycles(folder, data):
+    written(folder, FRACTIONAL)
+    (shown,) = data("show", "mine.json", "--cycles", "7")["schedules"]
+    found = islice(cycles(FRACTIONAL.step_size_up, FRACTIONAL.cycle_size), 7)
+    for row, each in zip(shown["cycles"], found, strict=True):
+        steps = {"cycle": each.index, "first": each.first, "turn": each.turn, "last": each.last}
+        rates = {f"lr_{name}": FRACTIONAL.lr(steps[name]) for name in ("first", "turn", "last")}
+        assert row == steps | rates
 
 
 def test_epochs(folder, data):

@@ -90,9 +90,8 @@ def test_an_update_moves_by_the_rate(row):
 
 def test_arrays_and_compiled_code(row, np):
     """Each path through an array library gives the golden curves too."""
-    for curve in golden_curves():
-        if not _cheap(curve.name):
-            continue
+    every = getattr(row, "EVERY", {})  # A path that takes seconds for each has a share of them.
+    for number, curve in enumerate(each for each in golden_curves() if _cheap(each.name)):
         wanted = {
             step: lr
             for step, lr in zip(curve.steps, curve.lrs, strict=True)
@@ -100,6 +99,8 @@ def test_arrays_and_compiled_code(row, np):
         }
         steps = np.array(list(wanted), _integer(np, row))
         for path, rates in row.CURVES.items():
+            if number % every.get(path, 1):
+                continue
             lines = differences(wanted, np.asarray(rates(curve.schedule, steps)).tolist())
             assert not lines, "\n".join([f"{path}, {curve.schedule!r}:", *lines])
 
@@ -120,7 +121,8 @@ def test_float64_bits(row, np):
         schedule = random_of_any_kind(rng)
         steps = random_steps(rng, schedule, 2000, row.MAX_STEP)
         curves.append((schedule, steps, [schedule.lr(step) for step in steps]))
-    _assert_same_float64(np, row, curves)
+    for path in row.FLOAT64:
+        _assert_same_float64(np, row, path, curves)
 
 
 def test_float64_bits_of_expressions(row, np):
@@ -133,7 +135,10 @@ def test_float64_bits_of_more_expressions(row, np):
 
 
 def _compare_expressions(np, row, number, rng):
-    """Random expressions at 1,000 steps each: NumPy's bits in each host, Python's in NumPy."""
+    """Random expressions at 1,000 steps each: NumPy's bits in each host, Python's in NumPy.
+
+    Each path of the host takes its share of them.
+    """
     curves = []
     for _ in range(number):
         schedule = random_expression_schedule(rng)
@@ -143,18 +148,19 @@ def _compare_expressions(np, row, number, rng):
             given = schedule.lr(steps[step])
             assert given == host[step] or given != given, (schedule, steps[step])
         curves.append((schedule, steps, host))
-    _assert_same_float64(np, row, curves)
+    paths = len(row.FLOAT64)
+    for index, path in enumerate(row.FLOAT64):
+        _assert_same_float64(np, row, path, curves[index::paths])
 
 
-def _assert_same_float64(np, row, curves):
+def _assert_same_float64(np, row, path, curves):
     """A path takes some curves at a time, to compile them at once."""
-    for path, rates in row.FLOAT64.items():
-        for first in range(0, len(curves), AT_ONCE):
-            schedules, steps, hosts = zip(*curves[first : first + AT_ONCE], strict=True)
-            steps = [np.array(each, _integer(np, row)) for each in steps]
-            given = rates(schedules, steps)
-            for compared in zip(schedules, steps, map(np.array, hosts), given, strict=True):
-                _compare_float64(np, path, *compared)
+    for first in range(0, len(curves), AT_ONCE):
+        schedules, steps, hosts = zip(*curves[first : first + AT_ONCE], strict=True)
+        steps = [np.array(each, _integer(np, row)) for each in steps]
+        given = row.FLOAT64[path](schedules, steps)
+        for compared in zip(schedules, steps, map(np.array, hosts), given, strict=True):
+            _compare_float64(np, path, *compared)
 
 
 def _compare_float64(np, path, schedule, steps, host, given):

@@ -6,13 +6,14 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from clr_core import _drawing
-from clr_core._drawing import PALETTE, figure_class, svg_frame, svg_text
+from clr_core._drawing import ANY_PAGE, PALETTE, figure_class, html_text, svg_frame, svg_text
 
 
 def test_a_frame():
     assert svg_frame("a < b & c", 30, 20, "<g/>") == (
         '<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20" viewBox="0 0 30 20" '
-        'role="img" font-family="sans-serif" font-size="11" fill="currentColor">'
+        'role="img" font-family="sans-serif" font-size="11" fill="currentColor" '
+        'style="max-width: 100%; height: auto">'
         "<title>a &lt; b &amp; c</title><g/></svg>"
     )
 
@@ -32,6 +33,27 @@ def test_a_label_turned_about_its_own_point():
         "text-anchor": "middle",
         "transform": "rotate(-90 12 3.5)",
     }
+
+
+def test_text_that_wraps_and_is_inert():
+    assert html_text("a < b", "\x1b[2J", marks=["<i>-</i> "]) == (
+        '<pre style="white-space: pre-wrap; overflow-wrap: anywhere">'
+        "<i>-</i> a &lt; b\n\\x1b[2J</pre>"
+    )
+
+
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+    return sum(part * weight for part, weight in zip(linear, (0.2126, 0.7152, 0.0722), strict=True))
+
+
+@pytest.mark.parametrize("page", ["#ffffff", "#f3f3f3", "#111111", "#1e1e1e"])
+def test_lines_of_a_notebook_on_light_and_dark_pages(page):
+    """WCAG 2.1 asks for a contrast of 3:1 of what isn't text."""
+    for colour in ANY_PAGE:
+        low, high = sorted([luminance(colour), luminance(page)])
+        assert (high + 0.05) / (low + 0.05) >= 3
 
 
 def test_six_colours_that_differ_and_a_grey():

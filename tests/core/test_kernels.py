@@ -3,6 +3,7 @@
 import math
 import random
 from fractions import Fraction
+from types import SimpleNamespace
 
 import mpmath
 import pytest
@@ -69,7 +70,9 @@ def test_accuracy_of_powers():
         assert ulps(kernels.power_of(base)(exponent, python_ops), exact) < 2.0, (base, exponent)
 
 
-@pytest.mark.parametrize("exponent", [-3.0, -2.5, -1.0, -0.5, 0.5, 1.0, 1.5, 2.0, 3.0, 7.0, -0.3])
+@pytest.mark.parametrize(
+    "exponent", [-3.0, -2.5, -1.0, -0.5, 1 / 3, 0.5, 1.0, 1.5, 2.0, 3.0, 7.0, -0.3]
+)
 def test_accuracy_of_powers_to_a_constant(exponent):
     power = kernels.power_to(exponent)
     for x in numbers(random.Random(0), 1e-3, 1e3, 300):
@@ -123,6 +126,20 @@ def test_special_values(np, name):
         if name in ("sin", "cos") and abs(x) > kernels.LARGEST_ANGLE:
             expected = math.nan
         assert given == pytest.approx(expected, rel=1e-15, nan_ok=True), x
+
+
+@pytest.mark.parametrize("error", [-0.3, 0.3])
+def test_a_library_may_be_wrong_about_the_power_of_2_next_to_a_number(error):
+    ops = SimpleNamespace(**vars(python_ops) | {"log": lambda x: math.log(x) + error})
+    for x in (0.7, 0.72, 1.0, 1.4, 1.42, 1e300, 1.5e-300):
+        assert ulps(kernels.log(x, ops), mpmath.log(mpf(x))) < 2.0, x
+
+
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_the_largest_angle(name):
+    function = FUNCTIONS[name][0]
+    assert abs(function(2.0**50, python_ops) - getattr(math, name)(2.0**50)) < 1e-15
+    assert math.isnan(function(math.nextafter(2.0**50, math.inf), python_ops))
 
 
 def test_special_powers(np):

@@ -91,8 +91,9 @@ def test_it_says_where_training_would_end():
     assert not found.ends_at_base_lr
     assert found.cycles == 2
     assert found.warnings == (
-        "Training would end within cycle 3, 50% of the way from base_lr to its peak. Halves of "
-        "3.667 epochs, which is step_size_up=1833.3333333333333, end at base_lr.",
+        "Training would end within cycle 2, counted from 0, 50% of the way from base_lr to its "
+        "peak. Halves of 3.667 epochs, which is step_size_up=1833.3333333333333, end at base_lr; "
+        "with the present halves, a training of 16 or 24 epochs does.",
     )
     assert suggest(epochs=24, epochs_per_half_cycle=4).warnings == ()
 
@@ -100,18 +101,66 @@ def test_it_says_where_training_would_end():
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
-        ({"mode": "triangular2"}, "cycle 3, 50%"),  # Of the peak of that cycle, a quarter as high.
-        ({"base_lr": 0.006}, "cycle 3, 0%"),  # There is no way to go.
-        ({"epochs": 10, "epochs_per_half_cycle": 8}, "cycle 1, 75%"),
-        ({"samples": 100, "epochs": 5, "epochs_per_half_cycle": 2}, "cycle 2, 50%"),
-        # Cycle 2 begins at 7.3 and is highest at step 11: (8 - 7.3) / (2 * 10.95 - 11 - 7.3).
-        ({"samples": 100, "epochs": 8, "epochs_per_half_cycle": 3.65}, "cycle 2, 19%"),
+        (
+            {"mode": "triangular2"},
+            "cycle 2, counted from 0, 50%",
+        ),  # Of the peak of that cycle, a quarter as high.
+        ({"base_lr": 0.006}, "cycle 2, counted from 0, 0%"),  # There is no way to go.
+        ({"epochs": 10, "epochs_per_half_cycle": 8}, "cycle 0, counted from 0, 75%"),
+        ({"samples": 100, "epochs": 5, "epochs_per_half_cycle": 2}, "cycle 1, counted from 0, 50%"),
+        # Cycle 1 begins at 7.3 and is highest at step 11: (8 - 7.3) / (2 * 10.95 - 11 - 7.3).
+        (
+            {"samples": 100, "epochs": 8, "epochs_per_half_cycle": 3.65},
+            "cycle 1, counted from 0, 19%",
+        ),
     ],
     ids=str,
 )
 def test_how_far_into_which_cycle(changes, place):
     warning, *_ = suggest(**{"epochs": 22, "epochs_per_half_cycle": 4, **changes}).warnings
     assert warning.startswith(f"Training would end within {place} of the way from base_lr to its ")
+
+
+@pytest.mark.parametrize(
+    ("epochs", "half", "kind", "whole"),
+    [
+        (79, 6, "cyclic", (72, 84)),
+        (5, 4, "cyclic", (8,)),  # Not even one cycle.
+        (81, 2.5, "cyclic", (80, 85)),
+        (79, 1.3, "cyclic", (78, 91)),
+        (100, 60, "cyclic", (120,)),
+        (79, 3.14159, "cyclic", ()),
+        (80, 2.5, "cyclic", ()),
+        (79, None, "cyclic", (72, 80)),  # With the default's own number of cycles.
+        (13, None, "cyclic", (12, 18)),
+        (1, None, "cyclic", (2,)),
+        (24, None, "cyclic", ()),
+        (79, None, "warm_restarts", (77, 84)),
+        (77, None, "warm_restarts", ()),
+        (79, None, "one_cycle", ()),
+    ],
+)
+def test_whole_numbers_of_epochs_nearby(epochs, half, kind, whole):
+    found = suggest(epochs=epochs, epochs_per_half_cycle=half, kind=kind)
+    assert found.whole_epochs == whole
+    assert found.to_dict()["whole_epochs"] == list(whole)
+    offered = " or ".join(map(str, whole))
+    assert (f"a training of {offered} epochs" in " ".join(str(found).split())) == bool(whole)
+    for each in whole:
+        other = suggest(epochs=each, epochs_per_half_cycle=half, kind=kind)
+        assert other.ends_at_base_lr
+        assert other.whole_epochs == ()
+        if kind == "cyclic" and half is None:
+            assert (other.schedule.step_size_up / other.steps_per_epoch).is_integer()
+
+
+def test_a_picture_of_the_whole_training_for_notebooks():
+    found = suggest(epochs=79, epochs_per_half_cycle=6, base_momentum=0.8, max_momentum=0.9)
+    page = found._repr_html_()
+    assert ">39,500</text>" in page  # The last step.
+    assert ">momentum</text>" in page
+    for sentence in (*found.warnings, *found.notes):
+        assert sentence in page  # In one line, which the page wraps.
 
 
 def test_less_than_half_a_cycle_is_offered_a_whole_one():
@@ -257,6 +306,7 @@ CyclicSchedule(base_lr=0.0015, max_lr=0.006, step_size_up=0.5)
 1 update in an epoch, 1 in 1 epoch
 a cycle has 1 epoch; training ends at base_lr, after 1 cycle
 warning: Half a cycle has 0.5 epochs: the paper suggests 2 to 10.
+note: The halves of a cycle would have whole numbers of epochs in a training of 2 epochs.
 note: A step is an update: step the schedule 1 time in an epoch. Once per epoch, a cycle
 would take 1 epoch."""
     )

@@ -35,6 +35,7 @@ ALSO = {
     "clr_core/evaluate.py": {"numpy"},
     "clr_core/moments.py": {"numpy"},
     "clr_core/numpy_ops.py": {"numpy"},
+    "clr_core/range_finding/_progress.py": {"tqdm"},
     "clr_core/record/_yaml.py": {"yaml"},
     "clr_core/schedules/draw.py": {"matplotlib"},
     "clr_torch/_lookahead.py": {"numpy"},
@@ -59,8 +60,14 @@ ONLY = {
 }
 # The rooms, from the ground floor up. A room is a file or a folder; it imports from lower floors.
 FLOORS = (
-    ("clr_core._arguments", "clr_core._drawing", "clr_core._float32", "clr_core.ops"),
-    ("clr_core._files", "clr_core._parsing", "clr_core.python_ops", "clr_core.numpy_ops"),
+    ("clr_core._arguments", "clr_core._float32", "clr_core.ops"),
+    (
+        "clr_core._drawing",
+        "clr_core._files",
+        "clr_core._parsing",
+        "clr_core.python_ops",
+        "clr_core.numpy_ops",
+    ),
     ("clr_core.evaluate", "clr_core.kernels", "clr_core.moments"),
     ("clr_core.schedules",),
     (

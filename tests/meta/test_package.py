@@ -1,12 +1,15 @@
-"""The wheel: its contents, its requirements and its public names."""
+"""The wheel: its contents, its requirements, its public names, and how an index shows it."""
 
+import os
 import re
+import subprocess
 import sys
 import zipfile
 from importlib import import_module, metadata, resources
 from pathlib import Path
 
 import pytest
+import readme_renderer.markdown
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("clr_core", "clr_torch", "clr_keras", "clr_jax", "clr_cli")
@@ -98,3 +101,59 @@ def test_pins_are_in_the_constraints_file_only():
 def test_the_changelog_has_this_version():
     version = metadata.version("cyclical-lr")
     assert version in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_each_package_says_its_version():
+    script = (
+        "import sys, clr_core\n"
+        "assert 'importlib.metadata' not in sys.modules\n"
+        "import clr_cli, clr_jax, clr_keras, clr_torch\n"
+        "for each in (clr_core, clr_torch, clr_keras, clr_jax, clr_cli):\n"
+        "    print(each.__version__)\n"
+    )
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
+    process = subprocess.run(
+        [sys.executable, "-P", "-c", script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    versions = process.stdout.split()
+    assert versions == [metadata.version("cyclical-lr")] * len(PACKAGES), process.stderr
+
+
+def test_an_index_accepts_what_we_would_upload(tmp_path):
+    build = [ROOT / ".venv-core/bin/python", "-m", "hatchling", "build", "-t", "sdist"]
+    subprocess.run([*build, "-d", tmp_path], cwd=ROOT, check=True, timeout=300)
+    files = [*tmp_path.glob("*.tar.gz"), *(ROOT / "build" / "wheel").glob("*.whl")]
+    assert len(files) == 2
+    process = subprocess.run(
+        [sys.executable, "-m", "twine", "--no-color", "check", "--strict", *files],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert process.stdout.count("PASSED") == 2
+
+
+def test_an_index_shows_no_broken_link():
+    page = readme_renderer.markdown.render(metadata.metadata("cyclical-lr").get_payload())
+    found = re.findall(r'(?:href|src)="([^"]*)"', page)
+    assert all(target.startswith(("https://", "#")) for target in found), found
+
+
+def test_once_there_is_a_repository_the_links_lead_there():
+    script = (
+        "import hatch_build\n"
+        "readme = '![A\\ncurve.](docs/a.png) [here](docs/b.md#c), [there](https://x.org).'\n"
+        "print(hatch_build.description(readme, '1.2', 'https://example.org/clr'))\n"
+    )
+    process = subprocess.run(
+        [ROOT / ".venv-core/bin/python", "-c", script], cwd=ROOT, capture_output=True, text=True
+    )
+    assert process.stdout == (
+        "![A\ncurve.](https://example.org/clr/raw/v1.2/docs/a.png) "
+        "[here](https://example.org/clr/blob/v1.2/docs/b.md#c), [there](https://x.org).\n"
+    ), process.stderr

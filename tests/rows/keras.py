@@ -5,29 +5,42 @@ import keras
 import clr_keras
 
 BACKEND = keras.backend.backend()
+if BACKEND == "tensorflow":
+    import tensorflow as tf
 MAX_STEP = 2**53 if BACKEND == "tensorflow" else 2**31 - 1  # `iterations` is int64 there only.
 
 
-def _used(schedule, steps):
-    """The optimizer's rate, and how far one update moves a weight."""
+def _compiled_if_many(function, steps):
+    """The function, in a graph if it is called often: tracing takes as long as 50 calls."""
+    if BACKEND == "tensorflow" and len(steps) > 50:
+        return tf.function(function, autograph=False)
+    return function
+
+
+def lrs(schedule, steps):
+    """The rate that an optimizer has after so many updates."""
+    optimizer = keras.optimizers.SGD(clr_keras.CyclicLR.of(schedule))
+    rate = _compiled_if_many(lambda: optimizer.learning_rate, steps)
+    used = []
+    for step in steps:
+        optimizer.iterations.assign(step)
+        used.append(float(rate()))
+    return used
+
+
+def moves(schedule, steps):
+    """How far one update moves a weight."""
     optimizer = keras.optimizers.SGD(clr_keras.CyclicLR.of(schedule))
     weight = keras.Variable(0.0)
     optimizer.build([weight])
     gradient = keras.ops.convert_to_tensor(-1.0)
+    moved = []
     for step in steps:
         optimizer.iterations.assign(step)
         weight.assign(0.0)
-        lr = float(optimizer.learning_rate)
         optimizer.apply([gradient])
-        yield lr, keras.ops.convert_to_numpy(weight).item()
-
-
-def lrs(schedule, steps):
-    return [lr for lr, _ in _used(schedule, steps)]
-
-
-def moves(schedule, steps):
-    return [move for _, move in _used(schedule, steps)]
+        moved.append(keras.ops.convert_to_numpy(weight).item())
+    return moved
 
 
 def momenta(schedule, steps):
@@ -36,11 +49,12 @@ def momenta(schedule, steps):
     optimizer.build([keras.Variable(0.0)])
     (velocity,) = optimizer.momentums
     gradient = keras.ops.convert_to_tensor(0.0)
+    apply = _compiled_if_many(lambda: optimizer.apply([gradient]), steps)
     used = []
     for step in steps:
         optimizer.iterations.assign(step)
         velocity.assign(1.0)
-        optimizer.apply([gradient])
+        apply()
         used.append(keras.ops.convert_to_numpy(velocity).item())
     return used
 
@@ -61,8 +75,6 @@ def _compiled(compiler):
 CURVES = {"called": _called}
 FLOAT64 = {}
 if BACKEND == "tensorflow":
-    import tensorflow as tf
-
     import clr_keras.ops
 
     CURVES |= {
@@ -101,3 +113,4 @@ else:
         return torch.compile(rate)
 
     CURVES |= {"torch.compile": _compiled(_torch_compile)}
+    EVERY = {"torch.compile": 3}

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from clr_core import RangeTestResult
-from clr_core._drawing import BLUE, GREEN, GREY, VERMILLION
+from clr_core._drawing import BLUE, GREEN, GREY, VERMILLION, html_text
 from clr_core.range_finding._smoothing import SmoothedLoss
 
 LEFT, RIGHT, TOP, BOTTOM = 86, 462, 26, 202  # The frame of the curve in a notebook.
@@ -41,7 +41,8 @@ TINY = result(
 )
 TINY_SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="480" height="240" viewBox="0 0 480 240" '
-    'role="img" font-family="sans-serif" font-size="11" fill="currentColor">'
+    'role="img" font-family="sans-serif" font-size="11" fill="currentColor" '
+    'style="max-width: 100%; height: auto">'
     "<title>&lt;RangeTestResult: max_lr=0.1, base_lr=0.01, losses=3, "
     "stop_reason=&#x27;The loss &lt; 1.&#x27;, warnings=[&#x27;It &amp; fell.&#x27;]&gt;</title>"
     # The axes, and a tick at each decade.
@@ -66,7 +67,7 @@ TINY_SVG = (
     '<circle cx="274.0" cy="114.0" r="1.7" fill="#D55E00"/>'
     '<circle cx="462.0" cy="202.0" r="1.7" fill="#D55E00"/></g>'
     '<polyline points="86.0,26.0 274.0,114.0 462.0,202.0" '
-    'fill="none" stroke="#0072B2" stroke-width="1.8"/>'
+    'fill="none" stroke="#1F84C8" stroke-width="1.8"/>'
     # The boundaries, with their names above.
     '<line x1="274.0" x2="274.0" y1="26" y2="202" '
     'stroke="currentColor" stroke-width="1.3" stroke-dasharray="2 3"/>'
@@ -74,7 +75,8 @@ TINY_SVG = (
     '<line x1="462.0" x2="462.0" y1="26" y2="202" '
     'stroke="currentColor" stroke-width="1.3" stroke-dasharray="6 3"/>'
     '<text x="410.0" y="18.0" text-anchor="start">max_lr 0.1</text></svg>'
-    "<pre>max_lr=0.1, base_lr=0.01\nThe loss &lt; 1.\nIt &amp; fell.</pre>"
+    '<pre style="white-space: pre-wrap; overflow-wrap: anywhere">'
+    "max_lr=0.1, base_lr=0.01\nThe loss &lt; 1.\nIt &amp; fell.</pre>"
 )
 # The last loss has diverged: 9 is further above the first than the lowest is below it.
 DECADES = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0]
@@ -83,7 +85,7 @@ BOWL = [3.0, 3.0, 2.0, 1.0, 2.0, 9.0]
 
 def drawn(result):
     """The parts of the picture by the names of their tags."""
-    root = ET.fromstring(result._repr_html_().partition("<pre>")[0])
+    root = ET.fromstring(result._repr_html_().partition("<pre ")[0])
     return {tag: root.findall(f".//{{*}}{tag}") for tag in ("text", "line", "polyline", "circle")}
 
 
@@ -105,7 +107,7 @@ def test_a_picture_to_the_last_character():
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_two_losses_are_too_few_for_a_picture(count):
     few = result(DECADES[:count], BOWL[:count], warnings=["Too < few."])
-    assert few._repr_html_() == "<pre>max_lr=None, base_lr=None\nToo &lt; few.</pre>"
+    assert few._repr_html_() == html_text("max_lr=None, base_lr=None", "Too < few.")
     assert result(DECADES[:3], BOWL[:3])._repr_html_().startswith("<svg ")
 
 
@@ -186,7 +188,7 @@ def test_boundaries_within_the_tested_rates(base_lr, max_lr, names):
     given = result(DECADES, BOWL, base_lr=base_lr, max_lr=max_lr)
     texts = drawn(given)["text"]
     assert [text.text for text in texts if "_lr" in text.text] == names
-    assert f"<pre>max_lr={max_lr}, base_lr={base_lr}</pre>" in given._repr_html_()
+    assert html_text(f"max_lr={max_lr}, base_lr={base_lr}") in given._repr_html_()
 
 
 @pytest.mark.parametrize(
@@ -202,7 +204,8 @@ def test_boundaries_within_the_tested_rates(base_lr, max_lr, names):
     ],
 )
 def test_labels_lie_within_the_picture_and_apart(lrs, losses, base_lr, max_lr):
-    picture = drawn(result(lrs, losses, base_lr=base_lr, max_lr=max_lr))
+    named = {"minimum/10": max_lr}  # The longest name of a rule.
+    picture = drawn(result(lrs, losses, base_lr=base_lr, max_lr=max_lr, suggestions=named))
     rows = {}
     for text in picture["text"]:
         if text.get("transform"):

@@ -1,6 +1,8 @@
 """The loop that all runners share, and the batches it takes."""
 
+import builtins
 import inspect
+import sys
 
 import pytest
 
@@ -172,3 +174,30 @@ def test_a_size_that_is_refused():
     assert positive("batch_size", 1) == 1
     with pytest.raises(ValueError, match=r"^`batch_size` must be at least 1\. Received: batch_s"):
         positive("batch_size", 0)
+
+
+@pytest.mark.parametrize("where", ["terminal", "notebook", "file"])
+def test_progress_shows_where_somebody_can_see_it(monkeypatch, capsys, where):
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: where == "terminal")
+    if where == "notebook":
+        monkeypatch.setattr(builtins, "__IPYTHON__", True, raising=False)
+    result, _ = drive([RangeTest(1e-3, 10.0) for _ in range(2)])
+    said = capsys.readouterr()
+    assert said.out == ""
+    if where == "file":
+        assert said.err == ""
+    else:
+        assert "range test:   0%" in said.err
+        assert "/200 " in said.err  # Of both tests.
+        assert said.err.endswith("\r")  # It is gone afterwards.
+    monkeypatch.undo()
+    assert result == drive([RangeTest(1e-3, 10.0) for _ in range(2)])[0]
+
+
+def test_progress_needs_no_tqdm(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.delitem(sys.modules, "tqdm.auto", raising=False)
+    assert drive([RangeTest(1e-3, 10.0)])[0].losses
+    assert capsys.readouterr() == ("", "")

@@ -203,9 +203,10 @@ def test_the_picture_for_print(tmp_path):
 
 @each_result
 def test_every_result_has_a_picture(result):
-    svg, _, sentences = result._repr_html_().partition("<pre>")
+    svg, _, sentences = result._repr_html_().partition("<pre ")
     assert bool(svg) == bool(result.lrs)
-    assert f"max_lr={result.max_lr!r}, base_lr={result.base_lr!r}" in sentences
+    rule = "" if result.max_lr is None else " (edge)"
+    assert f"max_lr={result.max_lr!r}{rule}, base_lr={result.base_lr!r}" in sentences
     pytest.importorskip("matplotlib")
     assert result.plot().axes
 
@@ -223,3 +224,30 @@ def test_its_repr_says_what_matters():
         f"<RangeTestResult: max_lr={result.max_lr}, base_lr={result.base_lr}, losses=100>"
     )
     assert "The loss is flat" in repr(RESULTS["flat"])
+
+
+def test_the_rule_that_gave_the_rate():
+    found = RESULTS["a number"]
+    assert found.rule == "edge"
+    assert replace(found, max_lr=found.suggestions["minimum"]).rule == "minimum"
+    assert replace(found, max_lr=0.123).rule is None
+    assert RESULTS["flat"].rule is None
+    # Names from a file are anybody's text.
+    assert replace(found, suggestions={"\x1b[2J": 0.5}, max_lr=0.5).rule is None
+    pytest.importorskip("matplotlib")
+    labels = [text.get_text() for text in found.plot().axes[0].get_legend().get_texts()]
+    assert f"max_lr {found.max_lr:.2g} (edge)" in labels
+    assert f">max_lr {found.max_lr:.2g} (edge)</text>" in found._repr_html_()
+
+
+@each_result
+def test_the_smooth_curve(result):
+    lrs, losses = result.smoothed()
+    assert len(lrs) == len(losses)
+    assert bool(lrs) == (len(result.lrs) > 2)
+    assert set(lrs) <= set(result.lrs)
+    if lrs:
+        assert losses[0] == pytest.approx(result.losses[0], abs=0.1)
+        assert min(losses) == pytest.approx(min(result.losses), abs=0.5)
+        # How high a diverged loss is doesn't matter.
+        assert max(losses) <= 1.01 * (2 * result.losses[0] - min(result.losses))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+from html import escape
 
 import pytest
 
@@ -234,3 +235,25 @@ def test_documents_that_are_refused(error, document, text):
 def test_text_that_is_no_text(text):
     with pytest.raises(TypeError, match=r"^`text` must be a str\. Received: text="):
         Record.from_json(text)
+
+
+def test_a_picture_for_notebooks():
+    one, other = CyclicSchedule(**PLAIN), CyclicSchedule(base_lr=0.1, max_lr=0.2)
+    page = Record(one, step=1500)._repr_html_()
+    assert page.startswith("<svg ")
+    assert page.endswith(f"{escape(repr(one))}\nstep 1,500, id {schedule_id(one)}</pre>")
+    # Equal schedules are drawn once.
+    groups = Record([one, other, one, one], step=1500)
+    page = groups._repr_html_()
+    assert page.count("<polyline") == 2
+    assert f"groups 0, 2, 3: {one!r}" in page
+    assert f"group 1: {other!r}" in page
+    assert schedule_id(groups.schedule) in page
+
+
+def test_a_picture_of_thousands_of_groups():
+    many = Record([CyclicSchedule(base_lr=0.001 / k, max_lr=0.1) for k in range(1, 2000)])
+    assert many._repr_html_().count("<polyline") == 6
+    same = Record([CyclicSchedule(**PLAIN)] * 2000)
+    assert "groups 0, 1, 2, 3, 4, 5, 6, 7 and 1992 more" not in same._repr_html_()  # A single one.
+    assert len(same._repr_html_()) < 10_000

@@ -31,7 +31,20 @@ def test_cycles_cover_every_step_once(up, down):
     assert all(last + 1 == first for (_, last), (first, _) in pairwise(covered))
     for each in islice(cycles(up, size), 40):
         assert cycle_of(each.first, size) == cycle_of(each.last, size) == each.index
-        assert each.first <= each.turn <= each.last
+        # The step nearest to the top.
+        top = each.index * Fraction(size) + Fraction(up)
+        steps = {
+            min(max(step, each.first), each.last) for step in (math.floor(top), math.ceil(top))
+        }
+        assert abs(each.turn - top) == min(abs(step - top) for step in steps)
+
+
+@pytest.mark.parametrize(
+    ("up", "covered"),
+    [(2.0**52, [(0, 2**53 - 1), (2**53, 2**53)]), (1e300, [(0, 2**53)])],
+)
+def test_cycles_end_at_the_last_step(up, covered):
+    assert [(each.first, each.last) for each in cycles(up, 2 * up)] == covered
 
 
 def _one_way(rates):
@@ -99,6 +112,18 @@ def test_no_step_is_a_turn_twice_where_a_step_has_many_cycles():
 def test_one_step_is_one_turn(step):
     schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=7)
     assert list(schedule.turns(step, int(str(step)))) == [step]
+
+
+def test_a_half_cycle_that_is_nearly_too_long_for_a_float_has_turns():
+    schedule = CyclicSchedule(
+        base_lr=0.1,
+        max_lr=0.5,
+        step_size_up=2.0,
+        step_size_down=1e308,
+        scale_fn="cos(x)",
+        scale_mode="iterations",
+    )
+    assert list(schedule.turns(0, 4)) == [0, 1, 2, 4]
 
 
 def test_turns_are_lazy():

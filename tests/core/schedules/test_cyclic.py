@@ -113,12 +113,14 @@ def test_cycle_size_is_the_float64_sum():
 
 @pytest.mark.parametrize("schedule", EVERY_KIND, ids=repr)
 def test_picture_is_well_formed(schedule):
-    svg, _, text = schedule._repr_html_().partition("<pre>")
+    svg, _, text = schedule._repr_html_().partition("<pre ")
     root = ET.fromstring(svg)
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
-    (line,) = root.findall("{*}polyline")
-    points = [tuple(map(float, point.split(","))) for point in line.get("points").split()]
-    assert len(points) > 2
-    assert all(0 <= x <= 480 and 0 <= y <= 160 for x, y in points)
-    assert [x for x, _ in points] == sorted(x for x, _ in points)
+    lines = root.findall("{*}polyline")
+    assert len(lines) == (1 if schedule.momentum(0) is None else 2)
+    for line in lines:
+        points = [tuple(map(float, point.split(","))) for point in line.get("points").split()]
+        assert len(points) > 2
+        assert all(0 <= x <= 480 and 0 <= y <= float(root.get("height")) for x, y in points)
+        assert [x for x, _ in points] == sorted(x for x, _ in points)
     assert text.endswith("</pre>")

@@ -1,9 +1,6 @@
-"""Pictures of a schedule: the rate at its steps, with its boundaries, names and units."""
+"""Figures of schedules: the rates at their steps, with their boundaries, names and units."""
 
-import subprocess
-import sys
-import xml.etree.ElementTree as ET
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 
@@ -11,154 +8,12 @@ import oracle
 from clr_core import CyclicSchedule
 from clr_core._drawing import BLUE, GREY, PALETTE
 from clr_core.conformance import float32
-from clr_core.schedules.draw import picture, svg
+from clr_core.schedules.draw import picture
 from clr_core.schedules.samples import samples
 from other_kinds import Cosine
 
 SCHEDULE = CyclicSchedule(base_lr=0.0015, max_lr=0.006, step_size_up=250, mode="triangular2")
 WITH_MOMENTUM = CyclicSchedule(base_lr=0.1, max_lr=0.4, base_momentum=0.8, max_momentum=0.95)
-WIDTH, HEIGHT = 480, 160
-LEFT, RIGHT, TOP, BOTTOM = 70, 468, 12, 126  # The frame of the curve.
-
-
-class Given:
-    """The least of a schedule: a rate for each step, and levels."""
-
-    def __init__(self, *rates, **levels):
-        self.rates, self.named = rates, levels
-        self.cycle_size = (len(rates) - 1) / 2  # A notebook shows two cycles.
-
-    def lr(self, step):
-        return self.rates[step]
-
-    def momentum(self, step):
-        return None
-
-    def turns(self, first, last):
-        return iter(range(first, min(last, len(self.rates) - 1) + 1))
-
-    def levels(self, of="lr"):
-        return self.named if of == "lr" else {}
-
-
-# The picture of a notebook.
-
-TINY = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
-TINY_SVG = (
-    '<svg xmlns="http://www.w3.org/2000/svg" width="480" height="160" viewBox="0 0 480 160" '
-    'role="img" font-family="sans-serif" font-size="11" fill="currentColor">'
-    "<title>CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2.0)</title>"
-    # Both boundaries.
-    '<line x1="70" x2="468" y1="126.0" y2="126.0" '
-    'stroke="currentColor" stroke-opacity="0.35" stroke-dasharray="4 3"/>'
-    '<text x="64.0" y="130.0" text-anchor="end">0.1</text>'
-    '<line x1="70" x2="468" y1="12.0" y2="12.0" '
-    'stroke="currentColor" stroke-opacity="0.35" stroke-dasharray="4 3"/>'
-    '<text x="64.0" y="16.0" text-anchor="end">0.5</text>'
-    # The axis of the steps.
-    '<text x="70.0" y="142.0" text-anchor="start">0</text>'
-    '<text x="269.0" y="142.0" text-anchor="middle">4</text>'
-    '<text x="468.0" y="142.0" text-anchor="end">8</text>'
-    '<text x="269.0" y="156.0" text-anchor="middle">step</text>'
-    '<text x="12.0" y="69.0" text-anchor="middle" transform="rotate(-90 12 69)">'
-    "learning rate</text>"
-    # Two cycles: up, down, up, down.
-    '<polyline points="70.0,126.0 119.8,69.0 169.5,12.0 219.2,69.0 269.0,126.0 '
-    '318.8,69.0 368.5,12.0 418.2,69.0 468.0,126.0" '
-    'fill="none" stroke="#0072B2" stroke-width="1.8"/></svg>'
-    "<pre>CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2.0)</pre>"
-)
-
-
-def drawn(schedule):
-    """The texts with their places, the heights of the levels, and the points of the curve."""
-    root = ET.fromstring(svg(schedule).partition("<pre>")[0])
-    texts = [
-        (text.text, float(text.get("x")), float(text.get("y"))) for text in root.findall("{*}text")
-    ]
-    heights = [float(line.get("y1")) for line in root.findall("{*}line")]
-    (line,) = root.findall("{*}polyline")
-    points = [tuple(map(float, point.split(","))) for point in line.get("points").split()]
-    return texts, heights, points
-
-
-def test_a_picture_to_the_last_character():
-    assert svg(TINY) == TINY._repr_html_() == TINY_SVG
-
-
-def test_the_curve_of_a_notebook():
-    schedule = CyclicSchedule(
-        base_lr=0.0123456, max_lr=0.6, step_size_up=123_456, mode="triangular2"
-    )
-    texts, heights, points = drawn(schedule)
-    assert texts[:5] == [
-        ("0.0123", LEFT - 6, BOTTOM + 4),
-        ("0.6", LEFT - 6, TOP + 4),
-        ("0", LEFT, BOTTOM + 16),
-        ("246,912", (LEFT + RIGHT) / 2, BOTTOM + 16),
-        ("493,824", RIGHT, BOTTOM + 16),
-    ]
-    assert heights == [BOTTOM, TOP]
-    # 400 spaces and no turn between them: the grid has each quarter.
-    assert len(points) == 401
-    for place, (x, y) in enumerate(points):
-        step = round(493_824 * place / 400)
-        part = (schedule.lr(step) - 0.0123456) / (0.6 - 0.0123456)
-        assert x == pytest.approx(LEFT + (RIGHT - LEFT) * place / 400, abs=0.06)
-        assert y == pytest.approx(BOTTOM - (BOTTOM - TOP) * part, abs=0.06)
-    assert [points[i][1] for i in (0, 100, 200, 300, 400)] == [126, 12, 126, 69, 126]
-
-
-def test_a_curve_beyond_its_levels():
-    above = CyclicSchedule(base_lr=0.1, max_lr=0.2, step_size_up=2, scale_fn="3")
-    _, heights, points = drawn(above)
-    assert heights == [BOTTOM, BOTTOM - 114 / 3]
-    assert min(y for _, y in points) == TOP
-    texts, heights, points = drawn(Given(5.0, 1.0, 3.0, first=2.0, second=4.0))
-    assert heights == [12 + 114 * 3 / 4, 12 + 114 / 4]
-    assert points == [(70, 12), (269, 126), (468, 69)]
-    assert [text for text, *_ in texts] == ["2", "4", "0", "1", "2", "step", "learning rate"]
-
-
-def test_levels_at_one_height_have_one_line():
-    texts, heights, points = drawn(CyclicSchedule(base_lr=0.1, max_lr=0.1, step_size_up=2))
-    assert heights == [69]
-    assert texts[:2] == [("0.1", 64, 73), ("0", 70, 142)]
-    assert {y for _, y in points} == {69}
-
-
-def test_labels_that_would_touch():
-    texts, heights, _ = drawn(CyclicSchedule(base_lr=0, max_lr=1, scale_fn="1000 * x"))
-    assert len(heights) == 2
-    assert [text for text, *_ in texts[:2]] == ["0", "0"]  # The second one is a step.
-
-
-def test_what_is_not_finite_is_left_out():
-    nan, inf = float("nan"), float("inf")
-    _, _, points = drawn(Given(1.0, inf, 2.0, -inf, nan, 3.0, low=1.0))
-    assert points == [(70, 126), (round(70 + 398 * 2 / 5, 1), 69), (468, 12)]
-
-
-def test_a_name_is_text():
-    class Named(Given):
-        def __repr__(self):
-            return "<b>&"
-
-    html = svg(Named(1.0, 2.0))
-    assert "<title>&lt;b&gt;&amp;</title>" in html
-    assert html.endswith("<pre>&lt;b&gt;&amp;</pre>")
-
-
-def test_a_notebook_needs_no_matplotlib():
-    code = (
-        "import sys; sys.modules['matplotlib'] = None; from clr_core import CyclicSchedule; "
-        "print(CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)._repr_html_())"
-    )
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == (TINY_SVG + "\n", "")
-
-
-# The figure.
 
 
 @pytest.fixture
@@ -292,6 +147,59 @@ def test_each_group_has_a_colour_and_a_dash(matplotlib):
     assert [line.get_label() for line in lines] == [f"group {k}" for k in range(7)]
     for k, line in enumerate(lines, 1):
         assert max(line.get_ydata()) == 0.1 * k
+
+
+def test_several_schedules_by_name(matplotlib):
+    one = CyclicSchedule(base_lr=0.1, max_lr=0.4, step_size_up=100)
+    figure = picture(samples([SCHEDULE, one]), names=["run.json", "other.yaml"], step=[300, 0])
+    (axes,) = figure.axes
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["run.json", "other.yaml"]
+    # Each as far as the longer one, and the step that one has reached in its colour.
+    assert [curve.get_xdata()[-1] for curve in curves(axes) if len(curve.get_xdata()) > 2] == [
+        1500,
+        1500,
+    ]
+    (label,) = [text for text in axes.texts if text.get_text() == "step 300"]
+    assert label.get_color() == PALETTE[0]
+
+
+def test_names_of_files_have_room_in_the_legend(matplotlib):
+    names = [f"a/rather/long/path/to/the/checkpoints/of/run-{k}/schedule.json" for k in range(4)]
+    figure = picture(samples(GROUPS[:4]), names=names)
+    figure.draw_without_rendering()
+    left, _, right, top = box(figure.legends[0])
+    assert 0 <= left < right <= figure.bbox.width
+    assert top <= figure.bbox.height
+
+
+def test_rates_far_apart_have_a_logarithmic_axis(matplotlib):
+    low = CyclicSchedule(base_lr=0.0, max_lr=0.001, step_size_up=100)
+    (axes,) = picture(samples([low, CyclicSchedule(base_lr=0.1, max_lr=0.5)])).axes
+    assert axes.get_yscale() == "log"
+    bottom, top = axes.get_ylim()
+    assert 0 < bottom < 1e-5
+    assert top > 0.5
+    assert "base_lr 0" not in texts(axes)  # Zero lies nowhere on this axis.
+    (axes,) = picture(samples([low, CyclicSchedule(base_lr=0.001, max_lr=0.02)])).axes
+    assert axes.get_yscale() == "linear"
+
+
+def test_a_curve_of_many_turns_hides_no_other(matplotlib):
+    short = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=1)
+    (axes,) = picture(samples([CyclicSchedule(base_lr=0.1, max_lr=0.5), short])).axes
+    above, below = (line for line in curves(axes) if line.get_label().startswith("group"))
+    assert above.get_zorder() > below.get_zorder()
+
+
+def test_names_of_levels_do_not_touch(matplotlib):
+    figure = picture(samples(GROUPS))
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    heights = sorted((box(text)[1], box(text)[3]) for text in axes.texts)
+    assert len(heights) >= 7
+    assert all(top <= bottom + 1 for (_, top), (bottom, _) in pairwise(heights))
+    assert len(levels(axes)) == len({r for g in GROUPS for r in (g.base_lr, g.max_lr)})
 
 
 def test_a_level_that_groups_share_is_named_once(matplotlib):

@@ -106,11 +106,17 @@ def test_warm_ups():
     ]
 
 
+def test_a_rate_that_is_no_number():
+    with pytest.raises(TypeError, match="`min_lr` must be a number"):
+        warm_restarts(0.1, 10, min_lr="0", cycles=2)
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
         (lambda: one_cycle(0.1, 0), "`total_steps` must be positive. Received: total_steps=0"),
         (lambda: one_cycle(0.1, 10, pct_start=1), "`pct_start` must be above 0 and below 1.0"),
+        (lambda: one_cycle(0.1, 10, pct_start=1.5), "`pct_start` must be above 0 and below 1.0"),
         (lambda: one_cycle(0.1, 10, pct_start=0), "`pct_start` must be above 0 and below 1.0"),
         (
             lambda: one_cycle(0.1, 10, pct_start=0.5, three_phase=True),
@@ -135,8 +141,9 @@ def test_warm_ups():
         (lambda: warm_restarts(0.1, 10, cycles=10_001), "`cycles` must be from 1 to 10,000"),
         (lambda: warm_restarts(0.1, 10, decay=1.1, cycles=2), "`decay` must be above 0 and at"),
         (
-            lambda: warm_restarts(0.1, 10, decay=0.1, min_lr=0.05, cycles=3),
-            "`min_lr` must not be above the peak of a cycle. Received: min_lr=0.05, and a peak of",
+            lambda: warm_restarts(1, 10, decay=0.25, min_lr=0.125, cycles=3),
+            "`min_lr` must not be above the peak of a cycle. Received: min_lr=0.125, and a peak of "
+            "0.0625 in cycle 2, counted from 0",
         ),
         (lambda: warmup_cosine(0.1, 10, 10), "`total_steps` must be above `warmup_steps`"),
         (lambda: warmup_cosine(-0.1, 10, 20), "`end` must not be negative. Received: end=-0.1"),
@@ -199,3 +206,6 @@ def test_other_phases_have_no_arguments():
     phases = [Phase(10, 0.1, 0.2, "cosine"), Phase(10, 0.3, 0.1)]
     assert arguments_of(PiecewiseSchedule(phases)) is None
     assert arguments_of(PiecewiseSchedule(phases[:1], repeat=True)) is None
+    warmup = warmup_cosine(0.1, 10, 100).phases
+    assert arguments_of(PiecewiseSchedule([*warmup, warmup[0]])) is None
+    assert arguments_of(PiecewiseSchedule(warmup, repeat=True)) is None

@@ -31,6 +31,116 @@ def test_one_name_and_four_curves():
     assert points(fastais) == [(12.5, 0.1, 0.5, "cosine"), (37.5, 0.5, 0.05, "cosine")]
 
 
+@pytest.mark.parametrize(
+    ("make", "required", "defaults"),
+    [
+        (
+            originals.torch_one_cycle,
+            (0.5, 50),
+            {
+                "pct_start": 0.3,
+                "anneal_strategy": "cos",
+                "cycle_momentum": True,
+                "base_momentum": 0.85,
+                "max_momentum": 0.95,
+                "div_factor": 25,
+                "final_div_factor": 10_000,
+                "three_phase": False,
+            },
+        ),
+        (originals.torch_cosine_annealing, (0.5, 50), {"eta_min": 0}),
+        (originals.torch_warm_restarts, (0.5, 50), {"T_mult": 1, "eta_min": 0}),
+        (
+            originals.torch_linear,
+            (0.5,),
+            {"start_factor": 1 / 3, "end_factor": 1, "total_iters": 5},
+        ),
+        (originals.torch_constant, (0.5,), {"factor": 1 / 3, "total_iters": 5}),
+        (originals.transformers_cosine, (0.5, 5, 50), {"num_cycles": 0.5, "min_lr_rate": 0}),
+        (
+            originals.transformers_wsd,
+            (0.5, 5, 5, 50),
+            {
+                "num_stable_steps": 40,
+                "warmup_type": "linear",
+                "decay_type": "cosine",
+                "min_lr_ratio": 0,
+                "num_cycles": 0.5,
+            },
+        ),
+        (originals.keras_cosine_decay, (0.5, 50), {"alpha": 0, "warmup_steps": 0}),
+        (originals.keras_cosine_decay_restarts, (0.5, 50), {"t_mul": 2, "m_mul": 1, "alpha": 0}),
+        (originals.optax_linear, (0.5, 0.25, 50), {"transition_begin": 0}),
+        (originals.optax_cosine_decay, (0.5, 50), {"alpha": 0, "exponent": 1}),
+        (originals.optax_warmup_cosine_decay, (0.1, 0.5, 5, 50), {"end_value": 0, "exponent": 1}),
+        (
+            originals.optax_cosine_onecycle,
+            (50, 0.5),
+            {"pct_start": 0.3, "div_factor": 25, "final_div_factor": 10_000},
+        ),
+        (
+            originals.optax_linear_onecycle,
+            (50, 0.5),
+            {"pct_start": 0.3, "pct_final": 0.85, "div_factor": 25, "final_div_factor": 10_000},
+        ),
+        (
+            originals.fastai_one_cycle,
+            (0.5, 50),
+            {"pct_start": 0.25, "div": 25, "div_final": 100_000, "moms": (0.95, 0.85, 0.95)},
+        ),
+    ],
+)
+def test_defaults_are_those_of_the_libraries(make, required, defaults):
+    assert make(*required) == make(*required, **defaults)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "first_phases"),
+    [
+        (originals.torch_cosine_annealing(0.5, 50, 0.125), [(50, 0.5, 0.125, "cosine")]),
+        (
+            originals.torch_warm_restarts(0.5, 10, 2, 0.125),
+            [(10, 0.5, 0.125, "cosine"), (20, 0.5, 0.125, "cosine")],
+        ),
+        (originals.torch_linear(0.5, 0.25, 0.75, 10), [(10, 0.125, 0.375, "linear")]),
+        (
+            originals.torch_constant(0.5, 0.25, 10),
+            [(10, 0.125, 0.125, "linear"), (1, 0.5, 0.5, "linear")],
+        ),
+        (
+            originals.transformers_linear(0.5, 5, 50),
+            [(5, 0.0, 0.5, "linear"), (45, 0.5, 0.0, "linear")],
+        ),
+        (
+            originals.transformers_cosine(0.5, 5, 50, min_lr_rate=0.25),
+            [(5, 0.0, 0.5, "linear"), (45, 0.5, 0.125, "cosine")],
+        ),
+        (
+            originals.transformers_wsd(
+                0.5, 5, 10, 50, min_lr_ratio=0.25, warmup_type="cosine", decay_type="linear"
+            ),
+            [(5, 0.125, 0.5, "cosine"), (35, 0.5, 0.5, "linear"), (10, 0.5, 0.125, "linear")],
+        ),
+        (
+            originals.keras_cosine_decay(0.125, 50, 0.25, 0.5, 10),
+            [(10, 0.125, 0.5, "linear"), (50, 0.5, 0.125, "cosine")],
+        ),
+        (
+            originals.keras_cosine_decay_restarts(0.5, 10, 2.0, 0.5, 0.25),
+            [(10, 0.5, 0.125, "cosine"), (20, 0.3125, 0.125, "cosine")],
+        ),
+        (originals.optax_cosine_decay(0.5, 50, 0.25), [(50, 0.5, 0.125, "cosine")]),
+        (
+            originals.optax_warmup_cosine_decay(0.125, 0.5, 5, 50, 0.25),
+            [(5, 0.125, 0.5, "linear"), (45, 0.5, 0.25, "cosine")],
+        ),
+    ],
+)
+def test_the_phases(schedule, first_phases):
+    assert points(schedule)[: len(first_phases)] == first_phases
+    assert not schedule.repeat
+
+
 def test_three_phases():
     arguments = {"pct_start": 0.25, "three_phase": True, "anneal_strategy": "linear"}
     three = originals.torch_one_cycle(0.5, 100, **arguments, div_factor=5, final_div_factor=10)
@@ -101,6 +211,20 @@ def test_as_optax_takes_it():
         (5, 0.1, 0.2, "linear"),
     ]
     assert originals.optax_cosine_onecycle(10, 0.5, pct_start=0.01).lr(0) == 0.5
+
+
+def test_a_last_phase_without_a_step_is_still_the_end():
+    wsd = originals.transformers_wsd
+    down = wsd(0.1, 5, 0, num_stable_steps=5, min_lr_ratio=0.5)
+    assert points(down) == [
+        (5, 0.05, 0.1, "linear"),
+        (5, 0.1, 0.1, "linear"),
+        (1, 0.05, 0.05, "linear"),
+    ]
+    assert points(wsd(0.1, 5, 5, num_stable_steps=0, decay_type="linear")) == [
+        (5, 0.0, 0.1, "linear"),
+        (5, 0.1, 0.0, "linear"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_momentum_can_be_left_out():
 
 @BOTH
 def test_pictures(schedule):
-    from clr_core.schedules.draw import svg
+    from clr_core.schedules.svg import svg
 
     assert svg(schedule).startswith("<svg ")
     pytest.importorskip("matplotlib")

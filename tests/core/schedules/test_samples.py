@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import pytest
 
-from clr_core import CyclicSchedule
-from clr_core.schedules.samples import sampled_steps, samples, usual_end
+from clr_core import CyclicSchedule, Phase, PiecewiseSchedule
+from clr_core.schedules.samples import logarithmic_from, sampled_steps, samples, usual_end
 from other_kinds import Cosine
 
 CYCLIC = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2, step_size_down=5)
@@ -80,12 +80,44 @@ def test_an_even_grid_of_4000_points():
 def test_the_turns_between_the_points_of_the_grid():
     assert sampled_steps(Given(3, 5, 31), 40, 4) == [0, 3, 5, 10, 20, 30, 31, 40]
     assert sampled_steps(CYCLIC, 14, 2) == [0, 2, 7, 9, 14]
+    assert sampled_steps(CYCLIC, 14, 2, first=6) == [6, 7, 9, 10, 14]
+    assert sampled_steps(CYCLIC, 7, first=7) == [7]
 
 
 def test_no_turns_if_they_are_too_many_to_be_told_apart():
     turns = range(3, 3 + 1998)
     assert sampled_steps(Given(*turns), 10**6, 2) == [0, *turns, 500_000, 10**6]
     assert sampled_steps(Given(*turns, 2002), 10**6, 2) == [0, 500_000, 10**6]
+
+
+@pytest.mark.parametrize("size", [0.3, 2.5, 10, 250])
+@pytest.mark.parametrize("kind", [CyclicSchedule, "phases"])
+def test_cycles_that_a_grid_cannot_tell_apart_are_as_high_as_they_are(kind, size):
+    """The grid alone meets each cycle of 500 steps at the same place, and draws a flat line."""
+    if kind is CyclicSchedule:
+        schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=size)
+    else:
+        phases = [Phase(size, 0.1, 0.5), Phase(size, 0.5, 0.1)]
+        schedule = PiecewiseSchedule(phases, repeat=True)
+    (drawn,) = samples([schedule], 10**6)
+    assert drawn.steps == sorted(set(drawn.steps))
+    assert drawn.steps[-1] == 10**6
+    highest = max(schedule.lr(step) for step in range(2000))
+    for first in range(0, len(drawn.lrs) - 100, 97):
+        part = drawn.lrs[first : first + 50]
+        assert min(part) == pytest.approx(0.1, abs=0.02)
+        assert max(part) >= highest - 0.02
+
+
+def test_an_axis_for_curves_of_different_magnitudes():
+    nan = float("nan")
+    assert logarithmic_from([[0.1, 2.0], [0.1, 0.2]]) is None
+    assert logarithmic_from([[0.1, 2.0], [0.05, 0.09]]) == 0.05
+    assert logarithmic_from([[0.1, 2.0, nan], [0.0, 0.09], None]) == 0.09
+    assert logarithmic_from([[1e-9, 2.0], [0.0, 0.01]]) == 1e-6  # Not as far down as that.
+    assert logarithmic_from([[0.1, 2.0], [-0.1, 0.05]]) is None
+    assert logarithmic_from([[0.1, 2.0], [0.0, 0.0]]) is None
+    assert logarithmic_from([[nan], None]) is None
 
 
 def test_as_many_turns_are_asked_for_as_it_takes():

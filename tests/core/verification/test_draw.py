@@ -22,16 +22,13 @@ def matplotlib():
 
 
 class Given:
-    """The least of a schedule: a rate of 1, and turns."""
-
-    def __init__(self, *turns):
-        self.turning = turns
+    """The least of a schedule: a rate of 1."""
 
     def lr(self, step):
         return 1.0
 
     def turns(self, first, last):
-        yield from (turn for turn in self.turning if first <= turn <= last)
+        return iter(())
 
 
 def panels(schedule=SCHEDULE, steps=STEPS, lrs=LRS, title="It followed.", mark=None):
@@ -48,12 +45,6 @@ def drawn_steps(count, mark=None):
     upper, lower = panels(Given(), steps, [1.0] * count, mark=mark)
     assert data(upper.lines[1])[0] == data(lower.lines[1])[0]
     return data(upper.lines[1])[0]
-
-
-def grid(schedule, first, last):
-    """The steps of the schedule's line."""
-    upper, _ = panels(schedule, [first, last], [1.0, 1.0])
-    return data(upper.lines[0])[0]
 
 
 def test_what_was_logged_over_the_schedule():
@@ -86,8 +77,9 @@ def test_arrays(np):
 
 @pytest.mark.parametrize(("count", "marker"), [(1, "."), (300, "."), (301, "")])
 def test_dots_for_few_lines_and_a_dashed_line_for_many(count, marker):
-    logged = panels(Given(), range(count), [1.0] * count)[0].lines[1]
-    assert logged.get_marker() == marker
+    upper, lower = panels(Given(), range(count), [1.0] * count)
+    logged, difference = upper.lines[1], lower.lines[1]
+    assert logged.get_marker() == difference.get_marker() == marker
     assert logged.get_linestyle() == ("None" if marker else "--")
 
 
@@ -101,29 +93,6 @@ def test_at_most_4000_lines_are_drawn_and_always_the_last():
 def test_the_marked_line_is_always_drawn():
     assert drawn_steps(8000, mark=6) == [5, 6, *range(7, 8005, 2), 8004]
     assert drawn_steps(8000, mark=7) == [*range(5, 8005, 2), 8004]
-
-
-def test_the_schedule_at_4000_steps():
-    assert grid(Given(), 3, 4002) == list(range(3, 4003))
-    assert grid(Given(), 3, 4003) == list(range(3, 4004, 2))
-    assert grid(Given(), 3, 8003) == [*range(3, 8003, 3), 8003]
-    assert grid(Given(), 7, 7) == [7]
-
-
-def test_the_schedule_at_its_turns_if_they_are_not_too_many():
-    even = [*range(0, 10**6, 251), 10**6]
-    turns = range(1, 4000)
-    assert grid(Given(*turns), 0, 10**6) == sorted({*even, *turns})
-    assert grid(Given(*turns, 4000), 0, 10**6) == even
-
-
-def test_turns_are_not_asked_for_without_an_end():
-    class Endless(Given):
-        def turns(self, first, last):
-            yield from range(4000)
-            raise AssertionError("Nobody needs another turn.")
-
-    assert len(grid(Endless(), 0, 10**6)) == 3986
 
 
 def test_the_first_difference_is_a_line_in_both_panels():

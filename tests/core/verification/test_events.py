@@ -51,9 +51,14 @@ def test_of_a_number_that_is_there_twice_the_last_counts(tmp_path):
     value = field(1, b"lr") + b"\x15" + struct.pack("<f", 0.25) + b"\x15" + FLOAT
     path = tmp_path / "events.out.tfevents.1"
     path.write_bytes(
-        record(b"\x09" + struct.pack("<d", 3) + b"\x10\x03" + field(5, field(1, value)))
+        record(b"\x09" + struct.pack("<d", 3) + b"\x10\x02\x10\x03" + field(5, field(1, value)))
     )
     assert read_rates(path)[:2] == ([3], [0.5])
+    # A tensor with one dimension, and then with none.
+    tensor = b"\x08\x01" + field(2, field(2, b"\x08\x01")) + field(2, b"") + field(4, FLOAT)
+    value = field(1, b"lr") + field(8, tensor)
+    path.write_bytes(record(b"\x10\x04" + field(5, field(1, value))))
+    assert read_rates(path)[:2] == ([4], [0.5])
 
 
 def test_what_is_wrong_with_an_event(tmp_path):

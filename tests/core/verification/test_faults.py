@@ -51,6 +51,25 @@ def test_up_to_64_times_too_fast_from_some_step_on(k, named):
     assert found == ([faults.Speed(k, "fast", (k, k), since=20)] if named else [])
 
 
+@pytest.mark.parametrize(
+    ("k", "named", "also", "since"), [(2, 2, (6,), 25), (5, 3, (5, 11, 13), 24)]
+)
+def test_of_the_speeds_from_some_step_on_that_fit_the_least_is_named(k, named, also, since):
+    # With a line in four steps, each of them has begun at another.
+    schedule, begun = CyclicSchedule(base_lr=0.25, max_lr=0.5, step_size_up=16), 25 - 5 * (k > 2)
+    target, deviation = log(
+        lambda s: s + (k - 1) * max(0, s - begun), begun // 4 + 1, range(0, 70, 4), schedule
+    )
+    (found,) = (each for each in simple_faults(target, deviation) if each.name == "speed")
+    assert found == faults.Speed(named, "fast", (named, named), also=also, since=since)
+
+
+def test_half_a_cycle_in_each_step_is_no_speed():
+    # It would go back as well as forth.
+    target, deviation = log(lambda step: 8 * step, 1)
+    assert not [fault for fault in simple_faults(target, deviation) if fault.name == "speed"]
+
+
 def test_scale():
     target, deviation = log(lambda step: step, 0, rate=lambda rate: rate / 2)
     assert list(simple_faults(target, deviation)) == [faults.Scale(0.5)]

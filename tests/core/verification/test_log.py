@@ -173,6 +173,10 @@ MISTAKES = {
         '[{"step": 0, "lr": [0.1, 0.2]}]',
         "has several columns that could be meant: 'lr/0', 'lr/1'. Name the one with `lr=`.",
     ),
+    "one line of several groups": (
+        '{"step": 4, "lr": [0.1, 0.2]}',
+        "has several columns that could be meant: 'lr/0', 'lr/1'. Name the one with `lr=`.",
+    ),
     "tqdm": (
         " 45%|####5     | 450/1000 [00:10<00:12, 43.2it/s, lr=0.0012]\n",
         "must have a column with the steps. It has: ",

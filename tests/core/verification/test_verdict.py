@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from fractions import Fraction
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -705,3 +706,15 @@ def test_another_kind_of_schedule(count, fault):
     # What only a cyclic schedule can have isn't named.
     other = verify(schedule, range(800), [Cosine(0.1, steps=500).lr(step) for step in range(800)])
     assert (other.status, other.fault, other.candidates) == ("deviated", None, ())
+
+
+def test_a_verdict_in_a_notebook():
+    page = {}
+    for k in (1, 2):
+        verdict = verify(SCHEDULE, STEPS, [SCHEDULE.lr(k * step) for step in STEPS])
+        page[verdict.status] = verdict._repr_html_()
+        assert escape(verdict.sentence) in page[verdict.status]
+    assert "✓ followed" in page["followed"]
+    assert "✗ deviated" in page["deviated"]
+    undecided = verify(SCHEDULE, [0], [0.001])
+    assert "? undecided" in undecided._repr_html_()

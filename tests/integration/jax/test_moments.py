@@ -115,7 +115,7 @@ def assert_resumes(tmp_path, name, at, dtype=np.float32):
 
 
 @pytest.mark.parametrize(
-    ("name", "at"), [("sgd", 0), *((name, at) for name in FACTORIES for at in (1, HALF))]
+    ("name", "at"), [("sgd", 0), ("sgd", 1), ("adamw", 1), *((name, HALF) for name in FACTORIES)]
 )
 def test_resumes_bit_for_bit(tmp_path, name, at):
     assert_resumes(tmp_path, name, at)
