@@ -84,8 +84,7 @@ def kind_of(name: object) -> Any:
     """
     if not isinstance(name, str) or name not in KINDS:
         known = ", ".join(map(repr, KINDS))
-        rule = f"be {known}" if len(KINDS) == 1 else f"be one of {known}"
-        raise ValueError(f"`kind` must {rule}. {received('kind', name)}")
+        raise ValueError(f"`kind` must be one of {known}. {received('kind', name)}")
     from importlib import import_module
 
     module, _, class_name = KINDS[name].partition(":")

@@ -141,6 +141,11 @@ def test_the_phases(schedule, first_phases):
     assert not schedule.repeat
 
 
+def test_a_first_phase_of_half_a_step():
+    first, _ = originals.torch_one_cycle(0.5, 10, pct_start=0.15, div_factor=5).phases
+    assert (first.steps, first.start, first.end) == (0.5, 0.1, 0.5)
+
+
 def test_three_phases():
     arguments = {"pct_start": 0.25, "three_phase": True, "anneal_strategy": "linear"}
     three = originals.torch_one_cycle(0.5, 100, **arguments, div_factor=5, final_div_factor=10)
@@ -251,6 +256,7 @@ def test_a_last_phase_without_a_step_is_still_the_end():
         (lambda: originals.optax_cosine_decay(0.1, 9, exponent=2.0), "`exponent` must be 1"),
         (lambda: originals.optax_warmup_cosine_decay(0.0, 0.1, 9, 9), "which it includes"),
         (lambda: originals.optax_linear_onecycle(9, 0.1, 0.3, 0.3), "`pct_start` must be below"),
+        (lambda: originals.optax_cosine_onecycle(9, 0.1, 1.5), "`pct_start` must be below 1"),
         (lambda: originals.joined([originals.optax_constant(0.1)] * 2, []), "`boundaries` must"),
     ],
 )

@@ -82,6 +82,8 @@ def test_a_callable_within_is_found():
 def test_turns_and_levels():
     assert list(BOTH.turns(0, 20)) == [0, 3, 4, 7, 10, 13, 16, 19, 20]
     assert list(BOTH.turns(5, 8)) == [5, 7, 8]
+    other_way = SequenceSchedule([CYCLES, WARM_UP], [10])
+    assert list(other_way.turns(0, 15)) == [0, 3, 6, 9, 10, 14, 15]
     assert BOTH.levels() == {"lowest": 0.0, "highest": 0.1, "base_lr": 0.1, "max_lr": 0.5}
     twice = SequenceSchedule([CYCLES, CyclicSchedule(**vars_of(CYCLES, max_lr=0.3))], [6])
     assert twice.levels() == {"base_lr": 0.1, "max_lr": 0.5, "max_lr of 1": 0.3}
