@@ -12,7 +12,7 @@ from typing import Any
 import plotext  # type: ignore[import-untyped, unused-ignore]
 
 from clr_core import RangeTestResult
-from clr_core.schedules.samples import Samples, from_below, logarithmic_from
+from clr_core.schedules.samples import Samples, from_below, logarithmic_from, round_size
 
 HEIGHT = 16
 TICKS = 5
@@ -109,8 +109,7 @@ def round_ticks(end: float) -> list[float]:
     >>> round_ticks(12000), round_ticks(79), round_ticks(1)
     ([0, 2000, 4000, 6000, 8000, 10000, 12000], [0, 20, 40, 60], [0, 1])
     """
-    size = 10.0 ** floor(log10(end))
-    step = next(each for each in (size / 5, size / 2, size, 2 * size) if end / each <= 6)
+    step = round_size(end / 6)
     if end >= 1:
         step = max(1, round(step))
     return [i * step for i in range(floor(end / step + 1e-9) + 1)]

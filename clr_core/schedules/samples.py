@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from math import ceil, isfinite
+from math import ceil, floor, isfinite, log10
 from typing import TYPE_CHECKING
 
 from clr_core._arguments import LARGEST_STEP
@@ -81,6 +81,22 @@ def sampled_steps(
         for step in tuple(steps):
             steps.update(islice(schedule.turns(step, end), A_CYCLE))
     return sorted(steps)
+
+
+def round_size(size: float) -> float:
+    """The smallest of 1, 2 and 5 times a power of ten that isn't below a size, for an axis.
+
+    >>> round_size(0.03), round_size(1.0), round_size(130.0)
+    (0.05, 1.0, 200.0)
+    """
+    if not 1e-300 < size < 1e300:
+        return size
+    power = floor(log10(size))
+    return next(
+        found
+        for factor in (1, 2, 5, 10, 20)
+        if (found := float(f"{factor}e{power}")) >= size * (1 - 1e-9)
+    )
 
 
 def from_below(curves: Sequence[Sequence[float]]) -> list[int]:

@@ -8,7 +8,7 @@ from html import escape
 from math import ceil, floor, inf, isfinite, log10
 from typing import Any
 
-from clr_core.schedules.samples import sampled_steps, usual_end
+from clr_core.schedules.samples import round_size, sampled_steps, usual_end
 from draft import MOST_ROWS, Draft, fields_of, maker, unused
 
 
@@ -145,22 +145,6 @@ HEIGHTS = {"lr": 250, "momentum": 120}
 MOST_DOTS = 1500
 
 
-def nice(size: float) -> float:
-    """The smallest of 1, 2 and 5 times a power of ten that isn't below a size.
-
-    >>> nice(0.03), nice(1.0), nice(130.0)
-    (0.05, 1.0, 200.0)
-    """
-    if not 1e-300 < size < 1e300:
-        return size
-    power = floor(log10(size))
-    return next(
-        found
-        for factor in (1, 2, 5, 10, 20)
-        if (found := float(f"{factor}e{power}")) >= size * (1 - 1e-9)
-    )
-
-
 def short(value: float) -> str:
     """A number for an axis."""
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 and value == round(value) else f"{value:.6g}"
@@ -187,7 +171,7 @@ class Axis:
 
     def ticks(self, every: float) -> list[float]:
         """Round numbers, at least so many pixels apart."""
-        step = nice((self.high - self.low) * every / abs(self.stop - self.start))
+        step = round_size((self.high - self.low) * every / abs(self.stop - self.start))
         if not 1e-300 < step < 1e300:
             return [self.low, self.high]
         first, last = ceil(self.low / step - 1e-9), floor(self.high / step + 1e-9)
@@ -243,7 +227,7 @@ class Picture:
             most = high + 2 * (high - low)
             high = max([high, *(lr for lr in self.log.lrs if lr <= most)])
         low, high = min(low, 0.0), max(high, 0.0)
-        step = nice((high - low) / 5) or 1.0
+        step = round_size((high - low) / 5) or 1.0
         return (floor(low / step) * step if low else 0.0), max(high + 0.8 * step, low + step)
 
     def svg(self) -> str:
@@ -371,7 +355,7 @@ class Picture:
         pixels = abs(axis.stop - axis.start)
         # A pixel is at least a unit; a key press is one or two hundredths of the axis.
         part = pixels if how == "place" else 50.0
-        unit = nice((axis.high - axis.low) / handle.factor / part / 2)
+        unit = round_size((axis.high - axis.low) / handle.factor / part / 2)
         if handle.axis == "x" and handle.factor == 1.0:
             unit = max(unit, 1.0)
         if how == "place":
