@@ -355,5 +355,9 @@ def _fill(values: dict[Path, Any], slot: str, arrays: Any, path: Path, tree: Any
 
 
 def _like(array: Any, leaf: Any) -> Any:
-    """The array with the dtype and on the devices of `leaf`."""
-    return jax.device_put(array.astype(leaf.dtype), getattr(leaf, "sharding", None))
+    """The array with the dtype and on the devices of `leaf`, committed to them only if `leaf` is.
+
+    JAX compiles once more for arguments that are committed.
+    """
+    sharding = getattr(leaf, "sharding", None) if getattr(leaf, "committed", True) else None
+    return jax.device_put(array.astype(leaf.dtype), sharding)
