@@ -4,6 +4,7 @@ from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 import clr_jax
@@ -11,6 +12,7 @@ from clr_core.adapter import rate_only
 from clr_jax.evaluate import evaluate
 
 MAX_STEP = 2**31 - 1
+LONGEST = 1000  # Steps of a curve.
 
 
 @lru_cache(maxsize=1)  # One compilation for rates, momenta and moves.
@@ -67,8 +69,9 @@ def _rate(schedule):
 
 
 def _eager(schedule, steps):
+    """At so many steps always, since JAX compiles each operation for each shape."""
     with jax.disable_jit():
-        return _rate(schedule)(steps)
+        return _rate(schedule)(np.resize(steps, LONGEST))[: len(steps)]
 
 
 CURVES = {
