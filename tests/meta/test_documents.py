@@ -25,14 +25,15 @@ ROOT = Path(__file__).resolve().parents[2]
 RUNNER = ROOT / "tests" / "meta" / "run_document.py"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 BACKENDS = ("tensorflow", "jax", "torch")
-# The environments in which the blocks of each mark run: all backends of Keras, or one.
+# The processes that run the blocks of each mark: Keras on all of its backends, or on one.
 MARKS = {
-    "core": [{}],
-    "torch": [{}],
-    "keras": [{"KERAS_BACKEND": backend} for backend in BACKENDS],
-    **{f"keras-{backend}": [{"KERAS_BACKEND": backend}] for backend in BACKENDS},
-    "jax": [{}],
+    "core": ["core"],
+    "torch": ["torch"],
+    "keras": [f"keras-{backend}" for backend in BACKENDS],
+    **{f"keras-{backend}": [f"keras-{backend}"] for backend in BACKENDS},
+    "jax": ["jax"],
 }
+IMPORTS = {"core": [], "torch": ["clr_torch"], "keras": ["clr_keras"], "jax": ["clr_jax"]}
 NOT_PYTHON = {"console", "diff", "text", "toml", "yaml"}
 MARK = re.compile(r"<!-- (?:runs: ([\w-]+)|part of: ([\w./-]+)) -->\n?")
 
@@ -63,8 +64,32 @@ def blocks(document, text):
     return found
 
 
+RUNNERS = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _runners_end():
+    yield
+    for process in RUNNERS.values():
+        process.communicate()
+
+
+def runner(name):
+    """A process that has imported what each document of a kind would take seconds to import."""
+    if name not in RUNNERS:
+        framework, _, backend = name.partition("-")
+        RUNNERS[name] = subprocess.Popen(
+            [sys.executable, "-P", RUNNER, *IMPORTS[framework]],
+            env=os.environ | ({"KERAS_BACKEND": backend} if backend else {}),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    return RUNNERS[name]
+
+
 def failures(document, parts, folder):
-    """The output of each process whose blocks are wrong, by mark and environment.
+    """The output of each process whose blocks are wrong, by mark and process.
 
     The processes run in `folder`, away from the source tree.
     """
@@ -73,19 +98,14 @@ def failures(document, parts, folder):
         if "/" in mark:
             failed |= strange(document, mark, blocks_of_mark)
             continue
-        for environment in MARKS[mark]:
-            process = subprocess.run(
-                [sys.executable, "-P", RUNNER, document],
-                input=json.dumps(blocks_of_mark),
-                env=os.environ | environment,
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                timeout=600,
-            )
-            ran = process.stdout.endswith(f"{len(blocks_of_mark)} blocks ran\n")
-            if process.returncode or not ran:
-                failed[f"{mark} {environment}"] = process.stdout + process.stderr
+        for name in MARKS[mark]:
+            request = {"document": document, "blocks": blocks_of_mark, "folder": str(folder)}
+            process = runner(name)
+            print(json.dumps(request), file=process.stdin, flush=True)
+            answer = json.loads(process.stdout.readline())
+            ran = f"{len(blocks_of_mark)} blocks ran\n" in answer["output"]
+            if answer["status"] or not ran:
+                failed[name] = answer["output"]
     return failed
 
 
@@ -154,7 +174,7 @@ def test_a_block_that_would_never_run_is_an_error(text):
     ],
 )
 def test_a_block_that_prints_something_else_is_an_error(source, complaint, tmp_path):
-    output = failures("README.md", {"core": [[8, "pass"], [12, source]]}, tmp_path)["core {}"]
+    output = failures("README.md", {"core": [[8, "pass"], [12, source]]}, tmp_path)["core"]
     assert "README.md:12: " in output
     assert complaint in output
 
@@ -165,7 +185,7 @@ def test_each_mark_runs_with_the_files_of_those_before_it(tmp_path):
     for order, text in {"after": wrote + reads, "before": reads + wrote}.items():
         (tmp_path / order).mkdir()
         failed = failures("README.md", blocks("README.md", text), tmp_path / order)
-        assert list(failed) == ([] if order == "after" else ["core {}"])
+        assert list(failed) == ([] if order == "after" else ["core"])
 
 
 @pytest.mark.parametrize(
