@@ -26,10 +26,10 @@ from settings import (
     rate,
     rate_and_momentum,
 )
+from training import Results, run_as_script
 
 from clr_jax import cyclic_lr, cyclic_optimizer
 from problem import Problem
-from training import Results, run_as_script
 
 ADAM: dict[str, Any] = {"b2": BETA_2, "eps": EPSILON}
 ADAM_NO_EPSILON = {**ADAM, "eps": NO_EPSILON}

@@ -24,10 +24,10 @@ from settings import (
     rate,
     rate_and_momentum,
 )
+from training import Results, run_as_script
 
 import clr_keras
 from problem import BATCH_SIZE, CLASSES, HIDDEN, PIXELS, Problem
-from training import Results, run_as_script
 
 ADAM: dict[str, Any] = {"beta_2": BETA_2, "epsilon": EPSILON}
 ADAM_NO_EPSILON = {**ADAM, "epsilon": NO_EPSILON}

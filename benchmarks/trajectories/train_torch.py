@@ -24,11 +24,11 @@ from settings import (
     rate_and_momentum,
 )
 from torch import optim
+from training import Results, run_as_script
 
 import clr_torch
 from clr_core import CyclicSchedule
 from problem import CLASSES, HIDDEN, PIXELS, Problem
-from training import Results, run_as_script
 
 Make = Callable[..., optim.Optimizer]
 ADAM: dict[str, Any] = {"betas": (BETA_1, BETA_2), "eps": EPSILON}
