@@ -370,12 +370,12 @@ def test_jax(folder, in_one_process):
         (["run.json", "--to", "torch"], "--out must be given with --to torch, which isn't text"),
         (
             ["run.json", "--out", "run.pt"],
-            "--out must end in .json with --to record. Received: --out run.pt. The other forms are "
-            "torch, torch-cyclic",
+            "--out must end in .json. Received: --out 'run.pt' with --to record. The other forms "
+            "are torch, torch-cyclic",
         ),
         (
             ["run.json", "--to", "torch", "--out", "run.json"],
-            "--out must end in .pt, .pth or .bin with --to torch. Received: --out run.json. ",
+            "--out must end in .pt, .pth or .bin. Received: --out 'run.json' with --to torch. ",
         ),
         (["run.h5p"], "SOURCE must end in .json, .yaml, .yml, .toml, .pt, .pth, .bin, .ckpt, .ker"),
         (["--from", "torch"], "SOURCE must be a file with --from torch"),
