@@ -10,6 +10,7 @@ from typing import Any
 
 from clr_cli.optional import of_extra
 from clr_cli.output import error_line, one_line, say
+from clr_cli.parser import framework
 from clr_cli.record_arguments import STDIN, read_stdin
 from clr_core.adapter import visible
 
@@ -39,6 +40,7 @@ examples:
     )
     parser.add_argument(
         "--to",
+        type=framework,
         choices=("torch", "keras", "jax"),
         help="framework of the replacements that are printed; default: the code's own",
     )

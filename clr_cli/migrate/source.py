@@ -20,7 +20,7 @@ MAX_BYTES = 2**20
 NOT_PYTHON_3 = f"must be Python 3 to be read, up to {sys.version_info[0]}.{sys.version_info[1]}"
 
 
-def read_bytes(name: str, limit: int = MAX_BYTES) -> bytes:
+def read_bytes(name: str, limit: int) -> bytes:
     """The content of a regular file.
 
     Raises:
@@ -72,16 +72,11 @@ class Source:
     """
 
     def __init__(self, text: str, name: str, cells: Sequence[tuple[int, int]] = ()) -> None:
-        if not isinstance(text, str):
-            raise TypeError(f"`source` must be a str. Received: source={type(text).__name__}")
         if len(text) > MAX_BYTES:
             raise ValueError(f"`{name}` may have at most {MAX_BYTES} bytes to be read")
         self.name, self.text, self._cells = name, text, cells
         try:
-            with warnings.catch_warnings():
-                # Python warns of escapes such as "\\d", which don't matter here.
-                warnings.simplefilter("ignore")
-                self.tree = ast.parse(text)
+            self.tree = tree_of(text)
         except (RecursionError, MemoryError):
             raise too_deep(name) from None
         except (SyntaxError, ValueError) as error:
@@ -143,6 +138,18 @@ class Source:
             return None, line
         cell, first = self._cells[index]
         return cell, line - first + 1
+
+
+def tree_of(text: str) -> ast.Module:
+    """The syntax tree of Python code, without Python's warnings of odd escapes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text with their ends; only a line feed ends one."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
 def dotted(node: ast.AST) -> str | None:
