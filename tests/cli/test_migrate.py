@@ -381,15 +381,6 @@ def test_deep_nesting_is_read_or_refused():
         assert said in ("", "`train.py` is nested too deeply to be read"), depth
 
 
-def test_the_frameworks_are_three():
-    with pytest.raises(
-        ValueError, match=r"must be one of 'torch', 'keras', 'jax'\. Received: to='tf'"
-    ):
-        migrate("", "train.py", "tf")
-    with pytest.raises(TypeError, match=r"`source` must be a str\. Received: source=bytes"):
-        migrate(b"", "train.py", "torch")
-
-
 @pytest.mark.parametrize(
     ("data", "says"),
     [
