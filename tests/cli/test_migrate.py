@@ -232,21 +232,21 @@ def test_what_a_schedule_refuses_has_its_sentence(arguments):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "about"),
+    ("arguments", "about", "kept"),
     [
-        ("o", "missing"),
-        ("o, 1", "missing"),
-        ("o, 1, 2, **options", "spread"),
-        ("o, *boundaries", "spread"),
-        ("o, 1, 2, max=3", "unknown_argument"),
+        ("o", "missing", "`base_lr` is missing."),
+        ("o, 1", "missing", "`max_lr` is missing."),
+        ("o, 1, 2, **options", "spread", "The contents of `**options` are unknown here."),
+        ("o, *boundaries", "spread", "The contents of `*boundaries` are unknown here."),
+        ("o, 1, 2, max=3", "unknown_argument", f"{TORCH} has no parameter for `max=3`."),
     ],
 )
-def test_a_call_that_cannot_be_read_has_no_replacement(arguments, about):
+def test_a_call_that_cannot_be_read_has_no_replacement(arguments, about, kept):
     for to in ("torch", "keras", "jax"):
         finding = _one(f"{IMPORTED}CyclicLR({arguments})", to)
         assert about in _about(finding)
-        assert finding.record is None
-        assert finding.replacement is None
+        assert (finding.record, finding.replacement) == (None, None)
+        assert (finding.kept, finding.edits) == (kept, ())
 
 
 @pytest.mark.parametrize("use", ["{'clr': {}}", "isinstance(s, {})", "partial({}, max_lr=2)"])
