@@ -152,17 +152,18 @@ def lines_of(text: str) -> list[str]:
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
-def dotted(node: ast.AST) -> str | None:
-    """A name or a dotted name as text; None for anything else.
+def parts_of(node: ast.AST) -> tuple[ast.Name | None, list[str]]:
+    """The name that a dotted name begins with, and the attributes after it; None: another node.
 
-    >>> dotted(ast.parse("self.optimizer", mode="eval").body)
-    'self.optimizer'
+    >>> name, attributes = parts_of(ast.parse("self.optimizer.lr", mode="eval").body)
+    >>> name.id, attributes
+    ('self', ['optimizer', 'lr'])
     """
-    parts = []
+    attributes: list[str] = []
     while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
+        attributes.insert(0, node.attr)
         node = node.value
-    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else None
+    return (node if isinstance(node, ast.Name) else None), attributes
 
 
 def too_deep(name: str) -> ValueError:

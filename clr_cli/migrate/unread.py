@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from clr_cli.migrate.finding import Caution, Finding, finding_at
 from clr_cli.migrate.names import Names
 from clr_cli.migrate.origins import CLASSES
-from clr_cli.migrate.source import Source, dotted
+from clr_cli.migrate.source import Source, parts_of
 
 LOOKS = "looks like a cycle, not read: look here"
 BY_NAME = "{} by name, not read: look here"
@@ -186,12 +186,12 @@ def _fold(nodes: Iterable[ast.AST]) -> ast.expr | ast.stmt | None:
     periodic: set[str] = set()
 
     def is_periodic(*given: ast.AST) -> bool:
-        return any(_is_remainder(each) or dotted(each) in periodic for each in _all(given))
+        return any(_is_remainder(each) or _dotted(each) in periodic for each in _all(given))
 
     for node in nodes:
         match node:
             case ast.Assign(targets, value) if is_periodic(value):
-                periodic |= {name for each in _all(targets) if (name := dotted(each))}
+                periodic |= {name for each in _all(targets) if (name := _dotted(each))}
             case ast.Call(function, [first, *_] as arguments):
                 name = _last(function)
                 given = [*arguments, *(each.value for each in node.keywords)]
@@ -252,6 +252,11 @@ def _words(node: ast.AST) -> Iterator[str]:
             yield word
     if isinstance(node, ast.Constant) and node.value in ("lr", "learning_rate"):
         yield str(node.value)
+
+
+def _dotted(node: ast.AST) -> str:
+    name, attributes = parts_of(node)
+    return ".".join([name.id, *attributes]) if name else ""
 
 
 def _last(function: ast.AST) -> str:

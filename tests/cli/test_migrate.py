@@ -45,7 +45,6 @@ FORMS = {
         "        self.s = torch.optim.lr_scheduler.CyclicLR(o, 1, 2)",
         TORCH,
     ),
-    "a dict on the spot": (IMPORTED, "CyclicLR(o, **{'base_lr': 1, 'max_lr': 2})", TORCH),
     "addons, star": (
         "from tensorflow_addons.optimizers import *",
         "CyclicalLearningRate(1, 2, 3, lambda x: 1.)",
@@ -150,7 +149,7 @@ SCALES = {
     "lambda n: 0.5 * (1 + np.sin(n * np.pi / 2.))": "0.5 * (1 + sin(x * pi / 2.0))",
     "lambda n: exp(-n)": "exp(-x)",
     "lambda n: math.pow(0.5, n - 1) * 0.5": "0.5 ** (x - 1) * 0.5",
-    "lambda n: pow(0.5, +n) + 1 / (1 + abs(n))": "0.5 ** x + 1 / (1 + abs(x))",
+    "lambda n: pow(0.5, n) + 1 / (1 + abs(n))": "0.5 ** x + 1 / (1 + abs(x))",
     "lambda n: math.e ** -float(max(n, 1))": "e ** (-max(x, 1))",
     "decay": "1 / (1 + x)",
 }

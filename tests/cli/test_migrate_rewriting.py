@@ -186,10 +186,6 @@ KEPT = {
         "tfa.optimizers.TriangularCyclicalLearningRate(1, high := 2, 3)",
         "Its arguments can't be taken apart.",
     ),
-    "a dict": (
-        DIRECT + "CyclicLR(o, 1, **{'max_lr': 2, 'verbose': True})",
-        "Its arguments can't be taken apart.",
-    ),
     "a call stays, and so does the import": (
         DIRECT + "CyclicLR(o, 1, 2, verbose=True,  # Lost.\n  mode='triangular2')",
         "A comment in it would be lost.",
