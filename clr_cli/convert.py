@@ -275,8 +275,8 @@ def _of_record(options: Namespace) -> Record:
 
 
 def _of_torch(options: Namespace) -> Record:
-    scale_fn = _scale_fn_alone(options)
-    if scale_fn is None and _schedule_given(options) is not None:
+    schedule, scale_fn = _given(options)
+    if schedule is not None:
         raise ValueError(f"{options.source!r} has its own schedule: leave out --schedule and flags")
     import clr_torch
 
@@ -286,14 +286,12 @@ def _of_torch(options: Namespace) -> Record:
 def _of_keras(options: Namespace) -> Record:
     if options.key is not None:
         raise ValueError("--key must be left out if SOURCE is from Keras")
-    scale_fn = _scale_fn_alone(options)
-    schedule = None if scale_fn is not None else _schedule_given(options)
     read: Callable[..., Record] = _adapter("keras").read_record
-    return read(options.source, schedule, scale_fn, step=options.step)
+    return read(options.source, *_given(options), step=options.step)
 
 
 def _of_jax(options: Namespace) -> Record:
-    schedule = _schedule_given(options)
+    schedule, _ = _given(options)
     if schedule is None:
         raise ValueError(
             "An optax state holds no schedule: give it by --schedule FILE, or by flags such as "
@@ -304,27 +302,21 @@ def _of_jax(options: Namespace) -> Record:
     return clr_jax.read_record(options.source, schedule, count=options.key)
 
 
-def _scale_fn_alone(options: Namespace) -> str | None:
-    """The expression to use for a decay that is a Python callable in the checkpoint."""
+def _given(options: Namespace) -> tuple[Any, str | None]:
+    """The schedules given for a source without one; or only the `scale_fn` that it lacks."""
     given = flags(options)
-    if list(given) != ["scale_fn"] or options.schedule is not None:
-        return None
-    return str(given["scale_fn"])
-
-
-def _schedule_given(options: Namespace) -> Any:
-    """The schedule or schedules given for a source that has none."""
-    given = flags(options)
-    if options.schedule is None and options.schedule_key is not None:
-        raise ValueError("--schedule-key must be left out without --schedule")
     if options.schedule is None:
-        return schedule_of(given) if given else None
+        if options.schedule_key is not None:
+            raise ValueError("--schedule-key must be left out without --schedule")
+        if list(given) == ["scale_fn"]:
+            return None, str(given["scale_fn"])
+        return (schedule_of(given) if given else None), None
     if given:
         raise ValueError(
             "The schedule must be given once. "
             f"Received: --schedule and {', '.join(map(flag, given))}"
         )
-    return read_record(options.schedule, options.schedule_key).schedule
+    return read_record(options.schedule, options.schedule_key).schedule, None
 
 
 def _written(record: Record, to: str, groups: int | None) -> bytes:
