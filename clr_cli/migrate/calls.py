@@ -75,9 +75,8 @@ def _finding(use: Use, record: dict[str, Any] | None, source: Source, to: str | 
     if use.others:
         says = "The name is bound more than once and may mean something else. It is read as "
         cautions.append(Caution("origin", f"{says}{origin.name}."))
-    arguments, replacement = {}, None
-    if use.given is not None:
-        arguments = {name: each.text for name, each in use.given.named.items()}
+    named = use.given.named if use.given is not None else {}
+    replacement = None
     if use.call is None:
         says = use.kept if isinstance(source.parents[use.node], ast.ClassDef) else ""
         says = says or f"{origin.name} is named here and not called, so no arguments are read."
@@ -97,7 +96,7 @@ def _finding(use: Use, record: dict[str, Any] | None, source: Source, to: str | 
         source,
         use.call or use.node,
         origin.name,
-        arguments=arguments,
+        arguments={name: each.text for name, each in named.items()},
         record=record,
         to=to,
         replacement=replacement,

@@ -230,8 +230,9 @@ def _check_pairs(source: Source) -> None:
                 bound[name] += 1
             case ast.alias(name, other):
                 bound[other or name.partition(".")[0]] += 10  # They cost more.
-    worst = max(bound, key=lambda each: bound[each] * used[each], default="")
-    if sum(bound[each] * used[each] for each in bound) > MOST_PAIRS:
+    pairs = {name: bound[name] * used[name] for name in bound}
+    if sum(pairs.values()) > MOST_PAIRS:
+        worst = max(pairs, key=pairs.__getitem__)
         raise ValueError(
             f"`{source.name}` binds and uses `{worst}` too often to be read: "
             f"{bound[worst]} and {used[worst]} times"

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from clr_cli.migrate.finding import Caution, Finding, finding_at
-from clr_cli.migrate.names import Names
+from clr_cli.migrate.names import DEFINITIONS, Names
 from clr_cli.migrate.origins import CLASSES
 from clr_cli.migrate.source import Source, parts_of
 
@@ -128,7 +128,7 @@ def _hint(name: str) -> tuple[Caution, ...]:
 def looks_cyclical(source: Source) -> list[Finding]:
     """Find code that looks like a cyclical learning rate: one place for each function."""
     found: dict[int, ast.expr | ast.stmt] = {}
-    defined = {word for node in source.nodes if _defines(node) for word in _words(node)}
+    defined = {node.name for node in source.nodes if isinstance(node, DEFINITIONS)}
     ours = OURS.search(source.text) is not None
     for node in source.nodes:
         match node:
@@ -151,12 +151,6 @@ def looks_cyclical(source: Source) -> list[Finding]:
             if fold is not None:
                 found.setdefault(fold.lineno, fold)
     return [finding_at(source, node, LOOKS) for _, node in sorted(found.items())]
-
-
-def _defines(node: ast.AST) -> bool:
-    return isinstance(node, ast.ClassDef | ast.FunctionDef) or (
-        isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    )
 
 
 def _rates(source: Source) -> Iterator[str]:
