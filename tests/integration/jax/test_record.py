@@ -67,8 +67,9 @@ OPTIMIZERS = {
 
 def trained(optimizer, calls):
     state = optimizer.init(WEIGHTS)
+    update = jax.jit(optimizer.update)  # MultiSteps would be compiled in each call.
     for _ in range(calls):
-        _, state = optimizer.update(WEIGHTS, state, WEIGHTS)
+        _, state = update(WEIGHTS, state, WEIGHTS)
     return state
 
 

@@ -1,5 +1,6 @@
 """Moments and weights out of checkpoints, and checkpoints that are damaged or hostile."""
 
+import functools
 import json
 import os
 import time
@@ -47,8 +48,9 @@ OPTIMIZERS = {
 }
 
 
-def train_state(optimizer, updates=4):
-    state = TrainState.create(apply_fn=None, params=PARAMS, tx=optimizer)
+@functools.cache
+def train_state(name, updates=4):
+    state = TrainState.create(apply_fn=None, params=PARAMS, tx=OPTIMIZERS[name]())
     for _ in range(updates):
         state = state.apply_gradients(grads=state.params)
     return state
@@ -72,8 +74,7 @@ def assert_same(ours, theirs):
 
 @pytest.mark.parametrize("write", WRITERS, ids=lambda each: each.__name__)
 def test_moments_and_weights_of_a_training(write, tmp_path):
-    optimizer = OPTIMIZERS["adamw"]()
-    state = train_state(optimizer)
+    state = train_state("adamw")
     path = write(tmp_path / "training", state)
     assert read_record(path, SCHEDULE) == Record(SCHEDULE, 4)
     moments = read_moments(path)
@@ -88,13 +89,13 @@ def test_moments_and_weights_of_a_training(write, tmp_path):
         *("params/a/0", "params/a/1"),
         *("params/b/bias", "params/b/kernel"),
     ]
-    from_moments(moments, optimizer.init(PARAMS))
+    from_moments(moments, state.tx.init(PARAMS))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("write", [to_orbax, to_flax], ids=lambda each: each.__name__)
 def test_the_moments_of_each_optimizer(name, write, tmp_path):
-    state = train_state(OPTIMIZERS[name]())
+    state = train_state(name)
     assert_same(read_moments(write(tmp_path / "state", state)), to_moments(state.opt_state))
     own = {"weights": state.params, "optimizer": state.opt_state}
     path = write(tmp_path / "own", own)
@@ -208,7 +209,7 @@ def test_many_small_mappings_are_read(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path):
-    state = train_state(OPTIMIZERS["adamw"](), 1)
+    state = train_state("adamw", 1)
     return to_zarr(tmp_path / "folder", {"params": state.params, "opt_state": state.opt_state})
 
 
