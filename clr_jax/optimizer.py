@@ -98,11 +98,7 @@ def scheduled_optimizer(
 
     # In float32 even if x64 is enabled: a rate of another dtype would change that of the moments.
     rates = {name: functools.partial(evaluate, curve) for name, curve in curves.items()}
-    # The dtype is for optax before 0.2.8, which casts even a float32 array to the parameters'.
-    inject = optax.inject_hyperparams(
-        _of_scheduled(factory, static, list(curves)), hyperparam_dtype=jnp.float32
-    )
-    injected = inject(**rates)
+    injected = optax.inject_hyperparams(_of_scheduled(factory, static, list(curves)))(**rates)
 
     def update(
         updates: optax.Updates, state: Any, params: optax.Params | None = None, **extra_args: Any

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from clr_core import CyclicSchedule
-from clr_core.adapter import integer, path_name, received, refusing
+from clr_core.adapter import integer, received, refusing
 from clr_core.record import Record, check_record
 from clr_core.schedules.originals import COMES_BACK
 from clr_torch import _schedulers, checkpoint, foreign, state
@@ -110,8 +110,7 @@ def read_record(
         ValueError: The content isn't such a state; the message has one line.
         OSError: The file doesn't exist or can't be read.
     """
-    name = path_name(path)
-    with refusing(name, "the state of a scheduler"):
+    with refusing(path, "the state of a scheduler") as name:
         return _record(checkpoint.read(name), key, scale_fn, optimizer)
 
 
