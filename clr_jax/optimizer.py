@@ -1,18 +1,4 @@
-"""An optax optimizer whose learning rate and momentum follow a schedule.
-
->>> import jax.numpy as jnp
->>> import optax
->>> from clr_core import CyclicSchedule
->>> from clr_jax import current_lr, current_momentum
->>> schedule = CyclicSchedule(
-...     base_lr=0.1, max_lr=0.5, step_size_up=2, base_momentum=0.8, max_momentum=0.9
-... )
->>> optimizer = scheduled_optimizer(optax.sgd, schedule)
->>> weights = jnp.ones(3)
->>> updates, state = optimizer.update(2 * weights, optimizer.init(weights), weights)
->>> current_lr(state), current_momentum(state)
-(Array(0.1, dtype=float32), Array(0.9, dtype=float32))
-"""
+"""An optax optimizer whose learning rate and momentum follow a schedule."""
 
 from __future__ import annotations
 

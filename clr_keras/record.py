@@ -11,23 +11,11 @@ import keras
 import numpy as np
 
 from clr_core import Schedule
-from clr_core.adapter import (
-    count,
-    portable,
-    rate_only,
-    received,
-    schedule_from_document,
-)
+from clr_core.adapter import count, portable, rate_only, received, schedule_from_document
 from clr_core.record import Record, check_record
 from clr_keras import _keras_internals as internals
 from clr_keras import checkpoint
-from clr_keras.foreign import (
-    KERAS,
-    is_addons,
-    is_keras,
-    schedule_from_addons,
-    schedule_from_keras,
-)
+from clr_keras.foreign import KERAS, is_addons, is_keras, schedule_from_addons, schedule_from_keras
 from clr_keras.optimizer import CyclicOptimizer
 from clr_keras.schedule import (
     CyclicLR,
@@ -226,12 +214,8 @@ def _run(
 ) -> tuple[Schedule, int]:
     """The schedule that an optimizer followed, and the number of its updates.
 
-    Args:
-        schedule: Its schedule.
-        cycles: True if it cycles the momentum.
-        iterations: Its micro-batches.
-        counted: The number of these that the schedule counts as a step.
-        accumulated: The number of these that make an update.
+    Of its `iterations`, which are micro-batches, the schedule counts so many as a step, and so many
+    are accumulated for an update.
     """
     if counted != accumulated:
         raise ValueError(

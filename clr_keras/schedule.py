@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Self
 from weakref import WeakKeyDictionary
@@ -321,11 +322,7 @@ def _integers(steps: Any, most: int) -> Any:
 
 
 def updates(iterations: int, accumulated: int) -> int:
-    """The updates that an optimizer has made in so many micro-batches.
-
-    Raises:
-        ValueError: An int32 count has wrapped.
-    """
+    """The updates that an optimizer has made in so many micro-batches."""
     if iterations < 0:
         made = (iterations + 2**32) // accumulated
         raise ValueError(
@@ -338,18 +335,12 @@ def updates(iterations: int, accumulated: int) -> int:
 
 
 def accumulation_steps(given: object) -> int:
-    """The micro-batches per update, as an int: 1 for None.
-
-    Raises:
-        ValueError: Not a positive integer.
-    """
-    try:
+    """The micro-batches per update, as an int: 1 for None."""
+    with suppress(TypeError):
         steps = 1 if given is None else integer("gradient_accumulation_steps", given)
-    except TypeError:
-        steps = 0
-    if steps < 1:
-        raise ValueError(
-            "`gradient_accumulation_steps` must be a positive integer or None. "
-            f"{received('gradient_accumulation_steps', given)}"
-        )
-    return steps
+        if steps >= 1:
+            return steps
+    raise ValueError(
+        "`gradient_accumulation_steps` must be a positive integer or None. "
+        f"{received('gradient_accumulation_steps', given)}"
+    )

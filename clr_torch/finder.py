@@ -162,8 +162,6 @@ def _check(model: Any, optimizer: Any, loss_fn: Any, autocast: Any, scaler: Any)
         raise ValueError(
             "`model` must have parameters to train. "
             f"Received: {len(parameters)}, none of which requires a gradient"
-            if parameters
-            else "`model` must have parameters to train. Received: none"
         )
     lazy = [name for name, each in model.named_parameters() if is_lazy(each)]
     if lazy:

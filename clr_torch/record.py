@@ -222,7 +222,8 @@ def _record(tree: Any, key: str | None, scale_fn: str | None, optimizer: Any) ->
     else:
         optimizers = [found.get("optimizer") if optimizer is None else optimizer]
         if optimizers == [None]:
-            optimizers = [each for _, each in checkpoint.within(tree, _is_optimizer)]
+            found_in = checkpoint.within(tree, lambda node: "param_groups" in node)
+            optimizers = [each for _, each in found_in]
         saved, ends = _schedulers.read(found, optimizers)
         if ends is not None:
             warnings.warn(COMES_BACK.format(*ends), stacklevel=3)
@@ -231,7 +232,3 @@ def _record(tree: Any, key: str | None, scale_fn: str | None, optimizer: Any) ->
     same = all(schedule == schedules[0] for schedule in schedules)
     # It is -1 while another scheduler has the first turn.
     return Record(schedules[0] if same else tuple(schedules), max(saved.last_epoch, 0))
-
-
-def _is_optimizer(node: Mapping[Any, Any]) -> bool:
-    return "param_groups" in node
