@@ -168,7 +168,7 @@ def changed(steps):
 MOMENTS = {
     "NAdam": (
         lambda: state_of(torch.optim.NAdam),
-        "one that keeps 'exp_avg', 'exp_avg_sq', 'mu_prod'",
+        "one that keeps 'exp_avg', 'exp_avg_sq', 'mu_prod",
     ),
     "RMSprop": (
         lambda: state_of(torch.optim.RMSprop),
