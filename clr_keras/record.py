@@ -122,8 +122,14 @@ def read_record(
         optimizers = file.optimizers()
         if file.model is None:
             reason = "it has weights and no schedule"
-            if getattr(rate, "gradient_accumulation_steps", 1) == 1:
-                _warn_of_micro_batches(file, optimizers)
+            counts_updates = getattr(rate, "gradient_accumulation_steps", 1) != 1
+            if not counts_updates and any(map(file.accumulates, optimizers)):
+                warnings.warn(
+                    "The optimizer in this file of weights accumulates gradients, and counts "
+                    "micro-batches as steps. Pass its number of them: "
+                    "schedule=ScheduledLR(schedule, gradient_accumulation_steps=…)",
+                    stacklevel=2,
+                )
         else:
             reason = "the model in it wasn't compiled, so it has no schedule"
         return _record([_stored(each, rate, scale_fn, step, reason) for each in optimizers])
@@ -315,13 +321,3 @@ def _stored(
             f"{received('step', step)}"
         )
     return _run(schedule, cycles, iterations, counted, accumulated)
-
-
-def _warn_of_micro_batches(file: checkpoint.File, optimizers: list[checkpoint.Optimizer]) -> None:
-    if any(map(file.accumulates, optimizers)):
-        warnings.warn(
-            "The optimizer in this file of weights accumulates gradients, and counts micro-batches "
-            "as steps. Pass its number of them: schedule=ScheduledLR(schedule, "
-            "gradient_accumulation_steps=…)",
-            stacklevel=3,
-        )

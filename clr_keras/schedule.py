@@ -16,8 +16,7 @@ from clr_core import CyclicSchedule, Schedule, check_schedule, schedule_from_dic
 from clr_core.adapter import integer, received
 from clr_core.evaluate import evaluate as evaluate_on_host
 from clr_keras import _keras_internals as internals
-
-BACKEND = keras.backend.backend()
+from clr_keras._keras_internals import BACKEND
 
 # The module of each backend's `evaluate`, in native operations and not in `keras.ops`: on torch
 # `keras.ops.minimum` of two float64 tensors returns float32. None of them imports optax.

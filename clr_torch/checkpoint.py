@@ -104,8 +104,8 @@ class _Storages:
 
     def __init__(self, read: Callable[[str], bytearray], big_endian: bool = False) -> None:
         self.big_endian = big_endian
+        self.made: dict[str, Storage] = {}
         self._read = read
-        self._made: dict[str, Storage] = {}
 
     def at(self, number: Any) -> Storage | Foreign:
         """The storage for a persistent id, of whose parts one says how many numbers it has."""
@@ -113,15 +113,11 @@ class _Storages:
         dtype = storage_type(kind)
         if mark != "storage" or type(key) is not str or dtype is None:
             return Foreign("storage")
-        if key not in self._made:
-            self._made[key] = Storage(lambda: self._read(key), dtype, big_endian=self.big_endian)
-        if self._made[key].dtype != dtype:
+        if key not in self.made:
+            self.made[key] = Storage(lambda: self._read(key), dtype, big_endian=self.big_endian)
+        if self.made[key].dtype != dtype:
             raise Damaged(f"its storage {key!r:.100} has two types")
-        return self._made[key]
-
-    def itemsize(self, key: str) -> int:
-        """The bytes of a number."""
-        return self._made[key].dtype.itemsize
+        return self.made[key]
 
 
 def _of_stream(
@@ -152,7 +148,7 @@ def _of_stream(
     root, keys = following(), following()
     for key in keys:
         (count,) = struct.unpack(">q" if storages.big_endian else "<q", file.read(8))
-        start, length = file.tell(), count * storages.itemsize(key)
+        start, length = file.tell(), count * storages.made[key].dtype.itemsize
         if key in places or not start <= start + length <= size:
             raise EOFError
         places[key] = start, length
