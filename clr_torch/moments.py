@@ -512,7 +512,7 @@ def _shown(value: Any) -> Any:
 
 def _number(value: Any) -> Any:
     if isinstance(value, Tensor | Stored) and value.shape.count(1) == len(value.shape):
-        return (value.tensor() if isinstance(value, Stored) else value).item()
+        return value.item()
     if isinstance(value, int) and abs(value) >= 2**63:  # It may have too many digits for Python.
         return "int"
     return value if isinstance(value, int | float | str | None) else _named(value)
