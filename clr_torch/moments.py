@@ -424,10 +424,10 @@ def _kind_of(state: Mapping[Any, Any], groups: Sequence[Mapping[str, Any]]) -> s
             if "max_exp_avg_sq" in kept:
                 raise ValueError("`amsgrad` must be off: it changes what the optimizer remembers")
             return kind
-    options = (str(key) for key in groups[0] if key != "params")
+    others = (str(key) for key in groups[0] if key != "params")
     raise ValueError(
         "its optimizer must be SGD, Adam, AdamW or RAdam of torch. Received: one that keeps "
-        f"{listed(sorted(map(str, kept)), MANY)} and has {listed(sorted(options), MANY)}"
+        f"{listed(sorted(map(str, kept)), MANY)} and has {listed(sorted(others), MANY)}"
     )
 
 
