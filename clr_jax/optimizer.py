@@ -109,11 +109,9 @@ cyclic_optimizer = scheduled_optimizer
 
 def _parameters(factory: Any) -> dict[str, Any]:
     """The parameters of `factory` with their defaults."""
-    if not callable(factory):
-        raise _not_a_factory(factory)
     try:
         parameters = inspect.signature(factory).parameters
-    except ValueError:  # Some functions written in C have no signature.
+    except (TypeError, ValueError):  # Not callable, or written in C without a signature.
         raise _not_a_factory(factory) from None
     if "learning_rate" not in parameters:
         raise _not_a_factory(factory)
