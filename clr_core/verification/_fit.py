@@ -15,7 +15,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from clr_core.schedules.cyclic import MODES, CyclicSchedule
-from clr_core.verification._search import LoggedRate, Target, simplest, spread
+from clr_core.verification._search import LoggedRate, Target, common, simplest, spread
 from clr_core.verification.faults import OtherParameters
 
 # So many lines are fitted, and all of them are checked: more would make a fit slower, not better.
@@ -253,10 +253,7 @@ class Family:
     def explaining(self, numbers: Numbers, lines: Sequence[LoggedRate]) -> CyclicSchedule | None:
         """The schedule with these numbers if it explains every line."""
         found = self.schedule(numbers)
-        self.target.spend(len(lines))
-        if found and all(line.low <= found.lr(line.step) <= line.high for line in lines):
-            return found
-        return None
+        return found if found and self.target.explained_by(found, lines) else None
 
 
 def boundary_between(
@@ -274,16 +271,16 @@ def boundary_between(
         numbers: They contain the other boundary.
         name: The boundary.
     """
-    least, most = 0.0, math.inf
-    for wave, (_, low, high) in zip(waves, lines, strict=True):
+    bounds = []
+    for wave, (step, low, high) in zip(waves, lines, strict=True):
         if name == "max_lr":
             weight, known = wave, numbers["base_lr"] * (1.0 - wave)
         else:
             weight, known = 1.0 - wave, numbers["max_lr"] * wave
         if weight > 0.0:
-            least = max(least, (low - known) / weight)
-            most = min(most, (high - known) / weight)
-    return (least, most) if least <= most < math.inf else None
+            bounds.append(LoggedRate(step, (low - known) / weight, (high - known) / weight))
+    least, most = common(bounds) if bounds else (math.inf, 0.0)
+    return (least, most) if least <= most else None
 
 
 def closest_boundaries(
