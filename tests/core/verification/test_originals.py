@@ -17,6 +17,7 @@ from clr_core import (
     warmup_stable_decay,
 )
 from clr_core.schedules import originals
+from clr_core.schedules.piecewise import through
 from clr_core.verification.log import Resolution
 
 
@@ -179,6 +180,62 @@ def test_their_float32_isnt_in_the_way():
         verdict = verify(mine, STEPS, rates)
         assert verdict.fault is not None
         assert says in verdict.sentence
+
+
+def test_a_warm_up_of_one_step():
+    # Its end can't be a step earlier, so it isn't taken for what it would be then.
+    theirs = originals.keras_cosine_decay(0.0, N, 0.0, PEAK, 1)
+    verdict = verify(warmup_cosine(PEAK, 1, N), STEPS, [theirs.lr(step) for step in STEPS])
+    assert "Keras's CosineDecay: its decay_steps doesn't include" in verdict.sentence
+
+
+def cosines(*rates, steps=(180, 180, 180, 60)):
+    return [Phase(*each, "cosine") for each in zip(steps, rates, rates[1:], strict=False)]
+
+
+@pytest.mark.parametrize(
+    ("phases", "repeat"),
+    [
+        (cosines(0.004, PEAK, 2 * PEAK), False),
+        (cosines(PEAK, PEAK / 2, 1e-6), False),
+        (cosines(0.004, PEAK, 0.01, 1e-6), False),
+        (cosines(0.004, PEAK, 0.004, 1e-3, 1e-6), False),
+        ([*cosines(0.004, PEAK), *cosines(0.09, 1e-6)], False),
+        ([Phase(180, 0.004, PEAK), *cosines(PEAK, 1e-6)], False),
+        (cosines(0.004, PEAK, 1e-6), True),
+    ],
+    ids=["up", "down", "not back", "four", "a jump", "two shapes", "repeated"],
+)
+def test_phases_that_are_no_one_cycle(phases, repeat):
+    # If they were, this would be torch's: each phase ends a step earlier, or two.
+    rates = [phases[0].start, *(each.end for each in phases)]
+    lengths = [each.steps - 1 for each in phases]
+    lengths[-1] += len(phases) - 1
+    early = through(lengths, rates, phases[0].shape)
+    mine, theirs = (PiecewiseSchedule(each, repeat) for each in (phases, early))
+    verdict = verify(mine, STEPS, [theirs.lr(step) for step in STEPS])
+    assert (verdict.status, verdict.fault, verdict.candidates) == ("deviated", None, ())
+
+
+@pytest.mark.parametrize("repeat", [False, True])
+@pytest.mark.parametrize(("steps", "named"), [(20, True), (2_000_000, False)])
+def test_a_log_that_cant_tell_a_boundary_a_step_away(steps, named, repeat):
+    # Of two million steps, one makes less than the third digit shows.
+    mine = [Phase(steps, PEAK, 1e-3, "cosine"), Phase(steps, PEAK / 2, 1e-3, "cosine")]
+    theirs = [mine[0], replace(mine[1], start=1e-3 + (PEAK - 1e-3) / 2)]  # As Keras has it.
+    mine, theirs = (PiecewiseSchedule(each, repeat) for each in (mine, theirs))
+    log = range(0, 5 * steps, steps // 20)
+    texts = [f"{theirs.lr(step):.2e}" for step in log]
+    verdict = verify(mine, log, list(map(float, texts)), Resolution.of_texts(texts))
+    assert verdict.status == "deviated"
+    assert (verdict.fault is not None) == named
+
+
+def test_restarts_that_rise():
+    # They have no peak that decays, so that those of timm can't be computed.
+    mine = PiecewiseSchedule([*cosines(PEAK, 0.01), *cosines(0.5, PEAK)])
+    verdict = verify(mine, STEPS, [mine.lr(step) + 1e-3 * (step % 7) for step in STEPS])
+    assert (verdict.status, verdict.fault) == ("deviated", None)
 
 
 def test_the_beginning_alone_isnt_enough():
