@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from clr_core._arguments import LARGEST_STEP, integer, received
+from clr_core._arguments import LARGEST_STEP, count, integer, received
 
 FLOAT32_MEAN = 2.0**-24  # A mean that is summed up in float32 loses so much with each update.
 
@@ -46,12 +46,7 @@ def numberings(
     Raises:
         TypeError, ValueError: A setting isn't one, or doesn't fit the steps.
     """
-    size = 1 if steps_per_epoch is None else integer("steps_per_epoch", steps_per_epoch)
-    if not 1 <= size <= LARGEST_STEP:
-        raise ValueError(
-            "`steps_per_epoch` must lie between 1 and 2**53. "
-            f"{received('steps_per_epoch', steps_per_epoch)}"
-        )
+    size = 1 if steps_per_epoch is None else count("steps_per_epoch", steps_per_epoch, least=1)
     low, high = min(steps), max(steps)
     first = None if first_step is None else integer("first_step", first_step)
     if first is not None and not -1 <= first <= low + 1:

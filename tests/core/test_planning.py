@@ -320,8 +320,8 @@ def test_training_has_at_most_2_to_the_53_updates():
 @pytest.mark.parametrize(
     ("changes", "error", "text"),
     [
-        ({"samples": 0}, ValueError, "`samples` must be from 1 to 2**53. Received: samples=0"),
-        ({"batch_size": -1}, ValueError, "`batch_size` must be from 1 to 2**53. Received: batch"),
+        ({"samples": 0}, ValueError, "`samples` must lie between 1 and 2**53. Received: samples=0"),
+        ({"batch_size": -1}, ValueError, "`batch_size` must lie between 1 and 2**53. Received: ba"),
         ({"epochs": 2.5}, TypeError, "`epochs` must be an integer. Received: epochs=2.5"),
         ({"processes": True}, TypeError, "`processes` must be an integer. Received: processes=Tr"),
         ({"drop_last": 1}, TypeError, "`drop_last` must be True or False. Received: drop_last=1"),
