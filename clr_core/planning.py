@@ -228,6 +228,12 @@ def suggest_schedule(
             whole = _whole_epochs(epochs, lambda each: _end(cyclic, each * per_epoch)[0])
         parts, what, length = "halves of a cycle", "a cycle", cyclic.cycle_size
         warnings += _about_the_cycles(cyclic, steps, per_epoch, ending, whole)
+    notes = _notes(sizes, what, length, per_epoch)
+    if whole and ending is None:
+        offer = (
+            f"The {parts} would have whole numbers of epochs in a training of {_or(whole)} epochs."
+        )
+        notes.insert(0, offer)
     return Suggestion(
         schedule=schedule,
         epochs=epochs,
@@ -237,10 +243,7 @@ def suggest_schedule(
         cycles=cycles,
         ends_at_base_lr=ending is None,
         ending_step_size=ending,
-        notes=(
-            *(_about_whole_epochs(parts, whole) if ending is None else ()),
-            *_notes(sizes, what, length, per_epoch),
-        ),
+        notes=tuple(notes),
         warnings=(
             *warnings,
             *_about_the_batches(sizes, batches, drop_last),
@@ -368,12 +371,6 @@ def _about_the_cycles(
             f"Half a cycle has {_many(half, 'epoch')}: the paper suggests {SHORTEST} to {LONGEST}."
         )
     return said
-
-
-def _about_whole_epochs(what: str, whole: tuple[int, ...]) -> list[str]:
-    if not whole:
-        return []
-    return [f"The {what} would have whole numbers of epochs in a training of {_or(whole)} epochs."]
 
 
 def _about_the_result(

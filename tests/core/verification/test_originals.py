@@ -17,7 +17,7 @@ from clr_core import (
     warmup_stable_decay,
 )
 from clr_core.schedules import originals
-from clr_core.schedules.piecewise import through
+from clr_core.schedules.piecewise import SHAPES, through
 from clr_core.verification.log import Resolution
 
 
@@ -215,6 +215,53 @@ def test_phases_that_are_no_one_cycle(phases, repeat):
     mine, theirs = (PiecewiseSchedule(each, repeat) for each in (phases, early))
     verdict = verify(mine, STEPS, [theirs.lr(step) for step in STEPS])
     assert (verdict.status, verdict.fault, verdict.candidates) == ("deviated", None, ())
+
+
+LINE, DECAY = Phase(60, 0.0, PEAK), Phase(540, PEAK, 0.0, "cosine")
+NANO = replace(LINE, start=PEAK / 61)
+# What was to be followed, and what was: as if it were a warm-up, restarts or a cosine.
+NAMELESS = {
+    "a warm-up alone": (PiecewiseSchedule([LINE]), PiecewiseSchedule([NANO])),
+    "warm-ups": (PiecewiseSchedule([LINE, DECAY], True), PiecewiseSchedule([NANO, DECAY], True)),
+    "a cosine up": (
+        PiecewiseSchedule([replace(LINE, shape="cosine"), DECAY]),
+        PiecewiseSchedule([replace(NANO, shape="cosine"), DECAY]),
+    ),
+    "a line down": (
+        PiecewiseSchedule([Phase(60, PEAK, 0.06), replace(DECAY, start=0.06)]),
+        PiecewiseSchedule([Phase(60, 0.02, 0.06), replace(DECAY, start=0.06)]),
+    ),
+    "lines as restarts": (
+        PiecewiseSchedule([Phase(90, PEAK, 0.01), Phase(90, PEAK / 2, 0.01)]),
+        PiecewiseSchedule([Phase(90, PEAK, 0.01), Phase(90, 0.055, 0.01)]),
+    ),
+    "a restart that rises": (
+        PiecewiseSchedule([*cosines(PEAK, 0.01), Phase(90, 0.01, 0.02, "cosine")]),
+        PiecewiseSchedule([*cosines(PEAK, 0.01), Phase(90, 0.028, 0.02, "cosine")]),
+    ),
+    "a repeated cosine": (PiecewiseSchedule([DOWN], True), PiecewiseSchedule([DOWN, UP], True)),
+    "a line that comes back": (
+        PiecewiseSchedule([UP, replace(DOWN, shape="linear")]),
+        PiecewiseSchedule([UP, *[replace(each, shape="linear") for each in (DOWN, UP, DOWN)]]),
+    ),
+}
+
+
+@pytest.mark.parametrize(("mine", "theirs"), NAMELESS.values(), ids=NAMELESS)
+def test_what_a_table_isnt_about(mine, theirs):
+    verdict = verify(mine, STEPS, [theirs.lr(step) for step in STEPS])
+    named = [each.name for each in (verdict.fault, *verdict.candidates) if each]
+    assert (verdict.status, "original" in named) == ("deviated", False)
+
+
+@pytest.mark.parametrize(("steps", "named"), [(540, True), (2_000_000, False)])
+def test_the_phase_that_a_log_ends_in_counts(steps, named):
+    # Of two million steps, one more makes less than the third digit shows.
+    mine, theirs = (PiecewiseSchedule([LINE, Phase(steps, PEAK, 0.0, s)]) for s in SHAPES)
+    log = [*range(120), *range(120, steps // 2, steps // 20)]
+    texts = [f"{theirs.lr(step):.2e}" for step in log]
+    verdict = verify(mine, log, list(map(float, texts)), Resolution.of_texts(texts))
+    assert (verdict.status, verdict.fault is not None) == ("deviated", named)
 
 
 @pytest.mark.parametrize("repeat", [False, True])
