@@ -278,9 +278,10 @@ def test_a_log_that_cant_tell_a_boundary_a_step_away(steps, named, repeat):
     assert (verdict.fault is not None) == named
 
 
-def test_restarts_that_rise():
+@pytest.mark.parametrize("end", [PEAK, 2 * PEAK])
+def test_restarts_that_rise(end):
     # They have no peak that decays, so that those of timm can't be computed.
-    mine = PiecewiseSchedule([*cosines(PEAK, 0.01), *cosines(0.5, PEAK)])
+    mine = PiecewiseSchedule([*cosines(PEAK, 0.01), *cosines(0.5, end)])
     verdict = verify(mine, STEPS, [mine.lr(step) + 1e-3 * (step % 7) for step in STEPS])
     assert (verdict.status, verdict.fault) == ("deviated", None)
 
