@@ -86,6 +86,8 @@ def sampled_steps(
 def round_size(size: float) -> float:
     """The smallest of 1, 2 and 5 times a power of ten that isn't below a size, for an axis.
 
+    0 and what has too few or too many digits for that stay as they are.
+
     >>> round_size(0.03), round_size(1.0), round_size(130.0)
     (0.05, 1.0, 200.0)
     """
@@ -94,7 +96,7 @@ def round_size(size: float) -> float:
     power = floor(log10(size))
     return next(
         found
-        for factor in (1, 2, 5, 10, 20)
+        for factor in (1, 2, 5, 10)
         if (found := float(f"{factor}e{power}")) >= size * (1 - 1e-9)
     )
 

@@ -215,6 +215,7 @@ def test_as_optax_takes_it():
         (3, 0.1, 0.1, "linear"),
         (5, 0.1, 0.2, "linear"),
     ]
+    assert originals.optax_linear(0.1, 0.2, 5, -3) == originals.optax_linear(0.1, 0.2, 5)
     assert originals.optax_cosine_onecycle(10, 0.5, pct_start=0.01).lr(0) == 0.5
 
 

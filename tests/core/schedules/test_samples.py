@@ -1,12 +1,19 @@
 """The points by which a schedule is drawn: an even grid from 0, and every turn."""
 
+import math
 from dataclasses import FrozenInstanceError
 from fractions import Fraction
 
 import pytest
 
 from clr_core import CyclicSchedule, Phase, PiecewiseSchedule
-from clr_core.schedules.samples import logarithmic_from, sampled_steps, samples, usual_end
+from clr_core.schedules.samples import (
+    logarithmic_from,
+    round_size,
+    sampled_steps,
+    samples,
+    usual_end,
+)
 from other_kinds import Cosine
 
 CYCLIC = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2, step_size_down=5)
@@ -162,3 +169,8 @@ def test_a_rate_too_large_to_be_drawn(rate):
     ) as caught:
         samples([Given(rate=rate)], 1)
     assert str(caught.value).endswith(f"Received: {rate}")
+
+
+@pytest.mark.parametrize("size", [0.0, 5e-324, 1.5e-301, 1.5e301, math.inf])
+def test_a_size_that_cannot_be_made_round(size):
+    assert round_size(size) == size
