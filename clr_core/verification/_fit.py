@@ -378,7 +378,7 @@ def _nearest(
     """So many of the starts at most, those with which the best boundaries are closest to lines."""
     fits = [(family.closest(start, BOUNDARIES, lines), i) for i, start in enumerate(starts)]
     costs = sorted((fit.cost, i) for fit, i in fits if fit is not None)
-    return [starts[i] for cost, i in costs[:most] if cost < math.inf]
+    return [starts[i] for _, i in costs[:most]]
 
 
 def solved(slopes: Sequence[Any], errors: Sequence[float]) -> list[float]:

@@ -238,10 +238,12 @@ def test_where_float32_gives_anything_it_explains_nothing():
 
 
 def test_the_largest_error_of_float32_is_told():
-    lines = [LoggedRate(0, 2.0**-25, 2.0**-25), LoggedRate(8, 0.5 - 2.0**-23, 0.5 - 2.0**-23)]
-    target = Target(FROM_ZERO, 8, 100)
+    lines = [LoggedRate(0, 2.0**-25, 2.0**-25)]
+    # As large in the fall as in the rise, where it is told.
+    lines += [LoggedRate(step, 0.25 - 2.0**-23, 0.25 - 2.0**-23) for step in (4, 12)]
+    target = Target(FROM_ZERO, 12, 100)
     (fault,) = float32_formula(target, Deviation(lines, 0))
-    assert fault == faults.Float32Formula(2.0**-23, 2.0**-22, 8)
+    assert fault == faults.Float32Formula(2.0**-23, 2.0**-21, 4)
     (fault,) = float32_formula(target, Deviation(lines[:1], 0))
     assert fault == faults.Float32Formula(2.0**-25, 2.0**-24, 0)  # A part of max_lr.
 
