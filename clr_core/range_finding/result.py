@@ -275,8 +275,7 @@ def _check_kinds(result: RangeTestResult) -> None:
         ("warnings", list | tuple, "a list of sentences"),
     ):
         value: Any = getattr(result, name)
-        parts = () if name == "stop_reason" else value
-        if not isinstance(value, kind) or not all(isinstance(each, str) for each in parts):
+        if not isinstance(value, kind) or not all(isinstance(each, str) for each in value or ()):
             raise TypeError(f"`{name}` must be {rule}. {received(name, value)}")
 
 
