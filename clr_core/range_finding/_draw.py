@@ -30,6 +30,10 @@ LEFT, RIGHT, TOP, BOTTOM = 86, 18, 26, 38  # Room for the labels.
 LETTER = 7.0  # The width of a letter, rather more than less.
 MOST_TICKS, MOST_LINES = 8, 10
 DOTS: dict[str, Any] = {"linestyle": "none", "color": VERMILLION, "alpha": 0.7}
+MARK: dict[str, Any] = {"linestyle": "none", "markersize": 8, "zorder": 4}
+MARK |= {"markerfacecolor": "white", "markeredgecolor": "black"}
+SHAPES = {"steepest": "v", "valley": "s", "minimum": "D", "minimum/10": "P"}
+SHAPES |= {"score rises": "<", "score stalls": ">"}
 
 
 def svg(result: RangeTestResult) -> str:
@@ -165,25 +169,12 @@ def _draw_smoothed(axes: Any, result: RangeTestResult) -> None:
     bottom = lowest - 0.05 * (highest - lowest)
     top = highest + 0.08 * (highest - lowest)
     if higher:
-        axes.plot(
-            higher, [top] * len(higher), marker="^", label="off the picture", clip_on=False, **DOTS
-        )
+        tops = [top] * len(higher)
+        axes.plot(higher, tops, marker="^", label="off the picture", clip_on=False, **DOTS)
     if top > bottom:
         axes.set_ylim(bottom, top)
-    shapes = {"steepest": "v", "valley": "s", "minimum": "D", "minimum/10": "P"}
-    shapes |= {"score rises": "<", "score stalls": ">"}
-    for name, shape in shapes.items():
+    for name, shape in SHAPES.items():
         lr = result.suggestions.get(name)
         if lr is not None:
             near = min(range(len(lrs)), key=lambda i: abs(lrs[i] / lr - 1))
-            axes.plot(
-                lr,
-                curve[near],
-                marker=shape,
-                markersize=8,
-                markerfacecolor="white",
-                markeredgecolor="black",
-                linestyle="none",
-                label=f"{name} {lr:.2g}",
-                zorder=4,
-            )
+            axes.plot(lr, curve[near], marker=shape, label=f"{name} {lr:.2g}", **MARK)
