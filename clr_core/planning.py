@@ -228,12 +228,12 @@ def suggest_schedule(
             whole = _whole_epochs(epochs, lambda each: _end(cyclic, each * per_epoch)[0])
         parts, what, length = "halves of a cycle", "a cycle", cyclic.cycle_size
         warnings += _about_the_cycles(cyclic, steps, per_epoch, ending, whole)
+    warnings += _about_the_batches(sizes, batches, drop_last)
+    warnings += _about_the_result(result, {"max_lr": max_lr, "base_lr": base_lr})
     notes = _notes(sizes, what, length, per_epoch)
     if whole and ending is None:
-        offer = (
-            f"The {parts} would have whole numbers of epochs in a training of {_or(whole)} epochs."
-        )
-        notes.insert(0, offer)
+        fits = f"a training of {_or(whole)} epochs"
+        notes.insert(0, f"The {parts} would have whole numbers of epochs in {fits}.")
     return Suggestion(
         schedule=schedule,
         epochs=epochs,
@@ -244,11 +244,7 @@ def suggest_schedule(
         ends_at_base_lr=ending is None,
         ending_step_size=ending,
         notes=tuple(notes),
-        warnings=(
-            *warnings,
-            *_about_the_batches(sizes, batches, drop_last),
-            *_about_the_result(result, {"max_lr": max_lr, "base_lr": base_lr}),
-        ),
+        warnings=tuple(warnings),
         whole_epochs=whole,
     )
 
