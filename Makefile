@@ -4,7 +4,7 @@
 # .venv-core    pytest and hatchling: tests the core alone, and builds the wheel for all
 # .venv-tools   ruff, mypy, NumPy and the like: no framework
 # .venv         torch, TensorFlow, Keras, JAX, optax
-# .venv-313     the newest of everything but torch, on Python 3.13; .venv-312 on 3.12
+# .venv-313     the newest of everything but torch, on Python 3.13; .venv-312, .venv-314 on others
 # .venv-oldest  the lower bounds of pyproject.toml; .venv-oldest-tensorflow those of Keras on it
 
 PYTHON ?= python3
@@ -184,7 +184,7 @@ test-workers-full:  ## the same with 100 SIGKILLs of DDP, of JAX's processes and
 
 # Other versions than those of `make test`.
 
-.venv-312/requirements.stamp .venv-313/requirements.stamp: .venv-3%/requirements.stamp: requirements/newest.txt
+.venv-312/requirements.stamp .venv-313/requirements.stamp .venv-314/requirements.stamp: .venv-3%/requirements.stamp: requirements/newest.txt
 	$(call python,3.$*) -m venv --clear .venv-3$*
 	.venv-3$*/bin/pip install -qq --disable-pip-version-check -r requirements/newest.txt
 	@touch $@
@@ -198,15 +198,20 @@ test-workers-full:  ## the same with 100 SIGKILLs of DDP, of JAX's processes and
 python = $(shell for each in python$(1) "$$(pyenv root)"/versions/$(1).*/bin/python$(1); do \
 	"$$each" -c 'import sys; print(sys.executable)' && break; done 2>/dev/null)
 PARTS_313 := test-313-core test-313-jax test-313-keras-tensorflow test-313-keras-jax
-.PHONY: test-313 $(PARTS_313)
-test-313: build/wheel.stamp  ## the core, JAX, and Keras on TensorFlow and JAX: the newest, on Python 3.13
-	+@$(if $(call python,3.13),$(SIDE_BY_SIDE) $(PARTS_313),echo "Left out: make test-313. No Python 3.13 runs here, neither python3.13 nor one of pyenv." | tee build/left_out.txt)
-test-313-core: .venv-313/wheel.stamp
-	.venv-313/bin/python -P -m pytest -q $(CORE_TESTS) $(REPORT)
-test-313-jax: .venv-313/wheel.stamp
-	.venv-313/bin/python -P -m pytest -q $(JAX_TESTS) $(REPORT)
-test-313-keras-tensorflow test-313-keras-jax: .venv-313/wheel.stamp
-	.venv-313/bin/python -P -m pytest -q $(KERAS_TESTS) $(REPORT)
+PARTS_314 := test-314-core test-314-jax test-314-keras-jax
+.PHONY: test-313 test-314 $(PARTS_313) $(PARTS_314)
+test-313:  ## the core, JAX, and Keras on TensorFlow and JAX: the newest, on Python 3.13
+test-314:  ## the same on Python 3.14, for which there is no TensorFlow
+test-313 test-314: test-3%: build/wheel.stamp
+	+@$(if $(call python,3.$*),$(SIDE_BY_SIDE) $(PARTS_3$*),echo "Left out: make $@. No Python 3.$* runs here, neither python3.$* nor one of pyenv." | tee -a build/left_out.txt)
+test-313-core test-314-core: test-3%-core: .venv-3%/wheel.stamp
+	.venv-3$*/bin/python -P -m pytest -q $(CORE_TESTS) $(REPORT)
+test-313-jax test-314-jax: test-3%-jax: .venv-3%/wheel.stamp
+	.venv-3$*/bin/python -P -m pytest -q $(JAX_TESTS) $(REPORT)
+test-313-keras-tensorflow: test-3%-keras-tensorflow: .venv-3%/wheel.stamp
+	.venv-3$*/bin/python -P -m pytest -q $(KERAS_TESTS) $(REPORT)
+test-313-keras-jax test-314-keras-jax: test-3%-keras-jax: .venv-3%/wheel.stamp
+	.venv-3$*/bin/python -P -m pytest -q $(KERAS_TESTS) $(REPORT)
 
 .PHONY: test-312
 test-312: .venv-312/wheel.stamp  ## the core, on Python 3.12
@@ -230,7 +235,7 @@ test-torch-versions: build/wheel.stamp  ## the torch adapter on VERSIONS="2.4.1 
 
 .PHONY: versions
 versions: setup  ## run all of these and the parts of `make test`; write the table in docs/versions.md (2 h)
-	+@$(SIDE_BY_SIDE) test-torch test-keras test-jax test-core test-312 test-313 test-oldest
+	+@$(SIDE_BY_SIDE) test-torch test-keras test-jax test-core test-312 test-313 test-314 test-oldest
 	$(MAKE) test-torch-versions
 	$(PYTHON) tests/versions/table.py
 
