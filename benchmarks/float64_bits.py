@@ -6,16 +6,13 @@ If a number in the table isn't 0, please send it to us.
 
 from __future__ import annotations
 
-import json
 import platform
 import random
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
+from importlib.metadata import packages_distributions, version
 from typing import Any
 
-from measuring import ROUNDS, rounds, table, write
+from measuring import ROUNDS, each_alone, rounds, table, write
 
 SCHEDULES = 20  # Of each mode.
 STEPS = 10_000  # Of each schedule, up to 2**31 - 1.
@@ -142,27 +139,14 @@ def child(host: str) -> list[list[Any]]:
 
 
 def main() -> None:
-    if "--host" in sys.argv:
-        print(json.dumps(child(sys.argv[sys.argv.index("--host") + 1])))
-        return
-    rows = []
-    for host, package in HOSTS.items():  # One process each, since some crash in one process.
-        if find_spec(package) is None:
-            continue
-        brief = ["--brief"] if "--brief" in sys.argv else []
-        command = [sys.executable, __file__, "--host", host, *brief]
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        rows += json.loads(output.splitlines()[-1])
+    installed = packages_distributions()
+    hosts = [host for host, package in HOSTS.items() if package in installed]
+    # One process each, since some crash in one process.
+    rows = each_alone(__file__, child, hosts)
     head = ["host", "mode", "float64 rates", "differing from plain Python's"]
     lines = table(head, [[*row[:2], f"{row[2]:,}", f"{row[3]:,}"] for row in rows])
-    from importlib.metadata import PackageNotFoundError, version
-
-    packages = []
-    for name in ("numpy", "torch", "tensorflow-cpu", "tensorflow", "jax"):
-        try:
-            packages.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
+    names = [installed[HOSTS[host]][0] for host in hosts]
+    packages = [f"{name} {version(name)}" for name in names]
     where = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     write(__file__, "The same float64 bits", [f"{where}, {', '.join(packages)}.", "", *lines])
 

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from keras_backends import on_each_backend
-from measuring import interleaved, machine, rounds, table, write
+from measuring import interleaved, machine, on_each_backend, rounds, table, write
 
 TARGET = 1.0
 ABOUT = 0.01  # Seconds, for the calls of a round.

@@ -10,8 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from keras_backends import on_each_backend
-from measuring import interleaved, machine, rounds, table, write
+from measuring import interleaved, machine, on_each_backend, rounds, table, write
 
 # How Keras runs a step there, and what to tell `compile` for it.
 LOOPS = {

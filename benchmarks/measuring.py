@@ -1,15 +1,18 @@
-"""What the benchmarks share: two sides in one run, interleaved, and a table in a file."""
+"""What the benchmarks share: sides that take turns, processes, and a table in a file."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 ROUNDS = 51
 BRIEFLY = 3  # Enough to see that a benchmark works, as CI does; its numbers mean nothing.
@@ -40,6 +43,35 @@ def interleaved(
             if turn:
                 times[name].append(took / calls)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def each_alone(
+    script: str, measured: Callable[[str], list[Any]], parts: Iterable[str], variable: str = "PART"
+) -> list[Any]:
+    """The rows that `measured(part)` gives for each part, one process after the other.
+
+    The script that calls this runs itself again for each part, with the part in an environment
+    variable. In such a process this prints what was measured and leaves.
+    """
+    if "--alone" in sys.argv:
+        print(json.dumps(measured(os.environ[variable])))
+        sys.exit()
+    rows = []
+    for part in parts:
+        done = subprocess.run(
+            [sys.executable, script, "--alone", *sys.argv[1:]],
+            env=os.environ | {variable: part, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        rows += json.loads(done.stdout.splitlines()[-1])
+    return rows
+
+
+def on_each_backend(script: str, measured: Callable[[str], list[Any]]) -> list[Any]:
+    """The rows of Keras's three backends."""
+    return each_alone(script, measured, ("tensorflow", "jax", "torch"), "KERAS_BACKEND")
 
 
 def machine(*packages: str) -> str:

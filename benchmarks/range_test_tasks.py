@@ -508,15 +508,7 @@ TASKS = (
         40,
         accuracy,
     ),
-    Task(
-        "digits by rows: tanh RNN, SGD, 16",
-        images,
-        Recurrent,
-        momentum,
-        16,
-        240,
-        accuracy,
-    ),
+    Task("digits by rows: tanh RNN, SGD, 16", images, Recurrent, momentum, 16, 240, accuracy),
     Task(
         "pixels: factorization, SGD, 512", pixels, Factors, momentum, 512, 600, explained, mse_loss
     ),

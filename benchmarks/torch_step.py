@@ -17,17 +17,6 @@ from clr_core import Phase, PiecewiseSchedule, one_cycle
 from clr_torch import CyclicLR, ScheduledLR
 
 STEPS = 1920
-CASES = {
-    "1 group": {"target": 0.35, "momentum": False},
-    "1 group, momentum": {"target": 0.3},
-    "1 group, Adam's beta1": {"target": 0.3, "optimizer": torch.optim.Adam},
-    "10 groups, momentum": {"target": 0.3, "groups": 10},
-    "10 groups, momentum, different boundaries": {"target": 0.35, "groups": 10, "own": True},
-    "1 group, tensor rate": {"target": 0.5, "tensor": True, "momentum": False},
-    "1 group, tensor rate, momentum": {"target": 0.5, "tensor": True},
-    "1 group, exp_range": {"target": 0.35, "momentum": False, "gamma": 0.9999},
-    "1 group, step_with_optimizer": {"target": 0.35, "momentum": False, "with_optimizer": True},
-}
 ABOUT = """
 A profile of one of our steps, in one group with a rate alone: 0.15 µs in torch's own `step`, 0.1 µs
 for its share of the block of 960 steps that NumPy computes ahead, 0.2 µs to write into the group,
@@ -53,45 +42,6 @@ def phases(number):
             for index in range(number)
         ]
     )
-
-
-def of_schedule(schedule):
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1, momentum=0.95)
-    scheduler = ScheduledLR(optimizer, schedule)
-    optimizer.step()
-    return scheduler.step
-
-
-def of_torchs_one_cycle(**options):
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1, momentum=0.95)
-    scheduler = OneCycleLR(optimizer, 0.5, total_steps=MANY_STEPS, **options)
-    optimizer.step()
-    return scheduler.step
-
-
-PAIRS = {
-    ("one cycle", "OneCycleLR"): (
-        0.35,
-        lambda: of_torchs_one_cycle(cycle_momentum=False),
-        lambda: of_schedule(one_cycle(0.5, MANY_STEPS)),
-    ),
-    ("one cycle, momentum", "OneCycleLR"): (
-        0.35,
-        lambda: of_torchs_one_cycle(**MOMENTA),
-        lambda: of_schedule(one_cycle(0.5, MANY_STEPS, **MOMENTA)),
-    ),
-    ("one cycle, linear, momentum", "OneCycleLR"): (
-        0.35,
-        lambda: of_torchs_one_cycle(anneal_strategy="linear", **MOMENTA),
-        lambda: of_schedule(one_cycle(0.5, MANY_STEPS, shape="linear", **MOMENTA)),
-    ),
-    ("1,000 phases", "3 phases of ours"): (
-        2,
-        lambda: of_schedule(phases(3)),
-        lambda: of_schedule(phases(1000)),
-    ),
-}
-"""A case and what it is beside; the target, and both."""
 
 
 def stepper(
@@ -121,14 +71,60 @@ def stepper(
     return scheduler.step
 
 
+def of_cyclic(target, **options):
+    """A case beside torch's CyclicLR, with its target."""
+    return (
+        "CyclicLR",
+        target,
+        *(partial(stepper, cls, **options) for cls in (TorchCyclicLR, CyclicLR)),
+    )
+
+
+def one_group(cls, *arguments, **options):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1, momentum=0.95)
+    scheduler = cls(optimizer, *arguments, **options)
+    optimizer.step()
+    return scheduler.step
+
+
+def of_one_cycle(anneal_strategy="cos", shape="cosine", **momenta):
+    """A case beside torch's OneCycleLR, with its target."""
+    theirs = {"anneal_strategy": anneal_strategy, **(momenta or {"cycle_momentum": False})}
+    ours = one_cycle(0.5, MANY_STEPS, shape=shape, **momenta)
+    return (
+        "OneCycleLR",
+        0.35,
+        partial(one_group, OneCycleLR, 0.5, total_steps=MANY_STEPS, **theirs),
+        partial(one_group, ScheduledLR, ours),
+    )
+
+
+CASES = {
+    "1 group": of_cyclic(0.35, momentum=False),
+    "1 group, momentum": of_cyclic(0.3),
+    "1 group, Adam's beta1": of_cyclic(0.3, optimizer=torch.optim.Adam),
+    "10 groups, momentum": of_cyclic(0.3, groups=10),
+    "10 groups, momentum, different boundaries": of_cyclic(0.35, groups=10, own=True),
+    "1 group, tensor rate": of_cyclic(0.5, tensor=True, momentum=False),
+    "1 group, tensor rate, momentum": of_cyclic(0.5, tensor=True),
+    "1 group, exp_range": of_cyclic(0.35, momentum=False, gamma=0.9999),
+    "1 group, step_with_optimizer": of_cyclic(0.35, momentum=False, with_optimizer=True),
+    "one cycle": of_one_cycle(),
+    "one cycle, momentum": of_one_cycle(**MOMENTA),
+    "one cycle, linear, momentum": of_one_cycle("linear", "linear", **MOMENTA),
+    "1,000 phases": (
+        "3 phases of ours",
+        2,
+        partial(one_group, ScheduledLR, phases(3)),
+        partial(one_group, ScheduledLR, phases(1000)),
+    ),
+}
+"""A case: what it is beside, the target, and both."""
+
+
 def main() -> None:
-    pairs = dict(PAIRS)
-    for name, case in reversed(CASES.items()):
-        options = {key: value for key, value in case.items() if key != "target"}
-        both = [partial(stepper, cls, **options) for cls in (TorchCyclicLR, CyclicLR)]
-        pairs = {(name, "CyclicLR"): (case["target"], *both), **pairs}
     rows = []
-    for (name, beside), (target, theirs, ours) in pairs.items():
+    for name, (beside, target, theirs, ours) in CASES.items():
         works = {"theirs": theirs(), "ours": ours()}
         times = measuring.interleaved(works, calls=STEPS, rounds=measuring.rounds())
         took = [times[name] * 1e6 for name in works]

@@ -48,8 +48,9 @@ FLOAT32_START = 1_000_000  # Before that, its errors don't show in a log of few 
 class Run:
     """A run with a planted fault, and what it logged."""
 
-    fault: str
     planted: str
+    right_name: str
+    """What `verify` should call it."""
     rounding: str
     schedule: CyclicSchedule
     steps: list[int]
@@ -147,7 +148,8 @@ def planted(rng: random.Random, fault: str, rounding: str, missing: float, every
     # Enough lines for a log, and some cycles where a line comes seldom.
     updates = max(int(rng.uniform(2.2, 5) * schedule.cycle_size), 60 * every)
     updates = min(updates, 800 * every)
-    rate, right = (FAULTS | LATER)[fault](rng, schedule, updates)
+    plant, name = (FAULTS | LATER)[fault]
+    rate, right = plant(rng, schedule, updates)
     document, round_as = schedule.to_dict(), ROUNDINGS[rounding]
     steps = [step for step in range(first, first + updates, every) if rng.random() >= missing]
     texts = [round_as(rate(step)) for step in steps]
@@ -156,7 +158,7 @@ def planted(rng: random.Random, fault: str, rounding: str, missing: float, every
         for step, text in zip(steps, texts, strict=True)
     )
     return Run(
-        fault=NONE if unseen else VERDICTS.get(fault, fault),
+        right_name="followed" if unseen else name,
         planted=fault,
         rounding=rounding,
         schedule=schedule,
@@ -257,46 +259,24 @@ def single_lines(rng, schedule, updates):
     return lambda step: oracle.lr(document, step) * (3 if step % 500 == 350 else 1), {}
 
 
-FAULTS = {
-    NONE: sound,
-    "constant": constant,
-    "scale": scale,
-    "shift": shift,
-    "shift at a resume": shift_at_a_resume,
-    "restart": restart,
-    "too fast": too_fast,
-    "too slow": too_slow,
-    "too fast from a resume": too_fast_from_a_resume,
-    "float32 formula": float32_formula,
-    "other parameters": other_parameters,
-    "single lines": single_lines,
+# A row, how the fault is planted, and what `verify` calls it.
+FAULTS: dict[str, tuple[Callable, str]] = {
+    NONE: (sound, "followed"),
+    "constant": (constant, "constant"),
+    "scale": (scale, "scale"),
+    "shift": (shift, "shift"),
+    "shift at a resume": (shift_at_a_resume, "shift"),
+    "restart": (restart, "restart"),
+    "too fast": (too_fast, "speed"),
+    "too slow": (too_slow, "speed"),
+    "too fast from a resume": (too_fast_from_a_resume, "speed"),
+    "float32 formula": (float32_formula, "float32 formula"),
+    "other parameters": (other_parameters, "other parameters"),
+    "single lines": (single_lines, "unknown"),
 }
 # Added later: they have runs of their own, so that those of the others stay as they were.
-LATER = {"held for n steps": held, "warm-up before it": warm_up}
-# What `verify` calls them, where that is another word.
-VERDICTS = {
-    "shift at a resume": "shift",
-    "too fast": "speed",
-    "too slow": "speed",
-    "too fast from a resume": "speed",
-    "single lines": "unknown",
-    "held for n steps": "held",
-    "warm-up before it": "warm-up",
-}
-COLUMNS = (
-    "followed",
-    "constant",
-    "scale",
-    "shift",
-    "restart",
-    "speed",
-    "held",
-    "warm-up",
-    "float32 formula",
-    "other parameters",
-    "unknown",
-    "undecided",
-)
+LATER = {"held for n steps": (held, "held"), "warm-up before it": (warm_up, "warm-up")}
+COLUMNS = (*dict.fromkeys(name for _, name in (FAULTS | LATER).values()), "undecided")
 
 
 def column(verdict: Verdict) -> str:
@@ -313,15 +293,14 @@ def is_wrong(run: Run, verdict: Verdict) -> bool:
 
     If several faults fit, or none was found to fit, the verdict isn't wrong.
     """
-    right = "followed" if run.fault == NONE else run.fault
-    return column(verdict) not in (right, "undecided", "unknown")
+    return column(verdict) not in (run.right_name, "undecided", "unknown")
 
 
 def is_named(run: Run, verdict: Verdict) -> bool:
     """True if the verdict has the planted fault, with its numbers."""
-    if verdict.fault is None:
-        return column(verdict) == ("followed" if run.fault == NONE else run.fault)
-    return verdict.fault.name == run.fault and run.names_the_numbers(verdict.fault)
+    fault = verdict.fault
+    right = column(verdict) == run.right_name
+    return right and (fault is None or run.names_the_numbers(fault))
 
 
 def main(count: int, seed: int) -> None:
@@ -332,11 +311,11 @@ def main(count: int, seed: int) -> None:
         start = time.process_time()
         verdict = run.verdict()
         slowest = max(slowest, time.process_time() - start)
-        row = NONE if run.fault == NONE else run.planted
+        row = NONE if run.right_name == "followed" else run.planted
         table[row][column(verdict)] += 1
         hidden += row != run.planted
-        unnamed += column(verdict) == "unknown" != run.fault
-        if run.right and column(verdict) == run.fault:
+        unnamed += column(verdict) == "unknown" != run.right_name
+        if run.right and column(verdict) == run.right_name:
             numbered += 1
             right_numbers += is_named(run, verdict)
         if is_wrong(run, verdict):

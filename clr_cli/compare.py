@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from inspect import signature
 from typing import Any
 
-from clr_cli.optional import PICTURES
+from clr_cli.optional import PICTURES, write_picture
 from clr_cli.output import as_json, say, say_text, table, target
 from clr_cli.parser import MOST_STEPS, count
-from clr_cli.plot import picture_of
+from clr_cli.plot import figure_of
 from clr_cli.record_arguments import FILE, STDIN, add_key, groups_of, read_record, usual_steps
 from clr_core import PiecewiseSchedule, Schedule
-from clr_core.adapter import suffix, visible, write
+from clr_core.adapter import visible
 from clr_core.conformance import ulps_apart
 from clr_core.record import Record
 from clr_core.schedules import families
@@ -69,7 +69,7 @@ def run(options: Namespace) -> int:
     found = differences(a, b, options.steps)
     if name is not None:
         records = {f"A: {visible(options.a)}": a, f"B: {visible(options.b)}": b}
-        write(name, picture_of(records, suffix(name), options.steps))
+        write_picture(name, figure_of(records, options.steps))
     if options.json:
         say_text(as_json(found | {"out": name}))
     else:

@@ -9,7 +9,7 @@ from importlib import import_module
 from io import BytesIO
 from typing import Any
 
-from clr_cli.output import as_json, complain, replaced, say_text
+from clr_cli.output import as_json, complain, errors_in, replaced, say_text, target
 from clr_cli.parser import count, framework
 from clr_cli.record_arguments import (
     STDIN,
@@ -21,7 +21,7 @@ from clr_cli.record_arguments import (
     read_record,
     schedule_of,
 )
-from clr_core.adapter import file_name, suffix, write
+from clr_core.adapter import suffix, write
 from clr_core.record import PARSERS, Record
 
 TORCH_FILES = (".pt", ".pth", ".bin")
@@ -128,12 +128,12 @@ def run(options: Namespace) -> int:
     try:
         record = READERS[kind](options)
     except (TypeError, ValueError) as error:
+        said = replaced(str(error), FLAGS)
         # Someone else's checkpoint has no schedule, but moments and weights.
-        arrays = options.moments, options.weights
-        of_record = options.out, options.key, options.schedule, flags(options) or None
-        if arrays == (None, None) or of_record != (None,) * 4:
-            raise ValueError(replaced(str(error), FLAGS)) from None
-        notes.append(f"no record: {replaced(str(error), FLAGS)}")
+        wants_record = options.out or options.key or options.schedule or flags(options)
+        if wants_record or not (options.moments or options.weights):
+            raise ValueError(said) from None
+        notes.append(f"no record: {said}")
     # Everything is read before anything is written.
     moments, weights, document = _arrays(options, kind)
     if name is not None and record is not None:
@@ -179,27 +179,24 @@ def _arrays(options: Namespace, kind: str) -> tuple[Any, Any, dict[str, Any]]:
     """The moments, the weights, and what is said of them; None: not asked for."""
     moments = weights = None
     said: dict[str, Any] = {}
-    table = MOMENTS_FLAGS
-    try:
-        if options.moments is not None:
-            adapter, source, key = _adapter(kind), options.source, options.moments_key
-            of_torch = options.step is not None and kind == "torch"
-            count = {"count": options.step} if of_torch else {}
+    if options.moments is not None:
+        adapter, source, key = _adapter(kind), options.source, options.moments_key
+        # A `--step` is for torch here: `_check_arrays` has refused it for the others.
+        count = {} if options.step is None else {"count": options.step}
+        with errors_in(MOMENTS_FLAGS):
             moments = adapter.read_moments(source, key=key, **count)
             if hasattr(adapter, "read_hyperparameters"):
                 said["optimizer"] = adapter.read_hyperparameters(source, key=key)
-            said["moments"] = {
-                "out": options.moments,
-                "kind": moments.kind,
-                "count": moments.count,
-                "parameters": len(next(iter(moments.slots.values()))),
-            }
-        if options.weights is not None:
-            table = WEIGHTS_FLAGS
+        said["moments"] = {
+            "out": options.moments,
+            "kind": moments.kind,
+            "count": moments.count,
+            "parameters": len(next(iter(moments.slots.values()))),
+        }
+    if options.weights is not None:
+        with errors_in(WEIGHTS_FLAGS):
             weights = _adapter(kind).read_weights(options.source, key=options.weights_key)
-            said["weights"] = {"out": options.weights, "arrays": len(weights)}
-    except (TypeError, ValueError) as error:
-        raise ValueError(replaced(str(error), table)) from None
+        said["weights"] = {"out": options.weights, "arrays": len(weights)}
     return moments, weights, said
 
 
@@ -245,14 +242,10 @@ def _target(options: Namespace) -> str | None:
             raise ValueError(f"--out must be given with --to {options.to}, which isn't text")
         return None
     try:
-        return file_name(options.out, WRITTEN[options.to])
-    except ValueError:
-        *others, last = WRITTEN[options.to]
-        suffixes = f"{', '.join(others)} or {last}" if others else last
-        raise ValueError(
-            f"--out must end in {suffixes} with --to {options.to}. Received: --out {options.out}. "
-            f"The other forms are {', '.join(each for each in WRITTEN if each != options.to)}"
-        ) from None
+        return target("--out", options.out, WRITTEN[options.to])
+    except ValueError as error:
+        others = ", ".join(each for each in WRITTEN if each != options.to)
+        raise ValueError(f"{error} with --to {options.to}. The other forms are {others}") from None
 
 
 def _kind(source: str | None) -> str:
@@ -282,8 +275,8 @@ def _of_record(options: Namespace) -> Record:
 
 
 def _of_torch(options: Namespace) -> Record:
-    scale_fn = _scale_fn_alone(options)
-    if scale_fn is None and _schedule_given(options) is not None:
+    schedule, scale_fn = _given(options)
+    if schedule is not None:
         raise ValueError(f"{options.source!r} has its own schedule: leave out --schedule and flags")
     import clr_torch
 
@@ -293,14 +286,12 @@ def _of_torch(options: Namespace) -> Record:
 def _of_keras(options: Namespace) -> Record:
     if options.key is not None:
         raise ValueError("--key must be left out if SOURCE is from Keras")
-    scale_fn = _scale_fn_alone(options)
-    schedule = None if scale_fn is not None else _schedule_given(options)
     read: Callable[..., Record] = _adapter("keras").read_record
-    return read(options.source, schedule, scale_fn, step=options.step)
+    return read(options.source, *_given(options), step=options.step)
 
 
 def _of_jax(options: Namespace) -> Record:
-    schedule = _schedule_given(options)
+    schedule, _ = _given(options)
     if schedule is None:
         raise ValueError(
             "An optax state holds no schedule: give it by --schedule FILE, or by flags such as "
@@ -311,27 +302,21 @@ def _of_jax(options: Namespace) -> Record:
     return clr_jax.read_record(options.source, schedule, count=options.key)
 
 
-def _scale_fn_alone(options: Namespace) -> str | None:
-    """The expression to use for a decay that is a Python callable in the checkpoint."""
+def _given(options: Namespace) -> tuple[Any, str | None]:
+    """The schedules given for a source without one; or only the `scale_fn` that it lacks."""
     given = flags(options)
-    if list(given) != ["scale_fn"] or options.schedule is not None:
-        return None
-    return str(given["scale_fn"])
-
-
-def _schedule_given(options: Namespace) -> Any:
-    """The schedule or schedules given for a source that has none."""
-    given = flags(options)
-    if options.schedule is None and options.schedule_key is not None:
-        raise ValueError("--schedule-key must be left out without --schedule")
     if options.schedule is None:
-        return schedule_of(given) if given else None
+        if options.schedule_key is not None:
+            raise ValueError("--schedule-key must be left out without --schedule")
+        if list(given) == ["scale_fn"]:
+            return None, str(given["scale_fn"])
+        return (schedule_of(given) if given else None), None
     if given:
         raise ValueError(
             "The schedule must be given once. "
             f"Received: --schedule and {', '.join(map(flag, given))}"
         )
-    return read_record(options.schedule, options.schedule_key).schedule
+    return read_record(options.schedule, options.schedule_key).schedule, None
 
 
 def _written(record: Record, to: str, groups: int | None) -> bytes:

@@ -54,22 +54,22 @@ examples:
 
 def run(options: Namespace) -> int:
     """Print or write the schedule in the form that was asked for."""
+    writer = snippets.WRITERS.get(options.to)
     if options.to == "npy" and options.out is None:
         raise ValueError("--out must be given with --to npy, which isn't text")
-    if options.to in snippets.WRITERS and options.steps is not None:
+    if writer is not None and options.steps is not None:
         raise ValueError(f"--steps must be left out with --to {options.to}, which has no end")
     record = record_given(options)
-    if options.to in snippets.WRITERS:
-        data = snippets.WRITERS[options.to](groups_of(record), record.step).encode()
+    if writer is not None:
+        data = writer(groups_of(record), record.step).encode()
     else:
         data = DATA[options.to](record, options.steps or usual_steps(groups_of(record)))
     if options.out is not None:
         write(options.out, data)
-    text = None if options.to == "npy" else data.decode()
+    text = data.decode() if options.out is None else None
     if options.json:
-        shown = text if options.out is None else None
-        say_text(as_json({"to": options.to, "out": options.out, "text": shown}))
-    elif text is not None and options.out is None:
+        say_text(as_json({"to": options.to, "out": options.out, "text": text}))
+    elif text is not None:
         say_text(text)
     return 0
 

@@ -148,10 +148,10 @@ def _complain(name: str, error: BaseException | str) -> None:
 
 
 def _crash(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = "" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+    import traceback
+
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{last.filename}:{last.lineno}"
     return f"An error in clr itself, please report it: {type(error).__name__}: {error} at {place}"
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from clr_cli.optional import of_extra
-from clr_cli.output import error_line, one_line, say
+from clr_cli.output import complain, one_line, say
+from clr_cli.parser import framework
 from clr_cli.record_arguments import STDIN, read_stdin
 from clr_core.adapter import visible
 
@@ -39,6 +40,7 @@ examples:
     )
     parser.add_argument(
         "--to",
+        type=framework,
         choices=("torch", "keras", "jax"),
         help="framework of the replacements that are printed; default: the code's own",
     )
@@ -57,12 +59,12 @@ def run(options: Namespace) -> int:
         try:
             document = migrate.Document(name, options.to, _given(name, options))
             for cell in document.unread:
-                _say(f"`{name}` cell {cell} isn't Python: it isn't read")
+                complain("clr migrate", f"`{name}` cell {cell} isn't Python: it isn't read")
             if options.diff or options.write:
                 _rewrite(document, options.write)
             found += document.findings
         except (OSError, ValueError) as error:
-            _say(error_line(error))
+            complain("clr migrate", error)
             code = 2
     if options.json:
         print(migrate.as_json(found))
@@ -95,10 +97,6 @@ def _rewrite(document: Any, write: bool) -> None:
             print(f"{place}: {one_line(what)}", file=sys.stdout if write else sys.stderr)
         elif write:
             print(f"{place}: rewritten")
-
-
-def _say(message: str) -> None:
-    print(f"clr migrate: {one_line(message)}", file=sys.stderr)
 
 
 def _sources(names: list[str], migrate: Any) -> Iterator[str]:

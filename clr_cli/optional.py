@@ -6,6 +6,8 @@ from importlib import import_module
 from io import BytesIO
 from typing import Any
 
+from clr_core.adapter import suffix, write
+
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -25,12 +27,12 @@ def of_extra(module: str, library: str, extra: str = "plot") -> Any:
         ) from None
 
 
-def image(figure: Any, suffix: str) -> bytes:
-    """Render a figure of matplotlib as one of `PICTURES`; equal figures give equal bytes."""
+def write_picture(name: str, figure: Any) -> None:
+    """Write a figure of matplotlib as one of `PICTURES`; equal figures give equal files."""
     from matplotlib import rc_context
 
-    data = BytesIO()
-    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix)
+    data, kind = BytesIO(), suffix(name)
+    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(kind)
     with rc_context({"svg.hashsalt": "clr"}):
-        figure.savefig(data, format=suffix[1:], dpi=150, metadata=metadata, facecolor="white")
-    return data.getvalue()
+        figure.savefig(data, format=kind[1:], dpi=150, metadata=metadata, facecolor="white")
+    write(name, data.getvalue())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from clr_core import adapter as core
@@ -56,13 +56,19 @@ def replaced(text: str, words: Mapping[str, str]) -> str:
     return text
 
 
+@contextmanager
+def errors_in(words: Mapping[str, str]) -> Iterator[None]:
+    """Within it, errors have the words of a command, as `replaced` puts them."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise ValueError(replaced(str(error), words)) from None
+
+
 def target(flag: str, given: str | None, suffixes: tuple[str, ...]) -> str | None:
     """The name of the file to write that a flag was given, if any, with one of the suffixes."""
-    try:
+    with errors_in({"`path`": flag, "path=": f"{flag} "}):
         return None if given is None else core.file_name(given, suffixes)
-    except ValueError as error:
-        said = replaced(str(error), {"`path`": flag, "path=": f"{flag} "})
-        raise ValueError(said) from None
 
 
 def complain(command: str, error: BaseException | str) -> None:

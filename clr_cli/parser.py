@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,8 +95,11 @@ def count(least: int = 1, most: int = MOST_STEPS) -> Callable[[str], int]:
     """
 
     def read(text: str) -> int:
-        found = arithmetic(text)
-        number = int(found) if found is not None and found == found // 1 else None
+        try:
+            number: int | None = int(text)  # Exact, also above 2**53.
+        except ValueError:
+            found = arithmetic(text)
+            number = int(found) if found is not None and found == found // 1 else None
         if number is None or not least <= number <= most:
             raise argparse.ArgumentTypeError(
                 f"must be an integer from {least} to {most}. Received: {text!r}"
@@ -119,35 +123,23 @@ def number(text: str) -> float:
         raise argparse.ArgumentTypeError(
             f"must be a number, such as 0.006 or 4*391. Received: {text!r}"
         )
-    return float(found)
+    return found
 
 
-def arithmetic(text: str) -> float | int | None:
-    """The value of numbers joined by + - * / and parentheses; None: it is something else.
+def arithmetic(text: str) -> float | None:
+    """The value of an expression such as a `scale_fn` is, but without `x`; None: it isn't one.
 
-    >>> arithmetic("2*(3+4)"), arithmetic("2**9"), arithmetic("1/0")
-    (14, None, None)
+    >>> arithmetic("2*(3+4)"), arithmetic("2**9"), arithmetic("1/0"), arithmetic("x")
+    (14.0, 512.0, None, None)
     """
-    import ast
-    from operator import add, mul, neg, sub, truediv
-
-    operators: dict[type, Any] = {ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.Div: truediv}
-    operators[ast.USub] = neg
-
-    def value(node: ast.AST) -> Any:
-        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-            return node.value
-        if isinstance(node, ast.BinOp):
-            return operators[type(node.op)](value(node.left), value(node.right))
-        if isinstance(node, ast.UnaryOp):
-            return operators[type(node.op)](value(node.operand))
-        raise ValueError
+    from clr_core import python_ops
+    from clr_core.schedules.expression import parsed
 
     try:
-        # Python refuses an int of 5,000 digits in its own words.
-        return value(ast.parse(text.strip(), mode="eval").body) if len(text) < 100 else None
-    except (ArithmeticError, KeyError, RecursionError, SyntaxError, ValueError):
+        normal, value = parsed(text, first=1)
+    except ValueError:
         return None
+    return None if re.search(r"\bx\b", normal) else float(value(0.0, python_ops))
 
 
 def framework(text: str) -> str:

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from clr_cli.optional import PICTURES, image, of_extra
+from clr_cli.optional import PICTURES, of_extra, write_picture
 from clr_cli.output import as_json, say_text, target
 from clr_cli.parser import count
 from clr_cli.record_arguments import (
@@ -19,7 +19,7 @@ from clr_cli.record_arguments import (
     one_record,
 )
 from clr_core import Schedule
-from clr_core.adapter import LARGEST_STEP, suffix, visible, write
+from clr_core.adapter import LARGEST_STEP, visible
 from clr_core.record import Record
 from clr_core.schedules.draw import picture
 from clr_core.schedules.samples import CYCLES, Samples, samples
@@ -65,8 +65,7 @@ def run(options: Namespace) -> int:
     name = target("--out", options.out, PICTURES)
     records = _records(options)
     if name is not None:
-        picture = picture_of(records, suffix(name), options.steps, options.steps_per_epoch)
-        write(name, picture)
+        write_picture(name, figure_of(records, options.steps, options.steps_per_epoch))
     named = schedules_by_name(records)
     if options.json:
         drawn = samples(list(named.values()), options.steps)
@@ -106,22 +105,18 @@ def schedules_by_name(records: Mapping[str, Record]) -> dict[str, Schedule]:
     return named
 
 
-def picture_of(
-    records: Mapping[str, Record],
-    suffix: str,
-    steps: int | None,
-    steps_per_epoch: int | None = None,
-) -> bytes:
-    """A picture of all schedules of some records, with the steps of the runs."""
+def figure_of(
+    records: Mapping[str, Record], steps: int | None, steps_per_epoch: int | None = None
+) -> Any:
+    """A figure of all schedules of some records, with the steps of the runs."""
     named = schedules_by_name(records)
     reached = [each.step for each in records.values() for _ in groups_of(each)]
-    figure = picture(
+    return picture(
         samples(list(named.values()), steps),
         names=[*named],
         step=reached[0] if len(records) == 1 else reached,
         steps_per_epoch=steps_per_epoch,
     )
-    return image(figure, suffix)
 
 
 def _plain(name: str, curve: Samples) -> dict[str, Any]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from clr_cli.optional import PICTURES, image, of_extra
+from clr_cli.optional import PICTURES, of_extra, write_picture
 from clr_cli.output import as_json, say, say_text, table, target
 from clr_cli.record_arguments import read_result
-from clr_core.adapter import suffix, write
 
 if TYPE_CHECKING:
     from clr_core import RangeTestResult
@@ -45,7 +44,7 @@ def run(options: Namespace) -> int:
     name = target("--out", options.out, PICTURES)
     result = read_result(options.file)
     if name is not None:
-        write(name, image(result.plot(), suffix(name)))
+        write_picture(name, result.plot())
     if options.json:
         plain = result.to_dict()
         say_text(as_json({"out": name, **{each: plain[each] for each in SHOWN}}))

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
+from clr_cli.output import errors_in
 from clr_cli.parser import MOST_STEPS, count, number
 from clr_core import CyclicSchedule, Schedule
 from clr_core.adapter import LARGEST_STEP, file_name, from_json, read_text
@@ -146,11 +147,10 @@ def read_record(name: str, key: str | None = None) -> Record:
         OSError: The file doesn't exist or can't be read.
     """
     text = read_stdin() if name == STDIN else ""
-    try:
+    with errors_in(
+        {"`text` must be the JSON of": "Standard input must be", "`Record.read(…, key=…)`": "--key"}
+    ):
         return Record.from_json(text, key=key) if name == STDIN else Record.read(name, key=key)
-    except ValueError as error:
-        said = str(error).replace("`text` must be the JSON of", "Standard input must be")
-        raise ValueError(said.replace("`Record.read(…, key=…)`", "--key")) from None
 
 
 def read_result(name: str) -> RangeTestResult:

@@ -109,18 +109,15 @@ def _cycle(schedule: Schedule, step: int) -> dict[str, int]:
 
 
 def _cycles(schedule: CyclicSchedule, most: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "cycle": each.index,
-            "first": each.first,
-            "turn": each.turn,
-            "last": each.last,
-            "lr_first": schedule.lr(each.first),
-            "lr_turn": schedule.lr(each.turn),
-            "lr_last": schedule.lr(each.last),
-        }
-        for each in islice(cycles(schedule.step_size_up, schedule.cycle_size), most)
-    ]
+    rows = []
+    for each in islice(cycles(schedule.step_size_up, schedule.cycle_size), most):
+        steps = {"first": each.first, "turn": each.turn, "last": each.last}
+        rows.append({"cycle": each.index, **steps, **_rates(schedule, steps)})
+    return rows
+
+
+def _rates(schedule: Schedule, steps: dict[str, int]) -> dict[str, float]:
+    return {f"lr_{name}": schedule.lr(step) for name, step in steps.items()}
 
 
 def _epochs(schedule: Schedule, epochs: int, size: int) -> dict[str, Any]:
@@ -132,17 +129,9 @@ def _epochs(schedule: Schedule, epochs: int, size: int) -> dict[str, Any]:
         )
     rows = []
     for epoch in range(epochs):
-        first, last = epoch * size, (epoch + 1) * size - 1
-        rows.append(
-            {
-                "epoch": epoch + 1,
-                "first": first,
-                "last": last,
-                **_cycle(schedule, first),
-                "lr_first": schedule.lr(first),
-                "lr_last": schedule.lr(last),
-            }
-        )
+        steps = {"first": epoch * size, "last": (epoch + 1) * size - 1}
+        cycle = _cycle(schedule, steps["first"])
+        rows.append({"epoch": epoch + 1, **steps, **cycle, **_rates(schedule, steps)})
     length = getattr(schedule, "cycle_size", None)
     whole = {} if length is None else {"whole_cycles": float(Fraction(total) / Fraction(length))}
     return {"steps": total, **whole, "epochs": rows}

@@ -20,14 +20,10 @@ def torch(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     if accumulation_steps > 1:
         often += f", after every {accumulation_steps} of them and the last"
     made = [expression(schedule) for schedule in schedules]
-    if len(made) == 1:
-        model, parameters = "torch.nn.Linear(4, 2)", "model.parameters()"
-        given, lines = "schedule", [f"schedule = {made[0]}"]
-    else:
-        layers = ", ".join(["torch.nn.Linear(4, 4)"] * len(schedules))
-        model = f"torch.nn.Sequential({layers})"
+    model, parameters = "torch.nn.Linear(4, 2)", "model.parameters()"
+    if len(made) > 1:
+        model = f"torch.nn.Sequential({', '.join(['torch.nn.Linear(4, 4)'] * len(made))})"
         parameters = '[{"params": layer.parameters()} for layer in model]'
-        given, lines = "schedules", ["schedules = [", *(f"    {each}," for each in made), "]"]
     is_cyclic = all(type(schedule) is CyclicSchedule for schedule in schedules)
     make = "CyclicLR.from_schedule" if is_cyclic else "ScheduledLR"
     return _lines(
@@ -35,11 +31,11 @@ def torch(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
         *import_of(made),
         f"from clr_torch import {make.removesuffix('.from_schedule')}",
         "",
-        *lines,
+        *_assigned("schedule", made),
         "",
         f"model = {model}  # Your own model.",
         f"optimizer = torch.optim.SGD({parameters}{momentum})",
-        f"scheduler = {make}(optimizer, {given}{start})",
+        f"scheduler = {make}(optimizer, schedule{'s' * (len(made) > 1)}{start})",
         f"# {often}: optimizer.step(), then scheduler.step().",
     )
 
@@ -56,20 +52,16 @@ def keras(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
         else f"clr_keras.SGD({expression(schedule)}{more})"
         for schedule in schedules
     ]
-    if len(made) == 1:
-        optimizers = [f"optimizer = {made[0]}"]
-        started = [f"optimizer.iterations.assign({step})"]
-    else:
-        rows = (f"    {each}," for each in made)
-        optimizers = ["# For a keras.optimizers.MultiOptimizer.", "optimizers = [", *rows, "]"]
-        started = ["for optimizer in optimizers:", f"    optimizer.iterations.assign({step})"]
+    started = [f"optimizer.iterations.assign({step})"] if step else []
+    if len(made) > 1 and step:
+        started = ["for optimizer in optimizers:", f"    {started[0]}"]
     return _lines(
         "import clr_keras",
         *(["import keras"] if any(each.startswith("keras") for each in made) else []),
         *import_of(made),
         "",
-        *optimizers,
-        *(started if step else []),
+        *_assigned("optimizer", made, "# For a keras.optimizers.MultiOptimizer."),
+        *started,
         "# Next: model.compile(optimizer=optimizer), or optimizer.apply(gradients, weights).",
     )
 
@@ -88,18 +80,12 @@ def jax(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
     names += ["set_step"] * bool(step)
     if accumulation_steps > 1:
         made = [f"optax.MultiSteps({each}, {accumulation_steps})" for each in made]
-    state = "optimizer.init(parameters)"
-    if step:
-        state = f"set_step({state}, {step})"
-    if len(made) == 1:
-        optimizers = [f"optimizer = {made[0]}", f"state = {state}"]
-    else:
-        rows = (f"    {each}," for each in made)
-        optimizers = [
-            "# For optax.partition, with a label for each group of parameters.",
-            *("optimizers = [", *rows, "]"),
-            f"states = [{state} for optimizer in optimizers]",
-        ]
+    state = (
+        f"set_step(optimizer.init(parameters), {step})" if step else "optimizer.init(parameters)"
+    )
+    if len(made) > 1:
+        state = f"[{state} for optimizer in optimizers]"
+    note = "# For optax.partition, with a label for each group of parameters."
     return _lines(
         "import jax.numpy as jnp",
         "import optax",
@@ -107,18 +93,15 @@ def jax(schedules: Schedules, step: int, accumulation_steps: int = 1) -> str:
         f"from clr_jax import {', '.join(names)}",
         "",
         'parameters = {"weights": jnp.zeros(3)}  # Your own parameters.',
-        *optimizers,
+        *_assigned("optimizer", made, note),
+        f"state{'s' * (len(made) > 1)} = {state}",
     )
 
 
 OWN = (CyclicSchedule, PiecewiseSchedule, SequenceSchedule)
 """The kinds whose `repr` makes them."""
 
-WRITERS: dict[str, Callable[..., str]] = {
-    "torch": torch,
-    "keras": keras,
-    "jax": jax,
-}
+WRITERS: dict[str, Callable[..., str]] = {"torch": torch, "keras": keras, "jax": jax}
 
 
 def import_of(made: Sequence[str]) -> list[str]:
@@ -126,6 +109,13 @@ def import_of(made: Sequence[str]) -> list[str]:
     known = [kind.__name__ for kind in OWN] + ["Phase", "schedule_from_dict"]
     names = [name for name in sorted(known) if f"{name}(" in " ".join(made)]
     return [f"from clr_core import {', '.join(names)}"] if names else []
+
+
+def _assigned(name: str, made: Sequence[str], note: str | None = None) -> list[str]:
+    """The lines that give its name to what was made, or to a list of it if there are several."""
+    if len(made) == 1:
+        return [f"{name} = {made[0]}"]
+    return [*([note] if note else []), f"{name}s = [", *(f"    {each}," for each in made), "]"]
 
 
 def _rate(cyclic: str, other: str, schedule: Schedule, more: str = "") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from clr_cli.output import as_json, replaced, say_text, target
+from clr_cli.output import as_json, errors_in, say_text, target
 from clr_cli.parser import count, framework, number
 from clr_cli.record_arguments import PARAMETERS, add_parameters, flag, flags, read_result
 from clr_cli.snippets import WRITERS
@@ -12,16 +12,18 @@ from clr_core.adapter import write
 from clr_core.planning import GIVEN_BY_EPOCHS, KINDS, suggest_schedule
 from clr_core.record import Record
 
-SIZES = ("samples", "batch_size", "epochs", "accumulation_steps", "processes")
-NAMES = (
-    *SIZES,
-    "epochs_per_half_cycle",
-    "drop_last",
-    "result",
-    "kind",
-    *(each.name for each in PARAMETERS),
-)
-FLAGS = {f"`{name}`": flag(name) for name in NAMES}
+SIZES = {
+    "samples": (None, "samples in the data set"),
+    "batch_size": (None, "samples in a batch of one process"),
+    "epochs": (None, "epochs of the whole training"),
+    "accumulation_steps": (1, "batches whose gradients make one update; default: 1"),
+    "processes": (1, "processes that share the samples; default: 1"),
+}
+OTHERS = ("drop_last", "epochs_per_half_cycle", "kind")
+FLAGS = {
+    f"`{name}`": flag(name)
+    for name in (*SIZES, *OTHERS, "result", *(each.name for each in PARAMETERS))
+}
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -37,28 +39,17 @@ examples:
   clr suggest --samples 50000 --batch-size 100 --epochs 24 --max-lr 0.006 --out suggested.json
   clr suggest --samples 50000 --batch-size 100 --epochs 24 --max-lr 0.1 --kind one_cycle
 """
-    for name, text in (
-        ("samples", "samples in the data set"),
-        ("batch_size", "samples in a batch of one process"),
-        ("epochs", "epochs of the whole training"),
-    ):
-        parser.add_argument(flag(name), type=count(1, 2**53), metavar="N", required=True, help=text)
+    for name, (default, text) in SIZES.items():
+        parser.add_argument(
+            flag(name),
+            type=count(1, 2**53),
+            metavar="N",
+            required=default is None,
+            default=default,
+            help=text,
+        )
     parser.add_argument(
         "--result", metavar="FILE", help="result of a range test (.json), in place of --max-lr"
-    )
-    parser.add_argument(
-        "--accumulation-steps",
-        type=count(1, 2**53),
-        metavar="N",
-        default=1,
-        help="batches whose gradients make one update; default: 1",
-    )
-    parser.add_argument(
-        "--processes",
-        type=count(1, 2**53),
-        metavar="N",
-        default=1,
-        help="processes that share the samples; default: 1",
     )
     parser.add_argument(
         "--drop-last", action="store_true", help="leave out samples beyond the last full batch"
@@ -84,18 +75,9 @@ def run(options: Namespace) -> int:
     """Suggests a schedule, and prints or writes it."""
     name = target("--out", options.out, (".json",))
     result = None if options.result is None else read_result(options.result)
-    sizes = {name: getattr(options, name) for name in SIZES}
-    try:
-        found = suggest_schedule(
-            **sizes,
-            drop_last=options.drop_last,
-            epochs_per_half_cycle=options.epochs_per_half_cycle,
-            result=result,
-            kind=options.kind,
-            **flags(options),
-        )
-    except ValueError as error:
-        raise ValueError(replaced(str(error), FLAGS)) from None
+    given = {name: getattr(options, name) for name in (*SIZES, *OTHERS)}
+    with errors_in(FLAGS):
+        found = suggest_schedule(**given, result=result, **flags(options))
     if name is not None:
         write(name, Record(found.schedule).to_json().encode())
     code = None

@@ -6,12 +6,11 @@ import re
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 
-from clr_cli.optional import PICTURES, image
+from clr_cli.optional import PICTURES, write_picture
 from clr_cli.output import as_json, say, say_text, target
 from clr_cli.parser import count
 from clr_cli.record_arguments import add_record, flag, flags, groups_of, record_given
 from clr_core import Schedule
-from clr_core.adapter import suffix, write
 from clr_core.record import Record
 from clr_core.verification import picture, verify
 from clr_core.verification.log import read_rates
@@ -92,8 +91,7 @@ def run(options: Namespace) -> int:
         raise ValueError(_in_flags(str(error))) from None
     verdict = replace(verdict, sentence=_in_flags(verdict.sentence))
     if name is not None:
-        figure = picture(schedule, logged.steps, logged.lrs, verdict)
-        write(name, image(figure, suffix(name)))
+        write_picture(name, picture(schedule, logged.steps, logged.lrs, verdict))
     if options.json:
         say_text(as_json(verdict.to_dict()))
     else:

@@ -8,44 +8,28 @@ import jax
 import jax.numpy as jnp
 import optax
 import optax_definitions
-from settings import (
-    BETA_1,
-    BETA_2,
-    BETA_2_LION,
-    DECAY_ADADELTA,
-    DECAY_RMSPROP,
-    EPSILON,
-    EPSILON_ADADELTA,
-    INITIAL_ACCUMULATOR,
-    LARGEST_STEP_RPROP,
-    MAX_LR,
-    MOMENTUM_MUON,
-    NO_EPSILON,
-    RMS_MUON,
-    WEIGHT_DECAY,
-    rate,
-    rate_and_momentum,
-)
+import settings as given
+from settings import rate, rate_and_momentum
+from training import Results, run_as_script
 
 from clr_jax import cyclic_lr, cyclic_optimizer
 from problem import Problem
-from training import Results, run_as_script
 
-ADAM: dict[str, Any] = {"b2": BETA_2, "eps": EPSILON}
-ADAM_NO_EPSILON = {**ADAM, "eps": NO_EPSILON}
-RMSPROP: dict[str, Any] = {"decay": DECAY_RMSPROP, "eps": EPSILON}
+ADAM: dict[str, Any] = {"b2": given.BETA_2, "eps": given.EPSILON}
+ADAM_NO_EPSILON = {**ADAM, "eps": given.NO_EPSILON}
+RMSPROP: dict[str, Any] = {"decay": given.DECAY_RMSPROP, "eps": given.EPSILON}
 
 
 def muon(eps: float, nesterov: bool = True) -> optax.GradientTransformation:
     """Muon, with a constant momentum: `cyclic_optimizer` doesn't know it by the name of `beta`."""
     return optax.contrib.muon(
         cyclic_lr(rate("Muon")),
-        beta=MOMENTUM_MUON,
+        beta=given.MOMENTUM_MUON,
         eps=eps,
         nesterov=nesterov,
-        adam_b1=BETA_1,
-        adam_b2=BETA_2,
-        consistent_rms=RMS_MUON,
+        adam_b1=given.BETA_1,
+        adam_b2=given.BETA_2,
+        consistent_rms=given.RMS_MUON,
     )
 
 
@@ -53,9 +37,9 @@ def schedule_free(weight_lr_power: float) -> optax.GradientTransformation:
     """Schedule-free AdamW, with a schedule."""
     return optax.contrib.schedule_free_adamw(
         cyclic_lr(rate("Schedule-free AdamW")),
-        b1=BETA_1,
-        b2=BETA_2,
-        eps=EPSILON,
+        b1=given.BETA_1,
+        b2=given.BETA_2,
+        eps=given.EPSILON,
         weight_lr_power=weight_lr_power,
     )
 
@@ -65,21 +49,23 @@ def optimizers() -> dict[str, optax.GradientTransformation]:
     of = cyclic_optimizer
     adam = rate_and_momentum("Adam")
     rmsprop = rate_and_momentum("RMSprop with momentum")
-    step = MAX_LR["Rprop"] / 4
+    step = given.MAX_LR["Rprop"] / 4
     return {
         "SGD": of(optax.sgd, rate_and_momentum("SGD")),
         "SGD Nesterov": of(optax.sgd, rate_and_momentum("SGD"), nesterov=True),
         "Adam": of(optax.adam, adam, **ADAM),
         "Adam, no epsilon": of(optax.adam, adam, **ADAM_NO_EPSILON),
-        "AdamW": of(optax.adamw, adam, weight_decay=WEIGHT_DECAY, **ADAM),
-        "AdamW, no epsilon": of(optax.adamw, adam, weight_decay=WEIGHT_DECAY, **ADAM_NO_EPSILON),
+        "AdamW": of(optax.adamw, adam, weight_decay=given.WEIGHT_DECAY, **ADAM),
+        "AdamW, no epsilon": of(
+            optax.adamw, adam, weight_decay=given.WEIGHT_DECAY, **ADAM_NO_EPSILON
+        ),
         "AMSGrad": of(optax.amsgrad, adam, **ADAM),
         "AMSGrad, corrected after the maximum": of(optax_definitions.amsgrad, adam, **ADAM),
         "AMSGrad, corrected after the maximum, no epsilon": of(
             optax_definitions.amsgrad, adam, **ADAM_NO_EPSILON
         ),
         "NAdam": of(optax.nadam, adam, **ADAM),
-        "NAdam, constant momentum": of(optax.nadam, rate("Adam"), b1=BETA_1, **ADAM),
+        "NAdam, constant momentum": of(optax.nadam, rate("Adam"), b1=given.BETA_1, **ADAM),
         "NAdam, Keras's momentum": of(optax_definitions.nadam, adam, **ADAM),
         "RAdam": of(optax.radam, rate_and_momentum("RAdam"), **ADAM),
         "RAdam, no epsilon, float64": of(
@@ -96,18 +82,20 @@ def optimizers() -> dict[str, optax.GradientTransformation]:
         "Adagrad": of(
             optax.adagrad,
             rate("Adagrad"),
-            initial_accumulator_value=INITIAL_ACCUMULATOR,
-            eps=EPSILON,
+            initial_accumulator_value=given.INITIAL_ACCUMULATOR,
+            eps=given.EPSILON,
         ),
-        "Adadelta": of(optax.adadelta, rate("Adadelta"), rho=DECAY_ADADELTA, eps=EPSILON_ADADELTA),
+        "Adadelta": of(
+            optax.adadelta, rate("Adadelta"), rho=given.DECAY_ADADELTA, eps=given.EPSILON_ADADELTA
+        ),
         "Adafactor": of(optax.adafactor, rate("Adafactor"), min_dim_size_to_factor=1),
         # Takes no schedule: a rate is only the size of the first step.
-        "Rprop": optax.rprop(step, max_step_size=LARGEST_STEP_RPROP),
-        "Rprop, at once": optax_definitions.rprop(step, LARGEST_STEP_RPROP),
-        "Muon": muon(EPSILON),
-        "Muon, no epsilon, not Nesterov": muon(NO_EPSILON, nesterov=False),
-        "Lion": of(optax.lion, rate_and_momentum("Lion"), b2=BETA_2_LION, weight_decay=0.0),
-        "LAMB": of(optax.lamb, rate("LAMB"), b1=BETA_1, **ADAM),
+        "Rprop": optax.rprop(step, max_step_size=given.LARGEST_STEP_RPROP),
+        "Rprop, at once": optax_definitions.rprop(step, given.LARGEST_STEP_RPROP),
+        "Muon": muon(given.EPSILON),
+        "Muon, no epsilon, not Nesterov": muon(given.NO_EPSILON, nesterov=False),
+        "Lion": of(optax.lion, rate_and_momentum("Lion"), b2=given.BETA_2_LION, weight_decay=0.0),
+        "LAMB": of(optax.lamb, rate("LAMB"), b1=given.BETA_1, **ADAM),
         "Schedule-free AdamW": schedule_free(weight_lr_power=2.0),
         "Schedule-free AdamW, equal weights": schedule_free(weight_lr_power=0.0),
     }

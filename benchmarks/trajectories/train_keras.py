@@ -7,32 +7,18 @@ from typing import Any
 
 import keras
 import numpy as np
+import settings as given
 from keras import optimizers as of_keras
-from settings import (
-    BETA_1,
-    BETA_2,
-    BETA_2_LION,
-    DECAY_ADADELTA,
-    DECAY_RMSPROP,
-    EPSILON,
-    EPSILON_ADADELTA,
-    INITIAL_ACCUMULATOR,
-    MOMENTUM_MUON,
-    NO_EPSILON,
-    RMS_MUON,
-    WEIGHT_DECAY,
-    rate,
-    rate_and_momentum,
-)
+from settings import rate, rate_and_momentum
+from training import Results, run_as_script
 
 import clr_keras
 from problem import BATCH_SIZE, CLASSES, HIDDEN, PIXELS, Problem
-from training import Results, run_as_script
 
-ADAM: dict[str, Any] = {"beta_2": BETA_2, "epsilon": EPSILON}
-ADAM_NO_EPSILON = {**ADAM, "epsilon": NO_EPSILON}
-RMSPROP: dict[str, Any] = {"rho": DECAY_RMSPROP, "epsilon": EPSILON}
-RMSPROP_NO_EPSILON = {**RMSPROP, "epsilon": NO_EPSILON}
+ADAM: dict[str, Any] = {"beta_2": given.BETA_2, "epsilon": given.EPSILON}
+ADAM_NO_EPSILON = {**ADAM, "epsilon": given.NO_EPSILON}
+RMSPROP: dict[str, Any] = {"rho": given.DECAY_RMSPROP, "epsilon": given.EPSILON}
+RMSPROP_NO_EPSILON = {**RMSPROP, "epsilon": given.NO_EPSILON}
 
 
 class ScheduleFreeAdamWCopy(of_keras.ScheduleFreeAdamW):
@@ -66,12 +52,12 @@ def muon(epsilon: float, nesterov: bool = True) -> keras.Optimizer:
         scheduled("Muon"),
         weight_decay=None,
         adam_weight_decay=None,
-        adam_beta_1=BETA_1,
-        adam_beta_2=BETA_2,
+        adam_beta_1=given.BETA_1,
+        adam_beta_2=given.BETA_2,
         epsilon=epsilon,
-        momentum=MOMENTUM_MUON,
+        momentum=given.MOMENTUM_MUON,
         nesterov=nesterov,
-        rms_rate=RMS_MUON,
+        rms_rate=given.RMS_MUON,
     )
 
 
@@ -90,9 +76,9 @@ def optimizers() -> dict[str, Callable[[], keras.Optimizer]]:
         ),
         "Adam": lambda: clr_keras.Adam(adam, **ADAM),
         "Adam, no epsilon": lambda: clr_keras.Adam(adam, **ADAM_NO_EPSILON),
-        "AdamW": lambda: clr_keras.AdamW(adam, weight_decay=WEIGHT_DECAY, **ADAM),
+        "AdamW": lambda: clr_keras.AdamW(adam, weight_decay=given.WEIGHT_DECAY, **ADAM),
         "AdamW, no epsilon": lambda: clr_keras.AdamW(
-            adam, weight_decay=WEIGHT_DECAY, **ADAM_NO_EPSILON
+            adam, weight_decay=given.WEIGHT_DECAY, **ADAM_NO_EPSILON
         ),
         "AMSGrad": lambda: clr_keras.Adam(adam, amsgrad=True, **ADAM),
         "AMSGrad, no epsilon": lambda: clr_keras.Adam(adam, amsgrad=True, **ADAM_NO_EPSILON),
@@ -107,23 +93,23 @@ def optimizers() -> dict[str, Callable[[], keras.Optimizer]]:
         ),
         "Adagrad": lambda: of_keras.Adagrad(
             scheduled("Adagrad"),
-            initial_accumulator_value=INITIAL_ACCUMULATOR,
-            epsilon=EPSILON,
+            initial_accumulator_value=given.INITIAL_ACCUMULATOR,
+            epsilon=given.EPSILON,
         ),
         "Adadelta": lambda: of_keras.Adadelta(
-            scheduled("Adadelta"), rho=DECAY_ADADELTA, epsilon=EPSILON_ADADELTA
+            scheduled("Adadelta"), rho=given.DECAY_ADADELTA, epsilon=given.EPSILON_ADADELTA
         ),
         "Adafactor": lambda: of_keras.Adafactor(scheduled("Adafactor")),
-        "Muon": lambda: muon(EPSILON),
-        "Muon, no epsilon": lambda: muon(NO_EPSILON),
-        "Muon, no epsilon, not Nesterov": lambda: muon(NO_EPSILON, nesterov=False),
-        "Lion": lambda: clr_keras.Lion(rate_and_momentum("Lion"), beta_2=BETA_2_LION),
-        "LAMB": lambda: of_keras.Lamb(scheduled("LAMB"), beta_1=BETA_1, **ADAM),
+        "Muon": lambda: muon(given.EPSILON),
+        "Muon, no epsilon": lambda: muon(given.NO_EPSILON),
+        "Muon, no epsilon, not Nesterov": lambda: muon(given.NO_EPSILON, nesterov=False),
+        "Lion": lambda: clr_keras.Lion(rate_and_momentum("Lion"), beta_2=given.BETA_2_LION),
+        "LAMB": lambda: of_keras.Lamb(scheduled("LAMB"), beta_1=given.BETA_1, **ADAM),
         "Schedule-free AdamW": lambda: of_keras.ScheduleFreeAdamW(
-            scheduled("Schedule-free AdamW"), beta_1=BETA_1, **ADAM
+            scheduled("Schedule-free AdamW"), beta_1=given.BETA_1, **ADAM
         ),
         "Schedule-free AdamW, old momentum copied, built first": lambda: ScheduleFreeAdamWCopy(
-            scheduled("Schedule-free AdamW"), beta_1=BETA_1, **ADAM
+            scheduled("Schedule-free AdamW"), beta_1=given.BETA_1, **ADAM
         ),
     }
 

@@ -6,34 +6,20 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
+import settings as given
 import torch
-from settings import (
-    BETA_1,
-    BETA_2,
-    DECAY_ADADELTA,
-    DECAY_RMSPROP,
-    EPSILON,
-    EPSILON_ADADELTA,
-    INITIAL_ACCUMULATOR,
-    LARGEST_STEP_RPROP,
-    MAX_LR,
-    MOMENTUM_MUON,
-    NO_EPSILON,
-    WEIGHT_DECAY,
-    rate,
-    rate_and_momentum,
-)
+from settings import rate, rate_and_momentum
 from torch import optim
+from training import Results, run_as_script
 
 import clr_torch
 from clr_core import CyclicSchedule
 from problem import CLASSES, HIDDEN, PIXELS, Problem
-from training import Results, run_as_script
 
 Make = Callable[..., optim.Optimizer]
-ADAM: dict[str, Any] = {"betas": (BETA_1, BETA_2), "eps": EPSILON}
-ADAM_NO_EPSILON = {**ADAM, "eps": NO_EPSILON}
-RMSPROP: dict[str, Any] = {"alpha": DECAY_RMSPROP, "eps": EPSILON}
+ADAM: dict[str, Any] = {"betas": (given.BETA_1, given.BETA_2), "eps": given.EPSILON}
+ADAM_NO_EPSILON = {**ADAM, "eps": given.NO_EPSILON}
+RMSPROP: dict[str, Any] = {"alpha": given.DECAY_RMSPROP, "eps": given.EPSILON}
 
 
 class RMSpropRateInVelocity(optim.RMSprop):
@@ -66,12 +52,12 @@ def muon(kind: Make, eps: float, nesterov: bool = True) -> Callable[[list], list
     return lambda weights: [
         kind(
             weights[::2],
-            momentum=MOMENTUM_MUON,
+            momentum=given.MOMENTUM_MUON,
             nesterov=nesterov,
             weight_decay=0,
             adjust_lr_fn="match_rms_adamw",
         ),
-        optim.AdamW(weights[1::2], weight_decay=0, betas=(BETA_1, BETA_2), eps=eps),
+        optim.AdamW(weights[1::2], weight_decay=0, betas=(given.BETA_1, given.BETA_2), eps=eps),
     ]
 
 
@@ -89,9 +75,9 @@ def optimizers() -> dict[str, tuple[Callable[[list], list[optim.Optimizer]], Cyc
         "SGD Nesterov": (one(optim.SGD, momentum=0.9, nesterov=True), both("SGD")),
         "Adam": (one(optim.Adam, **ADAM), both("Adam")),
         "Adam, no epsilon": (one(optim.Adam, **ADAM_NO_EPSILON), both("Adam")),
-        "AdamW": (one(optim.AdamW, weight_decay=WEIGHT_DECAY, **ADAM), both("Adam")),
+        "AdamW": (one(optim.AdamW, weight_decay=given.WEIGHT_DECAY, **ADAM), both("Adam")),
         "AdamW, no epsilon": (
-            one(optim.AdamW, weight_decay=WEIGHT_DECAY, **ADAM_NO_EPSILON),
+            one(optim.AdamW, weight_decay=given.WEIGHT_DECAY, **ADAM_NO_EPSILON),
             both("Adam"),
         ),
         "AMSGrad": (one(optim.Adam, amsgrad=True, **ADAM), both("Adam")),
@@ -105,32 +91,36 @@ def optimizers() -> dict[str, tuple[Callable[[list], list[optim.Optimizer]], Cyc
         "Adamax, no epsilon": (one(optim.Adamax, **ADAM_NO_EPSILON), both("Adamax")),
         "RMSprop": (one(optim.RMSprop, **RMSPROP), rate("RMSprop")),
         "RMSprop, no epsilon": (
-            one(optim.RMSprop, **RMSPROP | {"eps": NO_EPSILON}),
+            one(optim.RMSprop, **RMSPROP | {"eps": given.NO_EPSILON}),
             rate("RMSprop"),
         ),
         "RMSprop with momentum": (one(optim.RMSprop, **rmsprop), both("RMSprop with momentum")),
         "RMSprop with momentum, rate in velocity, no epsilon": (
-            one(RMSpropRateInVelocity, **rmsprop | {"eps": NO_EPSILON}),
+            one(RMSpropRateInVelocity, **rmsprop | {"eps": given.NO_EPSILON}),
             both("RMSprop with momentum"),
         ),
         "Adagrad": (
-            one(optim.Adagrad, initial_accumulator_value=INITIAL_ACCUMULATOR, eps=EPSILON),
+            one(
+                optim.Adagrad,
+                initial_accumulator_value=given.INITIAL_ACCUMULATOR,
+                eps=given.EPSILON,
+            ),
             rate("Adagrad"),
         ),
         "Adadelta": (
-            one(optim.Adadelta, rho=DECAY_ADADELTA, eps=EPSILON_ADADELTA),
+            one(optim.Adadelta, rho=given.DECAY_ADADELTA, eps=given.EPSILON_ADADELTA),
             rate("Adadelta"),
         ),
         # Torch squares the first of these.
         "Adafactor": (one(optim.Adafactor, eps=(1e-15, 1e-3)), rate("Adafactor")),
         "Rprop": (
-            one(optim.Rprop, lr=MAX_LR["Rprop"], step_sizes=(1e-6, LARGEST_STEP_RPROP)),
+            one(optim.Rprop, lr=given.MAX_LR["Rprop"], step_sizes=(1e-6, given.LARGEST_STEP_RPROP)),
             rate("Rprop"),
         ),
-        "Muon": (muon(optim.Muon, EPSILON), rate("Muon")),
-        "Muon, float32, no epsilon": (muon(MuonFloat32, NO_EPSILON), rate("Muon")),
+        "Muon": (muon(optim.Muon, given.EPSILON), rate("Muon")),
+        "Muon, float32, no epsilon": (muon(MuonFloat32, given.NO_EPSILON), rate("Muon")),
         "Muon, float32, no epsilon, not Nesterov": (
-            muon(MuonFloat32, NO_EPSILON, nesterov=False),
+            muon(MuonFloat32, given.NO_EPSILON, nesterov=False),
             rate("Muon"),
         ),
     }

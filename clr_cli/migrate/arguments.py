@@ -51,31 +51,14 @@ def given_to(call: ast.Call, parameters: Sequence[str], source: Source) -> Given
         else:
             given.unknown.append(source.text_of(node))
     for keyword in call.keywords:
-        pairs = _pairs(keyword)
-        if pairs is None:
-            given.spread.append(f"**{source.text_of(keyword.value)}")
-            continue
-        for name, node in pairs:
-            argument = Argument(source.text_of(node), value_of(node), node)
-            if name in parameters:
-                given.named[name] = argument
-            else:
-                given.unknown.append(f"{name}={argument.text}")
+        argument = Argument(source.text_of(keyword.value), value_of(keyword.value), keyword.value)
+        if keyword.arg is None:
+            given.spread.append(f"**{argument.text}")
+        elif keyword.arg in parameters:
+            given.named[keyword.arg] = argument
+        else:
+            given.unknown.append(f"{keyword.arg}={argument.text}")
     return given
-
-
-def _pairs(keyword: ast.keyword) -> list[tuple[str, ast.expr]] | None:
-    """A keyword argument, or those of a dict display after `**`; None if unknown."""
-    if keyword.arg is not None:
-        return [(keyword.arg, keyword.value)]
-    if not isinstance(keyword.value, ast.Dict):
-        return None
-    pairs = []
-    for key, value in zip(keyword.value.keys, keyword.value.values, strict=True):
-        if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
-            return None
-        pairs.append((key.value, value))
-    return pairs
 
 
 def literal(value: Any) -> Argument:

@@ -9,7 +9,7 @@ from typing import Any
 from clr_cli.migrate.arguments import given_to
 from clr_cli.migrate.finding import Caution, Finding, finding_at
 from clr_cli.migrate.names import Names, Path
-from clr_cli.migrate.origins import ADDONS, FRAMEWORKS, TORCH, best, origin_of
+from clr_cli.migrate.origins import TORCH, best, origin_of
 from clr_cli.migrate.reading import read, record_of
 from clr_cli.migrate.replacement import advice, replacement_for
 from clr_cli.migrate.rewriting import Use, changed_lines, plan
@@ -20,9 +20,9 @@ def calls(source: Source, names: Names, to: str | None) -> list[Finding]:
     """Find the calls of and references to known implementations."""
     uses = list(_uses(source, names))
     records = [_read(use, source, names) for use in uses]
-    rewritable = [use for use in uses if use.origin.family in (TORCH, ADDONS)]
+    rewritable = [use for use in uses if use.origin.rewritable]
     for use in rewritable:
-        framework = FRAMEWORKS[use.origin.family]
+        framework = use.origin.framework
         if to not in (None, framework):
             use.kept = use.kept or f"This is for {framework}, and --to names {to}."
     plan(rewritable, source, names)
@@ -70,14 +70,13 @@ def _read(use: Use, source: Source, names: Names) -> dict[str, Any] | None:
 
 def _finding(use: Use, record: dict[str, Any] | None, source: Source, to: str | None) -> Finding:
     origin, reading = use.origin, use.reading
-    to = to or FRAMEWORKS[origin.family]
+    to = to or origin.framework
     cautions = [Caution("origin", origin.doubt)] if origin.doubt else []
     if use.others:
         says = "The name is bound more than once and may mean something else. It is read as "
         cautions.append(Caution("origin", f"{says}{origin.name}."))
-    arguments, replacement = {}, None
-    if use.given is not None:
-        arguments = {name: each.text for name, each in use.given.named.items()}
+    named = use.given.named if use.given is not None else {}
+    replacement = None
     if use.call is None:
         says = use.kept if isinstance(source.parents[use.node], ast.ClassDef) else ""
         says = says or f"{origin.name} is named here and not called, so no arguments are read."
@@ -89,7 +88,7 @@ def _finding(use: Use, record: dict[str, Any] | None, source: Source, to: str | 
     elif (
         reading is not None
         and not (reading.refused or reading.grouped)
-        and (to != FRAMEWORKS[origin.family] or origin.family not in (TORCH, ADDONS))
+        and not (origin.rewritable and to == origin.framework)
     ):
         replacement = replacement_for(to, reading)
         cautions += advice(to, origin, reading)
@@ -97,7 +96,7 @@ def _finding(use: Use, record: dict[str, Any] | None, source: Source, to: str | 
         source,
         use.call or use.node,
         origin.name,
-        arguments=arguments,
+        arguments={name: each.text for name, each in named.items()},
         record=record,
         to=to,
         replacement=replacement,
@@ -113,6 +112,6 @@ def _unused(source: Source, used: set[int]) -> Iterator[Finding]:
         if isinstance(node, ast.ImportFrom) and id(node) not in used:
             for alias in node.names:
                 origin = origin_of(Path(f"{node.module}.{alias.name}"), None)
-                if origin is not None and origin.family in (TORCH, ADDONS):
+                if origin is not None and origin.rewritable:
                     why = "It is imported and not used here: it may be looked up by its name."
                     yield finding_at(source, node, origin.name, kept=why)

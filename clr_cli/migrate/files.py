@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from clr_cli.migrate import notebook
 from clr_cli.migrate.scan import migrate, rewritten
-from clr_cli.migrate.source import decoded, read_bytes
+from clr_cli.migrate.source import MAX_BYTES, decoded, lines_of, read_bytes
 from clr_cli.migrate.unread import in_text
 from clr_core.adapter import suffix, write
 
@@ -35,23 +35,21 @@ class Document:
 
     def __init__(self, name: str, to: str | None, data: bytes | None = None) -> None:
         kind = suffix(name)
-        limit = notebook.MAX_BYTES if kind == ".ipynb" else None
         self.name = name
         self.unread: list[int] = []
         self._notebook: notebook.Notebook | None = None
-        if data is None:
-            data = read_bytes(name, limit) if limit else read_bytes(name)
-        self._data = data
+        limit = notebook.MAX_BYTES if kind == ".ipynb" else MAX_BYTES
+        self._data = read_bytes(name, limit) if data is None else data
+        if kind in CONFIGURATIONS:
+            self._text, self._encoding = self._data.decode("utf-8", "replace"), "utf-8"
+            self.findings = in_text(self._text, name)
+            return
+        self._text, self._encoding = decoded(self._data, name)
         if kind == ".ipynb":
-            self._text, self._encoding = decoded(data, name)
             self._notebook = notebook.Notebook(self._text, name)
             self.unread = self._notebook.unread
             self.findings = migrate(self._notebook.code, name, to, self._notebook.cells)
-        elif kind in CONFIGURATIONS:
-            self._text, self._encoding = data.decode("utf-8", "replace"), "utf-8"
-            self.findings = in_text(self._text, name)
         else:
-            self._text, self._encoding = decoded(data, name)
             self.findings = migrate(self._text, name, to)
 
     @property
@@ -68,7 +66,7 @@ class Document:
     def diff(self) -> list[str]:
         """The lines of a unified diff; none if nothing changes."""
         name = self.name.replace(os.sep, "/").lstrip("/")
-        before, after = (_lines(text) for text in (self._text, self.rewritten))
+        before, after = (lines_of(text) for text in (self._text, self.rewritten))
         found = []
         for line in difflib.unified_diff(before, after, f"a/{name}", f"b/{name}"):
             found.append(line.removesuffix("\n"))
@@ -108,11 +106,8 @@ def in_folder(folder: str) -> Iterator[str]:
                 continue
             # A larger file isn't a configuration, but data.
             if kind in (".py", ".ipynb") or (
-                kind in CONFIGURATIONS and os.path.isfile(name) and os.path.getsize(name) <= 2**20
+                kind in CONFIGURATIONS
+                and os.path.isfile(name)
+                and os.path.getsize(name) <= MAX_BYTES
             ):
                 yield name
-
-
-def _lines(text: str) -> list[str]:
-    parts = text.split("\n")
-    return [*(f"{part}\n" for part in parts[:-1]), *(parts[-1:] if parts[-1] else [])]

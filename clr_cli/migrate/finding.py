@@ -65,8 +65,7 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as plain data."""
-        document = {**asdict(self), "warnings": [asdict(each) for each in self.warnings]}
-        return {**document, "edits": len(self.edits)}
+        return asdict(self) | {"edits": len(self.edits)}
 
     @property
     def place(self) -> str:

@@ -27,7 +27,7 @@ from libcst.metadata import (
     ScopeProvider,
 )
 
-from clr_cli.migrate.source import Source, too_deep
+from clr_cli.migrate.source import Source, parts_of, too_deep
 
 BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.TryStar, ast.Match)
 DEFINITIONS = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -86,8 +86,7 @@ class Names:
             if isinstance(node, (*DEFINITIONS, ast.Import, ast.ImportFrom)) or (
                 isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
             ):
-                line = source.starts[node.lineno - 1]
-                self._nodes[node.lineno, source.span(node)[0] - line] = node
+                self._nodes[self._place(node)] = node
         self._stars = [
             node
             for node in source.nodes
@@ -97,22 +96,17 @@ class Names:
 
     def paths(self, node: ast.AST, depth: int = 0) -> list[Path]:
         """The possible targets of a name or a dotted name; none if it isn't bound."""
-        attributes: list[str] = []
-        while isinstance(node, ast.Attribute):
-            attributes.insert(0, node.attr)
-            node = node.value
-        if not isinstance(node, ast.Name):
+        name, attributes = parts_of(node)
+        if name is None:
             return []
-        bound = self.bindings(node)
-        found: list[Path] = []
-        for binding in bound:
-            found += self._target(binding, node.id, depth)
+        bound = self.bindings(name)
+        found = [path for each in bound for path in self._target(each, name.id, depth)]
         if not bound:
             found += [
-                Path(f"{_module(star)}.{node.id}", None, star, starred=True) for star in self._stars
+                Path(f"{_module(star)}.{name.id}", None, star, starred=True) for star in self._stars
             ]
-            if hasattr(builtins, node.id):
-                found.append(Path(f"builtins.{node.id}"))
+            if hasattr(builtins, name.id):
+                found.append(Path(f"builtins.{name.id}"))
         if attributes:
             found = [
                 UNKNOWN
@@ -128,7 +122,7 @@ class Names:
         if access is None:
             return []
         bound = (each for each in access.referents if not isinstance(each, BuiltinAssignment))
-        found = sorted(bound, key=self._where)
+        found = sorted(bound, key=self._start)
         inner = max((each.scope is access.scope for each in found), default=False)
         found = [each for each in found if (each.scope is access.scope) == inner]
         last = max((i for i, each in enumerate(found) if not self._in_branch(each)), default=0)
@@ -169,8 +163,7 @@ class Names:
         return [UNKNOWN]
 
     def _bound_by(self, binding: BaseAssignment) -> ast.AST | None:
-        node = getattr(binding, "node", None)
-        return None if node is None else self._nodes.get(self._position(node))
+        return self._nodes.get(self._start(binding))
 
     def _value(self, binding: BaseAssignment) -> ast.AST | None:
         node = self._bound_by(binding)
@@ -192,7 +185,7 @@ class Names:
                 return True
         return False
 
-    def _where(self, binding: BaseAssignment) -> Position:
+    def _start(self, binding: BaseAssignment) -> Position:
         node = getattr(binding, "node", None)
         return (0, 0) if node is None else self._position(node)
 
@@ -200,7 +193,7 @@ class Names:
         start = self._positions[node].start
         return start.line, start.column
 
-    def _place(self, node: ast.Name) -> Position:
+    def _place(self, node: ast.expr | ast.stmt) -> Position:
         return node.lineno, self._source.span(node)[0] - self._source.starts[node.lineno - 1]
 
 
@@ -237,8 +230,9 @@ def _check_pairs(source: Source) -> None:
                 bound[name] += 1
             case ast.alias(name, other):
                 bound[other or name.partition(".")[0]] += 10  # They cost more.
-    worst = max(bound, key=lambda each: bound[each] * used[each], default="")
-    if sum(bound[each] * used[each] for each in bound) > MOST_PAIRS:
+    pairs = {name: bound[name] * used[name] for name in bound}
+    if sum(pairs.values()) > MOST_PAIRS:
+        worst = max(pairs, key=pairs.__getitem__)
         raise ValueError(
             f"`{source.name}` binds and uses `{worst}` too often to be read: "
             f"{bound[worst]} and {used[worst]} times"

@@ -12,10 +12,8 @@ All outside of the changed lines stays as it is, to the byte.
 
 from __future__ import annotations
 
-import ast
 import json
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from json import scanner
@@ -23,7 +21,7 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
 from clr_cli.migrate.rewriting import Edit, applied
-from clr_cli.migrate.source import too_deep
+from clr_cli.migrate.source import lines_of, too_deep, tree_of
 
 MAX_BYTES = 2**26
 """The largest notebook: pictures in its outputs count."""
@@ -172,9 +170,7 @@ def _masked(text: str) -> str | None:
 
 def _is_code(text: str) -> bool:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ast.parse(text)
+        tree_of(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
@@ -202,5 +198,4 @@ def _token(cell: _Cell, text: str, raw: str) -> Edit:
     elif "\n" in raw[:start]:
         between = "," + raw[raw.rindex("\n", 0, start) : start]
         between = between if between[1:].isspace() else ", "
-    rows = re.findall(r"[^\n]*\n|[^\n]+", text)
-    return (start, end, between.join(map(token, rows)))
+    return (start, end, between.join(map(token, lines_of(text))))

@@ -28,6 +28,16 @@ class Origin:
     doubt: str = ""
     """Why this may be another class, if the file leaves that open."""
 
+    @property
+    def framework(self) -> str:
+        """The framework of the code."""
+        return "torch" if self.family == TORCH else "keras"
+
+    @property
+    def rewritable(self) -> bool:
+        """True if `--write` knows the class of ours that takes its place."""
+        return self.family in (TORCH, ADDONS)
+
 
 _MODES = ("mode", "gamma", "scale_fn", "scale_mode")
 _TORCH = Origin(
@@ -67,7 +77,6 @@ _ADDONS = {
         ("ExponentialCyclicalLearningRate", ("scale_mode", "gamma"), "exp_range"),
     )
 }
-FRAMEWORKS = {TORCH: "torch", ADDONS: "keras", CALLBACK: "keras"}
 CLASSES = ("CyclicLR", *_ADDONS)
 _OURS = {"clr_core", "clr_torch", "clr_keras", "clr_jax"}
 _CALLBACK_MODULES = {"clr_callback", "clr"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from clr_cli.migrate.arguments import Argument
 from clr_cli.migrate.finding import Caution
-from clr_cli.migrate.origins import CALLBACK, FRAMEWORKS, TORCH, Origin
+from clr_cli.migrate.origins import CALLBACK, TORCH, Origin
 from clr_cli.migrate.reading import DEFAULTS, Reading
 
 WIDEST = 88
@@ -43,7 +43,7 @@ def replacement_for(to: str, reading: Reading) -> str:
 
 def advice(to: str, origin: Origin, reading: Reading) -> Iterator[Caution]:
     """What the code for another framework leaves to its user."""
-    before = FRAMEWORKS[origin.family]
+    before = origin.framework
     if to == "torch":
         yield Caution("optimizer", "Make the optimizer before the scheduler.")
     elif "base_momentum" in reading.parameters:

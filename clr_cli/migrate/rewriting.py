@@ -21,7 +21,7 @@ from clr_cli.migrate.arguments import Given
 from clr_cli.migrate.names import Names, Path, Statement
 from clr_cli.migrate.origins import ADDONS, TORCH, Origin
 from clr_cli.migrate.reading import OUR_NAMES, Reading
-from clr_cli.migrate.source import Source
+from clr_cli.migrate.source import Source, parts_of
 
 Edit = tuple[int, int, str]
 """The offsets between which a text takes the place of the old one."""
@@ -178,11 +178,13 @@ def _addons(uses: Sequence[Use], source: Source, names: Names) -> None:
             if use.edits:
                 groups.setdefault(use.statement, []).append(use)
     for statement, group in groups.items():
-        roots = {source.span(_root(use.node))[0] for use in group}
-        bound = {_root(use.node).id for use in group}
+        # A name that is found is one of an import.
+        roots = [root for use in group if (root := parts_of(use.node)[0])]
+        starts = {source.span(root)[0] for root in roots}
+        bound = {root.id for root in roots}
         old = [each for each in statement.names if _bound(each) in bound]
         places = names.uses_of(statement, old)
-        unused = {source.starts[line - 1] + column for line, column in places} <= roots
+        unused = {source.starts[line - 1] + column for line, column in places} <= starts
         if unused and statement.names[0].name != "*":
             shared = _imports(source, statement, old, "import clr_keras")
         else:
@@ -207,7 +209,7 @@ def _arguments(use: Use, text: str, names: AbstractSet[str], add: bool) -> str:
     wanted = dict(use.reading.parameters) if use.reading and add else {}
     given, kept = use.given.named if use.given else {}, []
     for position, argument in enumerate(call.args):
-        if argument.star or isinstance(argument.value, libcst.NamedExpr):
+        if isinstance(argument.value, libcst.NamedExpr):
             raise ValueError("Its arguments can't be taken apart.")
         old = argument.keyword.value if argument.keyword else use.origin.parameters[position]
         new = OUR_NAMES.get(old, old)
@@ -282,13 +284,6 @@ def _alone(source: Source, statement: Statement) -> str | None:
         return None
     usual = re.search(r"\r\n|\r|\n", source.text)
     return (after[2] or (usual[0] if usual else "\n")) + indent
-
-
-def _root(node: ast.expr) -> ast.Name:
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    assert isinstance(node, ast.Name)
-    return node
 
 
 def _bound(alias: ast.alias) -> str:

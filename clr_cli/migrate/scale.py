@@ -88,10 +88,6 @@ class _Translation(ast.NodeTransformer):
             raise ValueError(f"unknown: {name}")
         return ast.Name(name)
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
-        operand = self.visit(node.operand)
-        return operand if isinstance(node.op, ast.UAdd) else ast.UnaryOp(node.op, operand)
-
     def visit_Call(self, node: ast.Call) -> Any:
         name = self._resolved(node.func)
         if name in POWERS and len(node.args) == 2 and not node.keywords:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
 
 from clr_cli.migrate.calls import calls
@@ -11,10 +10,8 @@ from clr_cli.migrate.names import Names
 from clr_cli.migrate.origins import CLASSES
 from clr_cli.migrate.phases import WORDS, phases
 from clr_cli.migrate.rewriting import applied
-from clr_cli.migrate.source import Source, too_deep
+from clr_cli.migrate.source import Source, too_deep, tree_of
 from clr_cli.migrate.unread import looks_cyclical, named
-
-FRAMEWORKS = ("torch", "keras", "jax")
 
 
 def migrate(
@@ -29,12 +26,9 @@ def migrate(
         cells: For a notebook, the number and the first line of each code cell.
 
     Raises:
-        TypeError: `source` isn't text.
-        ValueError: Another framework; or the file isn't Python 3, is nested too deeply, or is too
-            large. The error names the line, if it is known.
+        ValueError: The file isn't Python 3, is nested too deeply, or is too large. The error names
+            the line, if it is known.
     """
-    if to is not None and to not in FRAMEWORKS:
-        raise ValueError(f"`to` must be one of 'torch', 'keras', 'jax'. Received: to={to!r}")
     parsed = Source(source, name, cells)
     try:
         found: list[Finding] = []
@@ -58,7 +52,7 @@ def rewritten(source: str, findings: Sequence[Finding]) -> str:
     """
     text = applied(source, [edit for finding in findings for edit in finding.edits])
     try:
-        ast.parse(text)
+        tree_of(text)
     except (SyntaxError, ValueError) as error:
         raise ValueError(f"the rewritten code wouldn't be Python: {error}") from None
     return text

@@ -20,7 +20,7 @@ MAX_BYTES = 2**20
 NOT_PYTHON_3 = f"must be Python 3 to be read, up to {sys.version_info[0]}.{sys.version_info[1]}"
 
 
-def read_bytes(name: str, limit: int = MAX_BYTES) -> bytes:
+def read_bytes(name: str, limit: int) -> bytes:
     """The content of a regular file.
 
     Raises:
@@ -72,16 +72,11 @@ class Source:
     """
 
     def __init__(self, text: str, name: str, cells: Sequence[tuple[int, int]] = ()) -> None:
-        if not isinstance(text, str):
-            raise TypeError(f"`source` must be a str. Received: source={type(text).__name__}")
         if len(text) > MAX_BYTES:
             raise ValueError(f"`{name}` may have at most {MAX_BYTES} bytes to be read")
         self.name, self.text, self._cells = name, text, cells
         try:
-            with warnings.catch_warnings():
-                # Python warns of escapes such as "\\d", which don't matter here.
-                warnings.simplefilter("ignore")
-                self.tree = ast.parse(text)
+            self.tree = tree_of(text)
         except (RecursionError, MemoryError):
             raise too_deep(name) from None
         except (SyntaxError, ValueError) as error:
@@ -145,17 +140,30 @@ class Source:
         return cell, line - first + 1
 
 
-def dotted(node: ast.AST) -> str | None:
-    """A name or a dotted name as text; None for anything else.
+def tree_of(text: str) -> ast.Module:
+    """The syntax tree of Python code, without Python's warnings of odd escapes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
 
-    >>> dotted(ast.parse("self.optimizer", mode="eval").body)
-    'self.optimizer'
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text with their ends; only a line feed ends one."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
+def parts_of(node: ast.AST) -> tuple[ast.Name | None, list[str]]:
+    """The name that a dotted name begins with, and the attributes after it; None: another node.
+
+    >>> name, attributes = parts_of(ast.parse("self.optimizer.lr", mode="eval").body)
+    >>> name.id, attributes
+    ('self', ['optimizer', 'lr'])
     """
-    parts = []
+    attributes: list[str] = []
     while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
+        attributes.insert(0, node.attr)
         node = node.value
-    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else None
+    return (node if isinstance(node, ast.Name) else None), attributes
 
 
 def too_deep(name: str) -> ValueError:

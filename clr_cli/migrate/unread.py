@@ -15,9 +15,9 @@ import re
 from collections.abc import Iterable, Iterator
 
 from clr_cli.migrate.finding import Caution, Finding, finding_at
-from clr_cli.migrate.names import Names
+from clr_cli.migrate.names import DEFINITIONS, Names
 from clr_cli.migrate.origins import CLASSES
-from clr_cli.migrate.source import Source, dotted
+from clr_cli.migrate.source import Source, parts_of
 
 LOOKS = "looks like a cycle, not read: look here"
 BY_NAME = "{} by name, not read: look here"
@@ -128,7 +128,7 @@ def _hint(name: str) -> tuple[Caution, ...]:
 def looks_cyclical(source: Source) -> list[Finding]:
     """Find code that looks like a cyclical learning rate: one place for each function."""
     found: dict[int, ast.expr | ast.stmt] = {}
-    defined = {word for node in source.nodes if _defines(node) for word in _words(node)}
+    defined = {node.name for node in source.nodes if isinstance(node, DEFINITIONS)}
     ours = OURS.search(source.text) is not None
     for node in source.nodes:
         match node:
@@ -151,12 +151,6 @@ def looks_cyclical(source: Source) -> list[Finding]:
             if fold is not None:
                 found.setdefault(fold.lineno, fold)
     return [finding_at(source, node, LOOKS) for _, node in sorted(found.items())]
-
-
-def _defines(node: ast.AST) -> bool:
-    return isinstance(node, ast.ClassDef | ast.FunctionDef) or (
-        isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    )
 
 
 def _rates(source: Source) -> Iterator[str]:
@@ -186,12 +180,12 @@ def _fold(nodes: Iterable[ast.AST]) -> ast.expr | ast.stmt | None:
     periodic: set[str] = set()
 
     def is_periodic(*given: ast.AST) -> bool:
-        return any(_is_remainder(each) or dotted(each) in periodic for each in _all(given))
+        return any(_is_remainder(each) or _dotted(each) in periodic for each in _all(given))
 
     for node in nodes:
         match node:
             case ast.Assign(targets, value) if is_periodic(value):
-                periodic |= {name for each in _all(targets) if (name := dotted(each))}
+                periodic |= {name for each in _all(targets) if (name := _dotted(each))}
             case ast.Call(function, [first, *_] as arguments):
                 name = _last(function)
                 given = [*arguments, *(each.value for each in node.keywords)]
@@ -252,6 +246,11 @@ def _words(node: ast.AST) -> Iterator[str]:
             yield word
     if isinstance(node, ast.Constant) and node.value in ("lr", "learning_rate"):
         yield str(node.value)
+
+
+def _dotted(node: ast.AST) -> str:
+    name, attributes = parts_of(node)
+    return ".".join([name.id, *attributes]) if name else ""
 
 
 def _last(function: ast.AST) -> str:

@@ -19,8 +19,6 @@ import progress
 from needed import how_to_install, missing
 
 HERE = Path(__file__).resolve().parent
-# Each runs in its own process: one that loads both TensorFlow and torch crashes.
-SCRIPTS = {"torch": "train_torch.py", "Keras": "train_keras.py", "JAX": "train_jax.py"}
 ENVIRONMENT = {
     # Other devices multiply matrices at other precisions, so the losses are compared on the CPU.
     "CUDA_VISIBLE_DEVICES": "",
@@ -47,7 +45,7 @@ def main() -> int:
         return 2
 
     # Not at the top, since these import the packages that were just checked for.
-    from relay import commands
+    from relay import LEGS, SCRIPTS, commands
     from report import report
 
     out.mkdir(parents=True, exist_ok=True)
@@ -55,7 +53,7 @@ def main() -> int:
         records = Path(folder)
         try:
             for name, script in SCRIPTS.items():
-                run(name, script, ["--save", f"{name}.npz"], records)
+                run(name, script, ["--leave", name, "--until", str(LEGS[-1][1])], records)
             run("torch's CyclicLR", "tutorial_torch.py", ["--save", "tutorial.npz"], records)
             for name, script, arguments in commands():
                 run(name, script, arguments, records)
@@ -67,7 +65,10 @@ def main() -> int:
 
 
 def run(name: str, script: str, arguments: list[str], folder: Path) -> None:
-    """Run `script` in its own process. It shows its progress and writes into `folder`."""
+    """Run `script` in its own process: one that loads both TensorFlow and torch crashes.
+
+    It shows its progress and writes into `folder`.
+    """
     progress.loading(name)
     subprocess.run(
         [sys.executable, str(HERE / script), *arguments],

@@ -1,4 +1,4 @@
-"""One leg of the relay: take over a run, train on, and leave it for the next leg.
+"""A training in one framework: all of it, or a leg of the relay that others continue.
 
 Two legs exchange a folder with `record.json` (the schedule and the step), `weights.npz`, and
 `moments.npz` (SGD's velocity). The arrays have the same order and layout everywhere: kernel
@@ -26,7 +26,10 @@ class Leg(Protocol):
     """One framework's side of a leg."""
 
     def update(self, images: np.ndarray, labels: np.ndarray) -> tuple[Any, Any, float]:
-        """Make one update. Returns the rate and momentum it used, and the loss before it."""
+        """Make one update. Returns the float32 rate and momentum it used, and the loss before it.
+
+        A constant momentum is given as 0.
+        """
 
     def weights(self) -> Sequence[np.ndarray]:
         """Return the weights, in the order and layout above."""
@@ -37,15 +40,23 @@ class Leg(Protocol):
 
 @dataclass(frozen=True)
 class Trained:
-    """What happened in one leg; `weights[step]` are the weights before that step's update."""
+    """What happened in one leg.
+
+    Row k of `used` has the rate and the momentum of its update k, and `losses[k]` is its batch's
+    loss before it. `weights[step]` are the weights before that step's update.
+    """
 
     first: int
     used: np.ndarray
     losses: np.ndarray
     weights: dict[int, list[np.ndarray]]
 
+    @property
+    def rates(self) -> np.ndarray:
+        return self.used[:, 0]
 
-def schedule(problem: Problem) -> CyclicSchedule:
+
+def relay_schedule(problem: Problem) -> CyclicSchedule:
     return CyclicSchedule(
         base_lr=BASE_LR,
         max_lr=MAX_LR,
@@ -57,7 +68,8 @@ def schedule(problem: Problem) -> CyclicSchedule:
 
 def run_as_leg(name: str, make: Any) -> None:
     """Train from the run in `--take`, or from the start, and write what happened."""
-    parser = argparse.ArgumentParser(description=f"One leg of the relay, in {name}.")
+    parser = argparse.ArgumentParser(description=f"Train the digits network in {name}.")
+    parser.add_argument("--relay", action="store_true", help="cycle the momentum, and hand over")
     parser.add_argument("--take", type=Path, metavar="FOLDER")
     parser.add_argument("--leave", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--until", type=int, required=True, metavar="STEP")
@@ -65,8 +77,8 @@ def run_as_leg(name: str, make: Any) -> None:
     options = parser.parse_args()
     problem = digits()
     if options.take is None:
-        record, weights = Record(schedule(problem)), [*problem.hidden, *problem.output]
-        moments = None
+        schedule = relay_schedule(problem) if options.relay else problem.schedule
+        record, weights, moments = Record(schedule), [*problem.hidden, *problem.output], None
     else:
         record = Record.read(options.take / "record.json")
         with np.load(options.take / "weights.npz") as stored:
@@ -85,8 +97,9 @@ def run_as_leg(name: str, make: Any) -> None:
     kept |= _named(options.until, leg.weights())
 
     options.leave.mkdir(parents=True)
-    leg.save(options.leave)
-    np.savez(options.leave / "weights.npz", *leg.weights())
+    if options.relay:
+        leg.save(options.leave)
+        np.savez(options.leave / "weights.npz", *leg.weights())
     np.savez(
         options.leave / "leg.npz",
         first=record.step,

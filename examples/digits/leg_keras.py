@@ -1,4 +1,4 @@
-"""A leg of the relay in Keras on TensorFlow."""
+"""Train on the digits in Keras on TensorFlow: the schedule is the optimizer's learning rate."""
 
 import os
 
@@ -17,6 +17,23 @@ from leg import run_as_leg
 from problem import Problem
 
 
+def recorded(optimizer: keras.Optimizer) -> keras.Variable:
+    """A variable that keeps the rate and the momentum of the optimizer's last update.
+
+    Reading `optimizer.learning_rate` between two steps would evaluate it again, outside the
+    compiled step. What counts here are the numbers that went into the update.
+    """
+    used = keras.Variable([0.0, 0.0], dtype="float32", trainable=False)
+    inner = optimizer.update_step
+
+    def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
+        used.assign(keras.ops.stack([learning_rate, optimizer.momentum]))
+        inner(gradient, variable, learning_rate)
+
+    optimizer.update_step = update_step
+    return used
+
+
 class KerasLeg:
     def __init__(self, problem: Problem, record: Record, weights: Any, moments: Any) -> None:
         self.model = keras.Sequential(
@@ -32,15 +49,17 @@ class KerasLeg:
         self.optimizer.build(self.model.trainable_variables)
         if moments is not None:
             clr_keras.from_moments(moments, self.optimizer)
+        self.used = recorded(self.optimizer)
         self.model.compile(
             self.optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         )
 
     def update(self, images: np.ndarray, labels: np.ndarray) -> tuple[Any, float, float]:
-        used = keras.ops.convert_to_numpy(self.optimizer.learning_rate), self.optimizer.momentum
         # Keras reports a running mean of the loss, so reset it before each step.
         self.model.reset_metrics()
-        return *used, float(self.model.train_on_batch(images, labels))
+        loss = float(self.model.train_on_batch(images, labels))
+        lr, momentum = keras.ops.convert_to_numpy(self.used)
+        return lr, momentum, loss
 
     def weights(self) -> list[np.ndarray]:
         return self.model.get_weights()

@@ -1,4 +1,4 @@
-"""A leg of the relay in torch."""
+"""Train on the digits in torch: `scheduler.step()` after every `optimizer.step()`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,12 +26,14 @@ class TorchLeg:
         with torch.no_grad():
             for parameter, array in zip(self.parameters, transposed(weights), strict=True):
                 parameter.copy_(torch.from_numpy(array))
-        self.optimizer = torch.optim.SGD(self.parameters, momentum=0.9)
+        cycled = record.schedule.momentum(0) is not None
+        self.optimizer = torch.optim.SGD(self.parameters, momentum=0.9 if cycled else 0.0)
         self.scheduler = clr_torch.from_record(record, self.optimizer)
         if moments is not None:
             clr_torch.from_moments(moments.rearranged(transposed), self.optimizer)
 
     def update(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, float, float]:
+        # Python floats, which the update rounds to the weights' float32.
         (group,) = self.optimizer.param_groups
         used = group["lr"], group["momentum"]
         self.optimizer.zero_grad()

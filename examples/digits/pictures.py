@@ -17,9 +17,9 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 import tutorial
 from comparison import LOSS_TOLERANCE, loss_spread, rates_of_schedule, ulps_apart
+from leg import Trained
 from problem import EPOCHS, EPOCHS_UP, Problem
 from relay import Relay
-from training import Training
 
 # Colours of Okabe and Ito, which colour-blind readers can tell apart. The different widths keep
 # coinciding curves visible, even in greyscale.
@@ -31,7 +31,7 @@ LINES = (
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#666666"
 
 
-def rates(problem: Problem, trainings: Mapping[str, Training], path: Path) -> None:
+def rates(problem: Problem, trainings: Mapping[str, Trained], path: Path) -> None:
     """Draw the rates that each framework used, and how far they are from the schedule's."""
     expected = rates_of_schedule(problem)
     steps = np.arange(problem.steps)
@@ -60,7 +60,7 @@ def rates(problem: Problem, trainings: Mapping[str, Training], path: Path) -> No
         _label_steps(top, bottom, problem)
 
 
-def losses(problem: Problem, trainings: Mapping[str, Training], path: Path) -> None:
+def losses(problem: Problem, trainings: Mapping[str, Trained], path: Path) -> None:
     """Draw the losses of each framework, and how far apart they are."""
     steps = np.arange(problem.steps)
     size = problem.steps_per_epoch

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from comparison import aligned
-from leg import Trained, schedule, trained
+from leg import Trained, relay_schedule, trained
 from problem import Problem
 
 # Each leg ends in the middle of a rise or a fall, never at the start of a cycle.
@@ -36,12 +36,11 @@ class Relay:
 
 def commands() -> list[tuple[str, str, list[str]]]:
     """Name, script and arguments of each process; its folders are relative to the caller's."""
-    last = LEGS[-1][1]
-    keep = [str(until) for _, until in LEGS]
-    found = [("torch, alone", SCRIPTS["torch"], ["--leave", "alone", "--until", str(last)])]
-    found[0][2].extend(["--keep", *keep])
+    ends = [str(until) for _, until in LEGS]
+    alone = ["--relay", "--leave", "alone", "--until", ends[-1], "--keep", *ends]
+    found = [("torch, alone", SCRIPTS["torch"], alone)]
     for index, (name, until) in enumerate(LEGS):
-        arguments = ["--leave", f"leg-{index}", "--until", str(until)]
+        arguments = ["--relay", "--leave", f"leg-{index}", "--until", str(until)]
         if index:
             arguments += ["--take", f"leg-{index - 1}"]
         found.append((f"{name}, leg {index + 1}", SCRIPTS[name], arguments))
@@ -55,7 +54,7 @@ def load(problem: Problem, folder: Path) -> Relay:
 
 def expected(problem: Problem) -> np.ndarray:
     """The schedule's own rates and momenta, rounded once to float32."""
-    steps, followed = np.arange(problem.steps), schedule(problem)
+    steps, followed = np.arange(problem.steps), relay_schedule(problem)
     return np.stack([followed.lr(steps), followed.momentum(steps)], axis=1).astype(np.float32)
 
 

@@ -8,25 +8,15 @@ import numpy as np
 import pictures
 import relay
 import tutorial
-from comparison import (
-    LOSS_TOLERANCE,
-    faults,
-    loss_spread,
-    table,
-    ulps_apart,
-    wrong_lengths,
-)
+from comparison import LOSS_TOLERANCE, faults, loss_spread, table, ulps_apart
+from leg import trained
 from problem import EPOCHS_UP, digits
-from training import Training
 
 
 def report(records: Path, names: list[str], out: Path) -> int:
     """Compare the results in `records`; return the exit status."""
     problem = digits()
-    trainings = {name: Training.load(records / f"{name}.npz") for name in names}
-    if found := wrong_lengths(problem, trainings):
-        return _verdict(found)
-
+    trainings = {name: trained(records / name) for name in names}
     schedule = problem.schedule
     print(
         f"\nDigits: {len(problem.images):,} to train on, {len(problem.held_out_images):,} held "

@@ -99,6 +99,12 @@ def said(err):
     return text
 
 
+def in_picture(text, path):
+    """True if an SVG of matplotlib has the text, as text or as an outline with a comment."""
+    drawn = path.read_text()
+    return f"<!-- {text} -->" in drawn or f">{text}<" in drawn
+
+
 @pytest.fixture
 def data(clr):
     """Run a command with `--json`, and return the document that it prints."""

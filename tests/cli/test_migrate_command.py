@@ -22,15 +22,6 @@ def test_other_frameworks(folder, clr, to, code):
     assert code in clr("migrate", "train.py", "--to", to).out
 
 
-def test_a_folder(folder, data):
-    (folder / "models" / ".hidden").mkdir()
-    for name in ("models/.hidden/a.py", "models/.b.py", "models/c.txt"):
-        (folder / name).write_text((folder / "train.py").read_text())
-    found = data("migrate", "models", "train.py")["findings"]
-    lines = [(each["file"], each["line"]) for each in found]
-    assert lines == [("models/net.py", 4), ("train.py", 2)]
-
-
 def test_standard_input(folder, data):
     source = (folder / "train.py").read_text()
     (finding,) = data("migrate", "-", stdin=source)["findings"]
@@ -41,16 +32,6 @@ def test_nothing_found_is_no_error(folder, clr):
     (folder / "empty.py").write_text("")
     done = clr("migrate", "empty.py")
     assert (done.code, done.out, done.err) == (0, "Nothing found.\n", "")
-
-
-def test_what_cannot_be_read_leaves_the_rest(folder, clr):
-    (folder / "old.py").write_text("print 'Python 2'\n")
-    done = clr("migrate", "old.py", "train.py", "nothing.py", "--json")
-    assert done.code == 2
-    assert [each["file"] for each in json.loads(done.out)["findings"]] == ["train.py"]
-    first, second = done.err.splitlines()
-    assert first.startswith("clr migrate: `old.py` line 1 must be Python 3 to be read")
-    assert second == "clr migrate: 'nothing.py': No such file or directory"
 
 
 def test_nothing_is_run(folder, clr):
@@ -107,25 +88,33 @@ def test_a_file_that_fails_leaves_the_others(folder, clr):
     (folder / "b.py").write_bytes(b"# coding: rot13\nCyclicLR")
     (folder / "c.ipynb").write_text("{}")
     before = {name: (folder / name).read_bytes() for name in ("a.py", "b.py", "c.ipynb")}
-    done = clr("migrate", *before, "train.py", "--write")
+    done = clr("migrate", *before, "train.py", "nothing.py", "--json")
+    assert done.code == 2
+    assert [each["file"] for each in json.loads(done.out)["findings"]] == ["train.py"]
+    done = clr("migrate", *before, "train.py", "nothing.py", "--write")
     assert (done.code, done.out) == (2, "train.py:2: rewritten\n")
-    for name, line in zip(before, done.err.splitlines(), strict=True):
+    *lines, last = done.err.splitlines()
+    assert lines[0].startswith("clr migrate: `a.py` line 1 must be Python 3 to be read")
+    assert last == "clr migrate: 'nothing.py': No such file or directory"
+    for name, line in zip(before, lines, strict=True):
         assert line.startswith(f"clr migrate: `{name}` ")
         assert (folder / name).read_bytes() == before[name]
 
 
 def test_a_folder_of_notebooks_and_configurations(folder, data):
-    cell = {"cell_type": "code", "source": (folder / "train.py").read_text()}
+    code = (folder / "train.py").read_text()
+    cell = {"cell_type": "code", "source": code}
     (folder / "models" / "a.ipynb").write_text(json.dumps({"cells": [cell]}))
     (folder / "models" / "b.yaml").write_text("_target_: torch.optim.lr_scheduler.CyclicLR\n")
-    (folder / "models" / "venv" / "lib").mkdir(parents=True)
-    (folder / "models" / "venv" / "pyvenv.cfg").write_text("")
-    (folder / "models" / "venv" / "lib" / "c.py").write_text((folder / "train.py").read_text())
-    found = data("migrate", "models")["findings"]
+    for name in (".hidden/a.py", ".b.py", "c.txt", "venv/lib/c.py", "venv/pyvenv.cfg"):
+        (folder / "models" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "models" / name).write_text(code)
+    found = data("migrate", "models", "train.py")["findings"]
     assert [(each["file"], each["cell"], each["line"]) for each in found] == [
         ("models/a.ipynb", 1, 2),
         ("models/b.yaml", None, 1),
         ("models/net.py", None, 4),
+        ("train.py", None, 2),
     ]
 
 

@@ -5,7 +5,7 @@
 
 import pytest
 
-from clr_cli.migrate import Document, as_text, migrate, rewritten
+from clr_cli.migrate import as_text, migrate, rewritten
 from clr_core.record import Record
 from clr_core.schedules import originals
 
@@ -201,11 +201,3 @@ def test_ours_and_others_names_are_no_findings():
 def test_a_resumed_one_begins_at_its_step():
     finding = found("S.LinearLR(optimizer, total_iters=20, last_epoch=9)")
     assert Record.from_dict(finding.record).step == 10
-
-
-def test_in_a_file(tmp_path):
-    path = tmp_path / "train.py"
-    path.write_text(f"{HEAD}\nscheduler = S.OneCycleLR(optimizer, 0.1, N)\n")
-    document = Document(str(path), None)
-    assert [each.origin for each in document.findings] == ["torch.optim.lr_scheduler.OneCycleLR"]
-    assert document.diff() == []
