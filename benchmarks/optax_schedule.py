@@ -67,7 +67,7 @@ with 1,000 twice as slow as with three. The time of a step is here that of its l
 operations, each of which waits for the one before. Three changes, each with the same bits:
 
 - The phase is looked up by the step itself, and not by the step bounded by the end: 1 ns.
-- A rate that can't be below float32's normal range is converted by XLA; the sums below
+- A rate that can't be below float32's normal range, except 0, is converted by XLA; the sums below
   are for others: 1 ns. The schedule says so by its own numbers (`clr_core.adapter.lowest_lr`).
 - Of more than 8 phases, a table has the one at the start of each of some buckets of equal width.
   Two steps of a search follow in place of ten: 4 ns.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from math import inf
 from typing import Any
 
 from clr_core._arguments import (
@@ -36,7 +37,7 @@ from clr_core._files import (
 from clr_core._parsing import from_json, mapping
 from clr_core.schedules import schedule_from_dict
 from clr_core.schedules.cyclic import CyclicSchedule
-from clr_core.schedules.piecewise import PiecewiseSchedule
+from clr_core.schedules.piecewise import Phase, PiecewiseSchedule
 from clr_core.schedules.protocol import Schedule
 from clr_core.schedules.sequence import SequenceSchedule
 
@@ -169,20 +170,29 @@ def rate_only(schedule: Schedule) -> Schedule:
 
 
 def lowest_lr(schedule: Schedule) -> float:
-    """A number that no rate of the schedule lies below; 0.0 if none is known.
+    """A number that no rate of the schedule lies below, unless it is 0; 0.0 if none is known.
 
     >>> from clr_core import CyclicSchedule
     >>> lowest_lr(CyclicSchedule(base_lr=0.001, max_lr=0.006))
     0.001
     """
+    if type(schedule) is PiecewiseSchedule:
+        # Only from whole steps on, the next step is a whole one away from an end that is 0.
+        is_whole = all(phase.steps.is_integer() for phase in schedule.phases)
+        return min(_lowest_of(phase, is_whole=is_whole) for phase in schedule.phases)
     if type(schedule) is SequenceSchedule:
         return min(map(lowest_lr, schedule.schedules))
-    # A function may lead out of the boundaries, and so may a kind that isn't known here.
-    if type(schedule) is PiecewiseSchedule or (
-        type(schedule) is CyclicSchedule and schedule.scale_fn is None
-    ):
-        return min(schedule.levels().values())
-    return 0.0
+    if type(schedule) is CyclicSchedule and schedule.scale_fn is None:
+        return schedule.base_lr
+    return 0.0  # A function may lead out of the boundaries.
+
+
+def _lowest_of(phase: Phase, *, is_whole: bool) -> float:
+    low, high = sorted((phase.start, phase.end))
+    if low > 0.0 or not is_whole:
+        return low
+    # One step from an end that is 0: a line has 1 / steps of its height, a half-cosine its square.
+    return high / phase.steps / phase.steps / 2.0 if high > 0.0 else inf
 
 
 def _changed(value: Any, change: Callable[[str, Any], Any], key: str = "") -> Any:

@@ -80,7 +80,25 @@ def test_no_rate_is_below_the_lowest(kind):
         schedule = kind(rng)
         lowest = lowest_lr(schedule)
         rates = [schedule.lr(step) for step in random_steps(rng, schedule, 100, 2**53)]
-        assert min(rates) >= lowest, schedule
+        assert all(rate == 0 or rate >= lowest for rate in rates), schedule
+
+
+def test_a_step_may_be_as_near_as_it_likes_to_an_end_within_a_step():
+    first = PiecewiseSchedule([Phase(3.0, 0.1, 0.1), Phase(1e8, 0.0, 1.0, "cosine")])
+    assert lowest_lr(first) == 1 / 1e8 / 1e8 / 2 < first.lr(4)
+    other = PiecewiseSchedule([Phase(2.999999999, 0.1, 0.1), Phase(1e8, 0.0, 1.0, "cosine")])
+    assert 0 < other.lr(3) < lowest_lr(first)
+    assert lowest_lr(other) == 0
+
+
+@pytest.mark.parametrize("shape", ["linear", "cosine"])
+@pytest.mark.parametrize("steps", [1, 3, 2**26 + 1, 2**53])
+def test_the_lowest_beside_an_end_of_0(shape, steps):
+    phases = [Phase(steps, 0.0, 0.1, shape), Phase(7, 0.1, 0.01)]
+    lowest = lowest_lr(PiecewiseSchedule(phases))
+    assert 0.0 < lowest <= PiecewiseSchedule(phases).lr(1)
+    assert lowest > 2.0**-126  # So that all of float32 is normal, or 0.
+    assert lowest_lr(PiecewiseSchedule([Phase(0.5, 0.0, 0.1, shape), *phases])) == 0.0
 
 
 def test_the_lowest_of_what_may_lead_anywhere():
