@@ -13,6 +13,8 @@ from clr_core._arguments import check_schedule
 from clr_core.schedules import schedule_from_dict
 from clr_core.schedules.cyclic import CyclicSchedule
 
+__version__ = "0.1.0"
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from clr_core.moments import Moments
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from clr_core.schedules.sequence import SequenceSchedule
     from clr_core.verification import Verdict, verify
     from clr_core.verification.log import read_rates
-
-    __version__: str
 
 __all__ = [
     "CyclicSchedule",
@@ -82,17 +82,11 @@ _LATER = {
 
 
 def __getattr__(name: str) -> object:
-    value: object
-    if name == "__version__":
-        from importlib.metadata import version
-
-        value = version("cyclical-lr")
-    elif name in _LATER:
-        from importlib import import_module
-
-        value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    else:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
     globals()[name] = value
     return value
 

@@ -132,15 +132,15 @@ def _unquoted(value: object) -> str:
     return f". PyYAML takes this for text: write {text}"
 
 
-def count(name: str, value: object) -> int:
-    """Return `value` as an int from 0 to 2**53, or raise an error that names the argument.
+def count(name: str, value: object, least: int = 0) -> int:
+    """Return `value` as an int from `least` to 2**53, or raise an error that names the argument.
 
     >>> count("step", 3)
     3
     """
     whole = value if type(value) is int else integer(name, value)
-    if not 0 <= whole <= LARGEST_STEP:
-        raise ValueError(f"`{name}` must lie between 0 and 2**53. {received(name, value)}")
+    if not least <= whole <= LARGEST_STEP:
+        raise ValueError(f"`{name}` must lie between {least} and 2**53. {received(name, value)}")
     return whole
 
 

@@ -72,7 +72,7 @@ HINT = "Give the decay as an expression, such as scale_fn='1 / 2 ** (x - 1)'."
 
 
 @contextmanager
-def refusing(name: str, what: str) -> Iterator[None]:
+def refusing(name: object, what: str) -> Iterator[str]:
     """Name the file in each error about its content, which becomes one line.
 
         >>> with refusing("run.pt", "weights"):
@@ -81,11 +81,15 @@ def refusing(name: str, what: str) -> Iterator[None]:
         ValueError: 'run.pt' must hold weights: it is empty
 
     Args:
-        name: The file.
+        name: The path of the file, which is given back as text.
         what: What it must hold.
+
+    Raises:
+        TypeError: `name` isn't a path.
     """
+    name = path_name(name)
     try:
-        yield
+        yield name
     except (TypeError, ValueError, RecursionError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"{name!r} must hold {what}: {one_line(error)}") from None

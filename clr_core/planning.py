@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
 from textwrap import wrap
 from typing import Any, Unpack
 
-from clr_core._arguments import LARGEST_STEP, integer, number, one_of, positive_number, received
+from clr_core._arguments import LARGEST_STEP, count, number, one_of, positive_number, received
 from clr_core.range_finding.result import RangeTestResult, ScheduleOptions, boundaries
 from clr_core.schedules import families
 from clr_core.schedules.cycles import cycle_of
@@ -73,13 +73,10 @@ class Suggestion:
         Raises:
             TypeError: The schedule has a `scale_fn` that is a Python callable.
         """
-        plain = {each.name: getattr(self, each.name) for each in fields(self)}
-        return plain | {
-            "schedule": self.schedule.to_dict(),
-            "notes": list(self.notes),
-            "warnings": list(self.warnings),
-            "whole_epochs": list(self.whole_epochs),
-        }
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in vars(self).items()
+        } | {"schedule": self.schedule.to_dict()}
 
     def __str__(self) -> str:
         lines = [line for sentence in self._sentences() for line in wrap(sentence, 90)]
@@ -231,6 +228,12 @@ def suggest_schedule(
             whole = _whole_epochs(epochs, lambda each: _end(cyclic, each * per_epoch)[0])
         parts, what, length = "halves of a cycle", "a cycle", cyclic.cycle_size
         warnings += _about_the_cycles(cyclic, steps, per_epoch, ending, whole)
+    warnings += _about_the_batches(sizes, batches, drop_last)
+    warnings += _about_the_result(result, {"max_lr": max_lr, "base_lr": base_lr})
+    notes = _notes(sizes, what, length, per_epoch)
+    if whole and ending is None:
+        fits = f"a training of {_or(whole)} epochs"
+        notes.insert(0, f"The {parts} would have whole numbers of epochs in {fits}.")
     return Suggestion(
         schedule=schedule,
         epochs=epochs,
@@ -240,15 +243,8 @@ def suggest_schedule(
         cycles=cycles,
         ends_at_base_lr=ending is None,
         ending_step_size=ending,
-        notes=(
-            *(_about_whole_epochs(parts, whole) if ending is None else ()),
-            *_notes(sizes, what, length, per_epoch),
-        ),
-        warnings=(
-            *warnings,
-            *_about_the_batches(sizes, batches, drop_last),
-            *_about_the_result(result, {"max_lr": max_lr, "base_lr": base_lr}),
-        ),
+        notes=tuple(notes),
+        warnings=tuple(warnings),
         whole_epochs=whole,
     )
 
@@ -257,8 +253,7 @@ def _check(
     sizes: Mapping[str, int], drop_last: object, result: object, options: Mapping[str, Any]
 ) -> None:
     for name, value in sizes.items():
-        if not 1 <= integer(name, value) <= LARGEST_STEP:
-            raise ValueError(f"`{name}` must be from 1 to 2**53. {received(name, value)}")
+        count(name, value, least=1)
     if not isinstance(drop_last, bool):
         raise TypeError(f"`drop_last` must be True or False. {received('drop_last', drop_last)}")
     if result is not None and not isinstance(result, RangeTestResult):
@@ -374,12 +369,6 @@ def _about_the_cycles(
     return said
 
 
-def _about_whole_epochs(what: str, whole: tuple[int, ...]) -> list[str]:
-    if not whole:
-        return []
-    return [f"The {what} would have whole numbers of epochs in a training of {_or(whole)} epochs."]
-
-
 def _about_the_result(
     result: RangeTestResult | None, given: Mapping[str, float | None]
 ) -> list[str]:
@@ -446,12 +435,12 @@ def _or(numbers: tuple[int, ...]) -> str:
     return " or ".join(f"{each:,}" for each in numbers)
 
 
-def _many(count: float, thing: str) -> str:
-    """The count with its noun, singular or plural.
+def _many(size: float, thing: str) -> str:
+    """The size with its noun, singular or plural.
 
     >>> _many(1, "epoch"), _many(2.5, "epoch"), _many(4000, "batch")
     ('1 epoch', '2.5 epochs', '4,000 batches')
     """
-    text = f"{count:,.0f}" if count == int(count) else f"{count:,.4g}"
+    text = f"{size:,.0f}" if size == int(size) else f"{size:,.4g}"
     words = "batches" if thing == "batch" else f"{thing}s"
-    return f"{text} {thing if count == 1 else words}"
+    return f"{text} {thing if size == 1 else words}"

@@ -15,6 +15,7 @@ except ImportError as error:
         "`clr_jax` needs JAX and optax. Install them with: pip install 'cyclical-lr[jax]'"
     ) from error
 
+from clr_core import __version__ as __version__
 from clr_jax.finder import range_test
 from clr_jax.schedule import cyclic_lr, cyclic_momentum, scheduled_lr, scheduled_momentum
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from clr_jax.optimizer import cyclic_optimizer, scheduled_optimizer
     from clr_jax.record import from_record, read_record, to_record
     from clr_jax.state import current_lr, current_momentum, schedule_counts, set_step
-
-    __version__: str
 
 __all__ = [
     "current_lr",
@@ -58,10 +57,6 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from clr_core import __version__
-
-        return __version__
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

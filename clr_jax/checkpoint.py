@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from clr_core.adapter import check_regular_file, received
+from clr_core.adapter import check_regular_file, listed, received
 
 MAX_METADATA = 2**26
 """The largest `_METADATA` of orbax that is read, in bytes."""
@@ -47,13 +47,7 @@ Load = Callable[[Sequence[Leaf]], list[NDArray[Any]]]
 
 
 def read(name: str) -> tuple[Any, Load]:
-    """The stored tree, with a `Leaf` for each array, and a function that loads some of these.
-
-    Raises:
-        ImportError: The library that reads the checkpoint isn't installed.
-        OSError: The checkpoint doesn't exist or can't be read.
-        ValueError: It is neither orbax's nor msgpack, or is damaged.
-    """
+    """The stored tree, with a `Leaf` for each array, and a function that loads some of these."""
     if os.path.isdir(name):
         return _of_orbax(Path(name).absolute())
     check_regular_file(name)
@@ -68,10 +62,9 @@ def at_key(tree: Any, key: str | None) -> tuple[Any, tuple[str, ...]]:
         named = {str(each): each for each in children} if isinstance(children, Mapping) else {}
         if name not in named:
             place = ".".join(names[:index])
-            listed = ", ".join(map(repr, sorted(named)[:20])) or "nothing"
             raise ValueError(
                 f"`key` must lead to a part of it. {received('key', key)}. "
-                f"At {place or 'its top'} there is {listed}"
+                f"At {place or 'its top'} there is {listed(sorted(named), 20) or 'nothing'}"
             )
         tree = children[named[name]]
     return tree, names
@@ -195,9 +188,9 @@ def _is_number(key: str) -> bool:
 def _of_msgpack(name: str) -> tuple[Any, Load]:
     def load(leaves: Sequence[Leaf]) -> list[NDArray[Any]]:
         arrays = _Reader(name, {index for leaf in leaves for index in leaf.place}).arrays
-        return [
-            _joined([arrays[index] for index in leaf.place]).reshape(leaf.shape) for leaf in leaves
-        ]
+        chunks = ([arrays[index] for index in leaf.place] for leaf in leaves)
+        joined = (each[0] if len(each) == 1 else np.concatenate(each) for each in chunks)
+        return [array.reshape(leaf.shape) for array, leaf in zip(joined, leaves, strict=True)]
 
     return _Reader(name).tree, load
 
@@ -281,7 +274,3 @@ class _Reader:
             self.arrays[number] = np.frombuffer(buffer, dtype).reshape(shape)
         numeric = jnp.issubdtype(dtype, jnp.number)
         return Leaf(shape, dtype, (number,)) if numeric else None
-
-
-def _joined(chunks: list[NDArray[Any]]) -> NDArray[Any]:
-    return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)

@@ -13,7 +13,7 @@ import numpy as np
 from jax.tree_util import keystr
 from numpy.typing import NDArray
 
-from clr_core.adapter import path_name, received, refusing
+from clr_core.adapter import received, refusing
 from clr_core.moments import FLOATS, Moments, agreed_count, check_moments
 from clr_jax import checkpoint
 from clr_jax.state import (
@@ -43,7 +43,6 @@ INNER = {
     **dict.fromkeys(INJECTED, "inner_state"),
     "MaskedState": "inner_state",
     "PartitionState": "inner_states",
-    "MultiTransformState": "inner_states",
     "MultiStepsState": "inner_opt_state",
     "ConditionallyTransformState": "inner_state",
     "ConditionallyMaskState": "inner_state",
@@ -117,8 +116,7 @@ def read_moments(
         OSError: The checkpoint doesn't exist or can't be read.
         ImportError: The library that reads it isn't installed.
     """
-    name = path_name(path)
-    with refusing(name, "the moments of an optax state"):
+    with refusing(path, "the moments of an optax state") as name:
         tree, load = checkpoint.read(name)
         state, _ = checkpoint.at_key(tree, key)
         found = nodes(state)
@@ -171,8 +169,7 @@ def read_weights(path: str | os.PathLike[str], *, key: str | None = None) -> dic
         OSError: The checkpoint doesn't exist or can't be read.
         ImportError: The library that reads it isn't installed.
     """
-    name = path_name(path)
-    with refusing(name, "weights"):
+    with refusing(path, "weights") as name:
         tree, load = checkpoint.read(name)
         part, prefix = checkpoint.at_key(tree, key)
         found = nodes(part)

@@ -1,18 +1,4 @@
-"""An optax optimizer whose learning rate and momentum follow a schedule.
-
->>> import jax.numpy as jnp
->>> import optax
->>> from clr_core import CyclicSchedule
->>> from clr_jax import current_lr, current_momentum
->>> schedule = CyclicSchedule(
-...     base_lr=0.1, max_lr=0.5, step_size_up=2, base_momentum=0.8, max_momentum=0.9
-... )
->>> optimizer = scheduled_optimizer(optax.sgd, schedule)
->>> weights = jnp.ones(3)
->>> updates, state = optimizer.update(2 * weights, optimizer.init(weights), weights)
->>> current_lr(state), current_momentum(state)
-(Array(0.1, dtype=float32), Array(0.9, dtype=float32))
-"""
+"""An optax optimizer whose learning rate and momentum follow a schedule."""
 
 from __future__ import annotations
 
@@ -98,11 +84,7 @@ def scheduled_optimizer(
 
     # In float32 even if x64 is enabled: a rate of another dtype would change that of the moments.
     rates = {name: functools.partial(evaluate, curve) for name, curve in curves.items()}
-    # The dtype is for optax before 0.2.8, which casts even a float32 array to the parameters'.
-    inject = optax.inject_hyperparams(
-        _of_scheduled(factory, static, list(curves)), hyperparam_dtype=jnp.float32
-    )
-    injected = inject(**rates)
+    injected = optax.inject_hyperparams(_of_scheduled(factory, static, list(curves)))(**rates)
 
     def update(
         updates: optax.Updates, state: Any, params: optax.Params | None = None, **extra_args: Any
@@ -127,11 +109,9 @@ cyclic_optimizer = scheduled_optimizer
 
 def _parameters(factory: Any) -> dict[str, Any]:
     """The parameters of `factory` with their defaults."""
-    if not callable(factory):
-        raise _not_a_factory(factory)
     try:
         parameters = inspect.signature(factory).parameters
-    except ValueError:  # Some functions written in C have no signature.
+    except (TypeError, ValueError):  # Not callable, or written in C without a signature.
         raise _not_a_factory(factory) from None
     if "learning_rate" not in parameters:
         raise _not_a_factory(factory)

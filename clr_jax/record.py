@@ -11,7 +11,7 @@ import optax
 from jax.tree_util import keystr
 
 from clr_core import Record, Schedule
-from clr_core.adapter import check_schedule, path_name, received, refusing
+from clr_core.adapter import check_schedule, listed, received, refusing
 from clr_core.record import check_record
 from clr_jax import checkpoint
 from clr_jax.optimizer import scheduled_optimizer
@@ -27,8 +27,6 @@ from clr_jax.state import (
     set_step,
     whole,
 )
-
-PARTITIONS = ("PartitionState", "MultiTransformState")
 
 
 def to_record(
@@ -115,8 +113,7 @@ def read_record(
         OSError: The checkpoint doesn't exist or can't be read.
         ImportError: The library that reads it isn't installed.
     """
-    name = path_name(path)
-    with refusing(name, "an optax state"):
+    with refusing(path, "an optax state") as name:
         tree, load = checkpoint.read(name)
         found = nodes(tree)
         counts = counts_in(found)
@@ -208,19 +205,19 @@ def _step(counts: Mapping[str, int], count: str | None) -> int:
             "step, make the record from it: Record(schedule, step)"
         )
     if count is not None:
-        listed = ", ".join(map(repr, list(counts)[:20]))
+        places = listed(counts, 20)
         counts = {
             place: step
             for place, step in counts.items()
             if place == count or place.startswith((f"{count}.", f"{count}["))
         }
         if not counts:
-            raise ValueError(f"`count` must be one of {listed}. {received('count', count)}")
+            raise ValueError(f"`count` must be one of {places}. {received('count', count)}")
     first, *others = counts.values()
     if any(each != first for each in others):
-        listed = ", ".join(f"{place!r}: {each}" for place, each in list(counts.items())[:20])
+        several = ", ".join(f"{place!r}: {each}" for place, each in list(counts.items())[:20])
         raise ValueError(
-            f"`opt_state` must be at one step, or `count` must name a count. Received: {listed}"
+            f"`opt_state` must be at one step, or `count` must name a count. Received: {several}"
         )
     return first
 
@@ -231,7 +228,7 @@ def _labels(found: list[Node]) -> list[str]:
     by_path = {node.path: node for node in found}
     labels: dict[Path, str] = {}
     for node in found:
-        if node.kind in PARTITIONS and not (outer and below(node.path, outer[-1])):
+        if node.kind == "PartitionState" and not (outer and below(node.path, outer[-1])):
             outer.append(node.path)
             inner = by_path[node.fields["inner_states"][0]].fields
             labels |= {inner[label][0]: label for label in sorted(inner)}

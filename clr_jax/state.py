@@ -1,17 +1,4 @@
-"""An optax state: the rate that it used last, the step that it is at, and its other parts.
-
->>> import jax.numpy as jnp
->>> import optax
->>> from clr_core import CyclicSchedule
->>> from clr_jax import scheduled_optimizer
->>> schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
->>> optimizer = scheduled_optimizer(optax.sgd, schedule)
->>> weights = jnp.ones(3)
->>> state = set_step(optimizer.init(weights), 2)
->>> updates, state = optimizer.update(2 * weights, state, weights)
->>> current_lr(state)
-Array(0.5, dtype=float32)
-"""
+"""An optax state: the rate that it used last, the step that it is at, and its other parts."""
 
 from __future__ import annotations
 
@@ -391,12 +378,7 @@ def check_concrete(leaf: Any, place: str) -> None:
 
 
 def whole(place: str, count: Any) -> int:
-    """A count in a state as an int.
-
-    Raises:
-        TypeError: It is traced.
-        ValueError: It isn't a single integer.
-    """
+    """A count in a state as an int."""
     check_concrete(count, place)
     array = np.asarray(count)
     if array.shape != () or array.dtype.kind not in "iu":

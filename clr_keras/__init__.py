@@ -10,8 +10,6 @@ On TensorFlow, JAX and torch, with the same rates on each.
 0.1
 """
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
-
 try:
     import keras as _keras  # noqa: F401
 except ImportError as error:
@@ -20,12 +18,9 @@ except ImportError as error:
         "Install it with: pip install 'cyclical-lr[keras]'"
     ) from error
 
+from clr_core import __version__ as __version__
 from clr_keras.finder import range_test
-from clr_keras.foreign import (
-    schedule_from_addons,
-    schedule_from_callback,
-    schedule_from_keras,
-)
+from clr_keras.foreign import schedule_from_addons, schedule_from_callback, schedule_from_keras
 from clr_keras.moments import from_moments, read_moments, read_weights, to_moments
 from clr_keras.optimizer import SGD, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
 from clr_keras.record import from_record, read_record, to_record
@@ -53,14 +48,3 @@ __all__ = [
     "to_moments",
     "to_record",
 ]
-
-if _TYPE_CHECKING:
-    __version__: str
-else:  # Unseen by type checkers, which would take any name for an attribute.
-
-    def __getattr__(name: str) -> str:
-        if name != "__version__":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from clr_core import __version__
-
-        return __version__

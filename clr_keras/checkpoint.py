@@ -151,11 +151,8 @@ def are_slots(shapes: list[Any], width: int, weights: list[Any]) -> bool:
 def opened(path: str | os.PathLike[str], content: str) -> Iterator[File]:
     """Open a file that Keras wrote.
 
-    Raises:
-        TypeError: `path` isn't a path.
-        OSError: The file doesn't exist or can't be read.
-        ValueError: It isn't such a file, is damaged, or what is done with it raises a ValueError or
-            a TypeError. The message says in one line that it must be `content`.
+    A ValueError, also one for what is done with the file, says in one line that it must be
+    `content`.
     """
     name = path_name(path)
     try:

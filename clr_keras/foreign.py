@@ -72,14 +72,13 @@ def schedule_from_keras(source: Any) -> PiecewiseSchedule:
         key: None if given[key] is None else _number(key, given) for key in given if key != "name"
     }
     try:
-        schedule = KERAS[name][1](**arguments)
+        return KERAS[name][1](**arguments)
     except TypeError as error:
         if "argument" not in str(error):
             raise
         raise ValueError(
             f"The config of {name} must have the keys of its class. Received: {listed(given)}"
         ) from None
-    return schedule
 
 
 def is_keras(config: Mapping[str, Any]) -> bool:

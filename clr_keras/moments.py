@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from clr_core.adapter import received
+from clr_core.adapter import listed, received
 from clr_core.moments import FLOATS, SLOTS, Moments, check_moments
 from clr_keras import _keras_internals as internals
 from clr_keras import checkpoint
@@ -192,16 +192,11 @@ def read_weights(path: str | PathLike[str], *, key: str | None = None) -> dict[s
             start = key.replace(".", "/")
             names = [each for each in found if f"{each}/".startswith(f"{start}/")]
             if not names:
-                raise ValueError(f"`key` must be one of {_some(found)}. {received('key', key)}")
+                raise ValueError(f"`key` must be one of {listed(found)}. {received('key', key)}")
             found = {name: found[name] for name in names}
         if not found:
             raise ValueError("it has no weights")
         return dict(zip(found, file.arrays(list(found.values())), strict=True))
-
-
-def _some(names: Any) -> str:
-    shown = [f"{each!r:.60}" for each in list(names)[:10]]
-    return ", ".join(shown) + (" …" if len(names) > len(shown) else "")
 
 
 def _chosen(optimizers: list[checkpoint.Optimizer], key: str | None) -> checkpoint.Optimizer:
@@ -214,7 +209,7 @@ def _chosen(optimizers: list[checkpoint.Optimizer], key: str | None) -> checkpoi
         )
     matching = [each for each in found if key in (None, each.name)]
     if len(matching) != 1:
-        names = _some([each.name for each in found])
+        names = listed(each.name for each in found)
         raise ValueError(
             f"`key` must be the optimizer's name, one of {names}. {received('key', key)}"
         )
@@ -259,10 +254,10 @@ def _of_weights(
         if kind is None:
             raise ValueError(
                 "it has weights and doesn't say what its optimizer is: pass `kind`, one of "
-                f"{', '.join(map(repr, SLOTS))}, or save the model as a .keras file"
+                f"{listed(SLOTS)}, or save the model as a .keras file"
             )
     elif kind not in SLOTS:
-        raise ValueError(f"`kind` must be one of {_some(SLOTS)}. {received('kind', kind)}")
+        raise ValueError(f"`kind` must be one of {listed(SLOTS)}. {received('kind', kind)}")
     rest, width = optimizer.variables[1:], len(SLOTS[kind])
     # A rate that is a number is among the variables in Keras 3.
     if rest and rest[0].shape == () and () not in shapes:

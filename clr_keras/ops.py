@@ -16,7 +16,7 @@ def _of_float64(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
     return of_float64
 
 
-def _divide(a: Any, b: Any) -> tf.Tensor:
+def divide(a: Any, b: Any) -> tf.Tensor:
     # XLA turns a division by a constant into a product with its reciprocal, which may differ in the
     # last bit. This divisor isn't a constant: it is NaN where `a` is. If `a` is the constant, it is
     # no `sqrt(x)` to the compiler, which would take `1 / sqrt(x)` for an operation of its own.
@@ -27,13 +27,12 @@ def _divide(a: Any, b: Any) -> tf.Tensor:
     )
 
 
-def _rounded(x: tf.Tensor) -> tf.Tensor:
+@_of_float64
+def rounded(x: tf.Tensor) -> tf.Tensor:
     # LLVM would fuse `a * b + c` and skip the rounding of the product. It can't look through this.
     return tf.minimum(x, tf.float64.max)
 
 
-divide = _divide
-rounded = _of_float64(_rounded)
 fmod = _of_float64(tf.math.floormod)  # The same for a >= 0 and b > 0.
 clip = _of_float64(tf.clip_by_value)
 rint = _of_float64(tf.math.rint)

@@ -17,7 +17,8 @@ import keras
 from clr_core import Schedule
 from clr_core.adapter import received
 from clr_keras import _keras_internals as internals
-from clr_keras.schedule import BACKEND, CyclicLR, ScheduledLR, compiled, evaluate, rates_of
+from clr_keras._keras_internals import BACKEND
+from clr_keras.schedule import CyclicLR, ScheduledLR, compiled, evaluate, rates_of
 
 _foreach: Any = import_module("clr_keras._torch_backend.foreach") if BACKEND == "torch" else None
 

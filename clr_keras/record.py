@@ -11,23 +11,11 @@ import keras
 import numpy as np
 
 from clr_core import Schedule
-from clr_core.adapter import (
-    count,
-    portable,
-    rate_only,
-    received,
-    schedule_from_document,
-)
+from clr_core.adapter import count, portable, rate_only, received, schedule_from_document
 from clr_core.record import Record, check_record
 from clr_keras import _keras_internals as internals
 from clr_keras import checkpoint
-from clr_keras.foreign import (
-    KERAS,
-    is_addons,
-    is_keras,
-    schedule_from_addons,
-    schedule_from_keras,
-)
+from clr_keras.foreign import KERAS, is_addons, is_keras, schedule_from_addons, schedule_from_keras
 from clr_keras.optimizer import CyclicOptimizer
 from clr_keras.schedule import (
     CyclicLR,
@@ -134,8 +122,14 @@ def read_record(
         optimizers = file.optimizers()
         if file.model is None:
             reason = "it has weights and no schedule"
-            if getattr(rate, "gradient_accumulation_steps", 1) == 1:
-                _warn_of_micro_batches(file, optimizers)
+            counts_updates = getattr(rate, "gradient_accumulation_steps", 1) != 1
+            if not counts_updates and any(map(file.accumulates, optimizers)):
+                warnings.warn(
+                    "The optimizer in this file of weights accumulates gradients, and counts "
+                    "micro-batches as steps. Pass its number of them: "
+                    "schedule=ScheduledLR(schedule, gradient_accumulation_steps=…)",
+                    stacklevel=2,
+                )
         else:
             reason = "the model in it wasn't compiled, so it has no schedule"
         return _record([_stored(each, rate, scale_fn, step, reason) for each in optimizers])
@@ -226,12 +220,8 @@ def _run(
 ) -> tuple[Schedule, int]:
     """The schedule that an optimizer followed, and the number of its updates.
 
-    Args:
-        schedule: Its schedule.
-        cycles: True if it cycles the momentum.
-        iterations: Its micro-batches.
-        counted: The number of these that the schedule counts as a step.
-        accumulated: The number of these that make an update.
+    Of its `iterations`, which are micro-batches, the schedule counts so many as a step, and so many
+    are accumulated for an update.
     """
     if counted != accumulated:
         raise ValueError(
@@ -331,13 +321,3 @@ def _stored(
             f"{received('step', step)}"
         )
     return _run(schedule, cycles, iterations, counted, accumulated)
-
-
-def _warn_of_micro_batches(file: checkpoint.File, optimizers: list[checkpoint.Optimizer]) -> None:
-    if any(map(file.accumulates, optimizers)):
-        warnings.warn(
-            "The optimizer in this file of weights accumulates gradients, and counts micro-batches "
-            "as steps. Pass its number of them: schedule=ScheduledLR(schedule, "
-            "gradient_accumulation_steps=…)",
-            stacklevel=3,
-        )

@@ -15,16 +15,7 @@ from clr_keras.optimizer import CyclicOptimizer
 
 
 def values(variables: Iterable[Any]) -> list[Restore]:
-    """Restores the values of variables; the copies lie on their devices.
-
-    >>> variable = keras.Variable([1.0, 2.0])
-    >>> before = values([variable])
-    >>> _ = variable.assign([3.0, 4.0])
-    >>> for each in before:
-    ...     each()
-    >>> keras.ops.convert_to_numpy(variable).tolist()
-    [1.0, 2.0]
-    """
+    """Restores the values of variables; the copies lie on their devices."""
     return [_value(each) for each in variables]
 
 
@@ -52,11 +43,6 @@ def rate_of(optimizer: Any) -> Any:
 
 def twin(optimizer: Any, variables: list[Any]) -> Any:
     """An optimizer with the same configuration and state, built for these variables.
-
-        >>> optimizer = keras.optimizers.SGD(lambda: 0.1, momentum=0.9)
-        >>> other = twin(optimizer, [keras.Variable([1.0])])
-        >>> other.built, other.momentum, rate_of(other) is None, optimizer.built
-        (True, 0.9, False, False)
 
     In the twin of one of Keras's optimizers the rate is a variable, whatever it was. A momentum
     that is cycled keeps its present value. What isn't in a configuration isn't in the twin either,

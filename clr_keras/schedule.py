@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Self
 from weakref import WeakKeyDictionary
@@ -15,8 +16,7 @@ from clr_core import CyclicSchedule, Schedule, check_schedule, schedule_from_dic
 from clr_core.adapter import integer, received
 from clr_core.evaluate import evaluate as evaluate_on_host
 from clr_keras import _keras_internals as internals
-
-BACKEND = keras.backend.backend()
+from clr_keras._keras_internals import BACKEND
 
 # The module of each backend's `evaluate`, in native operations and not in `keras.ops`: on torch
 # `keras.ops.minimum` of two float64 tensors returns float32. None of them imports optax.
@@ -321,11 +321,7 @@ def _integers(steps: Any, most: int) -> Any:
 
 
 def updates(iterations: int, accumulated: int) -> int:
-    """The updates that an optimizer has made in so many micro-batches.
-
-    Raises:
-        ValueError: An int32 count has wrapped.
-    """
+    """The updates that an optimizer has made in so many micro-batches."""
     if iterations < 0:
         made = (iterations + 2**32) // accumulated
         raise ValueError(
@@ -338,18 +334,12 @@ def updates(iterations: int, accumulated: int) -> int:
 
 
 def accumulation_steps(given: object) -> int:
-    """The micro-batches per update, as an int: 1 for None.
-
-    Raises:
-        ValueError: Not a positive integer.
-    """
-    try:
+    """The micro-batches per update, as an int: 1 for None."""
+    with suppress(TypeError):
         steps = 1 if given is None else integer("gradient_accumulation_steps", given)
-    except TypeError:
-        steps = 0
-    if steps < 1:
-        raise ValueError(
-            "`gradient_accumulation_steps` must be a positive integer or None. "
-            f"{received('gradient_accumulation_steps', given)}"
-        )
-    return steps
+        if steps >= 1:
+            return steps
+    raise ValueError(
+        "`gradient_accumulation_steps` must be a positive integer or None. "
+        f"{received('gradient_accumulation_steps', given)}"
+    )

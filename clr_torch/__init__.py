@@ -7,8 +7,6 @@
 [0.1]
 """
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
-
 try:
     import torch as _torch
 except ImportError as error:
@@ -21,6 +19,7 @@ if _torch.__version__ < "2.4.0a0":  # Compared as versions and not as text.
         "Install it with: pip install 'cyclical-lr[torch]'"
     )
 
+from clr_core import __version__ as __version__
 from clr_core.schedules import schedule_from_dict as _schedule_from_dict
 from clr_torch.finder import range_test
 from clr_torch.moments import (
@@ -51,14 +50,3 @@ __all__ = [
 # Every schedule is pickled as a call of this function, which builds one from plain data and checks
 # it. So `torch.load(weights_only=True)` may load a checkpoint that holds a schedule.
 _torch.serialization.add_safe_globals([_schedule_from_dict])
-
-if _TYPE_CHECKING:
-    __version__: str
-else:  # Unseen by type checkers, which would take any name for an attribute.
-
-    def __getattr__(name: str) -> str:
-        if name != "__version__":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from clr_core import __version__
-
-        return __version__

@@ -36,9 +36,6 @@ class Table:
 
     `lrs[step - first]` and `momenta[step - first]` are those of a step, while that index is from 0
     to less than `kept`; `move_to(step)` makes it so.
-
-    Args:
-        schedules: The schedule of each group.
     """
 
     def __init__(self, schedules: Sequence[Schedule]) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch.optim import Optimizer, lr_scheduler
 
 from clr_core import Schedule
 from clr_core.adapter import integer, number, one_line, received
 from clr_core.schedules import originals
-from clr_torch._unpickler import Foreign
+from clr_torch._unpickler import mapping
 from clr_torch.state import Saved, check_bounded, count, per_group, plain, rates
 
 BASE = {
@@ -23,12 +22,21 @@ BASE = {
 }
 """What torch's base class has in a state, in any version, and the optimizer."""
 
+MADE_BY: dict[type, tuple[Callable[..., Schedule], tuple[str, ...]]] = {
+    lr_scheduler.CosineAnnealingLR: (originals.torch_cosine_annealing, ("T_max", "eta_min")),
+    lr_scheduler.CosineAnnealingWarmRestarts: (
+        originals.torch_warm_restarts,
+        ("T_0", "T_mult", "eta_min"),
+    ),
+    lr_scheduler.LinearLR: (originals.torch_linear, ("start_factor", "end_factor", "total_iters")),
+    lr_scheduler.ConstantLR: (originals.torch_constant, ("factor", "total_iters")),
+}
+"""The classes whose schedule follows from a rate and these values in the state."""
+
 KEYS: dict[type, set[str]] = {
     lr_scheduler.OneCycleLR: {"total_steps", "_schedule_phases", "cycle_momentum"},
-    lr_scheduler.CosineAnnealingLR: {"T_max", "eta_min"},
+    **{kind: {*names} for kind, (_, names) in MADE_BY.items()},
     lr_scheduler.CosineAnnealingWarmRestarts: {"T_0", "T_i", "T_mult", "eta_min", "T_cur"},
-    lr_scheduler.LinearLR: {"start_factor", "end_factor", "total_iters"},
-    lr_scheduler.ConstantLR: {"factor", "total_iters"},
     lr_scheduler.SequentialLR: {"_milestones", "_schedulers"},
     lr_scheduler.LambdaLR: {"lr_lambdas"},
 }
@@ -55,27 +63,18 @@ OTHER_RATE = (
 BY_HAND = "Make the record of its arguments: clr_core.Record(schedule, step)"
 
 
-@dataclass(frozen=True)
-class Read:
-    """A state, and the curve that follows from it.
-
-    Args:
-        schedules: The schedule of each parameter group.
-        ends: The name of a curve that comes back up at its end, and its steps.
-        beyond: True after the last step of torch's one cycle, which goes beyond its end there.
-    """
+class Read(NamedTuple):
+    """The curve that follows from a state."""
 
     schedules: list[Schedule]
     ends: tuple[str, float] | None = None
+    """The name of a curve that comes back up at its end, and its steps."""
     beyond: bool = False
+    """True after the last step of torch's one cycle, which goes beyond its end there."""
 
 
 def attributes(scheduler: Any) -> dict[str, Any]:
-    """The attributes of a scheduler that are read, and its optimizer; all if it isn't read.
-
-    Raises:
-        ValueError: It is derived from a class that is read, and has another curve.
-    """
+    """The attributes of a scheduler that are read, and its optimizer; all if it isn't read."""
     known = next((each for each in KEYS if isinstance(scheduler, each)), None)
     if known is None:
         return dict(vars(scheduler))
@@ -105,9 +104,7 @@ def kind_of(state: Mapping[str, Any]) -> type | None:
 
 def _members(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     found = state["_schedulers"]
-    members = found if isinstance(found, list | tuple) else ()
-    inner = [each.contents if isinstance(each, Foreign) else each for each in members]
-    return [each if isinstance(each, Mapping) else {} for each in inner]
+    return [mapping(each) or {} for each in (found if isinstance(found, list | tuple) else ())]
 
 
 def read(
@@ -115,19 +112,15 @@ def read(
 ) -> tuple[Saved, tuple[str, float] | None]:
     """What a state says; and if its curve comes back up, its name and the steps until then.
 
-    Args:
-        state: A state of one of the classes, or its attributes.
-        optimizers: The optimizers that it may belong to, or their states.
-
-    Raises:
-        TypeError, ValueError: A damaged state, or a curve that isn't made of phases.
+    The state may belong to any of these optimizers, or of their states.
     """
     check_bounded(state)
     found = _read(state, optimizers, None)
     last_epoch = count(state, "last_epoch", -1)
     last_lr, eps = rates(state, len(found.schedules))
-    # A rate that is a tensor is rounded at each step in the classes that go by the last one.
-    eps = min(eps * (1.0 + last_epoch), 1e-3) if _of_tensors(state) else eps
+    if any(hasattr(each, "dtype") for each in state["_last_lr"]):
+        # A rate that is a tensor is rounded at each step in the classes that go by the last one.
+        eps = min(eps * (1.0 + last_epoch), 1e-3)
     return (
         Saved(
             [each.to_dict() for each in found.schedules],
@@ -142,10 +135,6 @@ def read(
     )
 
 
-def _of_tensors(state: Mapping[str, Any]) -> bool:
-    return any(hasattr(each, "dtype") for each in state["_last_lr"])
-
-
 def _read(state: Mapping[str, Any], optimizers: Sequence[Any], span: int | None) -> Read:
     """The schedules of a state; of one that is used for `span` steps; None: for ever."""
     kind = kind_of(state)
@@ -158,29 +147,20 @@ def _read(state: Mapping[str, Any], optimizers: Sequence[Any], span: int | None)
         return _sequential(state, optimizers)
     lrs = [number("base_lrs", each) for each in per_group(state, "base_lrs")]
     last_epoch = max(count(state, "last_epoch", -1), 0)
-
-    def given(*names: str) -> dict[str, Any]:
-        return {name: plain(name, state[name]) for name in names}
-
     if kind is lr_scheduler.OneCycleLR:
         total = number("total_steps", plain("total_steps", state["total_steps"]))
         return Read(_one_cycle(state, lrs, optimizers), beyond=last_epoch >= total)
     if kind is lr_scheduler.LambdaLR:
         return _lambdas(state, lrs, max(last_epoch, span or 0), span)
+    make, names = MADE_BY[kind]
+    arguments = {name: plain(name, state[name]) for name in names}
+    if kind is lr_scheduler.CosineAnnealingWarmRestarts:
+        _check_position(state, last_epoch)
+    schedules = [make(lr, **arguments) for lr in lrs]
     if kind is lr_scheduler.CosineAnnealingLR:
-        arguments = given("T_max", "eta_min")
-        schedules = [originals.torch_cosine_annealing(lr, **arguments) for lr in lrs]
         steps = number("T_max", arguments["T_max"])
         return _held(schedules, "torch's CosineAnnealingLR", steps, last_epoch, span)
-    if kind is lr_scheduler.CosineAnnealingWarmRestarts:
-        arguments = given("T_0", "T_mult", "eta_min")
-        _check_position(state, last_epoch)
-        return Read([originals.torch_warm_restarts(lr, **arguments) for lr in lrs])
-    if kind is lr_scheduler.LinearLR:
-        arguments = given("start_factor", "end_factor", "total_iters")
-        return Read([originals.torch_linear(lr, **arguments) for lr in lrs])
-    arguments = given("factor", "total_iters")
-    return Read([originals.torch_constant(lr, **arguments) for lr in lrs])
+    return Read(schedules)
 
 
 def _held(
@@ -279,14 +259,12 @@ def _one_cycle(
     return schedules
 
 
-def _groups(optimizer: Any) -> list[Mapping[str, Any]]:
+def _groups(optimizer: Any) -> Sequence[Mapping[str, Any]]:
     """The parameter groups of an optimizer, of its state, or of what stands for it in a file."""
-    if isinstance(optimizer, Foreign):
-        optimizer = optimizer.contents
-    groups = optimizer.get("param_groups") if isinstance(optimizer, Mapping) else None
     if isinstance(optimizer, Optimizer):
-        groups = optimizer.param_groups
-    return [each for each in groups or () if isinstance(each, Mapping)]
+        return optimizer.param_groups
+    groups = (mapping(optimizer) or {}).get("param_groups") or ()
+    return [each for each in groups if isinstance(each, Mapping)]
 
 
 def _check_position(state: Mapping[str, Any], last_epoch: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from math import prod
 from typing import Any
 
 import torch
@@ -108,10 +109,7 @@ class Stored:
     @property
     def size(self) -> int:
         """The number of numbers."""
-        size = 1
-        for each in self.shape:
-            size *= each
-        return size
+        return prod(self.shape)
 
     def tensor(self) -> Tensor:
         """The tensor, on the CPU; it may share its memory with others of the file.

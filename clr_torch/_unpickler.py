@@ -60,6 +60,13 @@ class Foreign:
         self.contents.update(enumerate(items, len(self.contents)))
 
 
+def mapping(value: object) -> Mapping[Any, Any] | None:
+    """A mapping, or the content of an object of an unknown class; None for all else."""
+    if isinstance(value, Foreign):
+        return value.contents
+    return value if isinstance(value, Mapping) else None
+
+
 class Name:
     """A class or function that a pickle names."""
 
@@ -75,18 +82,16 @@ class Name:
 def load(
     file: BinaryIO, size: int, builds: Mapping[str, Build], stored: Callable[[Any], Any]
 ) -> Any:
-    """The object in a pickle.
+    """The object in a pickle, which is read from where the file stands.
+
+    A damaged pickle may raise any exception; `Damaged` has a reason for the user.
 
     Args:
-        file: It is read from where it stands, to the end of the pickle.
+        file: The file.
         size: The bytes from there to the end of the file.
         builds: For the name of a class or a function, what is called in its place. If it raises an
             error, the object is one that isn't built.
         stored: Returns the object for a persistent id.
-
-    Raises:
-        Damaged: The pickle needs too much, or contradicts itself.
-        Exception: Any other one for a pickle that is damaged.
     """
     machine = _Machine(_Bounded(file, size), {**PLAIN, **builds}, stored)
     result = machine.load()

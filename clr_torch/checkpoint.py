@@ -13,7 +13,7 @@ from zipfile import ZIP_STORED, ZipFile
 from clr_core.adapter import check_regular_file, received
 from clr_torch import _schedulers, foreign
 from clr_torch._tensors import BUILDS, Storage, storage_type
-from clr_torch._unpickler import Build, Damaged, Foreign, Name, load
+from clr_torch._unpickler import Build, Damaged, Foreign, Name, load, mapping
 from clr_torch.state import COUNTS
 
 DEPTH = 8
@@ -104,8 +104,8 @@ class _Storages:
 
     def __init__(self, read: Callable[[str], bytearray], big_endian: bool = False) -> None:
         self.big_endian = big_endian
+        self.made: dict[str, Storage] = {}
         self._read = read
-        self._made: dict[str, Storage] = {}
 
     def at(self, number: Any) -> Storage | Foreign:
         """The storage for a persistent id, of whose parts one says how many numbers it has."""
@@ -113,15 +113,11 @@ class _Storages:
         dtype = storage_type(kind)
         if mark != "storage" or type(key) is not str or dtype is None:
             return Foreign("storage")
-        if key not in self._made:
-            self._made[key] = Storage(lambda: self._read(key), dtype, big_endian=self.big_endian)
-        if self._made[key].dtype != dtype:
+        if key not in self.made:
+            self.made[key] = Storage(lambda: self._read(key), dtype, big_endian=self.big_endian)
+        if self.made[key].dtype != dtype:
             raise Damaged(f"its storage {key!r:.100} has two types")
-        return self._made[key]
-
-    def itemsize(self, key: str) -> int:
-        """The bytes of a number."""
-        return self._made[key].dtype.itemsize
+        return self.made[key]
 
 
 def _of_stream(
@@ -152,7 +148,7 @@ def _of_stream(
     root, keys = following(), following()
     for key in keys:
         (count,) = struct.unpack(">q" if storages.big_endian else "<q", file.read(8))
-        start, length = file.tell(), count * storages.itemsize(key)
+        start, length = file.tell(), count * storages.made[key].dtype.itemsize
         if key in places or not start <= start + length <= size:
             raise EOFError
         places[key] = start, length
@@ -182,13 +178,8 @@ PLAIN: dict[str, Build] = {**BUILDS, "clr_core.schedules.schedule_from_dict": _s
 def find(tree: object, key: str | None = None) -> Mapping[str, Any]:
     """The state of a scheduler in nested mappings and lists.
 
-    Args:
-        tree: A state dict, or a checkpoint that contains one.
-        key: The keys that lead to the state, joined by dots; None: there must be only one state of
-            a cyclical scheduler, or else one of another scheduler that is read.
-
-    Raises:
-        ValueError: There is no such state, or several and no `key`.
+    The `key` leads to it. Without one, there must be only one state of a cyclical scheduler, or
+    else one of another scheduler that is read.
     """
     found = list(within(tree, _is_scheduler))
     if key is not None and "_schedulers" in key.split("."):
@@ -230,11 +221,7 @@ def _of_object(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def choose(found: Sequence[tuple[str, T]], key: str | None, what: str) -> tuple[str, T]:
-    """The one of the places that `key` names, or the only one, with what is there.
-
-    Raises:
-        ValueError: There are several and no `key`, none of this name, or two.
-    """
+    """The place that `key` names, or the only one, with what is there."""
     named = ", ".join(repr(place) for place, _ in found[:MANY])
     places = [(place, value) for place, value in found if key in (None, place)]
     if not places:
@@ -271,13 +258,6 @@ def described(tree: object) -> str:
     if isinstance(tree, Foreign):
         return f"none, but an object of {tree.name:.100}, which isn't plain data and wasn't run"
     return "none"
-
-
-def mapping(value: object) -> Mapping[Any, Any] | None:
-    """A mapping, or the content of an object of an unknown class; None for all else."""
-    if isinstance(value, Foreign):
-        return value.contents
-    return value if isinstance(value, Mapping) else None
 
 
 def _has_parts(value: object) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from copy import deepcopy
+from copy import copy, deepcopy
 from typing import Any, Unpack
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from clr_core import RangeTestResult
 from clr_core.adapter import received
@@ -162,8 +162,6 @@ def _check(model: Any, optimizer: Any, loss_fn: Any, autocast: Any, scaler: Any)
         raise ValueError(
             "`model` must have parameters to train. "
             f"Received: {len(parameters)}, none of which requires a gradient"
-            if parameters
-            else "`model` must have parameters to train. Received: none"
         )
     lazy = [name for name, each in model.named_parameters() if is_lazy(each)]
     if lazy:
@@ -182,19 +180,11 @@ def _check(model: Any, optimizer: Any, loss_fn: Any, autocast: Any, scaler: Any)
 
 def _with_own_workers(loader: Any) -> Any:
     """The loader, or if its workers stay for all epochs, one like it: an epoch may be under way."""
-    if type(loader) is not DataLoader or not (loader.persistent_workers and loader.num_workers):
+    if type(loader) is not DataLoader or not loader.persistent_workers:
         return loader
-    if isinstance(loader.dataset, IterableDataset):
-        names = ["batch_size", "drop_last"]
-    elif loader.batch_sampler is None:
-        names = ["batch_size", "sampler"]
-    else:
-        names = ["batch_sampler"]
-    names += ["num_workers", "collate_fn", "pin_memory", "timeout", "worker_init_fn", "generator"]
-    names += ["multiprocessing_context", "prefetch_factor", "persistent_workers", "in_order"]
-    # Before torch 2.6 there was no `in_order`.
-    options = {name: getattr(loader, name) for name in names if hasattr(loader, name)}
-    return DataLoader(loader.dataset, **options)
+    other = copy(loader)
+    other._iterator = None  # It holds the workers. The next `iter()` makes another.
+    return other
 
 
 def _pair(batch: Any) -> tuple[Any, Any]:

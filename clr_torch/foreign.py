@@ -39,10 +39,6 @@ def read(
         like: The schedules that they are expected to have, to fill in what torch doesn't save: the
             two step sizes, of which it has the sum and the ratio, and a `scale_fn`.
         custom: True if there was a `scale_fn`, also if the state doesn't tell.
-
-    Raises:
-        TypeError: A state of torch's class, but `like` has other kinds of schedules.
-        ValueError: Not such a state.
     """
     own.check_bounded(state)
     if not is_one(state):
@@ -97,21 +93,15 @@ def _cyclic(schedule: Schedule) -> CyclicSchedule:
 
 
 def shared(schedules: Sequence[Schedule]) -> dict[str, Any]:
-    """The parameters that torch's class has once for all groups, by their names there.
-
-    Raises:
-        TypeError: A schedule isn't a CyclicSchedule.
-        ValueError: The schedules differ in one of them.
-    """
+    """The parameters that torch's class has once for all groups, by their names there."""
     groups = [
         {
             **_of_size(schedule),
             "mode": schedule.mode,
             "gamma": schedule.gamma,
-            # Torch itself sets it for its own modes.
-            "scale_mode": _scale_mode(schedule.mode)
-            if schedule.scale_fn is None
-            else schedule.scale_mode,
+            "scale_mode": (
+                _scale_mode(schedule.mode) if schedule.scale_fn is None else schedule.scale_mode
+            ),
         }
         for schedule in map(_cyclic, schedules)
     ]
@@ -125,7 +115,8 @@ def shared(schedules: Sequence[Schedule]) -> dict[str, Any]:
 
 
 def _scale_mode(mode: object) -> str:
-    # Torch sets this itself, so any other value is a sign of a function that wasn't saved.
+    # Torch sets this itself for its own modes, so any other value is a sign of a function that
+    # wasn't saved.
     return "iterations" if mode == "exp_range" else "cycle"
 
 
@@ -190,7 +181,7 @@ def _step_sizes(shared: Mapping[str, Any]) -> dict[str, float]:
 
 def _sizes_of(mine: CyclicSchedule | None, shared: Mapping[str, Any]) -> dict[str, Any]:
     """The sizes of this schedule if torch computes the two numbers from them; otherwise none."""
-    if mine is None or any(_of_size(mine)[name] != shared[name] for name in _of_size(mine)):
+    if mine is None or not _of_size(mine).items() <= shared.items():
         return {}
     return {"step_size_up": mine.step_size_up, "step_size_down": mine.step_size_down}
 
@@ -210,10 +201,6 @@ def written(found: Sequence[Schedule], step: int) -> dict[str, Any]:
     """The state of torch's own class after `step` updates.
 
     It has no `use_beta1`: torch's class then keeps the value that its optimizer needs.
-
-    Raises:
-        TypeError: A schedule isn't a CyclicSchedule, or has a `scale_fn`, which torch doesn't save.
-        ValueError: The schedules differ in a parameter that torch has once for all groups.
     """
     schedules = [_cyclic(schedule) for schedule in found]
     if any(schedule.scale_fn is not None for schedule in schedules):

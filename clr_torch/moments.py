@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer, RAdam
 
-from clr_core.adapter import path_name, received, refusing
+from clr_core.adapter import listed, received, refusing
 from clr_torch import checkpoint
 from clr_torch._tensors import Stored, Unread
-from clr_torch._unpickler import Foreign
+from clr_torch._unpickler import Foreign, mapping
 from clr_torch.param_groups import has_momentum
 
 if TYPE_CHECKING:  # It needs NumPy, and torch runs without it.
@@ -95,7 +95,9 @@ def to_moments(optimizer: Optimizer, count: int | None = None) -> Moments:
         ]
         for slot, name in NAMES[kind].items()
     }
-    stored = _stored(states) if kind == "adam" else None
+    stored = None
+    if kind == "adam":
+        stored = _agreed([int(state["step"]) if state else 0 for state in states])
     begun = any(state.get("momentum_buffer") is not None for state in states)
     if count is None and kind == "sgd" and not begun:
         count = 0
@@ -130,18 +132,17 @@ def from_moments(moments: Moments, optimizer: Optimizer) -> None:
     kind, parameters = _checked(optimizer)
     owner = f"a torch {type(optimizer).__name__}"
     check_moments(moments, kind, owner, [each.shape for each in parameters])
-    steps = [_step(moments.count, group, each) for group, each in _grouped(optimizer)]
+    groups = [group for group in optimizer.param_groups for _ in group["params"]]
     states: list[dict[str, Tensor]] = []
-    for index, (parameter, step) in enumerate(zip(parameters, steps, strict=True)):
-        state = {} if kind == "sgd" else {"step": step}
+    for index, (group, parameter) in enumerate(zip(groups, parameters, strict=True)):
+        state = {} if kind == "sgd" else {"step": _step(moments.count, group, parameter)}
         for slot, name in NAMES[kind].items():
             # By way of float64, which holds every float of another library exactly.
             given = torch.tensor(moments.slots[slot][index].astype("float64"))
             like = torch.empty_like(parameter, memory_format=torch.preserve_format)
             state[name] = like.copy_(given)
         states.append(state)
-    for parameter, state in zip(parameters, states, strict=True):
-        optimizer.state[parameter] = state
+    optimizer.state.update(zip(parameters, states, strict=True))
 
 
 def read_moments(
@@ -184,16 +185,13 @@ def read_moments(
     """
     from clr_core.moments import Moments, agreed_count
 
-    name = path_name(path)
-    with refusing(name, "moments"):
+    with refusing(path, "moments") as name:
         tree = checkpoint.read(name)
         state, groups = _optimizer(tree, key)
         kind = _kind_of(state, groups)
         places = [place for group in groups for place in group["params"]]
         # Torch's tools for distributed checkpoints make text of each key.
-        states = [
-            checkpoint.mapping(state.get(place, state.get(str(place)))) or {} for place in places
-        ]
+        states = [mapping(state.get(place, state.get(str(place)))) or {} for place in places]
         kept = {
             index: each
             for index, each in enumerate(states)
@@ -216,13 +214,13 @@ def read_moments(
     if others:
         warnings.warn(
             f"{name!r} may be of another optimizer, whose moments mean something else: its groups "
-            f"have {_listed(others)}",
+            f"have {listed(sorted(map(str, others)), MANY)}",
             stacklevel=2,
         )
     if missing:
         warnings.warn(
             f"{name!r} has no state for {len(missing)} of {len(places)} parameters, which are left "
-            f"out of the moments: {', '.join(map(str, missing[:MANY]))}",
+            f"out of the moments: {listed(missing, MANY)}",
             stacklevel=2,
         )
     return moments
@@ -256,8 +254,7 @@ def read_weights(
             sharded. The message has one line.
         OSError: The file doesn't exist or can't be read.
     """
-    name = path_name(path)
-    with refusing(name, "weights"):
+    with refusing(path, "weights") as name:
         tree = checkpoint.read(name)
         known = checkpoint.within(tree, lambda node: _is_optimizer(node) or _is_model(node))
         found = [(place, node) for place, node in known if not _is_optimizer(node)]
@@ -299,8 +296,7 @@ def read_hyperparameters(
         ValueError: The file has no state dict of an optimizer, or several.
         OSError: The file doesn't exist or can't be read.
     """
-    name = path_name(path)
-    with refusing(name, "an optimizer's state"):
+    with refusing(path, "an optimizer's state") as name:
         _, groups = _optimizer(checkpoint.read(name), key)
         return [
             {each: _shown(value) for each, value in group.items() if each not in NOT_SHOWN}
@@ -324,7 +320,7 @@ def _checked(optimizer: Optimizer) -> tuple[str, list[Tensor]]:
                 "`optimizer` must have a momentum, since plain SGD keeps no state. "
                 f"Received: momentum={group['momentum']!r} in group {index}"
             )
-    parameters = [parameter for _, parameter in _grouped(optimizer)]
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
     for index, parameter in enumerate(parameters):
         if not parameter.is_floating_point():
             raise TypeError(
@@ -343,12 +339,6 @@ def _check_group(group: Mapping[str, Any], index: int, owner: str) -> None:
             )
 
 
-def _grouped(optimizer: Optimizer) -> Iterator[tuple[dict[str, Any], Tensor]]:
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            yield group, parameter
-
-
 def _array(tensor: Tensor) -> Any:
     tensor = tensor.detach().cpu()
     # NumPy has neither bfloat16 nor the smaller floats; each of their numbers is a float32.
@@ -356,12 +346,8 @@ def _array(tensor: Tensor) -> Any:
     return (tensor.float() if small else tensor).numpy()
 
 
-def _stored(states: list[Any]) -> int:
-    """Adam's own count of updates."""
-    return _agreed([int(state["step"]) if state else 0 for state in states])
-
-
 def _agreed(counts: Sequence[int]) -> int:
+    """Adam's own count of updates, which it keeps for each parameter."""
     for index, each in enumerate(counts):
         if each != counts[0]:
             raise ValueError(
@@ -394,8 +380,8 @@ def _optimizer(tree: object, key: str | None) -> tuple[Mapping[Any, Any], list[M
     _, node = checkpoint.choose(found, key, "optimizer")
     if "param_groups" not in node:
         node = _unflattened(node)
-    state = checkpoint.mapping(node["state"])
-    groups = [checkpoint.mapping(each) or {} for each in node["param_groups"]]
+    state = mapping(node["state"])
+    groups = [mapping(each) or {} for each in node["param_groups"]]
     if state is None or not groups or not all(isinstance(g.get("params"), list) for g in groups):
         raise ValueError("its optimizer's state isn't one of torch")
     # A list in a pickle may have the same group a million times.
@@ -424,7 +410,7 @@ def _unflattened(node: Mapping[str, Any]) -> dict[str, Any]:
 
 def _kind_of(state: Mapping[Any, Any], groups: Sequence[Mapping[str, Any]]) -> str:
     """The kind of moments in a file."""
-    nodes = [checkpoint.mapping(each) or {} for each in state.values()]
+    nodes = [mapping(each) or {} for each in state.values()]
     kept = {key for node in nodes for key, value in node.items() if value is not None}
     if not kept:
         raise ValueError(
@@ -438,14 +424,11 @@ def _kind_of(state: Mapping[Any, Any], groups: Sequence[Mapping[str, Any]]) -> s
             if "max_exp_avg_sq" in kept:
                 raise ValueError("`amsgrad` must be off: it changes what the optimizer remembers")
             return kind
+    others = (str(key) for key in groups[0] if key != "params")
     raise ValueError(
         "its optimizer must be SGD, Adam, AdamW or RAdam of torch. Received: one that keeps "
-        f"{_listed(kept)} and has {_listed(key for key in groups[0] if key != 'params')}"
+        f"{listed(sorted(map(str, kept)), MANY)} and has {listed(sorted(others), MANY)}"
     )
-
-
-def _listed(names: Iterable[Any]) -> str:
-    return ", ".join(f"{each:.100}" for each in sorted(map(str, names))[:MANY])
 
 
 def _step_of(state: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> int:
@@ -476,12 +459,11 @@ def _is_model(node: Mapping[Any, Any]) -> bool:
         all(isinstance(key, str) for key in node)
         and all(isinstance(each, Stored | Unread) for each in values)
         # Not the generators' states or some losses.
-        and any(isinstance(each, Unread) or _is_weight(each) for each in values)
+        and any(
+            isinstance(each, Unread) or (each.dtype.is_floating_point and each.shape != ())
+            for each in values
+        )
     )
-
-
-def _is_weight(stored: Stored) -> bool:
-    return stored.dtype.is_floating_point and stored.shape != ()
 
 
 def _is_module(node: Mapping[Any, Any]) -> bool:
@@ -493,9 +475,9 @@ def _of_module(node: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     left, count = [("", node)], 0
     while left:
         path, each = left.pop()
-        parts = (checkpoint.mapping(each.get(part)) or {} for part in ("_parameters", "_buffers"))
+        parts = (mapping(each.get(part)) or {} for part in ("_parameters", "_buffers"))
         named = [(name, value) for part in parts for name, value in part.items()]
-        children = list((checkpoint.mapping(each.get("_modules")) or {}).items())
+        children = list((mapping(each.get("_modules")) or {}).items())
         count += 1 + len(named) + len(children)
         if count > MAX_PARTS or len(path) > LONGEST_NAME:
             raise ValueError("its model contains itself, or has too many parts")
@@ -530,7 +512,7 @@ def _shown(value: Any) -> Any:
 
 def _number(value: Any) -> Any:
     if isinstance(value, Tensor | Stored) and value.shape.count(1) == len(value.shape):
-        return (value.tensor() if isinstance(value, Stored) else value).item()
+        return value.item()
     if isinstance(value, int) and abs(value) >= 2**63:  # It may have too many digits for Python.
         return "int"
     return value if isinstance(value, int | float | str | None) else _named(value)

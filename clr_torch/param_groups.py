@@ -62,16 +62,7 @@ def momentum_key(optimizer: Optimizer, group: Mapping[str, Any]) -> str | None:
 def momentum_keys(
     optimizer: Optimizer, schedules: Sequence[Schedule], named: str | None
 ) -> list[str | None]:
-    """The key of each group's momentum; None if its schedule has none.
-
-    Args:
-        optimizer: The optimizer.
-        schedules: The schedule of each group.
-        named: The key, if it is named by the caller.
-
-    Raises:
-        ValueError: A group has no such key, or no number under it.
-    """
+    """The key of each group's momentum, `named` if it is given; None if its schedule has none."""
     keys: list[str | None] = []
     for index, (group, schedule) in enumerate(zip(optimizer.param_groups, schedules, strict=True)):
         if schedule.momentum(0) is None:
@@ -108,14 +99,8 @@ def _no_momentum(optimizer: Optimizer, index: int, key: str | None) -> ValueErro
 def is_cycled(optimizer: Optimizer, index: int, key: str, schedule: Schedule, step: int) -> bool:
     """True if a group's momentum isn't 0, or a schedule took it there.
 
-    If it is 0 otherwise, the optimizer has no buffer for it.
-
-    Args:
-        optimizer: The optimizer.
-        index: The number of the group.
-        key: The key of its momentum.
-        schedule: Its schedule.
-        step: The step whose momentum it is about to be given.
+    If it is 0 otherwise, the optimizer has no buffer for it. The group is about to be given the
+    momentum of the step.
     """
     if has_value(optimizer.param_groups[index], key):
         return True
@@ -128,11 +113,6 @@ def is_cycled(optimizer: Optimizer, index: int, key: str, schedule: Schedule, st
 def has_value(group: Mapping[str, Any], key: str) -> bool:
     """True if the momentum isn't 0."""
     return bool(_first(group[key]) != 0.0)
-
-
-def any_value(groups: Sequence[dict[str, Any]], keys: Mapping[int, str]) -> bool:
-    """True if one of the momenta, given by group and key, isn't 0."""
-    return any(has_value(groups[index], key) for index, key in keys.items())
 
 
 def has_momentum(optimizer: Optimizer, group: Mapping[str, Any]) -> bool:

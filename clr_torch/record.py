@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from clr_core import CyclicSchedule
-from clr_core.adapter import integer, path_name, received, refusing
+from clr_core.adapter import integer, received, refusing
 from clr_core.record import Record, check_record
 from clr_core.schedules.originals import COMES_BACK
 from clr_torch import _schedulers, checkpoint, foreign, state
@@ -110,8 +110,7 @@ def read_record(
         ValueError: The content isn't such a state; the message has one line.
         OSError: The file doesn't exist or can't be read.
     """
-    name = path_name(path)
-    with refusing(name, "the state of a scheduler"):
+    with refusing(path, "the state of a scheduler") as name:
         return _record(checkpoint.read(name), key, scale_fn, optimizer)
 
 
@@ -223,7 +222,8 @@ def _record(tree: Any, key: str | None, scale_fn: str | None, optimizer: Any) ->
     else:
         optimizers = [found.get("optimizer") if optimizer is None else optimizer]
         if optimizers == [None]:
-            optimizers = [each for _, each in checkpoint.within(tree, _is_optimizer)]
+            found_in = checkpoint.within(tree, lambda node: "param_groups" in node)
+            optimizers = [each for _, each in found_in]
         saved, ends = _schedulers.read(found, optimizers)
         if ends is not None:
             warnings.warn(COMES_BACK.format(*ends), stacklevel=3)
@@ -232,7 +232,3 @@ def _record(tree: Any, key: str | None, scale_fn: str | None, optimizer: Any) ->
     same = all(schedule == schedules[0] for schedule in schedules)
     # It is -1 while another scheduler has the first turn.
     return Record(schedules[0] if same else tuple(schedules), max(saved.last_epoch, 0))
-
-
-def _is_optimizer(node: Mapping[Any, Any]) -> bool:
-    return "param_groups" in node

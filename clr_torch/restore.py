@@ -18,15 +18,6 @@ from clr_core.range_finding.restoring import Restore
 def states(objects: Iterable[Any]) -> list[Restore]:
     """Restores the state of modules and optimizers, with their tensors and gradients.
 
-        >>> layer = torch.nn.Linear(2, 1)
-        >>> before = states([layer])
-        >>> weight, bits = layer.weight, layer.weight.tolist()
-        >>> _ = torch.nn.init.zeros_(layer.weight)
-        >>> for each in before:
-        ...     each()
-        >>> layer.weight is weight, layer.weight.tolist() == bits
-        (True, True)
-
     Of a module: parameters, buffers (also those that aren't persistent), extra state, and train or
     eval mode, of each module in it. Of an optimizer: its state and its parameter groups. The copies
     of tensors lie on the tensors' devices.

@@ -18,8 +18,8 @@ from clr_core.adapter import check_schedule, count, integer, number, received
 from clr_torch import foreign, state, updates
 from clr_torch._lookahead import Table
 from clr_torch.param_groups import (
-    any_value,
     check_optimizer,
+    has_value,
     is_cycled,
     lrs,
     momentum_keys,
@@ -117,7 +117,12 @@ class ScheduledLR(updates.CountingScheduler):
         *,
         strict: bool = False,
     ) -> None:
-        last_epoch = _last_epoch(last_epoch)
+        last_epoch = integer("last_epoch", last_epoch)
+        if last_epoch < -1:
+            raise ValueError(
+                "`last_epoch` must be at least -1, for a fresh start. "
+                f"{received('last_epoch', last_epoch)}"
+            )
         if momentum_key is not None and not isinstance(momentum_key, str):
             raise TypeError(
                 f"`momentum_key` must be text or None. {received('momentum_key', momentum_key)}"
@@ -217,7 +222,7 @@ class ScheduledLR(updates.CountingScheduler):
             seen = groups is self._groups and groups == self._seen
         except RuntimeError:  # Other objects, with tensors that can't be compared.
             seen = False
-        if not seen or (self._zeros and any_value(groups, self._zeros)):
+        if not seen or any(has_value(groups[index], key) for index, key in self._zeros.items()):
             self._look_at(groups, step)
         return groups
 
@@ -670,25 +675,13 @@ def _zeros(
 
 def _alike(schedules: Sequence[Any]) -> Any:
     """One of the schedules, which may differ in their boundaries only."""
-    boundaries = dict.fromkeys(BOUNDARIES)
-    if (
-        len({replace(each, **boundaries | {"base_lr": 0.0, "max_lr": 1.0}) for each in schedules})
-        > 1
-    ):
+    same = dict.fromkeys(BOUNDARIES) | {"base_lr": 0.0, "max_lr": 1.0}
+    if len({replace(each, **same) for each in schedules}) > 1:
         raise ValueError(
             "The groups must have the same cycle for another group to be given boundaries. "
             f"Make a new scheduler. {received('schedules', schedules)}"
         )
     return schedules[0]
-
-
-def _last_epoch(given: Any) -> int:
-    last_epoch = integer("last_epoch", given)
-    if last_epoch < -1:
-        raise ValueError(
-            f"`last_epoch` must be at least -1, for a fresh start. Received: last_epoch={given!r}"
-        )
-    return last_epoch
 
 
 def _value(number: Any) -> Any:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from clr_core import Schedule
-from clr_core.adapter import HINT, number, received, schedule_from_document
+from clr_core.adapter import HINT, listed, number, received, schedule_from_document
 
 COUNTS = {"last_epoch", "_step_count", "_last_lr"}
 KEYS = {"schedules", "applied", *COUNTS}
@@ -25,25 +25,20 @@ A list in a pickle may be repeated without taking space, or contain itself.
 
 @dataclass(frozen=True)
 class Saved:
-    """What a state says, checked by itself.
-
-    Args:
-        documents: The schedule of each parameter group, as `written` wrote it.
-        last_epoch: The step, or -1.
-        step_count: How often `step()` was called.
-        last_lr: The rate of each group that was set last; None: unknown.
-        eps: How coarsely these are rounded, relative to them.
-        applied: True if they were the optimizer's rates at `last_epoch`.
-        hint: What may be the reason if they don't follow from the schedules.
-    """
+    """What a state says, checked by itself."""
 
     documents: list[Any]
+    """The schedule of each parameter group, as `written` wrote it."""
     last_epoch: int
     step_count: int
     last_lr: list[float] | None
+    """The rate of each group that was set last; None: unknown."""
     eps: float
+    """How coarsely these are rounded, relative to them."""
     applied: bool
+    """True if they were the optimizer's rates at `last_epoch`."""
     hint: str = HINT
+    """What may be the reason if they don't follow from the schedules."""
 
 
 def written(schedule: Schedule) -> dict[str, Any]:
@@ -53,12 +48,7 @@ def written(schedule: Schedule) -> dict[str, Any]:
 
 
 def read(document: Mapping[str, Any], scale_fn: str | None = None) -> Schedule:
-    """Build the schedule that `written` wrote, with `scale_fn` in place of a callable.
-
-    Raises:
-        TypeError: There was a callable, and `scale_fn` isn't an expression.
-        ValueError: There was none, and `scale_fn` is given; or not a schedule.
-    """
+    """Build the schedule that `written` wrote, with `scale_fn` in place of a callable."""
     return schedule_from_document(document, scale_fn, _noted_name)
 
 
@@ -100,15 +90,7 @@ def _noted_name(value: Any) -> str | None:
 
 
 def saved(state: Mapping[str, Any], groups: int | None = None) -> Saved:
-    """What a state of this package's class says.
-
-    Args:
-        state: The state.
-        groups: The number of parameter groups; None: at least one.
-
-    Raises:
-        ValueError: Not such a state.
-    """
+    """What a state of this package's class says."""
     check_keys([key for key in state if key != "attributes"], KEYS, exactly=True)
     attributes = state.get("attributes", {})
     if not isinstance(attributes, Mapping):
@@ -147,7 +129,7 @@ def check_same(saved: Saved, schedules: Sequence[Schedule]) -> None:
         if differing:
             raise ValueError(
                 "`state_dict` must come from a scheduler with the same parameters. "
-                f"Received for group {index}: {_listed(differing)}. "
+                f"Received for group {index}: {', '.join(differing[:20])}. "
                 "Make the scheduler with these parameters, then load. To go on with others, make "
                 f"it with last_epoch={saved.last_epoch - 1} instead of loading."
             )
@@ -188,7 +170,7 @@ def check_keys(state: Collection[str], keys: set[str], *, exactly: bool) -> None
     if not keys <= set(state) or (exactly and set(state) != keys):
         raise ValueError(
             f"`state_dict` must have the keys {', '.join(sorted(keys))}. "
-            f"Received: {_listed([str(key)[:50] for key in state])}"
+            f"Received: {listed(state, 20)}"
         )
 
 
@@ -206,11 +188,7 @@ def per_group(state: Mapping[str, Any], name: str, groups: int | None = None) ->
 
 
 def plain(name: str, value: Any) -> Any:
-    """The value with lists for tuples, and a number in place of a tensor that holds one.
-
-    Raises:
-        ValueError: A tensor that holds another number of values.
-    """
+    """The value with lists for tuples, and a number in place of a tensor that holds one."""
     if isinstance(value, Mapping):
         return {key: plain(name, each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -244,7 +222,3 @@ def count(state: Mapping[str, Any], name: str, least: int) -> int:
 
 def _shown(value: Any) -> str:
     return received("", value).removeprefix("Received: =")
-
-
-def _listed(texts: Sequence[str]) -> str:
-    return ", ".join(texts[:20]) + (f" and {len(texts) - 20} more" if len(texts) > 20 else "")

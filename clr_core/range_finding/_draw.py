@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from math import ceil, floor, log10
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -19,12 +18,7 @@ from clr_core._drawing import (
     svg_frame,
     svg_text,
 )
-from clr_core.range_finding._smoothing import (
-    SmoothedLoss,
-    can_be_smoothed,
-    clipped,
-    within_bounds,
-)
+from clr_core.range_finding._smoothing import clipped, within_bounds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,6 +30,10 @@ LEFT, RIGHT, TOP, BOTTOM = 86, 18, 26, 38  # Room for the labels.
 LETTER = 7.0  # The width of a letter, rather more than less.
 MOST_TICKS, MOST_LINES = 8, 10
 DOTS: dict[str, Any] = {"linestyle": "none", "color": VERMILLION, "alpha": 0.7}
+MARK: dict[str, Any] = {"linestyle": "none", "markersize": 8, "zorder": 4}
+MARK |= {"markerfacecolor": "white", "markeredgecolor": "black"}
+SHAPES = {"steepest": "v", "valley": "s", "minimum": "D", "minimum/10": "P"}
+SHAPES |= {"score rises": "<", "score stalls": ">"}
 
 
 def svg(result: RangeTestResult) -> str:
@@ -43,12 +41,12 @@ def svg(result: RangeTestResult) -> str:
     lrs, losses, max_lr, base_lr = result.lrs, result.losses, result.max_lr, result.base_lr
     rates = f"max_lr={max_lr!r}{_by_rule(result)}, base_lr={base_lr!r}"
     text = html_text(rates, *sentences(result))
-    if not can_be_smoothed(lrs):
+    curve_lrs, curve = result.smoothed()
+    if not curve:
         return text
     shown = clipped(losses)
-    curve = SmoothedLoss.of(lrs, shown)
     first, last = log10(lrs[0]), log10(lrs[-1])
-    low, high = min(*shown, *curve.values), max(*shown, *curve.values)
+    low, high = min(*shown, *curve), max(*shown, *curve)
 
     def x(lr: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * (log10(lr) - first) / (last - first)
@@ -96,9 +94,7 @@ def svg(result: RangeTestResult) -> str:
         f'fill="{VERMILLION if loss == told else "none"}"/>'
         for lr, loss, told in zip(lrs, shown, losses, strict=True)
     )
-    line = " ".join(
-        f"{x(lr):.1f},{y(loss):.1f}" for lr, loss in zip(curve.lrs, curve.values, strict=True)
-    )
+    line = " ".join(f"{x(lr):.1f},{y(loss):.1f}" for lr, loss in zip(curve_lrs, curve, strict=True))
     body = (
         f'<polyline points="{LEFT},{TOP} {LEFT},{bottom} {WIDTH - RIGHT},{bottom}" fill="none" '
         f'stroke="currentColor" stroke-opacity="0.5"/>{ticks}{levels}'
@@ -122,8 +118,7 @@ def figure(result: RangeTestResult) -> Figure:
     lrs, losses, max_lr, base_lr = result.lrs, result.losses, result.max_lr, result.base_lr
     losses = within_bounds(losses)
     axes.plot(lrs, losses, marker=".", label="single batches", **DOTS)
-    if can_be_smoothed(lrs):
-        _draw_smoothed(axes, lrs, losses, result.suggestions)
+    _draw_smoothed(axes, result)
     if result.scores is not None:
         right = axes.twinx()
         scores = within_bounds(result.scores)
@@ -163,39 +158,23 @@ def _by_rule(result: RangeTestResult) -> str:
     return "" if result.rule is None else f" ({result.rule})"
 
 
-def _draw_smoothed(
-    axes: Any,
-    lrs: Sequence[float],
-    losses: Sequence[float],
-    suggestions: Mapping[str, float | None],
-) -> None:
-    shown = clipped(losses)
-    curve = SmoothedLoss.of(lrs, shown)
+def _draw_smoothed(axes: Any, result: RangeTestResult) -> None:
+    lrs, curve = result.smoothed()
+    if not lrs:
+        return
+    shown = clipped(result.losses)
     lowest, highest = min(shown), max(shown)
-    higher = [lr for lr, loss in zip(lrs, losses, strict=True) if loss > highest]
-    axes.plot(curve.lrs, curve.values, color=BLUE, label="smoothed")
+    higher = [lr for lr, loss in zip(result.lrs, result.losses, strict=True) if loss > highest]
+    axes.plot(lrs, curve, color=BLUE, label="smoothed")
     bottom = lowest - 0.05 * (highest - lowest)
     top = highest + 0.08 * (highest - lowest)
     if higher:
-        axes.plot(
-            higher, [top] * len(higher), marker="^", label="off the picture", clip_on=False, **DOTS
-        )
+        tops = [top] * len(higher)
+        axes.plot(higher, tops, marker="^", label="off the picture", clip_on=False, **DOTS)
     if top > bottom:
         axes.set_ylim(bottom, top)
-    shapes = {"steepest": "v", "valley": "s", "minimum": "D", "minimum/10": "P"}
-    shapes |= {"score rises": "<", "score stalls": ">"}
-    for name, shape in shapes.items():
-        lr = suggestions.get(name)
+    for name, shape in SHAPES.items():
+        lr = result.suggestions.get(name)
         if lr is not None:
-            near = min(range(len(curve.lrs)), key=lambda i: abs(curve.lrs[i] / lr - 1))
-            axes.plot(
-                lr,
-                curve.values[near],
-                marker=shape,
-                markersize=8,
-                markerfacecolor="white",
-                markeredgecolor="black",
-                linestyle="none",
-                label=f"{name} {lr:.2g}",
-                zorder=4,
-            )
+            near = min(range(len(lrs)), key=lambda i: abs(lrs[i] / lr - 1))
+            axes.plot(lr, curve[near], marker=shape, label=f"{name} {lr:.2g}", **MARK)

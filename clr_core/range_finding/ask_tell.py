@@ -97,7 +97,6 @@ class RangeTest:
         self._losses: list[float] = []
         self._lowest = float("inf")
         self._scores: list[float] = []
-        self._with_scores: bool | None = None
         self._asked: float | None = None
         self._stop_reason: str | None = None
 
@@ -140,7 +139,7 @@ class RangeTest:
             self._stop_reason = f"The loss was {value!r} at lr={self._asked:.2g}."
             self._asked = None
             return
-        if self._with_scores is not None and self._with_scores != (score is not None):
+        if self._losses and bool(self._scores) != (score is not None):
             raise TypeError(
                 "`score` must be given with each loss or with none. "
                 f"{received('score', score)}, after {len(self._losses)} losses"
@@ -150,7 +149,6 @@ class RangeTest:
             if not isfinite(finite):
                 raise ValueError(f"`score` must be finite. {received('score', score)}")
             self._scores.append(finite)
-        self._with_scores = score is not None
         self._lrs.append(self._asked)
         self._losses.append(value)
         self._lowest = min(self._lowest, value)
@@ -162,7 +160,7 @@ class RangeTest:
         result = RangeTestResult.from_curve(
             self._lrs,
             self._losses,
-            self._scores if self._with_scores else None,
+            self._scores or None,
             ramp=self.ramp,
             stop_reason=self._stop_reason,
         )

@@ -135,9 +135,16 @@ class RangeTestResult:
             TypeError: An element isn't a result.
             ValueError: There are no results.
         """
-        runs: list[Self] = _checked_runs(results)
+        runs: list[Any] = list(results) if isinstance(results, Iterable) else [results]
+        for run in runs:
+            if not isinstance(run, RangeTestResult):
+                raise TypeError(
+                    f"`results` must be results of range tests. {received('result', run)}"
+                )
+        if not runs:
+            raise ValueError("`results` must contain at least one result. Received: none")
         found = sorted((run.max_lr, i) for i, run in enumerate(runs) if run.max_lr is not None)
-        middle = runs[found[(len(found) - 1) // 2][1] if found else 0]
+        middle: Self = runs[found[(len(found) - 1) // 2][1] if found else 0]
         said = _disagreements([max_lr for max_lr, _ in found], len(runs))
         return replace(middle, warnings=(*middle.warnings, *said))
 
@@ -262,22 +269,14 @@ def boundaries(max_lr: object, base_lr: float | None) -> dict[str, float]:
 
 
 def _check_kinds(result: RangeTestResult) -> None:
-    reason = result.stop_reason
-    if reason is not None and not isinstance(reason, str):
-        raise TypeError(
-            f"`stop_reason` must be a sentence or None. {received('stop_reason', reason)}"
-        )
-    named = isinstance(result.suggestions, Mapping)
-    if not named or not all(isinstance(name, str) for name in result.suggestions):
-        raise TypeError(
-            "`suggestions` must be a dict of names and rates. "
-            f"{received('suggestions', result.suggestions)}"
-        )
-    sentences = isinstance(result.warnings, list | tuple)
-    if not sentences or not all(isinstance(each, str) for each in result.warnings):
-        raise TypeError(
-            f"`warnings` must be a list of sentences. {received('warnings', result.warnings)}"
-        )
+    for name, kind, rule in (
+        ("stop_reason", str | None, "a sentence or None"),
+        ("suggestions", Mapping, "a dict of names and rates"),
+        ("warnings", list | tuple, "a list of sentences"),
+    ):
+        value: Any = getattr(result, name)
+        if not isinstance(value, kind) or not all(isinstance(each, str) for each in value or ()):
+            raise TypeError(f"`{name}` must be {rule}. {received(name, value)}")
 
 
 def _checked_curve(lrs: object, losses: object, scores: object) -> dict[str, Any]:
@@ -314,16 +313,6 @@ def _rate(name: str, value: object) -> float | None:
     if rate <= 0.0:
         raise ValueError(f"`{name}` must be positive or None. {received(name, value)}")
     return rate
-
-
-def _checked_runs(results: Sequence[Any]) -> list[Any]:
-    runs = list(results) if isinstance(results, Iterable) else [results]
-    for run in runs:
-        if not isinstance(run, RangeTestResult):
-            raise TypeError(f"`results` must be results of range tests. {received('result', run)}")
-    if not runs:
-        raise ValueError("`results` must contain at least one result. Received: none")
-    return runs
 
 
 def _disagreements(found: Sequence[float], runs: int) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from clr_core._arguments import LARGEST_STEP, integer, received
+from clr_core._arguments import count
 from clr_core._drawing import GREY, PALETTE, figure_class
 from clr_core.schedules.samples import Samples, from_below, logarithmic_from, samples
 
@@ -38,8 +38,8 @@ def plot(
 ) -> Figure:
     """Draw one schedule; see `CyclicSchedule.plot`."""
     for name, value in (("steps", steps), ("steps_per_epoch", steps_per_epoch)):
-        if value is not None and not 1 <= integer(name, value) <= LARGEST_STEP:
-            raise ValueError(f"`{name}` must be from 1 to 2**53. {received(name, value)}")
+        if value is not None:
+            count(name, value, least=1)
     return picture(samples([schedule], steps), steps_per_epoch=steps_per_epoch, axes=ax)
 
 

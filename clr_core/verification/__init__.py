@@ -15,7 +15,6 @@ from clr_core._drawing import html_text
 from clr_core.schedules.protocol import Schedule
 from clr_core.verification._faults import (
     Deviation,
-    common,
     constant_rate,
     float32_formula,
     interrupted,
@@ -23,9 +22,9 @@ from clr_core.verification._faults import (
     still,
 )
 from clr_core.verification._fit import other_parameters
-from clr_core.verification._numbering import FLOAT32_MEAN, Means, Numbering, numberings
+from clr_core.verification._numbering import FLOAT32_MEAN, Numbering, numberings
 from clr_core.verification._originals import other_originals
-from clr_core.verification._search import GivenUp, LoggedRate, Target, explaining
+from clr_core.verification._search import GivenUp, LoggedRate, Target, common, explaining
 from clr_core.verification.faults import Constant, Fault, Shift
 from clr_core.verification.log import Resolution
 
@@ -191,7 +190,7 @@ def verify(
             verdict = _deviated(_likeliest(logs[len(ways) :]))
         if mean is None or verdict.fault or verdict.candidates:
             return verdict
-    return _followed(logs[-1], mean.numbering)
+    return _followed(logs[-1], mean)
 
 
 def _likeliest(logs: Sequence[_Log]) -> _Log:
@@ -380,14 +379,14 @@ def _all(lines: Sequence[LoggedRate]) -> str:
     return f"all {len(lines)} lines agree" if len(lines) > 1 else "its one line agrees"
 
 
-def _are_means(means: Means, log: _Log) -> bool:
+def _are_means(means: Numbering, log: _Log) -> bool:
     """True if each line has the mean of the schedule's rates over some updates."""
     if len(log.steps) < FEWEST_MEANS or len(log.steps) * means.size > MOST_RATES:
         return False
     lost = means.size * FLOAT32_MEAN
     lr = log.target.schedule.lr
     for step, rate in zip(log.steps, log.rates, strict=True):
-        first = means.numbering.factor * step + means.numbering.offset
+        first = means.factor * step + means.offset
         updates = range(max(first, 0), max(first + means.size, 1))
         mean = math.fsum(map(lr, updates)) / len(updates)
         if not abs(mean - rate) <= log.resolution.half_unit(rate) + lost * mean:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clr_core._drawing import BLUE, GREY, VERMILLION, figure_class
 from clr_core.schedules.protocol import Schedule
@@ -32,7 +32,9 @@ def draw(
     places = _places(list(steps), mark)
     logged_steps = [steps[i] for i in places]
     logged = [float(lrs[i]) for i in places]
-    expected = [schedule.lr(int(step)) for step in logged_steps]
+    differences = [
+        lr - schedule.lr(int(step)) for step, lr in zip(logged_steps, logged, strict=True)
+    ]
     first, last = int(min(logged_steps)), int(max(logged_steps))
     grid = sampled_steps(schedule, last, first=first)
 
@@ -40,30 +42,14 @@ def draw(
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
     upper.plot(grid, [schedule.lr(step) for step in grid], color=BLUE, label="schedule")
     few = len(places) <= DOTS
-    upper.plot(
-        logged_steps,
-        logged,
-        color=VERMILLION,
-        label="logged",
-        marker="." if few else "",
-        linestyle="none" if few else "--",
-    )
+    dots: dict[str, Any] = {"color": VERMILLION, "marker": "." if few else ""}
+    upper.plot(logged_steps, logged, linestyle="none" if few else "--", label="logged", **dots)
     lower.axhline(color=BLUE)
-    lower.plot(
-        logged_steps,
-        [there - here for there, here in zip(logged, expected, strict=True)],
-        color=VERMILLION,
-        marker="." if few else "",
-    )
-    if mark is not None:
-        for axes in (upper, lower):
-            axes.axvline(
-                mark,
-                color=GREY,
-                linestyle=":",
-                label=f"first difference: step {mark:,}",
-            )
+    lower.plot(logged_steps, differences, **dots)
     for axes in (upper, lower):
+        if mark is not None:
+            label = f"first difference: step {mark:,}"
+            axes.axvline(mark, color=GREY, linestyle=":", label=label)
         axes.spines[["top", "right"]].set_visible(False)
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4))
     upper.set_ylabel("learning rate")

@@ -8,11 +8,13 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from clr_core._arguments import LARGEST_STEP
+from clr_core.schedules.piecewise import PiecewiseSchedule
 from clr_core.verification._search import (
     Count,
     LoggedRate,
     Range,
     Target,
+    common,
     explaining,
     narrowed,
     simplest,
@@ -42,6 +44,8 @@ FEWEST_LINES = 3
 LINES_BACK = 50
 # A shift by more cycles isn't looked for: it would take a rate for each half of them and line.
 MOST_CYCLES = 400
+# In a log that is shorter than these cycles, so many are looked for, if each is another one.
+CYCLES_AHEAD = 10
 # A shift by so few steps is as likely as a restart if both give the same curve: near the start of
 # a cycle of a schedule that doesn't decay.
 LIKELY_SHIFT = 16
@@ -105,11 +109,6 @@ def simple_faults(target: Target, log: Deviation) -> Iterator[Fault]:
     yield from _speed(target, log, constant=bool(constants))
 
 
-def common(lines: Sequence[LoggedRate]) -> tuple[float, float]:
-    """The lowest and the highest rate that all lines may have; none if the first is higher."""
-    return max(line.low for line in lines), min(line.high for line in lines)
-
-
 def constant_rate(target: Target, low: float, high: float) -> tuple[float, str | None]:
     """The likeliest constant rate between two others: a level of the schedule, or a simple one."""
     for level, rate in target.levels.items():
@@ -161,7 +160,7 @@ def _shift(target: Target, log: Deviation, *, constant: bool) -> Iterator[Shift 
     farthest = min(math.ceil(target.size), LARGEST_STEP)
     most = MOST_CYCLES * farthest
     if not target.repeats and not constant:  # A wave is the same again from there on.
-        farthest = min(max(last, 10 * farthest), most)
+        farthest = min(max(last, CYCLES_AHEAD * farthest), most)
     back = log.rest[0].step if constant else farthest
     if not constant and target.agrees(0, min(log.rest)):
         back = max(farthest, min(last, most))  # It may have waited for cycles before it began.
@@ -191,11 +190,11 @@ def _shift(target: Target, log: Deviation, *, constant: bool) -> Iterator[Shift 
 
 def _same(target: Target, shifts: Range, others: Range) -> bool:
     """True if a shift of the first range is one of the second, or a wave's whole cycles from it."""
-    (low, high), size = shifts, target.size
+    (low, high), (first, last), size = shifts, others, target.size
     if not target.repeats:
-        return low <= others[1] and high >= others[0]
-    cycles = math.floor((high - others[0]) / size + 1e-9)
-    return low - others[1] <= cycles * size + 1e-9 * size
+        return low <= last and high >= first
+    cycles = math.floor((high - first) / size + 1e-9)
+    return low - last <= cycles * size + 1e-9 * size
 
 
 def interrupted(target: Target, log: Deviation) -> Iterator[Held | WarmUp]:
@@ -331,20 +330,21 @@ def _named(sped: _Speed, ranges: list[Range], since: int | None, offset: int) ->
 
 def float32_formula(target: Target, log: Deviation) -> Iterator[Float32Formula]:
     """Rates off by no more than the errors of a formula in float32, which grow with the step."""
-    schedule = target.cyclic
-    if schedule is None:
+    schedule, rates = target.cyclic, target.levels.values()
+    if schedule is None and not isinstance(target.schedule, PiecewiseSchedule):
         return
-    band = schedule.max_lr - schedule.base_lr
-    fall = schedule.cycle_size - schedule.step_size_up
-    decays_by_step = schedule.gamma < 1.0 or schedule.scale_mode == "iterations"
+    top, band = max(rates), max(rates) - min(rates)
     largest, worst = 0.0, log.rest[0].step
     for line in log.lines:
         step, rate = line.step, target.lr(line.step)
-        # The step is rounded as it is counted in halves, and in the exponent of a decay.
-        halves = 1.0 + step / schedule.step_size_up + step / fall
-        error = schedule.max_lr + band * schedule.gamma**step * halves
-        if decays_by_step:
-            error += abs(rate - schedule.base_lr) * step
+        error = top
+        if schedule is not None:
+            # The step is rounded as it is counted in halves, and in the exponent of a decay.
+            fall = schedule.cycle_size - schedule.step_size_up
+            halves = 1.0 + step / schedule.step_size_up + step / fall
+            error += band * schedule.gamma**step * halves
+            if schedule.gamma < 1.0 or schedule.scale_mode == "iterations":
+                error += abs(rate - schedule.base_lr) * step
         error *= FLOAT32_ERRORS
         if not line.low - error <= rate <= line.high + error:
             return
@@ -353,7 +353,7 @@ def float32_formula(target: Target, log: Deviation) -> Iterator[Float32Formula]:
             return  # So many steps from the start float32 gives anything, and is no explanation.
         if off > largest:
             largest, worst = off, step
-    yield Float32Formula(largest, largest / (target.lr(worst) or schedule.max_lr), worst)
+    yield Float32Formula(largest, largest / (target.lr(worst) or top), worst)
 
 
 def _roundest_of(low: int, high: int) -> int:

@@ -15,7 +15,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from clr_core.schedules.cyclic import MODES, CyclicSchedule
-from clr_core.verification._search import LoggedRate, Target, simplest, spread
+from clr_core.verification._search import LoggedRate, Target, common, simplest, spread
 from clr_core.verification.faults import OtherParameters
 
 # So many lines are fitted, and all of them are checked: more would make a fit slower, not better.
@@ -253,10 +253,7 @@ class Family:
     def explaining(self, numbers: Numbers, lines: Sequence[LoggedRate]) -> CyclicSchedule | None:
         """The schedule with these numbers if it explains every line."""
         found = self.schedule(numbers)
-        self.target.spend(len(lines))
-        if found and all(line.low <= found.lr(line.step) <= line.high for line in lines):
-            return found
-        return None
+        return found if found and self.target.explained_by(found, lines) else None
 
 
 def boundary_between(
@@ -274,16 +271,16 @@ def boundary_between(
         numbers: They contain the other boundary.
         name: The boundary.
     """
-    least, most = 0.0, math.inf
-    for wave, (_, low, high) in zip(waves, lines, strict=True):
+    bounds = []
+    for wave, (step, low, high) in zip(waves, lines, strict=True):
         if name == "max_lr":
             weight, known = wave, numbers["base_lr"] * (1.0 - wave)
         else:
             weight, known = 1.0 - wave, numbers["max_lr"] * wave
         if weight > 0.0:
-            least = max(least, (low - known) / weight)
-            most = min(most, (high - known) / weight)
-    return (least, most) if least <= most < math.inf else None
+            bounds.append(LoggedRate(step, (low - known) / weight, (high - known) / weight))
+    least, most = common(bounds) if bounds else (math.inf, 0.0)
+    return (least, most) if least <= most else None
 
 
 def closest_boundaries(
@@ -336,57 +333,52 @@ def _simple_values(name: str, numbers: Numbers, own: CyclicSchedule) -> Iterator
 def _starts(
     target: Target, schedule: CyclicSchedule, lines: Sequence[LoggedRate]
 ) -> Iterator[tuple[Family, Numbers]]:
-    """Where to begin: the schedule's own sizes, then those that the log shows."""
+    """Where to begin: the schedule's own sizes, then those that the log shows.
+
+    For each of them in each mode, with the gamma that is best.
+    """
     modes = [schedule.mode]
     if schedule.scale_fn is None:
         modes += [mode for mode in MODES if mode != schedule.mode]
     families = [Family(target, schedule, mode) for mode in modes]
+    some = spread(lines, MOST_LINES)
     for sizes in _sizes(families[0], lines):
         for family in families:
-            start = _with_gamma(family, sizes, lines)
-            if start is not None:
+            gammas = [math.exp(-(2.0**-i)) for i in range(GAMMAS)] if family.gamma else []
+            starts = [sizes | family.gamma, *(sizes | {"gamma": gamma} for gamma in gammas)]
+            for start in _nearest(family, starts, some, 1):
                 yield family, start
 
 
-def _with_gamma(
-    family: Family, sizes: tuple[float, float], lines: Sequence[LoggedRate]
-) -> Numbers | None:
-    """These sizes, with the gamma that is best."""
-    some = spread(lines, MOST_LINES)
-    starts = [dict(zip(SIZES, sizes, strict=True)) | family.gamma]
-    if family.gamma:
-        starts += [starts[0] | {"gamma": math.exp(-(2.0**-i))} for i in range(GAMMAS)]
-    costs = [(_cost(family, start, some), i) for i, start in enumerate(starts)]
-    cost, i = min(costs)
-    return starts[i] if cost < math.inf else None
-
-
-def _cost(family: Family, numbers: Numbers, lines: Sequence[LoggedRate]) -> float:
-    fit = family.closest(numbers, BOUNDARIES, lines)
-    return math.inf if fit is None else fit.cost
-
-
-def _sizes(family: Family, lines: Sequence[LoggedRate]) -> Iterator[tuple[float, float]]:
+def _sizes(family: Family, lines: Sequence[LoggedRate]) -> Iterator[Numbers]:
     """The schedule's own sizes, and those of two scans: of all lines, and of the first."""
     own = family.own
-    yield own.step_size_up, own.cycle_size - own.step_size_up
+    yield dict(zip(SIZES, (own.step_size_up, own.cycle_size - own.step_size_up), strict=True))
     yield from sizes_scanned(family, sorted(spread(lines, SCANNED_LINES)))
     yield from sizes_scanned(family, lines[:SCANNED_LINES])
 
 
-def sizes_scanned(family: Family, lines: Sequence[LoggedRate]) -> Iterator[tuple[float, float]]:
+def sizes_scanned(family: Family, lines: Sequence[LoggedRate]) -> Iterator[Numbers]:
     """The three best sizes on the first lines, of a grid: for logs with few lines a cycle."""
     span = lines[-1].step - lines[0].step
     size = 2.0 * max(1.0, span / len(lines))
     part = family.own.step_size_up / family.own.cycle_size
-    tried = []
+    grid = []
     while size < 4.0 * span:
-        sizes = part * size, size - part * size
-        numbers = dict(zip(SIZES, sizes, strict=True)) | family.gamma
-        tried.append((_cost(family, numbers, lines), sizes))
+        grid.append(dict(zip(SIZES, (part * size, size - part * size), strict=True)))
         # A tenth of a cycle's difference at the end of these lines.
         size *= 1.0 + min(0.1, 0.1 * size / span)
-    yield from (sizes for cost, sizes in sorted(tried)[:3] if cost < math.inf)
+    for numbers in _nearest(family, [each | family.gamma for each in grid], lines, 3):
+        yield {name: numbers[name] for name in SIZES}
+
+
+def _nearest(
+    family: Family, starts: Sequence[Numbers], lines: Sequence[LoggedRate], most: int
+) -> list[Numbers]:
+    """So many of the starts at most, those with which the best boundaries are closest to lines."""
+    fits = [(family.closest(start, BOUNDARIES, lines), i) for i, start in enumerate(starts)]
+    costs = sorted((fit.cost, i) for fit, i in fits if fit is not None)
+    return [starts[i] for _, i in costs[:most]]
 
 
 def solved(slopes: Sequence[Any], errors: Sequence[float]) -> list[float]:

@@ -6,11 +6,11 @@ give the rate of the first update, of the last one, or of the next epoch's first
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from clr_core._arguments import LARGEST_STEP, integer, received
+from clr_core._arguments import LARGEST_STEP, count, integer, received
 
 FLOAT32_MEAN = 2.0**-24  # A mean that is summed up in float32 loses so much with each update.
 
@@ -23,39 +23,30 @@ class Numbering(NamedTuple):
         offset: Updates before line 0.
         says: The same in words; "" if that goes without saying.
         sure: False if the log's numbers don't show it.
+        size: If it is more than 1, the line has the mean rate of so many updates, the first of them
+            that one.
     """
 
     factor: int
     offset: int
     says: str = ""
     sure: bool = True
+    size: int = 1
 
     def update(self, number: int) -> int:
         """The updates before this line; 0 for the one just before the first update."""
         return max(self.factor * number + self.offset, 0)
 
 
-class Means(NamedTuple):
-    """Line n has the mean rate of `size` updates, the first of them `numbering.update(n)`."""
-
-    numbering: Numbering
-    size: int
-
-
 def numberings(
     steps: Sequence[int], first_step: object, steps_per_epoch: object
-) -> tuple[list[Numbering], list[Means]]:
-    """What the numbers may stand for, the likeliest first.
+) -> tuple[list[Numbering], list[Numbering]]:
+    """What the numbers may stand for, the likeliest first; and with a mean in each line.
 
     Raises:
         TypeError, ValueError: A setting isn't one, or doesn't fit the steps.
     """
-    size = 1 if steps_per_epoch is None else integer("steps_per_epoch", steps_per_epoch)
-    if not 1 <= size <= LARGEST_STEP:
-        raise ValueError(
-            "`steps_per_epoch` must lie between 1 and 2**53. "
-            f"{received('steps_per_epoch', steps_per_epoch)}"
-        )
+    size = 1 if steps_per_epoch is None else count("steps_per_epoch", steps_per_epoch, least=1)
     low, high = min(steps), max(steps)
     first = None if first_step is None else integer("first_step", first_step)
     if first is not None and not -1 <= first <= low + 1:
@@ -68,16 +59,11 @@ def numberings(
             f"`steps` must lie between 0 and 2**53, counted in updates. Received: {high} epochs "
             f"of {size}"
         )
-    firsts = [0, 1] if low >= 1 else [0]
-    if first is not None:
-        firsts = [first]
+    firsts = [first] if first is not None else [0, 1] if low >= 1 else [0]
     if size == 1:
         sure = first is not None or _counts_from_1(steps)
-        found = [
-            Numbering(1, -each, _counted_from(each), sure or each == 0 or first is not None)
-            for each in firsts
-        ]
-        return found, list(_means_between(steps)) if first is None else []
+        found = [Numbering(1, -each, _counted_from(each), sure or each == 0) for each in firsts]
+        return found, _means_between(steps) if first is None else []
     places = [(0, "the first"), (size - 1, "the last"), (size, "the next epoch's first")]
     epochs = [
         Numbering(
@@ -89,14 +75,8 @@ def numberings(
         for each in firsts
         for inside, place in places
     ]
-    whole = [
-        Means(
-            Numbering(size, -size * each, f"each rate is the mean of an epoch of {size} updates"),
-            size,
-        )
-        for each in firsts
-    ]
-    return epochs, whole
+    says = f"each rate is the mean of an epoch of {size} updates"
+    return epochs, [Numbering(size, -size * each, says, size=size) for each in firsts]
 
 
 def _counted_from(first: int) -> str:
@@ -113,10 +93,9 @@ def _counts_from_1(steps: Sequence[int]) -> bool:
     return all(b - a == distinct[0] for a, b in pairwise(distinct))
 
 
-def _means_between(steps: Sequence[int]) -> Iterator[Means]:
+def _means_between(steps: Sequence[int]) -> list[Numbering]:
     """Means over the updates from one line to the next, if none is missing in between."""
     size = min((b - a for a, b in pairwise(sorted(set(steps)))), default=1)
-    if size > 1:
-        for offset in (-size, 1 - size):
-            says = f"each rate is the mean of {size} updates"
-            yield Means(Numbering(1, offset, says), size)
+    says = f"each rate is the mean of {size} updates"
+    offsets = (-size, 1 - size) if size > 1 else ()
+    return [Numbering(1, offset, says, size=size) for offset in offsets]

@@ -32,6 +32,11 @@ class LoggedRate(NamedTuple):
     high: float
 
 
+def common(lines: Sequence[LoggedRate]) -> tuple[float, float]:
+    """The lowest and the highest rate that all lines may have; none if the first is higher."""
+    return max(line.low for line in lines), min(line.high for line in lines)
+
+
 class GivenUp(Exception):
     """A search has computed as many rates as it may."""
 
@@ -87,6 +92,14 @@ class Target:
     def agrees(self, count: int, line: LoggedRate) -> bool:
         """True if the rate of `count` is that of the line. Counts below 0 have the rate of 0."""
         return count <= LARGEST_STEP and line.low <= self.lr(max(count, 0)) <= line.high
+
+    def explained_by(self, other: Schedule, lines: Iterable[LoggedRate]) -> bool:
+        """True if every line has the rate of another schedule."""
+        for line in lines:
+            self.spend(1)
+            if not line.low <= other.lr(line.step) <= line.high:
+                return False
+        return True
 
 
 Range = tuple[int, int]  # First and last integer.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -199,19 +201,17 @@ class Table:
         )
         if epochs is None or step in _has(self.names, "epoch"):
             return
-        before: tuple[int, float] | None = None
+        known = []
         for i, here in zip(rows, steps, strict=True):
-            try:
-                now = here, float(epochs[i])
-            except (TypeError, ValueError):
-                continue
-            if before is not None and now[0] < before[0] and now[1] > before[1]:
+            with suppress(TypeError, ValueError):
+                known.append((here, float(epochs[i]), i))
+        for before, now in pairwise(known):
+            if now[0] < before[0] and now[1] > before[1]:
                 raise self.error(
-                    self._places[i],
+                    self._places[now[2]],
                     f"{step!r} must count the updates since the start of training. "
                     "Received: it starts over in each epoch",
                 )
-            before = now
 
 
 def _has(names: Mapping[str, Kind | None], what: str) -> list[str]:

@@ -140,11 +140,11 @@ def _read_json(
     after = next(iter(rest), None)
     try:
         document = _from_json(begin[1])
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         try:
             document, after = _from_json("".join(_lines(path))), None
-        except (ValueError, RecursionError):
-            raise table.error(begin[0], f"not JSON: {_reason(error)}") from None
+        except ValueError:
+            raise table.error(begin[0], f"not JSON: {error}") from None
     if after is None:
         table.unit = ", entry "
         for number, row in enumerate(_rows_of(document, table), start=1):
@@ -153,18 +153,17 @@ def _read_json(
     for number, line in chain([begin, after], rest):
         try:
             row = _from_json(line)
-        except (ValueError, RecursionError) as error:
-            raise table.error(number, f"not JSON: {_reason(error)}") from None
+        except ValueError as error:
+            raise table.error(number, f"not JSON: {error}") from None
         table.add(number, _flat(row, table, number))
 
 
 def _from_json(text: str) -> Any:
-    # Numbers as text, to count the digits that were logged.
-    return json.loads(text, parse_float=str, parse_int=str, object_pairs_hook=mapping)
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, ValueError) else "it is nested too deeply"
+    try:
+        # Numbers as text, to count the digits that were logged.
+        return json.loads(text, parse_float=str, parse_int=str, object_pairs_hook=mapping)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _rows_of(document: Any, table: Table) -> Iterable[Any]:

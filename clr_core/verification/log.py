@@ -85,21 +85,21 @@ class Resolution:
 
     def half_unit(self, rate: float) -> float:
         """How far the rate that was used may be from the logged one."""
-        if self.digits > FLOAT32_DIGITS and self.float32:
+        if self.float32 and not self.is_text:
             return _half_ulp32(rate)
         decimal = max(0.5 * 10.0**-self.decimals, math.ulp(rate))
         if rate:
             # log10 of a power of ten may come out as the float64 below.
             exponent = math.floor(math.log10(abs(rate)) + 1e-12)
             decimal = max(decimal, 0.5 * 10.0 ** (exponent + 1 - self.digits))
-        if self.digits > FLOAT32_DIGITS:
+        if not self.is_text:
             return decimal
         # The shortest text that stands for a float32 may be off by half its distance to the next.
         half_ulp = _half_ulp32(rate)
         return max(decimal, half_ulp) + half_ulp
 
     def __str__(self) -> str:
-        if self.digits > FLOAT32_DIGITS:
+        if not self.is_text:
             return "float32" if self.float32 else "float64"
         return f"{self.digits} digit{'s' if self.digits > 1 else ''}"
 

@@ -1,5 +1,6 @@
 """Moments as plain arrays: refusals, files, and the checks that adapters share."""
 
+import importlib
 import math
 import os
 import pickle
@@ -14,16 +15,20 @@ import pytest
 
 
 @pytest.fixture
-def moments(np):
-    from clr_core.moments import Moments
+def core(np):
+    """The module, which needs NumPy."""
+    return importlib.import_module("clr_core.moments")
 
+
+@pytest.fixture
+def moments(np, core):
     random = np.random.default_rng(3)
     shapes = [(2, 3), (3,), ()]
     slots = {
         name: [random.normal(size=shape).astype(np.float32) for shape in shapes]
         for name in ("first", "second")
     }
-    return Moments("adam", 17, slots)
+    return core.Moments("adam", 17, slots)
 
 
 def same(np, one, other):
@@ -56,27 +61,22 @@ def test_the_text_for_people_is_short(np, moments):
     )
 
 
-@pytest.mark.usefixtures("np")
 @pytest.mark.parametrize("name", ["file", "a/b", "../x", "layer.weight", "größe", "kwds", ""])
-def test_arrays_have_any_name(np, tmp_path, name):
-    from clr_core.moments import write_arrays
-
+def test_arrays_have_any_name(core, np, tmp_path, name):
     arrays = {name: np.arange(3), "z": np.eye(2)[:, :1], "a": np.array(1.5)}
-    write_arrays(tmp_path / "weights.npz", arrays)
+    core.write_arrays(tmp_path / "weights.npz", arrays)
     with np.load(tmp_path / "weights.npz", allow_pickle=False) as read:
         assert list(read) == list(arrays)
         for key, array in arrays.items():
             np.testing.assert_array_equal(read[key], array, strict=True)
 
 
-def test_arrays_that_cannot_be_written(np, tmp_path):
-    from clr_core.moments import write_arrays
-
+def test_arrays_that_cannot_be_written(core, np, tmp_path):
     (tmp_path / "weights.npz").write_bytes(b"before")
     with pytest.raises(ValueError, match="Object arrays cannot be saved"):
-        write_arrays(tmp_path / "weights.npz", {"a": np.array([None])})
+        core.write_arrays(tmp_path / "weights.npz", {"a": np.array([None])})
     with pytest.raises(ValueError, match=r"`path` must end in \.npz\. Received: path='weights'"):
-        write_arrays("weights", {})
+        core.write_arrays("weights", {})
     assert (tmp_path / "weights.npz").read_bytes() == b"before"
 
 
@@ -243,10 +243,8 @@ FITTING = {"kind": "adam", "owner": "an Adam", "shapes": [(2, 3), (3,), ()]}
 
 
 @pytest.mark.parametrize("shapes", [[(2, 3), (3,), ()], [[2, 3], [3], []]], ids=["tuples", "lists"])
-def test_moments_that_fit(moments, shapes):
-    from clr_core.moments import check_moments
-
-    check_moments(moments, "adam", "an Adam", shapes)
+def test_moments_that_fit(core, moments, shapes):
+    core.check_moments(moments, "adam", "an Adam", shapes)
 
 
 @pytest.mark.parametrize(
@@ -262,45 +260,34 @@ def test_moments_that_fit(moments, shapes):
         ({"shapes": [(2, 3), (3,), (1,)]}, r"the shape \(1,\) in array 2. Received: \(\) in"),
     ],
 )
-def test_moments_that_do_not_fit(moments, changed, complaint):
-    from clr_core.moments import check_moments
-
+def test_moments_that_do_not_fit(core, moments, changed, complaint):
     with pytest.raises(ValueError, match=complaint):
-        check_moments(moments, **FITTING | changed)
+        core.check_moments(moments, **FITTING | changed)
 
 
 @pytest.mark.parametrize(("given", "wanted"), [("sgd", "sgd-keras"), ("sgd-keras", "sgd")])
-def test_the_two_velocities(np, given, wanted):
-    from clr_core.moments import Moments, check_moments
-
-    moments = Moments(given, 1, {"velocity": [np.ones(2)]})
+def test_the_two_velocities(core, np, given, wanted):
+    moments = core.Moments(given, 1, {"velocity": [np.ones(2)]})
     message = "contains the rate of each update, so that neither .*'sgd' with torch_velocity=True"
     with pytest.raises(ValueError, match=message):
-        check_moments(moments, wanted, "an SGD", [(2,)])
+        core.check_moments(moments, wanted, "an SGD", [(2,)])
     with pytest.raises(ValueError, match=f"Received: kind='{given}'$"):
-        check_moments(moments, "adam", "an Adam", [(2,)])
+        core.check_moments(moments, "adam", "an Adam", [(2,)])
 
 
-@pytest.mark.usefixtures("np")
-def test_something_else_than_moments():
-    from clr_core.moments import check_moments
-
+def test_something_else_than_moments(core):
     message = r"^`moments` must be a clr_core\.Moments\. Received: moments=3$"
     with pytest.raises(TypeError, match=message):
-        check_moments(3, "adam", "an Adam", [])
+        core.check_moments(3, "adam", "an Adam", [])
 
 
-@pytest.mark.usefixtures("np")
 @pytest.mark.parametrize(
     ("given", "stored", "count"), [(None, 3, 3), (3, 3, 3), (3, None, 3), (0, None, 0)]
 )
-def test_the_count(given, stored, count):
-    from clr_core.moments import agreed_count
-
-    assert agreed_count(given, stored, "optimizer") == count
+def test_the_count(core, given, stored, count):
+    assert core.agreed_count(given, stored, "optimizer") == count
 
 
-@pytest.mark.usefixtures("np")
 @pytest.mark.parametrize(
     ("given", "stored", "kind", "complaint"),
     [
@@ -311,8 +298,6 @@ def test_the_count(given, stored, count):
         (True, 1, TypeError, "`count` must be an integer. Received: count=True"),
     ],
 )
-def test_a_count_that_is_refused(given, stored, kind, complaint):
-    from clr_core.moments import agreed_count
-
+def test_a_count_that_is_refused(core, given, stored, kind, complaint):
     with pytest.raises(kind, match=complaint.replace("(", r"\(")):
-        agreed_count(given, stored, "state")
+        core.agreed_count(given, stored, "state")

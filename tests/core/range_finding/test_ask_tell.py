@@ -60,12 +60,6 @@ def test_the_exponential_ramp_multiplies():
         assert abs(left / right - 1) < 49 * 20 * Fraction(2) ** -53
 
 
-def test_the_ends_may_be_close_but_not_closer_than_a_tenth():
-    assert RangeTest(1.0, 1.1).end_lr == 1.1
-    with pytest.raises(ValueError, match=r"`end_lr` must be at least 1\.1 times `start_lr`"):
-        RangeTest(1.0, 1.09)
-
-
 def test_the_same_rate_until_its_loss_is_told():
     test = RangeTest()
     first = test.ask()
@@ -97,45 +91,27 @@ def test_nothing_after_the_end():
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "text"),
+    ("given", "error", "rule"),
     [
-        ({"start_lr": 0}, ValueError, "`start_lr` must be positive. Received: start_lr=0"),
-        ({"start_lr": math.nan}, ValueError, "`start_lr` must be finite. Received: start_lr=nan"),
-        ({"end_lr": math.inf}, ValueError, "`end_lr` must be finite. Received: end_lr=inf"),
-        ({"start_lr": "1"}, TypeError, "`start_lr` must be a number. Received: start_lr='1'"),
-        (
-            {"start_lr": 0.1, "end_lr": 0.01},
-            ValueError,
-            "`end_lr` must be at least 1.1 times `start_lr`. Received: end_lr=0.01, start_lr=0.1",
-        ),
-        ({"num_steps": 9}, ValueError, "`num_steps` must be at least 10. Received: num_steps=9"),
-        (
-            {"num_steps": 50.0},
-            TypeError,
-            "`num_steps` must be an integer. Received: num_steps=50.0",
-        ),
-        (
-            {"ramp": "exp"},
-            ValueError,
-            "`ramp` must be one of 'exponential', 'linear'. Received: ramp='exp'",
-        ),
-        (
-            {"divergence": 0},
-            ValueError,
-            "`divergence` must be positive or None. Received: divergence=0",
-        ),
-        (
-            {"divergence": math.nan},
-            ValueError,
-            "`divergence` must be finite. Received: divergence=nan",
-        ),
+        ({"start_lr": 0}, ValueError, "must be positive"),
+        ({"start_lr": math.nan}, ValueError, "must be finite"),
+        ({"start_lr": "1"}, TypeError, "must be a number"),
+        ({"end_lr": math.inf}, ValueError, "must be finite"),
+        ({"end_lr": 1.09, "start_lr": 1.0}, ValueError, "must be at least 1.1 times `start_lr`"),
+        ({"num_steps": 9}, ValueError, "must be at least 10"),
+        ({"num_steps": 50.0}, TypeError, "must be an integer"),
+        ({"ramp": "exp"}, ValueError, "must be one of 'exponential', 'linear'"),
+        ({"divergence": 0}, ValueError, "must be positive or None"),
+        ({"divergence": math.nan}, ValueError, "must be finite"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
-def test_bad_input(change, error, text):
+def test_bad_input(given, error, rule):
     with pytest.raises(error) as caught:
-        RangeTest(**change)
-    assert str(caught.value) == text
+        RangeTest(**given)
+    received = ", ".join(f"{name}={value!r}" for name, value in given.items())
+    assert str(caught.value) == f"`{next(iter(given))}` {rule}. Received: {received}"
+    assert RangeTest(1.0, 1.1).end_lr == 1.1
 
 
 @pytest.mark.parametrize(

@@ -111,18 +111,6 @@ def test_two_losses_are_too_few_for_a_picture(count):
     assert result(DECADES[:3], BOWL[:3])._repr_html_().startswith("<svg ")
 
 
-def test_rates_are_evenly_spaced_on_their_logarithm():
-    parts = drawn(result(DECADES, BOWL))
-    even = [LEFT + (RIGHT - LEFT) * k / 5 for k in range(6)]
-    assert [x for x, _ in numbers(parts["circle"], "cx", "cy")] == pytest.approx(even, abs=0.06)
-    assert [x for x, _ in numbers(parts["line"], "x1", "x2")] == pytest.approx(even, abs=0.06)
-    _, curve = parts["polyline"]
-    assert [x for x, _ in points(curve)] == pytest.approx(even, abs=0.06)
-    labels = parts["text"][:6]
-    assert [text.text for text in labels] == ["1e-05", "0.0001", "0.001", "0.01", "0.1", "1"]
-    assert numbers(labels, "x", "y") == [(pytest.approx(x, abs=0.06), BOTTOM + 16) for x in even]
-
-
 def test_the_last_rate_is_not_cut_off():
     *_, last = drawn(result([1e-6, 1e-5, 1e-4], BOWL[:3]))["text"][:3]
     assert last.text == "0.0001"

@@ -258,10 +258,14 @@ def test_pyplot_is_left_alone(matplotlib):
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
-        ({"steps": 0}, ValueError, r"^`steps` must be from 1 to 2\*\*53\. Received: steps=0$"),
+        ({"steps": 0}, ValueError, r"^`steps` must lie between 1 and 2\*\*53\. Received: steps=0$"),
         ({"steps": 2.5}, TypeError, r"^`steps` must be an integer\. Received: steps=2\.5$"),
-        ({"steps": 2**53 + 1}, ValueError, r"^`steps` must be from 1 to 2\*\*53\. Received: "),
-        ({"steps_per_epoch": 0}, ValueError, r"^`steps_per_epoch` must be from 1 to 2\*\*53\. "),
+        ({"steps": 2**53 + 1}, ValueError, r"^`steps` must lie between 1 and 2\*\*53\. Received: "),
+        (
+            {"steps_per_epoch": 0},
+            ValueError,
+            r"^`steps_per_epoch` must lie between 1 and 2\*\*53\. ",
+        ),
         ({"steps_per_epoch": "9"}, TypeError, r"^`steps_per_epoch` must be an integer\. "),
     ],
 )

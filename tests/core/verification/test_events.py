@@ -71,7 +71,14 @@ def test_what_is_wrong_with_an_event(tmp_path):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
         with pytest.raises(ValueError, match=r"event 1: it is corrupted \(crc32c"):
             read_rates(path)
-    for data in (b"\x2a\x7f", b"\x2a", b"\xff" * 11, b"\x0b", b"\x29abc", field(5, b"\x08\x01")):
+    for data in (
+        b"\x2a\x7f",
+        b"\x2a",
+        b"\xff" * 11,
+        b"\x0b\x00",
+        b"\x29abc",
+        field(5, b"\x08\x01"),
+    ):
         path.write_bytes(record(data))
         with pytest.raises(ValueError, match="event 1: not an event"):
             read_rates(path)

@@ -146,4 +146,4 @@ def test_sizes_that_a_log_shows_are_among_those_scanned(every):
         sizes_scanned(Family(Target(SCHEDULE, 2000, 10**7), SCHEDULE, "triangular"), lines)
     )
     assert len(found) == 3
-    assert any(up == down == pytest.approx(90, rel=0.1) for up, down in found)
+    assert any([*each.values()] == pytest.approx([90, 90], rel=0.1) for each in found)

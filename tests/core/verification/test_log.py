@@ -103,6 +103,10 @@ TABLES = {
     "fairseq": "INFO | loss=2.1, num_updates=0, lr=0.001\nINFO | loss=2, num_updates=5, lr=0.002\n",
     "a dict": "{'loss': '0.8', 'learning_rate': '0.001', 'step': 0}\n"
     "{'loss': '0.7', 'learning_rate': '0.002', 'step': 5}\n",
+    "wandb": '{"_step": 3, "train/lr": 0.001, "global_step": 0}\n'
+    '{"_step": 6, "train/lr": 0.002, "global_step": 5}\n',
+    "a clock and a total": "starting\n[12:00:01] iter: 0/900000  loss 0.51 (0.5)  lr: 0.001\n"
+    "[12:00:02] iter: 5/900000  loss 0.49 (0.5)  lr: 0.002\n",
     "mlflow": "1700000000000 0.001 0\n1700000000009 0.002 5\n",
 }
 

@@ -17,6 +17,7 @@ from clr_core import (
     warmup_stable_decay,
 )
 from clr_core.schedules import originals
+from clr_core.schedules.piecewise import SHAPES, through
 from clr_core.verification.log import Resolution
 
 
@@ -179,6 +180,110 @@ def test_their_float32_isnt_in_the_way():
         verdict = verify(mine, STEPS, rates)
         assert verdict.fault is not None
         assert says in verdict.sentence
+
+
+def test_a_warm_up_of_one_step():
+    # Its end can't be a step earlier, so it isn't taken for what it would be then.
+    theirs = originals.keras_cosine_decay(0.0, N, 0.0, PEAK, 1)
+    verdict = verify(warmup_cosine(PEAK, 1, N), STEPS, [theirs.lr(step) for step in STEPS])
+    assert "Keras's CosineDecay: its decay_steps doesn't include" in verdict.sentence
+
+
+def cosines(*rates, steps=(180, 180, 180, 60)):
+    return [Phase(*each, "cosine") for each in zip(steps, rates, rates[1:], strict=False)]
+
+
+@pytest.mark.parametrize(
+    ("phases", "repeat"),
+    [
+        (cosines(0.004, PEAK, 2 * PEAK), False),
+        (cosines(PEAK, PEAK / 2, 1e-6), False),
+        (cosines(0.004, PEAK, 0.01, 1e-6), False),
+        (cosines(0.004, PEAK, 0.004, 1e-3, 1e-6), False),
+        ([*cosines(0.004, PEAK), *cosines(0.09, 1e-6)], False),
+        ([Phase(180, 0.004, PEAK), *cosines(PEAK, 1e-6)], False),
+        (cosines(0.004, PEAK, 1e-6), True),
+    ],
+    ids=["up", "down", "not back", "four", "a jump", "two shapes", "repeated"],
+)
+def test_phases_that_are_no_one_cycle(phases, repeat):
+    # If they were, this would be torch's: each phase ends a step earlier, or two.
+    rates = [phases[0].start, *(each.end for each in phases)]
+    lengths = [each.steps - 1 for each in phases]
+    lengths[-1] += len(phases) - 1
+    early = through(lengths, rates, phases[0].shape)
+    mine, theirs = (PiecewiseSchedule(each, repeat) for each in (phases, early))
+    verdict = verify(mine, STEPS, [theirs.lr(step) for step in STEPS])
+    assert (verdict.status, verdict.fault, verdict.candidates) == ("deviated", None, ())
+
+
+LINE, DECAY = Phase(60, 0.0, PEAK), Phase(540, PEAK, 0.0, "cosine")
+NANO = replace(LINE, start=PEAK / 61)
+# What was to be followed, and what was: as if it were a warm-up, restarts or a cosine.
+NAMELESS = {
+    "a warm-up alone": (PiecewiseSchedule([LINE]), PiecewiseSchedule([NANO])),
+    "warm-ups": (PiecewiseSchedule([LINE, DECAY], True), PiecewiseSchedule([NANO, DECAY], True)),
+    "a cosine up": (
+        PiecewiseSchedule([replace(LINE, shape="cosine"), DECAY]),
+        PiecewiseSchedule([replace(NANO, shape="cosine"), DECAY]),
+    ),
+    "a line down": (
+        PiecewiseSchedule([Phase(60, PEAK, 0.06), replace(DECAY, start=0.06)]),
+        PiecewiseSchedule([Phase(60, 0.02, 0.06), replace(DECAY, start=0.06)]),
+    ),
+    "lines as restarts": (
+        PiecewiseSchedule([Phase(90, PEAK, 0.01), Phase(90, PEAK / 2, 0.01)]),
+        PiecewiseSchedule([Phase(90, PEAK, 0.01), Phase(90, 0.055, 0.01)]),
+    ),
+    "a restart that rises": (
+        PiecewiseSchedule([*cosines(PEAK, 0.01), Phase(90, 0.01, 0.02, "cosine")]),
+        PiecewiseSchedule([*cosines(PEAK, 0.01), Phase(90, 0.028, 0.02, "cosine")]),
+    ),
+    "a repeated cosine": (PiecewiseSchedule([DOWN], True), PiecewiseSchedule([DOWN, UP], True)),
+    "a line that comes back": (
+        PiecewiseSchedule([UP, replace(DOWN, shape="linear")]),
+        PiecewiseSchedule([UP, *[replace(each, shape="linear") for each in (DOWN, UP, DOWN)]]),
+    ),
+}
+
+
+@pytest.mark.parametrize(("mine", "theirs"), NAMELESS.values(), ids=NAMELESS)
+def test_what_a_table_isnt_about(mine, theirs):
+    verdict = verify(mine, STEPS, [theirs.lr(step) for step in STEPS])
+    named = [each.name for each in (verdict.fault, *verdict.candidates) if each]
+    assert (verdict.status, "original" in named) == ("deviated", False)
+
+
+@pytest.mark.parametrize(("steps", "named"), [(540, True), (2_000_000, False)])
+def test_the_phase_that_a_log_ends_in_counts(steps, named):
+    # Of two million steps, one more makes less than the third digit shows.
+    mine, theirs = (PiecewiseSchedule([LINE, Phase(steps, PEAK, 0.0, s)]) for s in SHAPES)
+    log = [*range(120), *range(120, steps // 2, steps // 20)]
+    texts = [f"{theirs.lr(step):.2e}" for step in log]
+    verdict = verify(mine, log, list(map(float, texts)), Resolution.of_texts(texts))
+    assert (verdict.status, verdict.fault is not None) == ("deviated", named)
+
+
+@pytest.mark.parametrize("repeat", [False, True])
+@pytest.mark.parametrize(("steps", "named"), [(20, True), (2_000_000, False)])
+def test_a_log_that_cant_tell_a_boundary_a_step_away(steps, named, repeat):
+    # Of two million steps, one makes less than the third digit shows.
+    mine = [Phase(steps, PEAK, 1e-3, "cosine"), Phase(steps, PEAK / 2, 1e-3, "cosine")]
+    theirs = [mine[0], replace(mine[1], start=1e-3 + (PEAK - 1e-3) / 2)]  # As Keras has it.
+    mine, theirs = (PiecewiseSchedule(each, repeat) for each in (mine, theirs))
+    log = range(steps // 40, 5 * steps, steps // 20)
+    texts = [f"{theirs.lr(step):.2e}" for step in log]
+    verdict = verify(mine, log, list(map(float, texts)), Resolution.of_texts(texts))
+    assert verdict.status == "deviated"
+    assert (verdict.fault is not None) == named
+
+
+@pytest.mark.parametrize("end", [PEAK, 2 * PEAK])
+def test_restarts_that_rise(end):
+    # They have no peak that decays, so that those of timm can't be computed.
+    mine = PiecewiseSchedule([*cosines(PEAK, 0.01), *cosines(0.5, end)])
+    verdict = verify(mine, STEPS, [mine.lr(step) + 1e-3 * (step % 7) for step in STEPS])
+    assert (verdict.status, verdict.fault) == ("deviated", None)
 
 
 def test_the_beginning_alone_isnt_enough():

@@ -1,7 +1,5 @@
 """A right run is never condemned, in whatever way its logger writes."""
 
-import csv
-import io
 import json
 import random
 import struct
@@ -46,14 +44,6 @@ def test_a_log_of_epochs_says_what_it_needs(name):
         read_rates(LOGS / name)
 
 
-def table(names, rows, delimiter=","):
-    out = io.StringIO()
-    writer = csv.writer(out, delimiter=delimiter)
-    writer.writerow(names)
-    writer.writerows(rows)
-    return out.getvalue()
-
-
 def event(step, tag, rate):
     """An event as TensorBoard's writers of a `simple_value` write it."""
     tag = tag.encode()
@@ -78,19 +68,8 @@ def record(data):
     return length + next(checksums) + data + next(checksums)
 
 
-def lightning(rows):
-    rows = [[0, "", "0.5", step] if i % 3 else [0, rate, "", step] for step, rate, i in rows]
-    return table(["epoch", "lr-Adam/pg1", "loss", "step"], rows), "metrics.csv"
-
-
-def second_header(rows):
-    half = len(rows) // 2
-    text = table(["step", "lr"], [row[:2] for row in rows[:half]])
-    return text + table(["lr", "step"], [row[1::-1] for row in rows[half:]]), "log.csv"
-
-
 def ultralytics(rows):
-    text = table(["  epoch", "   train/loss", "  lr/pg0", "  lr/pg1"], [])
+    text = "  epoch,   train/loss,  lr/pg0,  lr/pg1\n"
     return text + "".join(f"  {n},  0.5, {rate}, {rate}\n" for n, rate, _ in rows), "results.csv"
 
 
@@ -98,9 +77,9 @@ def tfevents(rows):
     return b"".join(event(n, "train/lr", float(rate)) for n, rate, _ in rows), "events.tfevents.1"
 
 
+# Of each way to give the numbers; `test_log.py` has the formats.
 FORMATS = {
-    "lightning": lambda rows: lightning([(*row[:2], 0) for row in rows]),
-    "second header": second_header,
+    "csv": lambda rows: ("step,lr\n" + "".join(f"{n},{r}\n" for n, r, _ in rows), "log.csv"),
     "ultralytics": ultralytics,
     "tensorboard": tfevents,
     "trainer_state": lambda rows: (
@@ -108,28 +87,6 @@ FORMATS = {
             {"log_history": [{"step": n, "learning_rate": float(r)} for n, r, _ in rows]}, indent=1
         ),
         "trainer_state.json",
-    ),
-    "wandb": lambda rows: (
-        "".join(
-            json.dumps({"_step": 3 * n, "train/lr": float(r), "global_step": n}) + "\n"
-            for n, r, _ in rows
-        ),
-        "history.jsonl",
-    ),
-    "mlflow": lambda rows: ("".join(f"1700000000000 {r} {n}\n" for n, r, _ in rows), "lr"),
-    "print": lambda rows: (
-        "starting\n"
-        + "".join(f"[12:00:01] iter: {n}/900000  loss 0.51 (0.5)  lr: {r}\n" for n, r, _ in rows),
-        "train.log",
-    ),
-    "dict": lambda rows: (
-        "".join(f"{{'loss': 0.5, 'lr': {r}, 'step': {n}}}\n" for n, r, _ in rows),
-        "out.txt",
-    ),
-    "semicolons": lambda rows: (
-        "\ufeff"
-        + table(["Step", "Learning Rate"], [(n, r.replace(".", ",")) for n, r, _ in rows], ";"),
-        "log.csv",
     ),
 }
 
@@ -192,8 +149,7 @@ def right_run(rng, name, tmp_path):
     path = tmp_path / file
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     per_epoch = epoch is not None
-    step = "step" if name == "lightning" else None  # Its epochs here are all 0.
-    rates = read_rates(path, per_epoch=per_epoch, step=step)
+    rates = read_rates(path, per_epoch=per_epoch)
     assert rates.steps == [row[0] for row in rows]
     verdict = verify(schedule, *rates, steps_per_epoch=epoch)
     said = verify(schedule, *rates, steps_per_epoch=epoch, first_step=first)

@@ -159,6 +159,13 @@ def test_what_a_search_computes_is_counted():
             target.lr(2)
 
 
+def test_so_are_the_rates_of_other_schedules():
+    lines, target = exact(DECAYING, lambda step: step, range(4)), Target(SCHEDULE, 4, 7)
+    assert target.explained_by(DECAYING, lines)
+    with pytest.raises(GivenUp):
+        target.explained_by(DECAYING, lines)
+
+
 def test_a_count_agrees_if_its_rate_does():
     target = Target(SCHEDULE, 100, 10)
     assert target.agrees(0, LoggedRate(7, 0.25, 0.25))

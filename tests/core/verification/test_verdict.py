@@ -66,7 +66,7 @@ def test_never_names_a_fault_that_was_not_planted(confusion, seed):
         assert not confusion.is_wrong(run, verdict), f"{run.planted} {run.schedule}: {verdict}"
         assert (verdict.status == "deviated") == (verdict.first_difference is not None)
         json.dumps(verdict.to_dict(), allow_nan=False)
-        if confusion.column(verdict) not in ("undecided", "unknown") or run.fault == "unknown":
+        if confusion.column(verdict) not in ("undecided", "unknown") or run.right_name == "unknown":
             right += 1
             assert confusion.is_named(run, verdict), f"{run.right} {run.schedule}: {verdict}"
     # That it says something at all: what a log leaves open is a few in a hundred.

@@ -148,7 +148,7 @@ def test_another_optimizer_with_adams_names_is_told(tmp_path):
     expected = read_moments(tmp_path / "run.pt")
     state["param_groups"][0] |= {"trust_clip": False, "always_adapt": False}
     torch.save(state, tmp_path / "run.pt")
-    message = "may be of another optimizer, .* its groups have always_adapt, trust_clip$"
+    message = "may be of another optimizer, .* its groups have 'always_adapt', 'trust_clip'$"
     with pytest.warns(UserWarning, match=message) as caught:
         same(read_moments(tmp_path / "run.pt"), expected)
     assert caught[0].filename == __file__
@@ -166,15 +166,24 @@ def changed(steps):
 
 
 MOMENTS = {
-    "NAdam": (lambda: state_of(torch.optim.NAdam), "one that keeps exp_avg, exp_avg_sq, mu_prod"),
-    "RMSprop": (lambda: state_of(torch.optim.RMSprop), "one that keeps square_avg, step and has"),
-    "Adagrad": (lambda: state_of(torch.optim.Adagrad), "one that keeps step, sum and has differe"),
+    "NAdam": (
+        lambda: state_of(torch.optim.NAdam),
+        "one that keeps 'exp_avg', 'exp_avg_sq', 'mu_prod",
+    ),
+    "RMSprop": (
+        lambda: state_of(torch.optim.RMSprop),
+        "one that keeps 'square_avg', 'step' and has",
+    ),
+    "Adagrad": (
+        lambda: state_of(torch.optim.Adagrad),
+        "one that keeps 'step', 'sum' and has 'differe",
+    ),
     "Muon": (
         lambda: {
             "state": {0: {"momentum_buffer": torch.ones(2, 2)}},
             "param_groups": [{"params": [0], "momentum": 0.9, "nesterov": True, "ns_steps": 5}],
         },
-        "one that keeps momentum_buffer and has momentum, nesterov, ns_steps",
+        "one that keeps 'momentum_buffer' and has 'momentum', 'nesterov', 'ns_steps'",
     ),
     "no update": (lambda: state_of(torch.optim.Adam, steps=0), "has no state: it made no update"),
     "plain SGD": (lambda: state_of(torch.optim.SGD), "or is SGD without momentum"),

@@ -559,7 +559,7 @@ def frozen():
 
 
 REFUSED = [
-    refused(ValueError, "`model` must have parameters to train. Received: n", {"model": nn.ReLU()}),
+    refused(ValueError, "must have parameters to train. Received: 0, none", {"model": nn.ReLU()}),
     refused(ValueError, "Received: 2, none of which requires a gradient", {"model": frozen()}),
     refused(ValueError, "`model` must have all its parameters", {"model": nn.LazyLinear(1)}),
     refused(TypeError, "`model` must be a torch.nn.Module. Received: a f", {"model": network}),
