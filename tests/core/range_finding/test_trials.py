@@ -133,6 +133,7 @@ def test_a_curve_that_noise_hides():
         *alone.warnings,
         f"So `max_lr` is no more than the best of {len(asked) - 2} trials.",
     )
+    assert max(asked[1]) == pytest.approx(math.sqrt(alone.lrs[0] * alone.lrs[-1]))
 
 
 @pytest.mark.parametrize("learned", [0.0, 1e-9])

@@ -123,8 +123,9 @@ def test_an_expression_that_would_be_too_long_once_it_is_saved():
 
 @pytest.mark.usefixtures("other_kinds")
 def test_kinds_that_nest(tmp_path):
-    def mean(depth):
-        schedule = CyclicSchedule(base_lr=0, max_lr=1)
+    cyclic = CyclicSchedule(base_lr=0, max_lr=1)
+
+    def mean(depth, schedule=cyclic):
         for _ in range(depth):
             schedule = Mean((schedule,))
         return schedule
@@ -135,6 +136,7 @@ def test_kinds_that_nest(tmp_path):
     assert Record.read(tmp_path / "run.yaml") == Record.from_json(record.to_json()) == record
     with pytest.raises(ValueError, match="must be nested at most 18 deep to be written down"):
         Record([mean(9)])
+    assert Record.from_json(Record([mean(8, Mean(()))]).to_json())  # An empty list is no deeper.
 
 
 texts = st.text(max_size=20)

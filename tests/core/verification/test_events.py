@@ -89,10 +89,11 @@ def test_what_is_wrong_with_an_event(tmp_path):
         read_rates(path)
 
 
-def test_a_step_below_0(tmp_path):
+@pytest.mark.parametrize("step", [-1, 127, 128, 2**14, 2**53])
+def test_a_step(tmp_path, step):
     path = tmp_path / "events.out.tfevents.1"
-    path.write_bytes(event(-1, "lr", 0.25))
-    assert read_rates(path).steps == [-1]
+    path.write_bytes(event(step, "lr", 0.25))
+    assert read_rates(path).steps == [step]
 
 
 def test_a_folder_above_the_event_files(tmp_path):
