@@ -79,6 +79,15 @@ def test_accuracy_of_powers_to_a_constant(exponent):
         assert ulps(power(x, python_ops), mpf(x) ** mpf(exponent)) < 3.0, x
 
 
+def test_small_powers_are_products_and_roots():
+    cube, root = kernels.power_to(3.0), kernels.power_to(2.5)
+    inverse = kernels.power_to(-3.0)
+    for x in numbers(random.Random(0), 1e-3, 1e3, 300):
+        assert cube(x, python_ops) == x * x * x
+        assert root(x, python_ops) == x * x * math.sqrt(x)
+        assert inverse(x, python_ops) == 1.0 / (x * x * x)
+
+
 @pytest.mark.parametrize("gamma", GAMMAS)
 def test_accuracy_of_gamma_to_the_power_of_the_step(gamma):
     power, rng = kernels.Power(gamma), random.Random(gamma)
