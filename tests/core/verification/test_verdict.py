@@ -428,6 +428,21 @@ def test_a_rate_that_was_held_for_some_steps(at, n, every):
     assert f"held the rate of step {at} for {n} steps, and was {n} steps" in verdict.sentence
 
 
+@pytest.mark.parametrize(("at", "n", "every"), [(130, 50, 10), (130, 50, 7), (500, 40, 5)])
+def test_how_long_a_coarse_rate_was_held(at, n, every):
+    steps = range(0, 1000, every)
+
+    def texts(at, n):
+        count = lambda step: step if step <= at else max(at, step - n)  # noqa: E731
+        return logged(count, steps=steps, round_as=digits(2))
+
+    log = texts(at, n)
+    as_long = [m for m in range(n - 9, n + 10) if any(texts(at + i, m) == log for i in (-2, 0, 2))]
+    fault = verdict_on(log, steps=steps).fault
+    assert fault == Held(fault.step, n, (as_long[0], as_long[-1]))
+    assert abs(fault.step - at) <= 9
+
+
 def test_a_rate_that_was_held_from_the_first_line_of_a_log_on():
     steps = range(100, 900)
     verdict = verify(SCHEDULE, steps, logged(lambda step: max(100, step - 50), steps=steps))
