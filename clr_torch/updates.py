@@ -78,9 +78,9 @@ for _name, _since in HOOKS.items():
         )
 _torchs_step = LRScheduler.step if hasattr(LRScheduler, "_update_lr") else _step_before_2_9
 _compiler: Callable[[], object]
-try:  # Not None while the compiler looks at each function that is called.
+if torch.__version__ >= "2.8":  # Not None while the compiler looks at each function that is called.
     _compiler = torch._C._dynamo.eval_frame.get_eval_frame_callback
-except AttributeError:  # Torch before 2.6.
+else:  # Torch 2.6 and 2.7 have it, too, but each call takes a reference too many away from None.
     _compiler = partial(sys.modules.get, "torch._dynamo")
 
 

@@ -153,7 +153,7 @@ def dynamo():
 
 
 def callback_of_the_compiler():
-    if torch.__version__ >= (2, 6):  # Otherwise each update of `step_with_optimizer` is wrapped.
+    if torch.__version__ >= (2, 8):  # Otherwise each update of `step_with_optimizer` is wrapped.
         assert torch._C._dynamo.eval_frame.get_eval_frame_callback() is None
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 import warnings
 import weakref
 
@@ -330,6 +331,19 @@ def test_the_update_by_which_dcp_initializes_a_state_is_none(
         assert scheduler.last_epoch == step
         assert np.float32(optimizer.param_groups[0]["lr"]) == np.float32(SCHEDULE.lr(step))
         updated(model, optimizer, scheduler)
+
+
+def test_no_reference_to_none_is_lost():
+    """As torch 2.6's `get_eval_frame_callback` does it: the process ends once there are none."""
+    weights = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([weights], lr=0.1)
+    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE, step_with_optimizer=True)
+    optimizer.step()
+    before = sys.getrefcount(None)
+    for _ in range(1000):
+        optimizer.step()
+    assert scheduler.last_epoch == 1001
+    assert abs(sys.getrefcount(None) - before) < 100  # Some objects come and go.
 
 
 def test_a_compiled_update_advances_it_and_is_compiled_once():
