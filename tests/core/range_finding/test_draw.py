@@ -356,3 +356,10 @@ def test_sentences_above_all_in_lines_that_fit(matplotlib):
     box = title.get_window_extent()
     assert 0 < box.x0 < box.x1 < figure.bbox.width
     assert box.y0 > figure.axes[0].get_legend().get_window_extent().y1
+
+
+@pytest.mark.parametrize("count", [10, 11, 12])
+def test_at_most_ten_lines_of_sentences(matplotlib, count):
+    warnings = [f"Warning {i}." for i in range(count)]
+    shown = warnings if count <= 10 else [*warnings[:10], "…"]
+    assert result(LRS, LOSSES, warnings=warnings).plot().get_suptitle() == "\n".join(shown)
