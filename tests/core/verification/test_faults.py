@@ -314,3 +314,9 @@ def test_the_factor_of_a_speed():
     fast, slow = (faults.Speed(4, direction, (4, 4)) for direction in ("fast", "slow"))
     assert (fast.factor, slow.factor) == (4, 0.25)
     assert (fast.to_dict()["factor"], slow.to_dict()["factor"]) == (4, 0.25)
+
+
+@pytest.mark.parametrize("kind", faults.Fault.__subclasses__())
+def test_a_fault_stays_as_it_is(kind):
+    assert kind.__dataclass_params__.frozen
+    assert kind.__hash__ is not None
