@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from clr_core import CyclicSchedule
+from clr_core import CyclicSchedule, Phase, PiecewiseSchedule
 from clr_core.verification import faults
 from clr_core.verification._faults import (
     Deviation,
@@ -42,6 +42,14 @@ def test_other_shifts_that_fit_are_named_but_not_those_by_whole_cycles():
     target, deviation = log(lambda step: step + 3, 0, range(32, 200, 8))
     (shift,) = (each for each in simple_faults(target, deviation) if each.name == "shift")
     assert shift == faults.Shift(-3, (-3, -3), also=(3, -13))
+
+
+def test_other_shifts_of_a_schedule_that_does_not_repeat():
+    # A line at the top says only that the rate is a quarter lower.
+    phases = [(20, 0.125, 0.125), (12, 0.125, 0.5), (4, 0.5, 0.125), (20, 0.125, 0.125)]
+    schedule = PiecewiseSchedule([Phase(*each) for each in phases])
+    target, deviation = log(lambda step: step + 1, 0, range(4, 60, 14), schedule)
+    assert list(simple_faults(target, deviation)) == [faults.Shift(1, (1, 1), also=(-3,))]
 
 
 @pytest.mark.parametrize(
