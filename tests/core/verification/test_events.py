@@ -75,13 +75,16 @@ def test_what_is_wrong_with_an_event(tmp_path):
         b"\x2a\x7f",
         b"\x2a",
         b"\xff" * 11,
-        b"\x0b\x00",
+        b"\x0b",
         b"\x29abc",
         field(5, b"\x08\x01"),
     ):
         path.write_bytes(record(data))
         with pytest.raises(ValueError, match="event 1: not an event"):
             read_rates(path)
+    path.write_bytes(whole[: len(whole) // 2] + record(b"\x09" + bytes(8) + b"\x7b\x00"))
+    with pytest.raises(ValueError, match="event 2: not an event"):  # The start of a group.
+        read_rates(path)
     # A claim of 2**64 - 1 bytes takes no memory.
     claim = struct.pack("<Q", 2**64 - 1)
     path.write_bytes(claim + b"abcdefg")
