@@ -144,6 +144,11 @@ def test_a_phase_may_be_written_in_short():
             ValueError,
             "`start_momentum` must be at least 0 and below 1. Received: start_momentum=1",
         ),
+        (
+            lambda: Phase(5, 0, 1, "linear", 0.5, -0.1),
+            ValueError,
+            "`end_momentum` must be at least 0 and below 1. Received: end_momentum=-0.1",
+        ),
         (lambda: PiecewiseSchedule([]), ValueError, "`phases` must be from 1 to 10,000 phases"),
         (
             lambda: PiecewiseSchedule([UP] * 100_000),

@@ -218,6 +218,7 @@ MISTAKES = {
     "half a step": ("step,lr\n0.5,0.1\n", ":2: 'step' must be an integer. Received: step='0.5'"),
     "half a step in text": ("go\nstep 0.5 lr 0.1\n", ":2: 'step' must be an integer. Received: "),
     "a gap": ("step,lr\n,0.1\n", ":2: 'step' must be an integer. Received: step=None"),
+    "a gap at the end": ("step,lr\n0,0.1\n,0.1\n", ":3: 'step' must be an integer. Received: step"),
     "an open quote": ('step,lr\n0,"0.1\n1,0.2\n', "not CSV: "),
     "nothing": ("", "must contain at least one line; it is empty"),
     "a cut line": ('{"step": 0, "lr": 0.1}\n{"step": 1, "l', ":2: not JSON: "),
