@@ -61,6 +61,14 @@ def test_up_to_ten_cycles_ahead_or_as_many_steps_as_the_log_has(n, steps, named)
     assert list(simple_faults(target, deviation)) == ([faults.Shift(n, (n, n))] if named else [])
 
 
+def test_five_other_speeds_are_named():
+    # A line in each eighth of a cycle looks the same if the run is 4 times faster still.
+    schedule = CyclicSchedule(base_lr=0.25, max_lr=0.5, step_size_up=64)
+    target, deviation = log(lambda step: 2 * step, 1, range(0, 1600, 16), schedule)
+    (fault,) = simple_faults(target, deviation)
+    assert fault == faults.Speed(2, "fast", (2, 2), also=(6, 10, 14, 18, 22))
+
+
 @pytest.mark.parametrize(("k", "named"), [(64, True), (65, False)])
 def test_up_to_64_times_too_fast_from_some_step_on(k, named):
     schedule = CyclicSchedule(base_lr=0.25, max_lr=0.5, step_size_up=128)
