@@ -209,6 +209,15 @@ def test_joined():
     )
 
 
+def test_a_line_of_torch_that_begins_before_step_0():
+    # The rate comes down from step -0.5 to step 9, and the momentum goes up.
+    schedule = originals.torch_one_cycle(1.0, 10, pct_start=0.05, anneal_strategy="linear")
+    share, rounding = 0.5 / 9.5, 1e-12
+    assert schedule.total_steps == 9.0
+    assert schedule.lr(0) == pytest.approx(1.0 - (1.0 - 4e-6) * share, rel=rounding)
+    assert schedule.momentum(0) == pytest.approx(0.85 + 0.1 * share, rel=rounding)
+
+
 def test_as_optax_takes_it():
     assert points(originals.optax_linear(0.1, 0.2, 0)) == [(1, 0.1, 0.1, "linear")]
     assert points(originals.optax_linear(0.1, 0.2, 5, transition_begin=3)) == [
