@@ -417,6 +417,16 @@ def test_a_log_that_goes_over_some_steps_twice():
     assert verdict.fault == Shift(n=-1, n_between=(-1, -1), since=600)
 
 
+def test_a_schedule_that_starts_again_where_a_log_resumes():
+    # The run crashed at 700; what came before says nothing about the step from which it resumed.
+    steps = [*range(0, 700, 7), *range(602, 1500, 7)]
+    lrs = logged(lambda s: s, steps=steps[:100]) + logged(lambda s: s - 602, steps=steps[100:])
+    assert verify(SCHEDULE, steps, lrs).candidates == (
+        Restart(step=602, step_between=(602, 602)),
+        Shift(n=198, n_between=(198, 198), since=602),
+    )
+
+
 @pytest.mark.parametrize("every", [1, 10])
 @pytest.mark.parametrize(("at", "n"), [(130, 50), (330, 25), (500, 300)])
 def test_a_rate_that_was_held_for_some_steps(at, n, every):
@@ -479,7 +489,7 @@ def test_three_lines_show_a_warm_up(lines, named):
 @pytest.mark.parametrize("mode", ["triangular", "triangular2"])
 def test_a_warm_up_before_the_schedule(mode, power, behind):
     schedule = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=200, mode=mode)
-    for n, every in ((100, 1), (37, 5), (500, 10)):
+    for n, every in ((100, 1), (37, 5), (200, 10), (500, 10)):
         if n > 200 and not behind:
             continue  # That would be no ramp up to the schedule's rate.
         steps = range(0, 2000, every)
