@@ -428,7 +428,7 @@ def test_a_schedule_that_starts_again_where_a_log_resumes():
 
 
 @pytest.mark.parametrize("every", [1, 10])
-@pytest.mark.parametrize(("at", "n"), [(130, 50), (330, 25), (500, 300)])
+@pytest.mark.parametrize(("at", "n"), [(130, 50), (130, 12), (330, 25), (500, 300)])
 def test_a_rate_that_was_held_for_some_steps(at, n, every):
     steps = range(0, 2000, every)
     lrs = logged(lambda step: step if step <= at else max(at, step - n), steps=steps)
