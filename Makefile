@@ -72,7 +72,7 @@ JOBS ?= 2
 SIDE_BY_SIDE = $(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=$(JOBS) --output-sync=target)
 
 .PHONY: test
-test: setup  ## all tests but the slow ones, JOBS=2 parts at a time (17 min)
+test: setup  ## all tests but the slow ones, JOBS=2 parts at a time (15 min)
 	+@$(SIDE_BY_SIDE) test-torch test-keras test-jax test-core test-cli test-directions test-meta
 
 .PHONY: test-quick
