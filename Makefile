@@ -204,14 +204,15 @@ test-313:  ## the core, JAX, and Keras on TensorFlow and JAX: the newest, on Pyt
 test-314:  ## the same on Python 3.14, for which there is no TensorFlow
 test-313 test-314: test-3%: build/wheel.stamp
 	+@$(if $(call python,3.$*),$(SIDE_BY_SIDE) $(PARTS_3$*),echo "Left out: make $@. No Python 3.$* runs here, neither python3.$* nor one of pyenv." | tee -a build/left_out.txt)
-test-313-core test-314-core: test-3%-core: .venv-3%/wheel.stamp
-	.venv-3$*/bin/python -P -m pytest -q $(CORE_TESTS) $(REPORT)
-test-313-jax test-314-jax: test-3%-jax: .venv-3%/wheel.stamp
-	.venv-3$*/bin/python -P -m pytest -q $(JAX_TESTS) $(REPORT)
-test-313-keras-tensorflow: test-3%-keras-tensorflow: .venv-3%/wheel.stamp
-	.venv-3$*/bin/python -P -m pytest -q $(KERAS_TESTS) $(REPORT)
-test-313-keras-jax test-314-keras-jax: test-3%-keras-jax: .venv-3%/wheel.stamp
-	.venv-3$*/bin/python -P -m pytest -q $(KERAS_TESTS) $(REPORT)
+$(PARTS_313): .venv-313/wheel.stamp
+$(PARTS_314): .venv-314/wheel.stamp
+NEWEST_PYTEST = .venv-$(word 2,$(subst -, ,$@))/bin/python -P -m pytest -q
+test-313-core test-314-core:
+	$(NEWEST_PYTEST) $(CORE_TESTS) $(REPORT)
+test-313-jax test-314-jax:
+	$(NEWEST_PYTEST) $(JAX_TESTS) $(REPORT)
+test-313-keras-tensorflow test-313-keras-jax test-314-keras-jax:
+	$(NEWEST_PYTEST) $(KERAS_TESTS) $(REPORT)
 
 .PHONY: test-312
 test-312: .venv-312/wheel.stamp  ## the core, on Python 3.12
