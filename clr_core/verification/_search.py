@@ -129,13 +129,6 @@ def explaining(
     # The early ones first, which a run reached with few counts, whatever n is.
     for line in sorted(spread(lines, FEW)):
         ranges = narrowed(target, line, count, ranges)
-    if sum(high - low + 1 for low, high in ranges) <= FEW:
-        candidates = [n for low, high in ranges for n in range(low, high + 1)]
-        return _joined(
-            (n, n)
-            for n in candidates
-            if all(target.agrees(count(n, line.step), line) for line in lines)
-        )
     for line in lines:
         ranges = narrowed(target, line, count, ranges)
         if not ranges:
