@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from clr_core._arguments import LARGEST_STEP, listed, received
 
@@ -31,28 +31,33 @@ _WRAPPED = re.compile(rf"\s*[\w.]{{0,20}}[\[(]+\s*({NUMBER}|nan|inf)\s*(?:[\])]|
 _DECIMAL_COMMA = re.compile(r"\s*([-+]?\d+),(\d+(?:[eE][-+]?\d+)?)\s*")
 _THOUSANDS = re.compile(r"\d{1,3}(?:[, \u202f]\d{3})+")
 
-Kind = tuple[str, int]  # What a column has, "lr", "step" or "epoch"; and how far-fetched that is.
+
+class Kind(NamedTuple):
+    """What a column has: "lr", "step" or "epoch"; and if another column would be likelier to."""
+
+    what: str
+    far_fetched: bool = False
 
 
 def kind_of(name: str) -> Kind | None:
     """What a column with this name has.
 
-    >>> kind_of("train/lr"), kind_of("lr-Adam/pg1"), kind_of("num_updates"), kind_of("loss")
-    (('lr', 0), ('lr', 1), ('step', 0), None)
+    >>> kind_of("train/lr"), kind_of("lr-Adam/pg1"), kind_of("loss")
+    (Kind(what='lr', far_fetched=False), Kind(what='lr', far_fetched=True), None)
     """
     if "=" in name:
         return None
     last = _words(re.split(r"[/.:]| - ", name)[-1])
     if last in _RATE:
-        return ("lr", 0)
+        return Kind("lr")
     counts = [word for word in last if _STEP.fullmatch(word)]
     if counts and all(word in counts or _BESIDE_STEP.fullmatch(word) for word in last):
-        return ("step", 1 if name == "_step" else 0)  # W&B counts its own calls.
+        return Kind("step", far_fetched=name == "_step")  # W&B counts its own calls.
     if last in {("epoch",), ("epochs",), ("epoch", "num")}:
-        return ("epoch", 0)
+        return Kind("epoch")
     words = _words(name)
     named = any(words[i : i + n] in _RATE for n in (1, 2) for i in range(len(words)))
-    return ("lr", 1) if named and not any(map(_NO_RATE.fullmatch, words)) else None
+    return Kind("lr", True) if named and not any(map(_NO_RATE.fullmatch, words)) else None
 
 
 def _words(name: str) -> tuple[str, ...]:
@@ -88,8 +93,8 @@ class Table:
             kind = kind_of(tidy)
             for what, given in self._given.items():
                 if given == tidy:
-                    kind = (what, 0)
-                elif given is not None and kind is not None and kind[0] == what:
+                    kind = Kind(what)
+                elif given is not None and kind is not None and kind.what == what:
                     kind = None
             self.names[tidy] = kind
         return self.names[self._tidied[name]]
@@ -102,7 +107,7 @@ class Table:
     def has_rates(self, names: Iterable[str]) -> bool:
         """True if one of the names is that of a column with rates."""
         kinds = list(map(self.kind, names))
-        return any(kind is not None and kind[0] == "lr" for kind in kinds)
+        return any(kind is not None and kind.what == "lr" for kind in kinds)
 
     def add(self, place: int, row: Mapping[str, Any]) -> None:
         """Add a row, unless it has no rate."""
@@ -111,7 +116,7 @@ class Table:
             kind = self.kind(name)
             if kind is not None and value is not None and value != "":
                 cells.append((self._tidied[name], value))
-                rated = rated or kind[0] == "lr"
+                rated = rated or kind.what == "lr"
         if rated:
             for name, value in cells:
                 column = self._columns.setdefault(name, [])
@@ -164,8 +169,7 @@ class Table:
                 f"{self.path} must have a column with {words}. It has: {self._names()}. "
                 f"Name the one with `{what}=`{self._hint(what)}."
             )
-        least = min(self.names[name][1] for name in found)  # type: ignore[index]
-        found = [name for name in found if self.names[name][1] == least]  # type: ignore[index]
+        found = [name for name in found if self.names[name] == Kind(what)] or found
         first, *others = [name for name in found if name in self._columns] or found[:1]
         differ = [
             name
@@ -215,7 +219,7 @@ class Table:
 
 
 def _has(names: Mapping[str, Kind | None], what: str) -> list[str]:
-    return [name for name, kind in names.items() if kind is not None and kind[0] == what]
+    return [name for name, kind in names.items() if kind is not None and kind.what == what]
 
 
 def _tidy(name: str | None) -> Any:

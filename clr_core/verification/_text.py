@@ -195,7 +195,7 @@ def _rows_of(document: Any, table: Table) -> Iterable[Any]:
 
 def _flat_rated(node: Mapping[str, Any], columns: Mapping[str, Any], table: Table) -> bool:
     """True if an object is a row whose rate is a list of one per group."""
-    steps = [name for name in node if (kind := table.kind(name)) and kind[0] == "step"]
+    steps = [name for name in node if (kind := table.kind(name)) and kind.what == "step"]
     return bool(steps) and not any(name in columns for name in steps)
 
 
