@@ -54,8 +54,8 @@ def visible(text: str) -> str:
 def listed(names: Iterable[object], most: int = 8) -> str:
     """The first of these names, and how many more there are.
 
-    >>> listed("abcdef", most=3)
-    "'a', 'b', 'c' and 3 more"
+    >>> listed("abcdefghij")
+    "'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h' and 2 more"
     """
     every = list(names)
     text = ", ".join(_shown(name) for name in every[:most])

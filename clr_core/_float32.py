@@ -15,7 +15,7 @@ def float32(number: float) -> float:
     try:
         (rounded,) = struct.unpack("<f", struct.pack("<f", number))
     except OverflowError:
-        return float("inf") if number > 0 else float("-inf")
+        return math.copysign(math.inf, number)
     return float(rounded)
 
 

@@ -61,7 +61,7 @@ def evaluate_array(
             f"`step` must lie between 0 and 2**53. {received('step', outside.flat[0].item())}"
         )
     result = np.empty(steps.shape)
-    flat, given = result.reshape(-1), steps.reshape(-1)
+    flat, given = result.ravel(), steps.ravel()
     with np.errstate(all="ignore"):  # NaN and infinity are values here, as in every other host.
         for start in range(0, given.size, BLOCK):
             block = slice(start, start + BLOCK)

@@ -240,8 +240,8 @@ class CyclicSchedule(Described):
             return [top, up] if top < up else [up]
         if self.scale_fn is None or self.scale_mode == "cycle":
             return [up]
-        parts = [i / pieces for i in range(1, pieces + 1)]
-        return [up * part for part in parts] + [up + self._fall * part for part in parts[:-1]]
+        parts = [i / pieces for i in range(pieces)]
+        return [up * part for part in parts] + [up + self._fall * part for part in parts]
 
     def rescaled(self, factor: float | Fraction) -> Self:
         """The same curve in `factor` times as many steps, for another batch size or world size.

@@ -81,7 +81,7 @@ def picture(
         shown.append("momentum")
     with rc_context(STYLE):
         figure = figure_of(figsize=(8.4, 1.4 + 2.0 * len(shown)), layout="constrained")
-        panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
+        panels = figure.subplots(len(shown), sharex=True, squeeze=False).ravel()
         for panel, of in zip(panels, shown, strict=True):
             _panel(panel, curves, names, of, reached)
         _steps(panels[-1], panels[0], curves, steps_per_epoch)

@@ -20,6 +20,7 @@ from clr_core.verification._text import read_text
 FLOAT32_DIGITS = 9
 MOST_DIGITS = 17  # `repr` of a float64 needs no more.
 MOST_DECIMALS = 400  # float64 has no smaller numbers than 5e-324.
+SMALLEST_FLOAT32 = 2.0**-126  # Below, their distance stays the same.
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,8 @@ def is_float32(rate: float) -> bool:
 
 
 def _half_ulp32(rate: float) -> float:
-    exponent = math.frexp(rate)[1] if rate else -125
-    return math.ldexp(1.0, max(exponent, -125) - 25)
+    _, exponent = math.frexp(max(abs(rate), SMALLEST_FLOAT32))
+    return math.ldexp(1.0, exponent - 25)
 
 
 def _is_padded(text: str) -> bool:
