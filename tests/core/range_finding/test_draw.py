@@ -179,6 +179,16 @@ def test_boundaries_within_the_tested_rates(base_lr, max_lr, names):
     assert html_text(f"max_lr={max_lr}, base_lr={base_lr}") in given._repr_html_()
 
 
+def test_the_labels_of_boundaries_stand_at_their_lines():
+    parts = drawn(result(DECADES, BOWL, base_lr=0.001, max_lr=0.05))
+    labels = [text for text in parts["text"] if "_lr" in text.text]
+    for line, label, beside, anchor in zip(
+        parts["line"][-2:], labels, (2, -2), ("end", "start"), strict=True
+    ):
+        assert float(label.get("x")) == pytest.approx(float(line.get("x1")) + beside, abs=0.11)
+        assert label.get("text-anchor") == anchor
+
+
 @pytest.mark.parametrize(
     ("lrs", "losses", "base_lr", "max_lr"),
     [

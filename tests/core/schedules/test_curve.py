@@ -164,7 +164,7 @@ class TestArrays:
                 "`step` must be an array of integers. Received: an array of float64",
             ),
             ([True], TypeError, "`step` must be an array of integers. Received: an array of bool"),
-            ([3, -1], ValueError, "`step` must lie between 0 and 2**53. Received: step=-1"),
+            ([3, -1, -2], ValueError, "`step` must lie between 0 and 2**53. Received: step=-1"),
             (
                 [2**53 + 1],
                 ValueError,

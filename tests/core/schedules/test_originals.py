@@ -198,14 +198,14 @@ def test_joined():
         joined = originals.joined(schedules, boundaries)
         assert joined == SequenceSchedule(schedules, boundaries)
     assert originals.joined([up], []) == up
-    sgdr = [{"init_value": 0.0, "peak_value": 0.1, "warmup_steps": 2, "decay_steps": 9}] * 3
+    sgdr = [{"init_value": 0.0, "peak_value": 0.1, "warmup_steps": 2, "decay_steps": 9}] * 4
     assert (
         points(originals.optax_sgdr(sgdr))
         == [
             (2, 0.0, 0.1, "linear"),
             (7, 0.1, 0.0, "cosine"),
         ]
-        * 3
+        * 4
     )
 
 

@@ -81,6 +81,9 @@ def test_a_callable_within_is_found():
 
 def test_turns_and_levels():
     assert list(BOTH.turns(0, 20)) == [0, 3, 4, 7, 10, 13, 16, 19, 20]
+    for first in range(20):
+        from_there = [turn for turn in BOTH.turns(0, 20) if turn > first]
+        assert list(BOTH.turns(first, 20)) == [first, *from_there]
     assert list(BOTH.turns(5, 8)) == [5, 7, 8]
     other_way = SequenceSchedule([CYCLES, WARM_UP], [10])
     assert list(other_way.turns(0, 15)) == [0, 3, 6, 9, 10, 14, 15]

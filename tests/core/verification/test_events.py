@@ -44,6 +44,7 @@ def test_tensors_of_one_float(tmp_path, tensor):
     path.write_bytes(b"".join([*others, tensor_event(3, **tensor), event(300, "lr", 0.25)]))
     # By the time at which they were written.
     assert read_rates(path)[:2] == ([300, 3], [0.25, 0.5])
+    assert str(read_rates(path).resolution) == "float32"  # Though one digit tells them.
 
 
 def test_of_a_number_that_is_there_twice_the_last_counts(tmp_path):

@@ -188,13 +188,13 @@ def test_the_rate_that_lines_have_in_common():
     assert constant_rate(target, 0.29, 0.31) == (0.3, None)
 
 
-@pytest.mark.parametrize("rate", [1.0, 1e-6, 0.0])
+@pytest.mark.parametrize("rate", [3.0, 1e-6, 0.0])
 def test_however_a_log_rounds_it_rounds_one_rate_to_one(rate):
     unit = 1e-3 * (rate or 1.0)
     lines = [LoggedRate(step, rate - unit, rate + unit) for step in range(3)]
     assert still(lines)
-    other = rate + unit / 4  # Within the width of a line, but another number.
-    assert not still([*lines, LoggedRate(3, other - unit, other + unit)])
+    for other in (rate + unit / 4, rate + 2):  # The first is within the width of a line.
+        assert not still([*lines, LoggedRate(3, other - unit, other + unit)])
 
 
 def off_by(error, step, schedule=SCHEDULE):

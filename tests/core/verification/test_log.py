@@ -349,6 +349,20 @@ def test_the_digits_of_a_number(text, digits, decimals, half):
 
 
 @pytest.mark.parametrize(
+    ("rate", "half"),
+    [
+        (0.0, 2.0**-150),
+        (2.0**-149, 2.0**-150),
+        (2.0**-125, 2.0**-149),
+        (-1.0, 2.0**-24),
+        (1.5, 2.0**-24),
+    ],
+)
+def test_half_the_distance_to_the_next_float32(rate, half):
+    assert Resolution.of_rates([rate]).half_unit(rate) == half
+
+
+@pytest.mark.parametrize(
     "text", ["1e-" + "9" * 400, "1e-" + "9" * 5000, "0e400", "0." + "0" * 500 + "1"]
 )
 def test_numbers_that_are_0_as_floats(text):

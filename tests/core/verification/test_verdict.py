@@ -475,6 +475,12 @@ def test_a_warm_up_of_which_the_log_has_the_start(first, named):
     assert verify(SCHEDULE, steps, lrs).fault == expected
 
 
+def test_a_warm_up_that_ends_with_the_log():
+    lrs = [0.001 * (step + 1) / 101 for step in range(0, 100, 10)] + [SCHEDULE.lr(0)]
+    verdict = verify(SCHEDULE, range(0, 101, 10), lrs)
+    assert verdict.fault == WarmUp(100, (100, 100), behind=100)
+
+
 @pytest.mark.parametrize(("lines", "named"), [(2, False), (3, True)])
 def test_three_lines_show_a_warm_up(lines, named):
     steps = range(0, 1000, 10)
