@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import takewhile
 from typing import Literal, NamedTuple
 
 from clr_core._arguments import LARGEST_STEP
@@ -199,18 +200,18 @@ def _same(target: Target, shifts: Range, others: Range) -> bool:
 
 def interrupted(target: Target, log: Deviation) -> Iterator[Held | WarmUp]:
     """Runs whose rate stayed where it was for some steps and went on, or rose before it began."""
-    held = next((i for i in range(1, len(log.rest)) if not still([log.rest[0], log.rest[i]])), None)
-    if log.first > 0 and held is not None:
-        yield from _held(target, log, log.rest[:held], log.rest[held:])
     if log.first == 0:
         yield from _warm_up(target, log)
+        return
+    held = list(takewhile(lambda line: still([log.rest[0], line]), log.rest))
+    rest = log.rest[len(held) :]
+    if len(rest) >= FEWEST_LINES:
+        yield from _held(target, log, held, rest)
 
 
 def _held(
     target: Target, log: Deviation, held: Sequence[LoggedRate], rest: Sequence[LoggedRate]
 ) -> Iterator[Held]:
-    if len(rest) < FEWEST_LINES:
-        return
     # The count that stood still: the lines before it agree with the schedule.
     begin, latest = log.window()
     counts = explaining(target, held, lambda n, _: n, begin - 1, latest)

@@ -196,11 +196,11 @@ def _counts(target: Target, line: LoggedRate, first: int, last: int) -> Iterator
 
 
 def _joined(ranges: Iterable[Range]) -> list[Range]:
-    """The same integers in as few ranges as possible."""
+    """The same integers in as few ranges as possible, of ranges whose ends ascend, too."""
     joined: list[Range] = []
     for first, last in ranges:
         if joined and first <= joined[-1][1] + 1:
-            joined[-1] = joined[-1][0], max(last, joined[-1][1])
+            joined[-1] = joined[-1][0], last
         else:
             joined.append((first, last))
     return joined

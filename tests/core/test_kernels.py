@@ -166,6 +166,11 @@ def test_special_powers(np):
                 assert given == pytest.approx(expected, rel=1e-15, abs=0, nan_ok=True), (x, y)
 
 
+def test_results_next_to_the_largest_number():
+    assert ulps(kernels.exp(709.7, python_ops), mpmath.exp(mpf(709.7))) < 2.0
+    assert ulps(kernels.power(1.9, 1105.5, python_ops), mpmath.power(mpf(1.9), mpf(1105.5))) < 2.0
+
+
 def test_results_below_the_normal_range_are_zero():
     assert kernels.exp(-708.3, python_ops) > 0.0 == kernels.exp(-709.0, python_ops)
     assert kernels.power(0.5, 1022.0, python_ops) == 2.0**-1022

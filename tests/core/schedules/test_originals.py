@@ -193,6 +193,13 @@ def test_joined():
         (5, 0.1, 0.1, "linear"),
         (20, 0.1, 0.0, "cosine"),
     ]
+    warm_up = originals.optax_warmup_cosine_decay(0.0, 0.1, 2, 9)
+    assert points(originals.joined([warm_up, up], [15])) == [
+        (2, 0.0, 0.1, "linear"),
+        (7, 0.1, 0.0, "cosine"),
+        (6, 0.0, 0.0, "linear"),
+        (10, 0.0, 0.1, "linear"),
+    ]
     cycle = CyclicSchedule(base_lr=0.1, max_lr=0.5)
     for schedules, boundaries in (([up, down], [9]), ([up, cycle], [10]), ([up, up, down], [5, 9])):
         joined = originals.joined(schedules, boundaries)

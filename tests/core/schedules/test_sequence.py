@@ -35,7 +35,7 @@ def test_then_makes_one_flat_sequence():
     assert three.lr(16) == 0.3
     assert three.lr(15) == CYCLES.lr(11)
     up, down = PiecewiseSchedule([Phase(4, 0, 1)]), PiecewiseSchedule([Phase(6, 1, 0)])
-    assert up.then(down).then(up).boundaries == (4, 10)
+    assert up.then(down).then(up).then(down).boundaries == (4, 10, 14)
 
 
 def test_limits_are_included():

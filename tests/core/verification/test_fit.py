@@ -55,6 +55,16 @@ def test_one_line_that_is_off_is_no_other_schedule():
     assert list(other_parameters(Target(SCHEDULE, 500, 10**6), lines, None)) == []
 
 
+def test_a_schedule_explains_every_line_or_none():
+    lines = lines_of(SCHEDULE, range(500))
+    family = Family(Target(SCHEDULE, 500, 10**6), SCHEDULE, "triangular")
+    numbers = {"base_lr": 0.25, "max_lr": 0.5, "step_size_up": 64.0, "step_size_down": 64.0}
+    assert family.explaining(numbers, lines) == SCHEDULE
+    step, low, high = lines[77]
+    assert family.explaining(numbers, [*lines, LoggedRate(step, low + 0.001, high + 0.001)]) is None
+    assert family.explaining(numbers | {"max_lr": 0.2}, lines) is None
+
+
 @pytest.mark.parametrize(("differ", "named"), [(3, False), (4, True)])
 def test_four_lines_that_differ_show_one_change(differ, named):
     # Through fewer lines, other numbers go by chance.

@@ -113,6 +113,16 @@ CASES = {
         originals.optax_warmup_cosine_decay(0.0, PEAK, 60, N - 60),
         "optax's warmup_cosine_decay_schedule: its decay_steps includes the warm-up",
     ),
+    "Keras, with a rate that is held": (
+        originals.transformers_wsd(PEAK, 60, 200, num_stable_steps=300),
+        originals.transformers_wsd(PEAK, 60, 260, num_stable_steps=300),
+        "Keras's CosineDecay: its decay_steps doesn't include the warm-up",
+    ),
+    "optax, with a rate that is held": (
+        originals.transformers_wsd(PEAK, 60, 200, num_stable_steps=300),
+        originals.transformers_wsd(PEAK, 60, 140, num_stable_steps=300),
+        "optax's warmup_cosine_decay_schedule: its decay_steps includes the warm-up",
+    ),
     "LinearLR": (
         WARM_UP,
         originals.joined([THIRD, originals.torch_cosine_annealing(PEAK, N - 60)], [60]),

@@ -99,6 +99,7 @@ def test_a_run_that_followed():
             701,
         ),
         (lambda step: step - 1, Shift(-1, (-1, -1)), 1),
+        (lambda step: step - 900, Shift(-900, (-900, -900)), 1),  # More than two cycles.
         (lambda step: step + (step >= 640), Shift(1, (1, 1), since=640), 640),
         (lambda step: step if step < 500 else step - 500, Restart(500, (500, 500)), 500),
         (lambda step: 0, Constant(0.001, "base_lr"), 1),
