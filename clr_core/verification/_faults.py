@@ -287,18 +287,18 @@ def _speed(target: Target, log: Deviation, *, constant: bool) -> Iterator[Speed]
     # At half a cycle a step and beyond, one goes back as well as forth, or stays.
     half = math.ceil(target.size / 2) - 1
     for sped in (_faster,) if constant else (_faster, _slower):
+        fast = sped is _faster
+        most = min(most_times, half) if fast else last + 1
         # Some logs count from 1, others name the rate of the next update.
-        for offset in (0, -1, 1):
-            most = min(most_times, half) if sped is _faster else last + max(offset, 0)
-            count = partial(_from_the_start, sped, offset)
-            ranges = explaining(target, log.lines, count, 2, most)
-            if ranges:
-                yield _named(sped, ranges, None, offset)
-                break
-        else:
-            if log.first > 0:
-                most = min(later, half) if sped is _faster else later
-                yield from _speed_later(target, log, sped, most)
+        found = (
+            (offset, explaining(target, log.lines, partial(_from_the_start, sped, offset), 2, most))
+            for offset in (0, -1, 1)
+        )
+        offset, ranges = next((each for each in found if each[1]), (0, []))
+        if ranges:
+            yield _named(sped, ranges, None, offset)
+        elif log.first > 0:
+            yield from _speed_later(target, log, sped, min(later, half) if fast else later)
 
 
 _Speed = Callable[[int, int, int], int]
