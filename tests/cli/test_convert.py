@@ -370,7 +370,6 @@ def test_jax(folder, in_one_process):
             ["x.keras", "--moments", "a.npz", "--step", "3"],
             "'x.keras' has its own step. Received: --step 3",
         ),
-        (["nothing.json"], "'nothing.json': No such file or directory"),
     ],
 )
 def test_refusals(folder, refused, arguments, reason):
@@ -386,13 +385,3 @@ def test_a_folder_of_torch_is_told_from_jaxs(folder, refused):
         "'run' is a checkpoint of torch.distributed. Make one file of it: python -m "
         "torch.distributed.checkpoint.format_utils dcp_to_torch run run.pt"
     )
-
-
-def test_flags_become_a_record(folder, clr):
-    done = clr("convert", "--base-lr", "0.1", "--max-lr", "0.5", "--step", "7", "--out", "new.json")
-    assert (done.code, done.out, done.err) == (0, "", "")
-    assert Record.read("new.json") == Record(CyclicSchedule(base_lr=0.1, max_lr=0.5), step=7)
-
-
-def test_yaml_becomes_json(folder, clr):
-    assert Record.from_json(clr("convert", "other.yaml").out) == Record.read("other.json")

@@ -156,7 +156,6 @@ KEPT = {
         DIRECT + "CyclicLR(o, 1, 2, 3, 4, 'triangular', 1., None, 'cycle', True, .8, .9, -1, True)",
         "`verbose` is given by its position.",
     ),
-    "a subclass": (DIRECT + "class A(CyclicLR): ...", "`A` is derived from it."),
     "an inverted band": (DIRECT + "CyclicLR(o, 2, 1)", "`base_lr` must not be above `max_lr`."),
     "a scale_mode": (
         DIRECT + "CyclicLR(o, 1, 2, scale_fn=f, scale_mode='steps')",
@@ -175,11 +174,6 @@ KEPT = {
     "Addons, named": (
         "import tensorflow_addons as tfa\nx = [tfa.optimizers.CyclicalLearningRate]",
         "It is named here and not called: the parameters have other names.",
-    ),
-    "Addons, an unknown mode": (
-        "import tensorflow_addons as tfa\n"
-        "tfa.optimizers.Triangular2CyclicalLearningRate(1, 2, 3, scale_mode=m)",
-        "`scale_mode=m` must be 'cycle' for this decay.",
     ),
     "Addons, a value that is bound": (
         "import tensorflow_addons as tfa\n"

@@ -117,10 +117,6 @@ def made(code):
     return [eval(ast.unparse(call), MAKERS.copy()) for call in made]
 
 
-def test_convert(schedule, clr):
-    assert Record.from_json(clr("convert", "mine.json").out) == Record(schedule, step=10)
-
-
 def test_verify(schedule, folder, clr):
     rows = [f"{step},{schedule.lr(step)!r}" for step in range(90)]
     (folder / "log.csv").write_text("\n".join(["step,lr", *rows, ""]))

@@ -83,8 +83,7 @@ def test_terminal_of_ascii_only(folder, process):
     ],
     ids=" ".join,
 )
-def test_any_schedule(tmp_path, monkeypatch, clr, flags):
-    monkeypatch.chdir(tmp_path)
+def test_any_schedule(folder, clr, flags):
     drawn = clr("plot", *flags)
     assert (drawn.code, drawn.err) == (0, "")
     assert clr("plot", *flags, "--out", "run.svg").code == 0

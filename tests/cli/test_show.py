@@ -4,7 +4,6 @@ from itertools import islice
 
 import pytest
 
-from clr_core import CyclicSchedule
 from clr_core.record import Record, schedule_id
 from clr_core.schedules.cycles import cycles
 
@@ -36,14 +35,6 @@ def test_a_range_is_pythons_own(folder, data):
     assert [value["step"] for value in shown["values"]] == list(range(5, 4000, 1000))
     (shown,) = data("show", "run.json", "--range", "5:8")["schedules"]
     assert [value["step"] for value in shown["values"]] == [5, 6, 7]
-
-
-def test_what_is_said_of_a_record(folder, data):
-    (shown,) = data("show", "run.json")["schedules"]
-    assert shown["id"] == schedule_id(SCHEDULE)
-    assert CyclicSchedule.from_dict(shown["schedule"]) == SCHEDULE
-    assert (shown["step"], shown["cycle"]) == (1500, 0)
-    assert shown["lr"] == SCHEDULE.lr(1500)
 
 
 def test_cycles(folder, data):
