@@ -37,6 +37,10 @@ class Given:
     spread: list[str] = field(default_factory=list)
     """`*args` and `**options`, whose contents are unknown."""
 
+    def texts(self) -> dict[str, str]:
+        """The named arguments as they were written."""
+        return {name: each.text for name, each in self.named.items()}
+
 
 def given_to(call: ast.Call, parameters: Sequence[str], source: Source) -> Given:
     """Match the arguments of a call with the parameters of a class, given in order."""

@@ -189,7 +189,7 @@ def _finding(
         source,
         call,
         original.name,
-        arguments={name: each.text for name, each in given.named.items()},
+        arguments=given.texts(),
         record=record,
         to=to,
         replacement=replacement,

@@ -32,6 +32,7 @@ OPTIONAL = ("step_size_down", "mode", "gamma", "scale_fn", "scale_mode")
 class Reading:
     """The schedule that a call describes."""
 
+    given: Given
     parameters: dict[str, Argument] = field(default_factory=dict)
     last_epoch: Argument | None = None
     step: int | None = 0
@@ -43,6 +44,8 @@ class Reading:
     grouped: bool = False
     """True if there is a schedule for each parameter group."""
     cautions: list[Caution] = field(default_factory=list)
+    record: dict[str, Any] | None = None
+    """The portable record, if the schedule and the step are known."""
 
     def warn(self, about: str, says: str) -> None:
         """Add a caution."""
@@ -56,7 +59,7 @@ class Reading:
 
 def read(origin: Origin, given: Given, names: Names) -> Reading:
     """Read the schedule from a call of `origin` with these arguments."""
-    reading = Reading()
+    reading = Reading(given)
     named = {OUR_NAMES.get(name, name): argument for name, argument in given.named.items()}
     for name, value in origin.defaults.items():
         named.setdefault(OUR_NAMES.get(name, name), literal(value))
@@ -90,6 +93,7 @@ def read(origin: Origin, given: Given, names: Names) -> Reading:
         argument = reading.parameters.get(name)
         if argument is not None and argument.known and argument.value == DEFAULTS[name]:
             del reading.parameters[name]
+    _make(reading)
     return reading
 
 
@@ -173,21 +177,19 @@ def _start(reading: Reading, last: Argument | None) -> None:
     reading.step = last.value + 1 if type(last.value) is int and last.value >= -1 else None
 
 
-def record_of(reading: Reading) -> dict[str, Any] | None:
-    """The portable record, if the schedule and the step are known.
-
-    Warnings and refusals of `CyclicSchedule` become cautions.
-    """
+def _make(reading: Reading) -> None:
+    """Make the record; warnings and refusals of `CyclicSchedule` become cautions."""
     values = {name: argument.value for name, argument in reading.parameters.items()}
     if not reading.whole or UNKNOWN in values.values():
-        return None
+        return
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         try:
             schedule = CyclicSchedule(**values)
         except (TypeError, ValueError) as error:
             reading.refuse("refused", str(error))
-            return None
+            return
     for said in dict.fromkeys(str(each.message) for each in heard):
         reading.warn("mode", said)
-    return None if reading.step is None else Record(schedule, reading.step).to_dict()
+    if reading.step is not None:
+        reading.record = Record(schedule, reading.step).to_dict()
