@@ -133,13 +133,17 @@ def process():
 
 @pytest.fixture
 def in_one_process(folder):
-    """Run commands in a child process with a framework, in the working folder."""
+    """Run commands with their names in a child process with a framework, in the working folder.
+
+    Returns what each of them did, by its name, and the lines that the check has printed.
+    """
 
     def run(commands, prepare="", check="", **env):
         script = Path(__file__).with_name("in_one_process.py")
+        task = {"prepare": prepare, "commands": list(commands.values()), "check": check}
         done = subprocess.run(
             [sys.executable, "-P", "-W", "ignore", str(script)],
-            input=json.dumps({"prepare": prepare, "commands": commands, "check": check}),
+            input=json.dumps(task),
             env={**ENVIRONMENT, **env},
             capture_output=True,
             text=True,
@@ -147,9 +151,10 @@ def in_one_process(folder):
         )
         assert done.returncode == 0, done.stderr
         first, *checked = done.stdout.splitlines()
-        results = [
-            SimpleNamespace(code=code, out=out, err=err) for code, out, err in json.loads(first)
-        ]
+        results = {
+            name: SimpleNamespace(code=code, out=out, err=err)
+            for name, (code, out, err) in zip(commands, json.loads(first), strict=True)
+        }
         return results, [json.loads(line) for line in checked]
 
     return run

@@ -116,7 +116,6 @@ def test_not_a_number_is_itself(folder, data):
 
 
 def test_a_picture_of_both(folder, clr, data, refused):
-    pytest.importorskip("matplotlib")
     done = clr("compare", "run.json", "other.yaml", "--out", "both.svg")
     assert done.code == 1
     assert done.out == clr("compare", "run.json", "other.yaml").out

@@ -190,5 +190,5 @@ def test_the_code_makes_the_schedule_at_its_step(folder, clr, in_one_process, to
             ]
     keys, read = MADE[to]
     given = f"import clr_{to}\nCODES, KEYS = {codes!r}, {keys!r}\n{read}"
-    _, (found,) = in_one_process([], check=given + RUN, KERAS_BACKEND="jax")
+    _, (found,) = in_one_process({}, check=given + RUN, KERAS_BACKEND="jax")
     assert found == expected

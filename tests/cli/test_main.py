@@ -116,7 +116,6 @@ def test_errors_take_one_line(folder, refused, arguments, reason):
     ],
 )
 def test_bash_completes(folder, process, words, completed):
-    pytest.importorskip("shtab")
     done = process("--print-completion", "bash")
     assert (done.returncode, done.stderr) == (0, "")
     script = f"""{done.stdout}
@@ -128,7 +127,6 @@ _shtab_clr; printf '%s\n' "${{COMPREPLY[@]}}"
 
 
 def test_another_shell(refused):
-    pytest.importorskip("shtab")
     assert refused("--print-completion", "sh").startswith("--print-completion must be one of bash,")
 
 

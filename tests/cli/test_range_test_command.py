@@ -50,7 +50,6 @@ def test_text_from_a_file_is_inert(hostile, clr):
 
 
 def test_text_from_a_file_in_a_picture(hostile, folder, clr):
-    pytest.importorskip("matplotlib")
     for suffix in ("svg", "png"):
         assert clr("range-test", "plot", "hostile.json", "--out", f"h.{suffix}").code == 0
     ElementTree.parse(folder / "h.svg")
@@ -70,7 +69,6 @@ def test_a_long_test_reads_back(folder, clr):
 
 
 def test_pictures(folder, clr, data):
-    pytest.importorskip("matplotlib")
     assert clr("range-test", "plot", "range.json", "--out", "range.svg").out == ""
     first = (folder / "range.svg").read_bytes()
     assert ElementTree.fromstring(first).tag == "{http://www.w3.org/2000/svg}svg"
@@ -81,7 +79,6 @@ def test_pictures(folder, clr, data):
 
 
 def test_in_the_terminal(folder, clr):
-    pytest.importorskip("plotext")
     done = clr("range-test", "plot", "range.json")
     assert (done.code, done.err) == (0, "")
     title, *lines = done.out.splitlines()
@@ -101,7 +98,6 @@ def test_in_the_terminal(folder, clr):
 
 @pytest.mark.parametrize("losses", [[], [1.0], [1.0] * 40, [float(k) for k in range(40)]])
 def test_a_curve_without_a_number(folder, clr, data, losses):
-    pytest.importorskip("plotext")
     result = RangeTestResult.from_curve([1e-5 * 1.2**i for i in range(len(losses))], losses)
     assert result.max_lr is None
     text = json.dumps(result.to_dict())

@@ -78,7 +78,7 @@ def test_the_code_runs_and_counts_updates(folder, data, in_one_process, framewor
         *("--max-lr", "0.1", "--accumulation-steps", "3", "--to", framework),
     )
     check = f"import numpy\n{found['code']}{CODE[framework]}"
-    in_one_process([], check=check, KERAS_BACKEND="jax")
+    in_one_process({}, check=check, KERAS_BACKEND="jax")
 
 
 @pytest.mark.parametrize(
