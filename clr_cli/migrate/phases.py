@@ -65,11 +65,8 @@ class Original:
     def parameters(self) -> list[str]:
         """Its parameters in order."""
         own = [each for each in signature(self.make).parameters if each != "lr"]
-        if self.make is originals.joined:
-            own = (
-                ["schedulers", "milestones"] if self.to == "torch" else ["schedules", "boundaries"]
-            )
         if self.to == "torch":
+            own = ["schedulers", "milestones"] if self.make is originals.joined else own
             return ["optimizer", *own, "last_epoch", "verbose"]
         return [*own, "name"] if self.to == "keras" else own
 

@@ -179,8 +179,7 @@ def _addons(uses: Sequence[Use], source: Source, names: Names) -> None:
         starts = {source.span(root)[0] for root in roots}
         bound = {root.id for root in roots}
         old = [each for each in statement.names if _bound(each) in bound]
-        places = names.uses_of(statement, old)
-        unused = {source.starts[line - 1] + column for line, column in places} <= starts
+        unused = names.uses_of(statement, old) <= starts
         if unused and statement.names[0].name != "*":
             shared = _imports(source, statement, old, "import clr_keras")
         else:
