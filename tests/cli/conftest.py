@@ -36,6 +36,11 @@ ENVIRONMENT = {
 CLR = (sys.executable, "-P", "-m", "clr_cli")
 
 
+def log(path, steps, rate, head="step,lr"):
+    """Write what a run logs: the rate at each of these steps."""
+    path.write_text("\n".join([head, *(f"{step},{rate(step)!r}" for step in steps), ""]))
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The working folder, with files such as a user has."""
@@ -43,10 +48,8 @@ def folder(tmp_path, monkeypatch):
     Record(OTHER).write(tmp_path / "other.json")
     GROUPS.write(tmp_path / "groups.json")
     (tmp_path / "other.yaml").write_text(Record(OTHER).to_json())
-    rows = [f"{step},{SCHEDULE.lr(step)!r}" for step in range(0, 9000, 50)]
-    (tmp_path / "log.csv").write_text("\n".join(["step,lr", *rows, ""]))
-    epochs = [f"{epoch},{SCHEDULE.lr(391 * epoch)!r}" for epoch in range(1, 30)]
-    (tmp_path / "results.csv").write_text("\n".join(["epoch,lr", *epochs, ""]))
+    log(tmp_path / "log.csv", range(0, 9000, 50), SCHEDULE.lr)
+    log(tmp_path / "results.csv", range(1, 30), lambda n: SCHEDULE.lr(391 * n), "epoch,lr")
     (tmp_path / "range.json").write_text(json.dumps(RESULT.to_dict()))
     (tmp_path / "train.py").write_text(
         "from torch.optim.lr_scheduler import CyclicLR\n"

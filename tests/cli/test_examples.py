@@ -12,7 +12,7 @@ from clr_cli.main import COMMANDS
 from clr_core import CyclicSchedule
 from clr_core.record import Record
 
-from .conftest import CLR, ENVIRONMENT, RECORD
+from .conftest import CLR, ENVIRONMENT, RECORD, log
 
 PLAIN = CyclicSchedule(base_lr=0.0015, max_lr=0.006, mode="triangular2")
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
@@ -102,8 +102,7 @@ def commands(page):
 
 def test_the_page(folder, shell):
     """In one folder, in order; an ellipsis stands for any text."""
-    rows = [f"{step},{PLAIN.lr(step)!r}" for step in range(0, 9000, 50)]
-    (folder / "log.csv").write_text("\n".join(["step,lr", *rows, ""]))
+    log(folder / "log.csv", range(0, 9000, 50), PLAIN.lr)
     count = 0
     for line, expected, code in commands(PAGE.read_text(encoding="utf-8")):
         count += 1

@@ -12,6 +12,8 @@ from clr_core import CyclicSchedule, schedule_from_dict
 from clr_core.record import Record, schedule_id
 from other_kinds import Cosine, Mean, other_kinds
 
+from .conftest import log
+
 __all__ = ["other_kinds"]
 pytestmark = pytest.mark.usefixtures("other_kinds")
 
@@ -116,11 +118,9 @@ def made(code):
 
 
 def test_verify(schedule, folder, clr):
-    rows = [f"{step},{schedule.lr(step)!r}" for step in range(90)]
-    (folder / "log.csv").write_text("\n".join(["step,lr", *rows, ""]))
+    log(folder / "log.csv", range(90), schedule.lr)
     done = clr("verify", "mine.json", "log.csv")
     assert (done.code, done.err) == (0, "")
-    rows[20:] = [f"{step},{1.1 * schedule.lr(step)!r}" for step in range(20, 90)]
-    (folder / "log.csv").write_text("\n".join(["step,lr", *rows, ""]))
+    log(folder / "log.csv", range(90), lambda n: schedule.lr(n) * (1 if n < 20 else 1.1))
     done = clr("verify", "mine.json", "log.csv")
     assert (done.code, done.err) == (1, "")

@@ -10,11 +10,6 @@ from clr_core.schedules.cycles import cycles
 from .conftest import FRACTIONAL, OTHER, SCHEDULE
 
 
-def written(folder, schedule, step=0):
-    Record(schedule, step).write(folder / "mine.json")
-    return "mine.json"
-
-
 def test_values_at_steps(folder, data):
     steps = [0, 1, 1999, 2000, 2001, 4000, 6000, 10**9, 2**53]
     at = ",".join(map(str, steps))
@@ -38,7 +33,7 @@ def test_a_range_is_pythons_own(folder, data):
 
 
 def test_cycles(folder, data):
-    written(folder, FRACTIONAL)
+    Record(FRACTIONAL).write("mine.json")
     (shown,) = data("show", "mine.json", "--cycles", "7")["schedules"]
     found = islice(cycles(FRACTIONAL.step_size_up, FRACTIONAL.cycle_size), 7)
     for row, each in zip(shown["cycles"], found, strict=True):
@@ -71,7 +66,7 @@ def test_text_of_a_record(folder, clr):
 
 
 def test_numbers_in_the_text_mean_the_same_float64(folder, clr, data):
-    written(folder, FRACTIONAL)
+    Record(FRACTIONAL).write("mine.json")
     text = clr("show", "mine.json").out.splitlines()[4:]
     head, *rows = ([cell.strip() for cell in line.split("  ") if cell] for line in text)
     assert head == ["cycle", "first", "turn", "last", "lr first", "lr turn", "lr last"]

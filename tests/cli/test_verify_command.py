@@ -4,11 +4,7 @@ import pytest
 
 from clr_core.conformance import float32
 
-from .conftest import OTHER, SCHEDULE
-
-
-def log(path, steps, rate):
-    path.write_text("\n".join(["step,lr", *(f"{step},{rate(step)!r}" for step in steps), ""]))
+from .conftest import OTHER, SCHEDULE, log
 
 
 def test_a_run_that_followed(folder, clr, data):
@@ -80,8 +76,7 @@ def test_columns_by_name(folder, clr, refused):
 
 
 def test_logs_of_epochs(folder, clr, refused):
-    rows = [f"{epoch},{SCHEDULE.lr(50 * (epoch + 1))!r}" for epoch in range(180)]
-    (folder / "log.csv").write_text("\n".join(["epoch,learning_rate", *rows, ""]))
+    log(folder / "log.csv", range(180), lambda n: SCHEDULE.lr(50 * n + 50), "epoch,learning_rate")
     assert "give --steps-per-epoch" in refused("verify", "run.json", "log.csv")
     done = clr("verify", "run.json", "log.csv", "--steps-per-epoch", "50")
     assert done.code == 0
