@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -143,10 +144,10 @@ def in_one_process(folder):
 
     def run(commands, prepare="", check="", **env):
         script = Path(__file__).with_name("in_one_process.py")
-        task = {"prepare": prepare, "commands": list(commands.values()), "check": check}
+        task = {"prepare": prepare, "commands": [*map(shlex.split, commands.values())]}
         done = subprocess.run(
             [sys.executable, "-P", "-W", "ignore", str(script)],
-            input=json.dumps(task),
+            input=json.dumps(task | {"check": check}),
             env={**ENVIRONMENT, **env},
             capture_output=True,
             text=True,

@@ -1,5 +1,7 @@
 """`clr verify`: the exit code is the answer, the sentence says why."""
 
+import shlex
+
 import pytest
 
 from clr_core.conformance import float32
@@ -111,22 +113,16 @@ def test_picture(folder, clr, name, start):
     assert (folder / name).read_bytes().startswith(start)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (
-            ["log.csv"],
-            "A schedule and a LOG must be given, the schedule as a FILE or by flags. Rec",
-        ),
-        ([], "the following arguments are required: LOG."),
-        (
-            ["run.json", "log.csv", "--plot", "run.gif"],
-            "--plot must end in .png, .svg or .pdf. Received",
-        ),
-        (["run.json", "/dev/zero"], "'/dev/zero' must be a file or a folder"),
-        (["run.json", "run.json"], "run.json must have a column with the rates. It has: "),
-        (["run.json", "models"], "models must contain an event file of TensorBoard; it has none"),
-    ],
-)
-def test_refusals(folder, refused, arguments, reason):
-    assert refused("verify", *arguments).startswith(reason)
+REFUSED = {
+    "log.csv": "A schedule and a LOG must be given, the schedule as a FILE or by flags. Rec",
+    "": "the following arguments are required: LOG.",
+    "run.json log.csv --plot run.gif": "--plot must end in .png, .svg or .pdf. Received",
+    "run.json /dev/zero": "'/dev/zero' must be a file or a folder",
+    "run.json run.json": "run.json must have a column with the rates. It has: ",
+    "run.json models": "models must contain an event file of TensorBoard; it has none",
+}
+
+
+@pytest.mark.parametrize("arguments", REFUSED)
+def test_refusals(folder, refused, arguments):
+    assert refused("verify", *shlex.split(arguments)).startswith(REFUSED[arguments])
