@@ -351,31 +351,6 @@ def convolutional(side: int, *, norm: bool = False) -> nn.Module:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * side * side, 10))
 
 
-class Residual(nn.Module):
-    """Three residual blocks with batch norm."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(1, 8, 3, stride=2, padding=1)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(8, 8, 3, padding=1, bias=False),
-                nn.BatchNorm2d(8),
-                nn.ReLU(),
-                nn.Conv2d(8, 8, 3, padding=1, bias=False),
-                nn.BatchNorm2d(8),
-            )
-            for _ in range(3)
-        )
-        self.head = nn.Linear(8 * 16, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
-        for block in self.blocks:
-            x = (x + block(x)).relu()
-        return self.head(nn.functional.adaptive_avg_pool2d(x, 4).flatten(1))
-
-
 class Sines(nn.Module):
     """SIREN: a picture as a function of the place, in sines."""
 
