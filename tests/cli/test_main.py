@@ -12,6 +12,8 @@ import pytest
 
 from clr_cli.main import COMMANDS, import_command
 
+from .conftest import ENVIRONMENT
+
 SIZES = ("--samples", "50000", "--batch-size", "100", "--epochs", "24")
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "optax", "numpy", "matplotlib", "plotext"}
 
@@ -76,7 +78,7 @@ def test_what_needs_no_framework_loads_none(folder, arguments):
         [sys.executable, "-P", "-c", code, *arguments],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+        env=ENVIRONMENT,
     )
     assert (done.returncode, done.stderr.strip()) == (0, "")
 
@@ -147,14 +149,11 @@ def test_what_may_have_been_meant(refused, arguments):
 
 
 def test_numbers_may_be_written_as_a_product(clr):
-    written = ["--step-size-up", "4*(1000 - 500)", "--step-size-down", "50000/128"]
-    plain = ["--step-size-up", "2000", "--step-size-down", "390.625"]
-    both = [
-        clr("show", "--base-lr", "0.001", "--max-lr", "0.006", "--cycles", n, *sizes)
-        for n, sizes in (("1*2", written), ("2", plain))
-    ]
-    assert both[0].code == 0
-    assert both[0].out == both[1].out
+    flags = "show --base-lr 0.001 --max-lr 0.006 --cycles {} --step-size-up {} --step-size-down {}"
+    written = clr(*flags.format("1*2", "4*(1000-500)", "50000/128").split())
+    plain = clr(*flags.format("2", "2000", "390.625").split())
+    assert written.code == 0
+    assert written.out == plain.out
 
 
 def test_python_m_is_the_command(folder, process):
@@ -196,7 +195,7 @@ def test_interrupted(folder, process):
     """Ctrl-C while it waits for input."""
     started = subprocess.Popen(
         [sys.executable, "-P", "-c", _WAITS],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+        env=ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -68,23 +68,22 @@ def test_terminal_of_ascii_only(folder, process):
 @pytest.mark.parametrize(
     "flags",
     [
-        ["--base-lr", "0", "--max-lr", "0"],
-        ["--base-lr", "0.1", "--max-lr", "0.1"],
-        ["--base-lr", "0", "--max-lr", "1", "--scale-fn", "1 / (x - 4)", "--step-size-up", "1"],
-        ["--base-lr", "0", "--max-lr", "1e-300"],
-        ["--base-lr", "1e-320", "--max-lr", "2e-320"],
-        ["--base-lr", "0", "--max-lr", "1e300"],
-        ["--base-lr", "0", "--max-lr", "1", "--step-size-up", "1e15"],
-        ["--base-lr", "0", "--max-lr", "1", "--step-size-up", "0.001"],
-        ["--base-lr", "0", "--max-lr", "1", "--steps", "9007199254740992"],
-        ["--base-lr", "0", "--max-lr", "1", "--steps", "1"],
+        "--base-lr 0 --max-lr 0",
+        "--base-lr 0.1 --max-lr 0.1",
+        "--base-lr 0 --max-lr 1 --scale-fn 1/(x-4) --step-size-up 1",
+        "--base-lr 0 --max-lr 1e-300",
+        "--base-lr 1e-320 --max-lr 2e-320",
+        "--base-lr 0 --max-lr 1e300",
+        "--base-lr 0 --max-lr 1 --step-size-up 1e15",
+        "--base-lr 0 --max-lr 1 --step-size-up 0.001",
+        "--base-lr 0 --max-lr 1 --steps 9007199254740992",
+        "--base-lr 0 --max-lr 1 --steps 1",
     ],
-    ids=" ".join,
 )
 def test_any_schedule(folder, clr, flags):
-    drawn = clr("plot", *flags)
+    drawn = clr("plot", *flags.split())
     assert (drawn.code, drawn.err) == (0, "")
-    assert clr("plot", *flags, "--out", "run.svg").code == 0
+    assert clr("plot", *flags.split(), "--out", "run.svg").code == 0
 
 
 def test_points(folder, data):
