@@ -72,18 +72,15 @@ def _finding(use: Use, source: Source, to: str | None) -> Finding:
         says = "The name is bound more than once and may mean something else. It is read as "
         cautions.append(Caution("origin", f"{says}{origin.name}."))
     replacement = None
-    if reading is None:
+    if use.call is None:
         says = use.kept if isinstance(source.parents[use.node], ast.ClassDef) else ""
         says = says or f"{origin.name} is named here and not called, so no arguments are read."
         cautions.append(Caution("reference", says))
-    else:
-        cautions += reading.cautions
+    cautions += reading.cautions
     if use.edits:
         replacement = changed_lines(use, source)
-    elif (
-        reading is not None
-        and not (reading.refused or reading.grouped)
-        and not (origin.rewritable and to == origin.framework)
+    elif use.call is not None and not (
+        reading.refused or reading.grouped or (origin.rewritable and to == origin.framework)
     ):
         replacement = replacement_for(to, reading)
         cautions += advice(to, origin, reading)
@@ -91,8 +88,8 @@ def _finding(use: Use, source: Source, to: str | None) -> Finding:
         source,
         use.call or use.node,
         origin.name,
-        arguments={} if reading is None else reading.given.texts(),
-        record=None if reading is None else reading.record,
+        arguments=reading.given.texts(),
+        record=reading.record,
         to=to,
         replacement=replacement,
         warnings=tuple(dict.fromkeys(cautions)),

@@ -32,7 +32,7 @@ OPTIONAL = ("step_size_down", "mode", "gamma", "scale_fn", "scale_mode")
 class Reading:
     """The schedule that a call describes."""
 
-    given: Given
+    given: Given = field(default_factory=Given)
     parameters: dict[str, Argument] = field(default_factory=dict)
     last_epoch: Argument | None = None
     step: int | None = 0

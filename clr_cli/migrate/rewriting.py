@@ -40,8 +40,8 @@ class Use:
     """The paths that lead to this class."""
     others: bool
     """True if the name may also mean something else."""
-    reading: Reading | None = None
-    """None if it isn't called."""
+    reading: Reading = field(default_factory=Reading)
+    """What was read, if it is called."""
     kept: str = ""
     """Why it isn't rewritten, or empty."""
     edits: list[Edit] = field(default_factory=list)
@@ -54,7 +54,6 @@ class Use:
     def rewrite_call(self, source: Source) -> None:
         """Add an edit of the call's arguments, or say why it isn't rewritten."""
         assert self.call is not None
-        assert self.reading is not None
         start, end = source.span(self.call.func)[1], source.span(self.call)[1]
         try:
             text = _arguments(self.origin, self.reading, source.text[start:end])
@@ -123,7 +122,7 @@ def applied(text: str, edits: Iterable[Edit]) -> str:
 def _torch(uses: Sequence[Use], source: Source) -> None:
     """The same arguments; another class, by a changed import or at each use."""
     for use in uses:
-        if use.reading is not None and "verbose" in use.reading.given.named and not use.kept:
+        if "verbose" in use.reading.given.named and not use.kept:
             use.rewrite_call(source)
     stays = {id(each) for use in uses if use.kept for each in use.imports}
     imported = {id(each): _imports_ours(source, each) for use in uses for each in use.imports}
@@ -164,7 +163,7 @@ def _addons(uses: Sequence[Use], source: Source, names: Names) -> None:
     for use in uses:
         if use.kept:
             continue
-        if use.reading is None:
+        if use.call is None:
             use.kept = "It is named here and not called: the parameters have other names."
         elif use.statement is None:
             use.kept = "The name may mean something else."
