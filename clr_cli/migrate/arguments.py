@@ -10,7 +10,7 @@ from typing import Any
 from clr_cli.migrate.source import Source
 
 UNKNOWN: Any = object()
-"""A value that only running the program would show."""
+"""A value that only running the program would show; it equals no other."""
 
 
 @dataclass(frozen=True)

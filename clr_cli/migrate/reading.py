@@ -91,7 +91,7 @@ def read(origin: Origin, given: Given, names: Names) -> Reading:
         )
     for name in OPTIONAL:
         argument = reading.parameters.get(name)
-        if argument is not None and argument.known and argument.value == DEFAULTS[name]:
+        if argument is not None and argument.value == DEFAULTS[name]:
             del reading.parameters[name]
     _make(reading)
     return reading
@@ -100,7 +100,7 @@ def read(origin: Origin, given: Given, names: Names) -> Reading:
 def _decay(reading: Reading, origin: Origin, named: dict[str, Argument], names: Names) -> None:
     parameters = reading.parameters
     scale_fn, gamma = named.get("scale_fn"), named.get("gamma")
-    custom = scale_fn is not None and not (scale_fn.known and scale_fn.value is None)
+    custom = scale_fn is not None and scale_fn.value is not None
     mode = literal(origin.mode) if origin.mode else named.get("mode")
     # The decays of TensorFlow Addons' classes are of the cycle or of the step.
     usual = "iterations" if origin.mode == "exp_range" else "cycle"
@@ -121,14 +121,14 @@ def _decay(reading: Reading, origin: Origin, named: dict[str, Argument], names: 
         )
     for name in ("mode", "gamma") if custom else ():
         argument = named.get(name)
-        if argument is not None and not (argument.known and argument.value == DEFAULTS[name]):
+        if argument is not None and argument.value != DEFAULTS[name]:
             reading.warn(name, f"`{name}={argument.text}` is left out: the `scale_fn` replaces it.")
     if mode is not None:
         parameters["mode"] = mode
     if gamma is None:
         return
     if mode is None or (mode.known and mode.value != "exp_range"):
-        if not (gamma.known and gamma.value == 1.0):
+        if gamma.value != 1.0:
             says = f"`gamma={gamma.text}` is left out: only mode 'exp_range' uses it."
             reading.warn("gamma", says)
         return
@@ -170,7 +170,7 @@ def _momenta(reading: Reading, named: dict[str, Argument]) -> None:
 
 
 def _start(reading: Reading, last: Argument | None) -> None:
-    if last is None or (last.known and last.value == -1):
+    if last is None or last.value == -1:
         return
     # torch's constructor advances to the step after `last_epoch`.
     reading.last_epoch = last
