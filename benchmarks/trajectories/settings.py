@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from clr_core import CyclicSchedule
 
 BETA_1 = 0.9  # If no momentum is cycled.
@@ -46,10 +48,4 @@ def rate(name: str) -> CyclicSchedule:
 
 def rate_and_momentum(name: str) -> CyclicSchedule:
     """The same, with a momentum (or beta1) that falls from 0.95 to 0.85 as the rate rises."""
-    return CyclicSchedule(
-        base_lr=MAX_LR[name] / 4,
-        max_lr=MAX_LR[name],
-        step_size_up=25,
-        base_momentum=0.85,
-        max_momentum=0.95,
-    )
+    return replace(rate(name), base_momentum=0.85, max_momentum=0.95)

@@ -10,7 +10,7 @@ from typing import Any
 from clr_cli.migrate.source import Source
 
 UNKNOWN: Any = object()
-"""A value that only running the program would show."""
+"""A value that only running the program would show; it equals no other."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,10 @@ class Given:
     """Arguments for which the class has no parameter."""
     spread: list[str] = field(default_factory=list)
     """`*args` and `**options`, whose contents are unknown."""
+
+    def texts(self) -> dict[str, str]:
+        """The named arguments as they were written."""
+        return {name: each.text for name, each in self.named.items()}
 
 
 def given_to(call: ast.Call, parameters: Sequence[str], source: Source) -> Given:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import Any
 
 from clr_cli.migrate.arguments import given_to
 from clr_cli.migrate.finding import Caution, Finding, finding_at
 from clr_cli.migrate.names import Names, Path
 from clr_cli.migrate.origins import TORCH, best, origin_of
-from clr_cli.migrate.reading import read, record_of
+from clr_cli.migrate.reading import read
 from clr_cli.migrate.replacement import advice, replacement_for
 from clr_cli.migrate.rewriting import Use, changed_lines, plan
 from clr_cli.migrate.source import Source
@@ -19,14 +18,15 @@ from clr_cli.migrate.source import Source
 def calls(source: Source, names: Names, to: str | None) -> list[Finding]:
     """Find the calls of and references to known implementations."""
     uses = list(_uses(source, names))
-    records = [_read(use, source, names) for use in uses]
+    for use in uses:
+        _read(use, source, names)
     rewritable = [use for use in uses if use.origin.rewritable]
     for use in rewritable:
         framework = use.origin.framework
         if to not in (None, framework):
             use.kept = use.kept or f"This is for {framework}, and --to names {to}."
     plan(rewritable, source, names)
-    found = [_finding(use, record, source, to) for use, record in zip(uses, records, strict=True)]
+    found = [_finding(use, source, to) for use in uses]
     return [*found, *_unused(source, {id(each) for use in uses for each in use.imports})]
 
 
@@ -40,7 +40,7 @@ def _uses(source: Source, names: Names) -> Iterator[Use]:
         call = parent if isinstance(parent, ast.Call) and parent.func is node else None
         every = names.paths(node)
         origin, paths = best(every, call)
-        if origin is None or (call is None and origin.in_this_file):
+        if origin is None or (call is None and paths[0].definition is not None):
             continue
         # Only one of several star imports provided the name.
         others = len(paths) < len(every) and not all(each.starred for each in every)
@@ -52,43 +52,35 @@ def _is_followed(parent: ast.AST) -> bool:
     return isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Name)
 
 
-def _read(use: Use, source: Source, names: Names) -> dict[str, Any] | None:
-    """Read a call, and return its record."""
+def _read(use: Use, source: Source, names: Names) -> None:
     origin, parent = use.origin, source.parents[use.node]
     if isinstance(parent, ast.ClassDef):
         use.kept = f"`{parent.name}` is derived from it."
     if use.call is None:
-        return None
-    use.given = given_to(use.call, origin.parameters, source)
-    use.reading = read(origin, use.given, names)
-    record = record_of(use.reading)
+        return
+    use.reading = read(origin, given_to(use.call, origin.parameters, source), names)
     use.kept = use.reading.refused
     if origin.family == TORCH and len(use.call.args) == len(origin.parameters):
         use.kept = use.kept or "`verbose` is given by its position."
-    return record
 
 
-def _finding(use: Use, record: dict[str, Any] | None, source: Source, to: str | None) -> Finding:
+def _finding(use: Use, source: Source, to: str | None) -> Finding:
     origin, reading = use.origin, use.reading
     to = to or origin.framework
     cautions = [Caution("origin", origin.doubt)] if origin.doubt else []
     if use.others:
         says = "The name is bound more than once and may mean something else. It is read as "
         cautions.append(Caution("origin", f"{says}{origin.name}."))
-    named = use.given.named if use.given is not None else {}
     replacement = None
     if use.call is None:
         says = use.kept if isinstance(source.parents[use.node], ast.ClassDef) else ""
         says = says or f"{origin.name} is named here and not called, so no arguments are read."
         cautions.append(Caution("reference", says))
-    elif reading is not None:
-        cautions += reading.cautions
+    cautions += reading.cautions
     if use.edits:
         replacement = changed_lines(use, source)
-    elif (
-        reading is not None
-        and not (reading.refused or reading.grouped)
-        and not (origin.rewritable and to == origin.framework)
+    elif use.call is not None and not (
+        reading.refused or reading.grouped or (origin.rewritable and to == origin.framework)
     ):
         replacement = replacement_for(to, reading)
         cautions += advice(to, origin, reading)
@@ -96,8 +88,8 @@ def _finding(use: Use, record: dict[str, Any] | None, source: Source, to: str | 
         source,
         use.call or use.node,
         origin.name,
-        arguments={name: each.text for name, each in named.items()},
-        record=record,
+        arguments=reading.given.texts(),
+        record=reading.record,
         to=to,
         replacement=replacement,
         warnings=tuple(dict.fromkeys(cautions)),

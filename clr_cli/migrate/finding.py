@@ -113,8 +113,7 @@ def _paragraph(finding: Finding) -> str:
     lines = [f"{finding.place}: {finding.origin}", *_indented(finding.code)]
     if finding.record is not None:
         record = Record.from_dict(finding.record)
-        schedules = record.schedule if isinstance(record.schedule, tuple) else (record.schedule,)
-        lines += ["schedule", *(f"  {schedule!r}" for schedule in schedules)]
+        lines += ["schedule", f"  {record.schedule!r}"]
         if record.step:
             lines.append(f"  at step {record.step}")
     elif finding.arguments:

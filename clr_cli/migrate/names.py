@@ -38,7 +38,6 @@ MOST_PAIRS = 5_000_000
 MOST_NODES = 300_000
 
 Statement = ast.Import | ast.ImportFrom
-Position = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -78,15 +77,16 @@ class Names:
         positions: Any = found[PositionProvider]
         scopes: set[Any] = {scope for scope in found[ScopeProvider].values() if scope}
         self._positions = positions
-        self._uses: dict[Position, Access] = {
+        # By their offsets in the text, which ast and LibCST have in common.
+        self._uses: dict[int, Access] = {
             self._position(access.node): access for scope in scopes for access in scope.accesses
         }
-        self._nodes: dict[Position, ast.AST] = {}
+        self._nodes: dict[int, ast.AST] = {}
         for node in source.nodes:
             if isinstance(node, (*DEFINITIONS, ast.Import, ast.ImportFrom)) or (
                 isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
             ):
-                self._nodes[self._place(node)] = node
+                self._nodes[source.span(node)[0]] = node
         self._stars = [
             node
             for node in source.nodes
@@ -118,7 +118,7 @@ class Names:
 
     def bindings(self, node: ast.Name) -> list[BaseAssignment]:
         """The bindings that may apply: the last one outside a branch, and those after it."""
-        access = self._uses.get(self._place(node))
+        access = self._uses.get(self._source.span(node)[0])
         if access is None:
             return []
         bound = (each for each in access.referents if not isinstance(each, BuiltinAssignment))
@@ -133,15 +133,15 @@ class Names:
         found = self.bindings(node)
         return self._value(found[0]) if len(found) == 1 else None
 
-    def uses_of(self, statement: Statement, aliases: Sequence[ast.alias]) -> list[Position]:
-        """The places, as line and column, that use a name which an import binds."""
+    def uses_of(self, statement: Statement, aliases: Sequence[ast.alias]) -> set[int]:
+        """The offsets of the uses of names that an import binds."""
         names = {alias.asname or alias.name.partition(".")[0] for alias in aliases}
-        return [
+        return {
             place
             for place, use in self._uses.items()
             for each in use.referents
             if self._bound_by(each) is statement and each.name.partition(".")[0] in names
-        ]
+        }
 
     def _target(self, binding: BaseAssignment, name: str, depth: int) -> list[Path]:
         if binding not in self._followed:
@@ -185,16 +185,13 @@ class Names:
                 return True
         return False
 
-    def _start(self, binding: BaseAssignment) -> Position:
+    def _start(self, binding: BaseAssignment) -> int:
         node = getattr(binding, "node", None)
-        return (0, 0) if node is None else self._position(node)
+        return -1 if node is None else self._position(node)
 
-    def _position(self, node: libcst.CSTNode) -> Position:
+    def _position(self, node: libcst.CSTNode) -> int:
         start = self._positions[node].start
-        return start.line, start.column
-
-    def _place(self, node: ast.expr | ast.stmt) -> Position:
-        return node.lineno, self._source.span(node)[0] - self._source.starts[node.lineno - 1]
+        return int(self._source.starts[start.line - 1] + start.column)
 
 
 def _imported(node: Statement, name: str) -> Path:

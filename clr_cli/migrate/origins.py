@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clr_cli.migrate.arguments import UNKNOWN, value_of
@@ -24,7 +24,6 @@ class Origin:
     """Defaults that differ from `CyclicSchedule`'s, by the names in that class."""
     mode: str | None = None
     """The mode of the class, if it isn't an argument."""
-    in_this_file: bool = False
     doubt: str = ""
     """Why this may be another class, if the file leaves that open."""
 
@@ -64,9 +63,7 @@ _CALLBACK = Origin(
     ("base_lr", "max_lr", "step_size", *_MODES),
     {"base_lr": 0.001, "max_lr": 0.006},
 )
-_CONTRIB = Origin(
-    "keras_contrib.callbacks.CyclicLR", CALLBACK, _CALLBACK.parameters, _CALLBACK.defaults
-)
+_CONTRIB = replace(_CALLBACK, name="keras_contrib.callbacks.CyclicLR")
 _BAND = ("initial_learning_rate", "maximal_learning_rate", "step_size")
 _ADDONS = {
     name: Origin(f"tensorflow_addons.optimizers.{name}", ADDONS, (*_BAND, *own, "name"), mode=mode)
@@ -92,7 +89,7 @@ def origin_of(path: Path, call: ast.Call | None) -> Origin | None:
         return _of_this_file(path)
     module, _, name = path.dotted.rpartition(".")
     root = module.partition(".")[0]
-    if root in _OURS or (name != "CyclicLR" and name not in _ADDONS):
+    if root in _OURS or name not in CLASSES:
         return None
     if name in _ADDONS:
         return _ADDONS[name] if root == "tensorflow_addons" else None
@@ -101,11 +98,8 @@ def origin_of(path: Path, call: ast.Call | None) -> Origin | None:
     if root == "keras_contrib":
         return _CONTRIB
     if module.rpartition(".")[2] in _CALLBACK_MODULES or _is_called_as_callback(call):
-        return Origin(
-            _CALLBACK.name,
-            CALLBACK,
-            _CALLBACK.parameters,
-            _CALLBACK.defaults,
+        return replace(
+            _CALLBACK,
             doubt=f"`{module}` wasn't opened. Its name and arguments suggest bckenstler's "
             "callback, or a copy.",
         )
@@ -151,7 +145,6 @@ def _of_this_file(path: Path) -> Origin | None:
         CALLBACK,
         names,
         dict(zip(names[len(names) - len(values) :], values, strict=True)),
-        in_this_file=True,
         doubt=f"The class `{node.name}` of this file (line {node.lineno}) has the parameters of "
         "bckenstler's callback, and is taken for a copy of it.",
     )

@@ -65,11 +65,8 @@ class Original:
     def parameters(self) -> list[str]:
         """Its parameters in order."""
         own = [each for each in signature(self.make).parameters if each != "lr"]
-        if self.make is originals.joined:
-            own = (
-                ["schedulers", "milestones"] if self.to == "torch" else ["schedules", "boundaries"]
-            )
         if self.to == "torch":
+            own = ["schedulers", "milestones"] if self.make is originals.joined else own
             return ["optimizer", *own, "last_epoch", "verbose"]
         return [*own, "name"] if self.to == "keras" else own
 
@@ -140,8 +137,10 @@ def phases(source: Source, names: Names, to: str | None) -> list[Finding]:
         if isinstance(node, ast.Call):
             original = _original(node.func, names)
             if original is not None:
-                found[node], parts = _finding(node, original, source, names, to)
-                inner |= parts
+                reader = _Reader(source, names)
+                found[node] = _finding(node, original, reader, to)
+                if found[node].record is not None:
+                    inner |= reader.read - {node}
     return [each for node, each in found.items() if node not in inner and each.origin != WITHIN]
 
 
@@ -152,12 +151,8 @@ def _original(node: ast.expr, names: Names) -> Original | None:
     return found[0] if found and all(each == found[0] for each in found) else None
 
 
-def _finding(
-    call: ast.Call, original: Original, source: Source, names: Names, to: str | None
-) -> tuple[Finding, set[ast.Call]]:
-    """The finding of a call, and the calls in its arguments that it has read."""
-    reader = _Reader(source, names)
-    to = to or original.to
+def _finding(call: ast.Call, original: Original, reader: _Reader, to: str | None) -> Finding:
+    source, to = reader.source, to or original.to
     given = given_to(call, original.parameters, source)
     cautions = [Caution("origin", original.note)] if original.note else []
     record = replacement = None
@@ -185,18 +180,17 @@ def _finding(
     if original.to == "torch":
         says = "Here a step is an update. If it was stepped once per epoch, multiply the steps."
         cautions.append(Caution("per_epoch", says))
-    finding = finding_at(
+    return finding_at(
         source,
         call,
         original.name,
-        arguments={name: each.text for name, each in given.named.items()},
+        arguments=given.texts(),
         record=record,
         to=to,
         replacement=replacement,
         warnings=tuple(cautions),
         kept=kept,
     )
-    return finding, reader.read - {call} if record else set()
 
 
 def _replacement(to: str, schedule: Schedule, made: str | None, optimizer: Argument | None) -> str:
@@ -220,6 +214,7 @@ class _Reader:
     source: Source
     names: Names
     read: set[ast.Call] = field(default_factory=set)
+    """The call, and those in its arguments."""
     notes: list[str] = field(default_factory=list)
     """What is peculiar in the schedules in its arguments."""
     made: dict[ast.Call, str] = field(default_factory=dict)

@@ -32,6 +32,7 @@ OPTIONAL = ("step_size_down", "mode", "gamma", "scale_fn", "scale_mode")
 class Reading:
     """The schedule that a call describes."""
 
+    given: Given = field(default_factory=Given)
     parameters: dict[str, Argument] = field(default_factory=dict)
     last_epoch: Argument | None = None
     step: int | None = 0
@@ -43,6 +44,8 @@ class Reading:
     grouped: bool = False
     """True if there is a schedule for each parameter group."""
     cautions: list[Caution] = field(default_factory=list)
+    record: dict[str, Any] | None = None
+    """The portable record, if the schedule and the step are known."""
 
     def warn(self, about: str, says: str) -> None:
         """Add a caution."""
@@ -56,7 +59,7 @@ class Reading:
 
 def read(origin: Origin, given: Given, names: Names) -> Reading:
     """Read the schedule from a call of `origin` with these arguments."""
-    reading = Reading()
+    reading = Reading(given)
     named = {OUR_NAMES.get(name, name): argument for name, argument in given.named.items()}
     for name, value in origin.defaults.items():
         named.setdefault(OUR_NAMES.get(name, name), literal(value))
@@ -88,15 +91,16 @@ def read(origin: Origin, given: Given, names: Names) -> Reading:
         )
     for name in OPTIONAL:
         argument = reading.parameters.get(name)
-        if argument is not None and argument.known and argument.value == DEFAULTS[name]:
+        if argument is not None and argument.value == DEFAULTS[name]:
             del reading.parameters[name]
+    _make(reading)
     return reading
 
 
 def _decay(reading: Reading, origin: Origin, named: dict[str, Argument], names: Names) -> None:
     parameters = reading.parameters
     scale_fn, gamma = named.get("scale_fn"), named.get("gamma")
-    custom = scale_fn is not None and not (scale_fn.known and scale_fn.value is None)
+    custom = scale_fn is not None and scale_fn.value is not None
     mode = literal(origin.mode) if origin.mode else named.get("mode")
     # The decays of TensorFlow Addons' classes are of the cycle or of the step.
     usual = "iterations" if origin.mode == "exp_range" else "cycle"
@@ -117,14 +121,14 @@ def _decay(reading: Reading, origin: Origin, named: dict[str, Argument], names: 
         )
     for name in ("mode", "gamma") if custom else ():
         argument = named.get(name)
-        if argument is not None and not (argument.known and argument.value == DEFAULTS[name]):
+        if argument is not None and argument.value != DEFAULTS[name]:
             reading.warn(name, f"`{name}={argument.text}` is left out: the `scale_fn` replaces it.")
     if mode is not None:
         parameters["mode"] = mode
     if gamma is None:
         return
     if mode is None or (mode.known and mode.value != "exp_range"):
-        if not (gamma.known and gamma.value == 1.0):
+        if gamma.value != 1.0:
             says = f"`gamma={gamma.text}` is left out: only mode 'exp_range' uses it."
             reading.warn("gamma", says)
         return
@@ -166,28 +170,26 @@ def _momenta(reading: Reading, named: dict[str, Argument]) -> None:
 
 
 def _start(reading: Reading, last: Argument | None) -> None:
-    if last is None or (last.known and last.value == -1):
+    if last is None or last.value == -1:
         return
     # torch's constructor advances to the step after `last_epoch`.
     reading.last_epoch = last
     reading.step = last.value + 1 if type(last.value) is int and last.value >= -1 else None
 
 
-def record_of(reading: Reading) -> dict[str, Any] | None:
-    """The portable record, if the schedule and the step are known.
-
-    Warnings and refusals of `CyclicSchedule` become cautions.
-    """
+def _make(reading: Reading) -> None:
+    """Make the record; warnings and refusals of `CyclicSchedule` become cautions."""
     values = {name: argument.value for name, argument in reading.parameters.items()}
     if not reading.whole or UNKNOWN in values.values():
-        return None
+        return
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         try:
             schedule = CyclicSchedule(**values)
         except (TypeError, ValueError) as error:
             reading.refuse("refused", str(error))
-            return None
+            return
     for said in dict.fromkeys(str(each.message) for each in heard):
         reading.warn("mode", said)
-    return None if reading.step is None else Record(schedule, reading.step).to_dict()
+    if reading.step is not None:
+        reading.record = Record(schedule, reading.step).to_dict()

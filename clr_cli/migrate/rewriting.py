@@ -12,12 +12,10 @@ import ast
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 import libcst
 
-from clr_cli.migrate.arguments import Given
 from clr_cli.migrate.names import Names, Path, Statement
 from clr_cli.migrate.origins import ADDONS, TORCH, Origin
 from clr_cli.migrate.reading import OUR_NAMES, Reading
@@ -42,8 +40,8 @@ class Use:
     """The paths that lead to this class."""
     others: bool
     """True if the name may also mean something else."""
-    given: Given | None = None
-    reading: Reading | None = None
+    reading: Reading = field(default_factory=Reading)
+    """What was read, if it is called."""
     kept: str = ""
     """Why it isn't rewritten, or empty."""
     edits: list[Edit] = field(default_factory=list)
@@ -53,12 +51,13 @@ class Use:
         """The imports that it may come from."""
         return [each.statement for each in self.paths if each.statement is not None]
 
-    def rewrite_call(self, source: Source, names: AbstractSet[str], add: bool = False) -> None:
+    def rewrite_call(self, source: Source) -> None:
         """Add an edit of the call's arguments, or say why it isn't rewritten."""
         assert self.call is not None
         start, end = source.span(self.call.func)[1], source.span(self.call)[1]
         try:
-            self.edits.append((start, end, _arguments(self, source.text[start:end], names, add)))
+            text = _arguments(self.origin, self.reading, source.text[start:end])
+            self.edits.append((start, end, text))
         except libcst.ParserSyntaxError:
             self.kept, self.edits = "Its arguments can't be taken apart.", []
         except ValueError as error:
@@ -71,11 +70,7 @@ class Use:
 
 
 def plan(uses: Sequence[Use], source: Source, names: Names) -> None:
-    """Add to each use its edits, or why there are none.
-
-    Raises:
-        ValueError: A use has neither.
-    """
+    """Add to each use its edits, or why there are none."""
     bound = {
         node.id
         for node in source.nodes
@@ -127,8 +122,8 @@ def applied(text: str, edits: Iterable[Edit]) -> str:
 def _torch(uses: Sequence[Use], source: Source) -> None:
     """The same arguments; another class, by a changed import or at each use."""
     for use in uses:
-        if use.given is not None and "verbose" in use.given.named and not use.kept:
-            use.rewrite_call(source, use.given.named.keys() - {"verbose"})
+        if "verbose" in use.reading.given.named and not use.kept:
+            use.rewrite_call(source)
     stays = {id(each) for use in uses if use.kept for each in use.imports}
     imported = {id(each): _imports_ours(source, each) for use in uses for each in use.imports}
     for use in uses:
@@ -168,13 +163,13 @@ def _addons(uses: Sequence[Use], source: Source, names: Names) -> None:
     for use in uses:
         if use.kept:
             continue
-        if use.call is None or use.reading is None:
+        if use.call is None:
             use.kept = "It is named here and not called: the parameters have other names."
         elif use.statement is None:
             use.kept = "The name may mean something else."
         else:
             use.edits = [(*source.span(use.node), "clr_keras.CyclicLR")]
-            use.rewrite_call(source, use.reading.parameters.keys() | {"name"}, add=True)
+            use.rewrite_call(source)
             if use.edits:
                 groups.setdefault(use.statement, []).append(use)
     for statement, group in groups.items():
@@ -183,8 +178,7 @@ def _addons(uses: Sequence[Use], source: Source, names: Names) -> None:
         starts = {source.span(root)[0] for root in roots}
         bound = {root.id for root in roots}
         old = [each for each in statement.names if _bound(each) in bound]
-        places = names.uses_of(statement, old)
-        unused = {source.starts[line - 1] + column for line, column in places} <= starts
+        unused = names.uses_of(statement, old) <= starts
         if unused and statement.names[0].name != "*":
             shared = _imports(source, statement, old, "import clr_keras")
         else:
@@ -193,29 +187,27 @@ def _addons(uses: Sequence[Use], source: Source, names: Names) -> None:
             use.edits += shared
 
 
-def _arguments(use: Use, text: str, names: AbstractSet[str], add: bool) -> str:
-    """The arguments of a call in parentheses, under the names that they have here.
+def _arguments(origin: Origin, reading: Reading, text: str) -> str:
+    """The arguments of a call in parentheses, without those that don't exist here.
 
-    Args:
-        use: The use.
-        text: The arguments of its call, in parentheses.
-        names: The arguments that stay; all others are removed.
-        add: Give every argument its name, and add those that the class implies.
+    Those of TensorFlow Addons get the names that they have here, and what its class implies.
 
     Raises:
-        ValueError: A comment would be lost, or a name is within a dict.
+        ValueError: A comment would be lost, or a name is bound within them.
     """
     call = libcst.ensure_type(libcst.parse_expression(f"f{text}"), libcst.Call)
-    wanted = dict(use.reading.parameters) if use.reading and add else {}
-    given, kept = use.given.named if use.given else {}, []
+    given, addons = reading.given.named, origin.family == ADDONS
+    wanted = dict(reading.parameters) if addons else {}
+    names = {*wanted, "name"} if addons else given.keys() - {"verbose"}
+    kept = []
     for position, argument in enumerate(call.args):
         if isinstance(argument.value, libcst.NamedExpr):
             raise ValueError("Its arguments can't be taken apart.")
-        old = argument.keyword.value if argument.keyword else use.origin.parameters[position]
+        old = argument.keyword.value if argument.keyword else origin.parameters[position]
         new = OUR_NAMES.get(old, old)
         if new not in names:
             continue
-        if add:
+        if addons:
             value = wanted.pop(new, given[old]).text
             argument = argument.with_changes(
                 keyword=libcst.Name(new),

@@ -108,11 +108,8 @@ def in_text(text: str, name: str) -> list[Finding]:
         if hit:
             said = hit[1] if hit.re is IN_TEXT else "a cycle"
             code = line.strip() if len(line) < 200 else f"{hit[0]} …"
-            found.append(
-                Finding(
-                    name, None, number, number, BY_NAME.format(said), code, warnings=_hint(said)
-                )
-            )
+            origin, hint = BY_NAME.format(said), _hint(said)
+            found.append(Finding(name, None, number, number, origin, code, warnings=hint))
     return found
 
 

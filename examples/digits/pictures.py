@@ -35,7 +35,7 @@ def rates(problem: Problem, trainings: Mapping[str, Trained], path: Path) -> Non
     """Draw the rates that each framework used, and how far they are from the schedule's."""
     expected = rates_of_schedule(problem)
     steps = np.arange(problem.steps)
-    with _two_panels(path) as (top, bottom):
+    with _two_panels(path, problem) as (top, bottom):
         different, reach = 0, 2
         for (name, training), line in zip(trainings.items(), LINES, strict=True):
             apart = ulps_apart(training.rates, expected)
@@ -45,9 +45,7 @@ def rates(problem: Problem, trainings: Mapping[str, Trained], path: Path) -> Non
             bottom.plot(steps, apart, **line)
         total = problem.steps * len(trainings)
         top.set_title(
-            f"One schedule, three frameworks: {different:,} of {total:,} rates differ from it",
-            loc="left",
-            pad=10,
+            f"One schedule, three frameworks: {different:,} of {total:,} rates differ from it"
         )
         top.set_ylabel("learning rate")
         top.set_ylim(0, problem.schedule.max_lr * 1.12)
@@ -57,27 +55,20 @@ def rates(problem: Problem, trainings: Mapping[str, Trained], path: Path) -> Non
         bottom.set_ylim(-1.1 * reach, 1.1 * reach)
         bottom.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         bottom.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        _label_steps(top, bottom, problem)
 
 
 def losses(problem: Problem, trainings: Mapping[str, Trained], path: Path) -> None:
     """Draw the losses of each framework, and how far apart they are."""
     steps = np.arange(problem.steps)
-    size = problem.steps_per_epoch
-    middles = (np.arange(problem.steps // size) + 0.5) * size
-    with _two_panels(path) as (top, bottom):
+    with _two_panels(path, problem) as (top, bottom):
         for training in trainings.values():
             top.plot(steps, training.losses, color=GREY, linewidth=0.4, alpha=0.35)
         for (name, training), line in zip(trainings.items(), LINES, strict=True):
-            means = training.losses.reshape(-1, size).mean(axis=1)
-            top.plot(middles, means, label=f"{name}, mean of an epoch", **line)
+            means = _by_epoch(problem, training.losses)
+            top.plot(*means, label=f"{name}, mean of an epoch", **line)
         top.plot([], [], color=GREY, linewidth=0.8, label="every step")
         spread = loss_spread(trainings)
-        top.set_title(
-            f"Three trainings, one schedule: losses differ by at most {spread.max():.1e}",
-            loc="left",
-            pad=10,
-        )
+        top.set_title(f"Three trainings, one schedule: losses differ by at most {spread.max():.1e}")
         top.set_ylabel("cross entropy (nats)")
         top.set_yscale("log")
         top.legend(loc="upper right", handlelength=4)
@@ -95,7 +86,6 @@ def losses(problem: Problem, trainings: Mapping[str, Trained], path: Path) -> No
         )
         bottom.set_yscale("log")
         bottom.set_ylabel("largest\ndifference\n(nats)")
-        _label_steps(top, bottom, problem)
 
 
 def tutorial_curve(ours: tutorial.Curve, theirs: tutorial.Curve, path: Path) -> None:
@@ -109,9 +99,7 @@ def tutorial_curve(ours: tutorial.Curve, theirs: tutorial.Curve, path: Path) -> 
         axes.plot(turns / 1e6, ours.rates[turns], "o", color=BLUE, markersize=4, clip_on=False)
         axes.set_title(
             f"{tutorial.EPOCHS} epochs of {tutorial.STEPS_PER_EPOCH:,} batches: Adam, triangular2, "
-            f"{tutorial.EPOCHS_UP} epochs up and {tutorial.EPOCHS_UP} down",
-            loc="left",
-            pad=10,
+            f"{tutorial.EPOCHS_UP} epochs up and {tutorial.EPOCHS_UP} down"
         )
         axes.set_xlim(0, tutorial.STEPS / 1e6)
         axes.set_ylim(0, tutorial.MAX_LR * 1.12)
@@ -137,37 +125,29 @@ def tutorial_curve(ours: tutorial.Curve, theirs: tutorial.Curve, path: Path) -> 
 def relay(handed: Relay, path: Path) -> None:
     """Draw the rate, momentum and loss of the run that went from framework to framework."""
     problem, names = handed.problem, [name for name, _ in handed.legs]
-    looks = dict(zip(dict.fromkeys(names), ("#E69F00", "#0072B2", "#000000"), strict=True))
-    styles = dict(zip(looks, ("-", "-", (0, (4, 1.5))), strict=True))
+    colors = dict(zip(dict.fromkeys(names), [line["color"] for line in LINES], strict=True))
+    styles = dict(zip(colors, ("-", "-", (0, (4, 1.5))), strict=True))
     with _figure(path, figsize=(8, 5.4)) as figure:
         top, middle, bottom = panels = figure.subplots(3, sharex=True, height_ratios=(2, 1.2, 2))
         alone = np.arange(problem.steps)
         for axes, column in ((top, 0), (middle, 1)):
             axes.plot(alone, handed.alone.used[:, column], color="#CCCCCC", linewidth=6)
-        size = problem.steps_per_epoch
-        middles = (np.arange(problem.steps // size) + 0.5) * size
-        bottom.plot(
-            middles,
-            handed.alone.losses.reshape(-1, size).mean(axis=1),
-            color="#CCCCCC",
-            linewidth=6,
-            label="a run that stayed in torch",
-        )
+        stayed, size = _by_epoch(problem, handed.alone.losses), problem.steps_per_epoch
+        bottom.plot(*stayed, color="#CCCCCC", linewidth=6, label="a run that stayed in torch")
+        middles, means = _by_epoch(problem, handed.losses)
         for name, leg in handed.legs:
             steps = leg.first + np.arange(len(leg.used))
-            look = {"color": looks[name], "linestyle": styles[name], "linewidth": 1.8}
+            look = {"color": colors[name], "linestyle": styles[name], "linewidth": 1.8}
             top.plot(steps, leg.used[:, 0], **look)
             middle.plot(steps, leg.used[:, 1], **look)
-            means = handed.losses.reshape(-1, size).mean(axis=1)
             here = (middles >= leg.first - size) & (middles <= steps[-1] + size)
-            clip = (leg.first, steps[-1] + 1)
-            inside = np.clip(middles[here], *clip)
+            inside = np.clip(middles[here], leg.first, steps[-1] + 1)
             bottom.plot(inside, np.interp(inside, middles, means), **look)
             top.text(
                 (steps[0] + steps[-1]) / 2,
                 1.02,
                 name,
-                color=looks[name],
+                color=colors[name],
                 ha="center",
                 va="bottom",
                 weight="bold",
@@ -176,11 +156,7 @@ def relay(handed: Relay, path: Path) -> None:
             if leg.first:
                 for axes in panels:
                     axes.axvline(leg.first, color=GREY, linewidth=1, linestyle=(0, (1, 2)))
-        top.set_title(
-            "One run in three frameworks, and the same run in torch alone",
-            loc="left",
-            pad=22,
-        )
+        top.set_title("One run in three frameworks, and the same run in torch alone", pad=22)
         top.set_ylabel("learning rate")
         middle.set_ylabel("momentum")
         bottom.set_ylabel("cross entropy,\nmean of an epoch")
@@ -194,9 +170,7 @@ def relay(handed: Relay, path: Path) -> None:
             edgecolor="none",
             framealpha=1,
         )
-        bottom.set_xlabel("step")
-        bottom.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        bottom.set_xlim(0, problem.steps)
+        _label_steps(bottom, problem)
         figure.align_ylabels()
 
 
@@ -204,6 +178,8 @@ def relay(handed: Relay, path: Path) -> None:
 def _figure(path: Path, figsize: tuple[float, float]) -> Iterator[Figure]:
     style = {
         "font.size": 10,
+        "axes.titlelocation": "left",
+        "axes.titlepad": 10,
         "axes.titleweight": "bold",
         "axes.spines.right": False,
         "axes.spines.top": False,
@@ -217,20 +193,27 @@ def _figure(path: Path, figsize: tuple[float, float]) -> Iterator[Figure]:
 
 
 @contextmanager
-def _two_panels(path: Path) -> Iterator[tuple[Axes, Axes]]:
+def _two_panels(path: Path, problem: Problem) -> Iterator[tuple[Axes, Axes]]:
     """Two panels over the same steps: a curve above, a difference below."""
     with _figure(path, figsize=(8, 5.6)) as figure:
         top, bottom = figure.subplots(2, sharex=True, height_ratios=(3, 1))
         yield top, bottom
+        _label_steps(bottom, problem)
+        # A tick at each turn of the schedule.
+        _label_epochs(top, problem.steps_per_epoch, range(0, EPOCHS + 1, EPOCHS_UP))
         figure.align_ylabels()
 
 
-def _label_steps(top: Axes, bottom: Axes, problem: Problem) -> None:
-    bottom.set_xlabel("step")
-    bottom.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    bottom.set_xlim(0, problem.steps)
-    # A tick at each turn of the schedule.
-    _label_epochs(top, problem.steps_per_epoch, range(0, EPOCHS + 1, EPOCHS_UP))
+def _by_epoch(problem: Problem, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The middle step of each epoch, and the mean of its losses."""
+    size = problem.steps_per_epoch
+    return (np.arange(problem.steps // size) + 0.5) * size, losses.reshape(-1, size).mean(axis=1)
+
+
+def _label_steps(axes: Axes, problem: Problem) -> None:
+    axes.set_xlabel("step")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.set_xlim(0, problem.steps)
 
 
 def _label_epochs(axes: Axes, width: float, ticks: range) -> None:

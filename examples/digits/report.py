@@ -53,10 +53,7 @@ def report(records: Path, names: list[str], out: Path) -> int:
     pictures.tutorial_curve(ours, theirs, out / "tutorial.png")
     pictures.relay(handed, out / "relay.png")
     print(f"\nPictures: {out}/rates.png, losses.png, tutorial.png, relay.png")
-    return _verdict(faults(problem, trainings) + relay.faults(handed))
-
-
-def _verdict(found: list[str]) -> int:
+    found = faults(problem, trainings) + relay.faults(handed)
     if not found:
         print("\nThe same rates in every bit, and the same training.")
         return 0

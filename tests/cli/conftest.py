@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,11 @@ ENVIRONMENT = {
 CLR = (sys.executable, "-P", "-m", "clr_cli")
 
 
+def log(path, steps, rate, head="step,lr"):
+    """Write what a run logs: the rate at each of these steps."""
+    path.write_text("\n".join([head, *(f"{step},{rate(step)!r}" for step in steps), ""]))
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The working folder, with files such as a user has."""
@@ -43,10 +49,8 @@ def folder(tmp_path, monkeypatch):
     Record(OTHER).write(tmp_path / "other.json")
     GROUPS.write(tmp_path / "groups.json")
     (tmp_path / "other.yaml").write_text(Record(OTHER).to_json())
-    rows = [f"{step},{SCHEDULE.lr(step)!r}" for step in range(0, 9000, 50)]
-    (tmp_path / "log.csv").write_text("\n".join(["step,lr", *rows, ""]))
-    epochs = [f"{epoch},{SCHEDULE.lr(391 * epoch)!r}" for epoch in range(1, 30)]
-    (tmp_path / "results.csv").write_text("\n".join(["epoch,lr", *epochs, ""]))
+    log(tmp_path / "log.csv", range(0, 9000, 50), SCHEDULE.lr)
+    log(tmp_path / "results.csv", range(1, 30), lambda n: SCHEDULE.lr(391 * n), "epoch,lr")
     (tmp_path / "range.json").write_text(json.dumps(RESULT.to_dict()))
     (tmp_path / "train.py").write_text(
         "from torch.optim.lr_scheduler import CyclicLR\n"
@@ -133,13 +137,17 @@ def process():
 
 @pytest.fixture
 def in_one_process(folder):
-    """Run commands in a child process with a framework, in the working folder."""
+    """Run commands with their names in a child process with a framework, in the working folder.
+
+    Returns what each of them did, by its name, and the lines that the check has printed.
+    """
 
     def run(commands, prepare="", check="", **env):
         script = Path(__file__).with_name("in_one_process.py")
+        task = {"prepare": prepare, "commands": [*map(shlex.split, commands.values())]}
         done = subprocess.run(
             [sys.executable, "-P", "-W", "ignore", str(script)],
-            input=json.dumps({"prepare": prepare, "commands": commands, "check": check}),
+            input=json.dumps(task | {"check": check}),
             env={**ENVIRONMENT, **env},
             capture_output=True,
             text=True,
@@ -147,9 +155,10 @@ def in_one_process(folder):
         )
         assert done.returncode == 0, done.stderr
         first, *checked = done.stdout.splitlines()
-        results = [
-            SimpleNamespace(code=code, out=out, err=err) for code, out, err in json.loads(first)
-        ]
+        results = {
+            name: SimpleNamespace(code=code, out=out, err=err)
+            for name, (code, out, err) in zip(commands, json.loads(first), strict=True)
+        }
         return results, [json.loads(line) for line in checked]
 
     return run

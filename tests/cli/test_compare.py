@@ -1,5 +1,7 @@
 """`clr compare`: the differences of two records, the first and the largest."""
 
+from dataclasses import replace
+
 import pytest
 
 from clr_core import (
@@ -15,6 +17,13 @@ from clr_core.record import Record
 from clr_core.schedules import originals
 
 from .conftest import GROUPS, RECORD, SCHEDULE, in_picture
+
+
+def pair(a, b):
+    """The command to compare two schedules, which it writes."""
+    Record(a).write("a.json")
+    Record(b).write("b.json")
+    return "compare", "a.json", "b.json"
 
 
 def test_equal_records(folder, clr, data):
@@ -44,9 +53,8 @@ def test_what_differs(folder, data):
 
 def test_where_the_rates_differ(folder, data):
     other = CyclicSchedule(base_lr=0.0015, max_lr=0.006, step_size_up=100)
-    Record(other).write("b.json")
-    Record(CyclicSchedule(base_lr=0.0015, max_lr=0.006)).write("a.json")
-    (group,) = data("compare", "a.json", "b.json", "--steps", "500", code=1)["groups"]
+    command = pair(CyclicSchedule(base_lr=0.0015, max_lr=0.006), other)
+    (group,) = data(*command, "--steps", "500", code=1)["groups"]
     left, right = ([Record.read(f"{x}.json").schedule.lr(i) for i in range(500)] for x in "ab")
     apart = [abs(x - y) for x, y in zip(left, right, strict=True)]
     assert group["lr"]["different"] == sum(map(bool, apart))
@@ -63,22 +71,18 @@ def test_where_the_rates_differ(folder, data):
 
 def test_other_parameters_of_the_same_curve(folder, clr, data):
     """Triangular2 equals triangular in the first cycle: only the parameters differ."""
-    Record(CyclicSchedule(base_lr=0.1, max_lr=0.5)).write("a.json")
-    Record(CyclicSchedule(base_lr=0.1, max_lr=0.5, mode="triangular2")).write("b.json")
-    done = clr("compare", "a.json", "b.json", "--steps", "4000")
+    band = {"base_lr": 0.1, "max_lr": 0.5}
+    command = pair(CyclicSchedule(**band), CyclicSchedule(**band, mode="triangular2"))
+    done = clr(*command, "--steps", "4000")
     assert done.code == 1
     assert done.out.endswith("lr: the same at steps 0 to 3999\n")
-    (group,) = data("compare", "a.json", "b.json", code=1)["groups"]
+    (group,) = data(*command, code=1)["groups"]
     assert group["lr"]["first"]["step"] == 4001
 
 
 def test_momenta(folder, data):
-    momenta = {"base_momentum": 0.8, "max_momentum": 0.9}
-    Record(CyclicSchedule(base_lr=0.1, max_lr=0.5, **momenta)).write("a.json")
-    Record(CyclicSchedule(base_lr=0.1, max_lr=0.5, **momenta | {"max_momentum": 0.95})).write(
-        "b.json"
-    )
-    (group,) = data("compare", "a.json", "b.json", code=1)["groups"]
+    a = CyclicSchedule(base_lr=0.1, max_lr=0.5, base_momentum=0.8, max_momentum=0.9)
+    (group,) = data(*pair(a, replace(a, max_momentum=0.95)), code=1)["groups"]
     assert group["lr"] is None
     assert group["momentum"]["first"]["step"] == 0
     assert group["momentum"]["largest"]["difference"] == pytest.approx(0.05)
@@ -107,16 +111,14 @@ def test_text(folder, clr):
 
 
 def test_not_a_number_is_itself(folder, data):
-    broken = {"base_lr": 0.0, "step_size_up": 1, "scale_fn": "1 / (x - 4)"}
-    Record(CyclicSchedule(max_lr=1.0, **broken)).write("a.json")
-    Record(CyclicSchedule(max_lr=2.0, **broken)).write("b.json")
-    (group,) = data("compare", "a.json", "b.json", "--steps", "20", code=1)["groups"]
+    broken = CyclicSchedule(base_lr=0.0, max_lr=1.0, step_size_up=1, scale_fn="1 / (x - 4)")
+    command = pair(broken, replace(broken, max_lr=2.0))
+    (group,) = data(*command, "--steps", "20", code=1)["groups"]
     # The odd steps except 7, the peak of cycle 4, where the expression divides by 0.
     assert group["lr"]["different"] == 9
 
 
 def test_a_picture_of_both(folder, clr, data, refused):
-    pytest.importorskip("matplotlib")
     done = clr("compare", "run.json", "other.yaml", "--out", "both.svg")
     assert done.code == 1
     assert done.out == clr("compare", "run.json", "other.yaml").out
@@ -136,9 +138,7 @@ def test_standard_input(folder, clr, refused):
 
 
 def lines_of(clr, a, b, *options):
-    Record(a).write("a.json")
-    Record(b).write("b.json")
-    return clr("compare", "a.json", "b.json", *options).out.splitlines()
+    return clr(*pair(a, b), *options).out.splitlines()
 
 
 def test_what_would_mend_it(folder, clr, data):

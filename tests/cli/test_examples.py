@@ -12,7 +12,7 @@ from clr_cli.main import COMMANDS
 from clr_core import CyclicSchedule
 from clr_core.record import Record
 
-from .conftest import CLR, ENVIRONMENT, RECORD
+from .conftest import CLR, ENVIRONMENT, RECORD, log
 
 PLAIN = CyclicSchedule(base_lr=0.0015, max_lr=0.006, mode="triangular2")
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
@@ -79,14 +79,14 @@ torch.save(states | {"scheduler": to_state_dict(Record.read("run.json"))}, "chec
 
 def test_examples_of_convert(folder, clr, in_one_process):
     """The first command of each pipe runs in a shared process, since it imports torch."""
-    lines = [line.split(" | clr ") for line in examples(clr("convert", "--help").out)]
-    first = [shlex.split(line)[1:] for line, *_ in lines]
+    lines = dict(line.partition(" | clr ")[::2] for line in examples(clr("convert", "--help").out))
+    first = {line: line.removeprefix("clr ") for line in lines}
     results, _ = in_one_process(first, MAKE_CHECKPOINT)
-    for (line, *piped), done in zip(lines, results, strict=True):
+    for line, done in results.items():
         assert (done.code, "of the kind 'adam'" in done.err) == (0, "--moments" in line), done.err
-        for line in piped:
-            assert clr(*shlex.split(line), stdin=done.out).out.startswith("schedule  CyclicSch")
-    assert any(piped for _, *piped in lines)
+        if piped := lines[line]:
+            assert clr(*shlex.split(piped), stdin=done.out).out.startswith("schedule  CyclicSch")
+    assert any(lines.values())
     assert Record.read("run.json") == RECORD  # It came back out of the checkpoint.
     assert (folder / "scheduler.pt").stat().st_size > 100
 
@@ -102,8 +102,7 @@ def commands(page):
 
 def test_the_page(folder, shell):
     """In one folder, in order; an ellipsis stands for any text."""
-    rows = [f"{step},{PLAIN.lr(step)!r}" for step in range(0, 9000, 50)]
-    (folder / "log.csv").write_text("\n".join(["step,lr", *rows, ""]))
+    log(folder / "log.csv", range(0, 9000, 50), PLAIN.lr)
     count = 0
     for line, expected, code in commands(PAGE.read_text(encoding="utf-8")):
         count += 1

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from shutil import which
 import pytest
 
 from clr_cli.main import COMMANDS, import_command
+
+from .conftest import ENVIRONMENT
 
 SIZES = ("--samples", "50000", "--batch-size", "100", "--epochs", "24")
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "optax", "numpy", "matplotlib", "plotext"}
@@ -75,7 +78,7 @@ def test_what_needs_no_framework_loads_none(folder, arguments):
         [sys.executable, "-P", "-c", code, *arguments],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+        env=ENVIRONMENT,
     )
     assert (done.returncode, done.stderr.strip()) == (0, "")
 
@@ -86,22 +89,19 @@ def test_version(clr):
     assert done.out.startswith("clr ")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (["shwo"], "argument COMMAND: invalid choice: 'shwo' (choose from 'show', 'plot', "),
-        (["show", "--base-lr", "x"], "argument --base-lr: must be a number, such as 0.006 or 4*3"),
-        (["show", "--base-lr", "2*x"], "argument --base-lr: must be a number, such as 0.006 or "),
-        (["show", "a\nb\x1b[2J.json"], r"'a\nb\x1b[2J.json': No such file or directory"),
-        (["show", "--at", "\x1b[2J"], "argument --at: must be an integer from 0 to 9007199254740"),
-        (
-            ["compare", "run.json"],
-            "the following arguments are required: B. See clr compare --help",
-        ),
-    ],
-)
-def test_errors_take_one_line(folder, refused, arguments, reason):
-    assert refused(*arguments).startswith(reason)
+REFUSED = {
+    "shwo": "argument COMMAND: invalid choice: 'shwo' (choose from 'show', 'plot', ",
+    "show --base-lr x": "argument --base-lr: must be a number, such as 0.006 or 4*3",
+    "show --base-lr '2*x'": "argument --base-lr: must be a number, such as 0.006 or ",
+    "show 'a\nb\x1b[2J.json'": r"'a\nb\x1b[2J.json': No such file or directory",
+    "show --at '\x1b[2J'": "argument --at: must be an integer from 0 to 9007199254740",
+    "compare run.json": "the following arguments are required: B. See clr compare --help",
+}
+
+
+@pytest.mark.parametrize("arguments", REFUSED)
+def test_errors_take_one_line(folder, refused, arguments):
+    assert refused(*shlex.split(arguments)).startswith(REFUSED[arguments])
 
 
 @pytest.mark.skipif(which("bash") is None, reason="bash isn't installed")
@@ -116,7 +116,6 @@ def test_errors_take_one_line(folder, refused, arguments, reason):
     ],
 )
 def test_bash_completes(folder, process, words, completed):
-    pytest.importorskip("shtab")
     done = process("--print-completion", "bash")
     assert (done.returncode, done.stderr) == (0, "")
     script = f"""{done.stdout}
@@ -128,37 +127,33 @@ _shtab_clr; printf '%s\n' "${{COMPREPLY[@]}}"
 
 
 def test_another_shell(refused):
-    pytest.importorskip("shtab")
     assert refused("--print-completion", "sh").startswith("--print-completion must be one of bash,")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "meant"),
-    [
-        (["shwo"], ". Did you mean show?"),
-        (["convrt"], ". Did you mean convert?"),
-        (["show", "--bse-lr", "1"], "--bse-lr. Did you mean --base-lr?"),
-        (["show", "--base_lr", "1"], "--base_lr. Did you mean --base-lr?"),
-        (["show", "--base_lr=1"], "--base_lr=1. Did you mean --base-lr?"),
-        (["show", "--step-size", "9"], "Did you mean --step-size-up or --step-size-down?"),
-        (["plot", "--stepsize-up", "9"], "Did you mean --step-size-up?"),
-        (["show", "--frobnicate"], "unrecognized arguments: --frobnicate. See clr show --help"),
-        (["export", "--to", "torhc"], "Did you mean torch?"),
-    ],
-)
-def test_what_may_have_been_meant(refused, arguments, meant):
-    assert meant in refused(*arguments)
+MEANT = {
+    "shwo": ". Did you mean show?",
+    "convrt": ". Did you mean convert?",
+    "show --bse-lr 1": "--bse-lr. Did you mean --base-lr?",
+    "show --base_lr 1": "--base_lr. Did you mean --base-lr?",
+    "show --base_lr=1": "--base_lr=1. Did you mean --base-lr?",
+    "show --step-size 9": "Did you mean --step-size-up or --step-size-down?",
+    "plot --stepsize-up 9": "Did you mean --step-size-up?",
+    "show --frobnicate": "unrecognized arguments: --frobnicate. See clr show --help",
+    "export --to torhc": "Did you mean torch?",
+}
+
+
+@pytest.mark.parametrize("arguments", MEANT)
+def test_what_may_have_been_meant(refused, arguments):
+    assert MEANT[arguments] in refused(*shlex.split(arguments))
 
 
 def test_numbers_may_be_written_as_a_product(clr):
-    written = ["--step-size-up", "4*(1000 - 500)", "--step-size-down", "50000/128"]
-    plain = ["--step-size-up", "2000", "--step-size-down", "390.625"]
-    both = [
-        clr("show", "--base-lr", "0.001", "--max-lr", "0.006", "--cycles", n, *sizes)
-        for n, sizes in (("1*2", written), ("2", plain))
-    ]
-    assert both[0].code == 0
-    assert both[0].out == both[1].out
+    flags = "show --base-lr 0.001 --max-lr 0.006 --cycles {} --step-size-up {} --step-size-down {}"
+    written = clr(*flags.format("1*2", "4*(1000-500)", "50000/128").split())
+    plain = clr(*flags.format("2", "2000", "390.625").split())
+    assert written.code == 0
+    assert written.out == plain.out
 
 
 def test_python_m_is_the_command(folder, process):
@@ -200,7 +195,7 @@ def test_interrupted(folder, process):
     """Ctrl-C while it waits for input."""
     started = subprocess.Popen(
         [sys.executable, "-P", "-c", _WAITS],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+        env=ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -18,12 +18,23 @@ def _rewritten(source):
     return rewritten(source, migrate(source, "train.py"))
 
 
-REWRITTEN = {
-    "the import": (DIRECT + CALL, "from clr_torch import CyclicLR\n" + CALL),
-    "an alias": (
-        "from torch.optim.lr_scheduler import CyclicLR as C\nC(o, 1, 2)",
-        "from clr_torch import CyclicLR as C\nC(o, 1, 2)",
+# Only the module changes, in each import of it.
+IMPORTS = {
+    "the import": DIRECT + CALL,
+    "an alias": "from torch.optim.lr_scheduler import CyclicLR as C\nC(o, 1, 2)",
+    "alone in parentheses": (
+        "from torch.optim.lr_scheduler import (\n    CyclicLR,  # noqa\n)\n" + CALL
     ),
+    "tried": f"try:\n    {DIRECT}except ImportError:\n    CyclicLR = None\n{CALL}",
+    "in both branches": f"if a:\n    {DIRECT}else:\n    {DIRECT}{CALL}",
+    "a partial": f"from functools import partial\n{DIRECT}make = partial(CyclicLR, max_lr=2)",
+    "checked for": f"{DIRECT}{CALL}isinstance(s, CyclicLR)",
+}
+REWRITTEN = {
+    **{
+        name: (before, before.replace("torch.optim.lr_scheduler", "clr_torch"))
+        for name, before in IMPORTS.items()
+    },
     "one of several": (
         "from torch.optim.lr_scheduler import StepLR, CyclicLR, ExponentialLR  # LR\n" + CALL,
         "from torch.optim.lr_scheduler import StepLR, ExponentialLR  # LR\n"
@@ -37,10 +48,6 @@ REWRITTEN = {
         "from torch.optim.lr_scheduler import (\n    CyclicLR,  # noqa\n    StepLR,\n)\n" + CALL,
         "from torch.optim.lr_scheduler import (\n    StepLR,\n)\n"
         "from clr_torch import CyclicLR  # noqa\n" + CALL,
-    ),
-    "alone in parentheses": (
-        "from torch.optim.lr_scheduler import (\n    CyclicLR,  # noqa\n)\n" + CALL,
-        "from clr_torch import (\n    CyclicLR,  # noqa\n)\n" + CALL,
     ),
     "a module": (
         MODULE + "x = 1; s = lr_scheduler.CyclicLR(o, 1, 2)",
@@ -61,17 +68,6 @@ REWRITTEN = {
         "from torch.optim.lr_scheduler import *\n" + CALL,
         "from torch.optim.lr_scheduler import *\nfrom clr_torch import CyclicLR\n" + CALL,
     ),
-    "tried": (
-        "try:\n    from torch.optim.lr_scheduler import CyclicLR\nexcept ImportError:\n"
-        "    CyclicLR = None\n" + CALL,
-        "try:\n    from clr_torch import CyclicLR\nexcept ImportError:\n    CyclicLR = None\n"
-        + CALL,
-    ),
-    "in both branches": (
-        f"if a:\n    {DIRECT}else:\n    {DIRECT}{CALL}",
-        "if a:\n    from clr_torch import CyclicLR\nelse:\n    from clr_torch import CyclicLR\n"
-        + CALL,
-    ),
     "in a function": (
         "def f(o):\n\tfrom torch.optim import lr_scheduler as l\n\treturn l.CyclicLR(o, 1, 2)\n",
         "def f(o):\n\tfrom torch.optim import lr_scheduler as l\n\timport clr_torch\n"
@@ -89,19 +85,10 @@ REWRITTEN = {
         TORCH + "ALL = {'cyclic': torch.optim.lr_scheduler.CyclicLR, 'step': 1}\n",
         TORCH + "import clr_torch\nALL = {'cyclic': clr_torch.CyclicLR, 'step': 1}\n",
     ),
-    "a partial": (
-        f"from functools import partial\n{DIRECT}make = partial(CyclicLR, max_lr=2)",
-        "from functools import partial\nfrom clr_torch import CyclicLR\n"
-        "make = partial(CyclicLR, max_lr=2)",
-    ),
     "verbose": (
         DIRECT
         + "CyclicLR(o, 1, 2, verbose=True, mode='triangular2')\nCyclicLR(o, 1, 2, verbose=0)",
         "from clr_torch import CyclicLR\nCyclicLR(o, 1, 2, mode='triangular2')\nCyclicLR(o, 1, 2)",
-    ),
-    "checked for": (
-        DIRECT + CALL + "isinstance(s, CyclicLR)",
-        "from clr_torch import CyclicLR\n" + CALL + "isinstance(s, CyclicLR)",
     ),
     "beside a subclass": (
         DIRECT + CALL + "class Mine(CyclicLR): ...\n",
@@ -156,7 +143,6 @@ KEPT = {
         DIRECT + "CyclicLR(o, 1, 2, 3, 4, 'triangular', 1., None, 'cycle', True, .8, .9, -1, True)",
         "`verbose` is given by its position.",
     ),
-    "a subclass": (DIRECT + "class A(CyclicLR): ...", "`A` is derived from it."),
     "an inverted band": (DIRECT + "CyclicLR(o, 2, 1)", "`base_lr` must not be above `max_lr`."),
     "a scale_mode": (
         DIRECT + "CyclicLR(o, 1, 2, scale_fn=f, scale_mode='steps')",
@@ -175,11 +161,6 @@ KEPT = {
     "Addons, named": (
         "import tensorflow_addons as tfa\nx = [tfa.optimizers.CyclicalLearningRate]",
         "It is named here and not called: the parameters have other names.",
-    ),
-    "Addons, an unknown mode": (
-        "import tensorflow_addons as tfa\n"
-        "tfa.optimizers.Triangular2CyclicalLearningRate(1, 2, 3, scale_mode=m)",
-        "`scale_mode=m` must be 'cycle' for this decay.",
     ),
     "Addons, a value that is bound": (
         "import tensorflow_addons as tfa\n"

@@ -56,6 +56,7 @@ LAMBDAS = {
     "optax": "def f(t):\n    return jnp.abs(t % 20 - 10)\noptax.sgd(learning_rate=f)",
     "a class": "class CyclicLearningRate(Callback):\n    pass",
     "a function": "def cyclical_lr(size, low, high):\n    return make(size, low, high)",
+    "of this name": "from mine import CyclicLR\ns = CyclicLR(o, base_lr=1, max_lr=2)",
     "another package": "s = LinearCyclicalScheduler(optimizer, 'lr', 0.1, 0.5, 100)",
     "braintools": "import braintools\ns = braintools.optim.CyclicLR(1e-3, 1e-2)",
     "paddle": "import paddle\ns = paddle.optimizer.lr.CyclicLR(1e-3, 1e-2, 4)",

@@ -12,6 +12,8 @@ from clr_core import CyclicSchedule, schedule_from_dict
 from clr_core.record import Record, schedule_id
 from other_kinds import Cosine, Mean, other_kinds
 
+from .conftest import log
+
 __all__ = ["other_kinds"]
 pytestmark = pytest.mark.usefixtures("other_kinds")
 
@@ -69,9 +71,7 @@ def test_plot(schedule, folder, clr, data):
     assert schedule_from_dict(curve["schedule"]) == schedule
     assert curve["lr"] == [schedule.lr(step) for step in curve["steps"]]
     assert ("momentum" in curve) == (schedule.momentum(0) is not None)
-    pytest.importorskip("plotext")
     assert clr("plot", "mine.json").out.lstrip().startswith("learning rate over steps\n")
-    pytest.importorskip("matplotlib")
     assert clr("plot", "mine.json", "--out", "mine.svg").code == 0
     assert ElementTree.parse("mine.svg").getroot().tag.endswith("svg")
     assert clr("plot", "mine.json", "--out", "mine.png").code == 0
@@ -117,16 +117,10 @@ def made(code):
     return [eval(ast.unparse(call), MAKERS.copy()) for call in made]
 
 
-def test_convert(schedule, clr):
-    assert Record.from_json(clr("convert", "mine.json").out) == Record(schedule, step=10)
-
-
 def test_verify(schedule, folder, clr):
-    rows = [f"{step},{schedule.lr(step)!r}" for step in range(90)]
-    (folder / "log.csv").write_text("\n".join(["step,lr", *rows, ""]))
+    log(folder / "log.csv", range(90), schedule.lr)
     done = clr("verify", "mine.json", "log.csv")
     assert (done.code, done.err) == (0, "")
-    rows[20:] = [f"{step},{1.1 * schedule.lr(step)!r}" for step in range(20, 90)]
-    (folder / "log.csv").write_text("\n".join(["step,lr", *rows, ""]))
+    log(folder / "log.csv", range(90), lambda n: schedule.lr(n) * (1 if n < 20 else 1.1))
     done = clr("verify", "mine.json", "log.csv")
     assert (done.code, done.err) == (1, "")

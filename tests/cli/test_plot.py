@@ -5,6 +5,7 @@ import sys
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib import image
 
 from clr_core import CyclicSchedule
 from clr_core.record import Record
@@ -14,7 +15,6 @@ from .conftest import GROUPS, in_picture
 
 
 def test_png(folder, clr):
-    image = pytest.importorskip("matplotlib.image")
     done = clr("plot", "run.json", "--out", "run.png")
     assert (done.code, done.out, done.err) == (0, "", "")
     pixels = image.imread("run.png")
@@ -26,7 +26,6 @@ def test_png(folder, clr):
 
 
 def test_svg_and_pdf(folder, clr):
-    pytest.importorskip("matplotlib")
     drawn = {}
     for name in ("a.svg", "b.svg", "a.pdf", "b.pdf"):
         assert clr("plot", "groups.json", "--out", name).code == 0
@@ -39,7 +38,6 @@ def test_svg_and_pdf(folder, clr):
 
 
 def test_terminal(folder, clr):
-    pytest.importorskip("plotext")
     lines = clr("plot", "other.json").out.splitlines()
     assert lines[0].strip() == "learning rate over steps"
     assert lines[2].startswith("   0.005")
@@ -70,24 +68,22 @@ def test_terminal_of_ascii_only(folder, process):
 @pytest.mark.parametrize(
     "flags",
     [
-        ["--base-lr", "0", "--max-lr", "0"],
-        ["--base-lr", "0.1", "--max-lr", "0.1"],
-        ["--base-lr", "0", "--max-lr", "1", "--scale-fn", "1 / (x - 4)", "--step-size-up", "1"],
-        ["--base-lr", "0", "--max-lr", "1e-300"],
-        ["--base-lr", "1e-320", "--max-lr", "2e-320"],
-        ["--base-lr", "0", "--max-lr", "1e300"],
-        ["--base-lr", "0", "--max-lr", "1", "--step-size-up", "1e15"],
-        ["--base-lr", "0", "--max-lr", "1", "--step-size-up", "0.001"],
-        ["--base-lr", "0", "--max-lr", "1", "--steps", "9007199254740992"],
-        ["--base-lr", "0", "--max-lr", "1", "--steps", "1"],
+        "--base-lr 0 --max-lr 0",
+        "--base-lr 0.1 --max-lr 0.1",
+        "--base-lr 0 --max-lr 1 --scale-fn 1/(x-4) --step-size-up 1",
+        "--base-lr 0 --max-lr 1e-300",
+        "--base-lr 1e-320 --max-lr 2e-320",
+        "--base-lr 0 --max-lr 1e300",
+        "--base-lr 0 --max-lr 1 --step-size-up 1e15",
+        "--base-lr 0 --max-lr 1 --step-size-up 0.001",
+        "--base-lr 0 --max-lr 1 --steps 9007199254740992",
+        "--base-lr 0 --max-lr 1 --steps 1",
     ],
-    ids=" ".join,
 )
-def test_any_schedule(tmp_path, monkeypatch, clr, flags):
-    monkeypatch.chdir(tmp_path)
-    drawn = clr("plot", *flags)
+def test_any_schedule(folder, clr, flags):
+    drawn = clr("plot", *flags.split())
     assert (drawn.code, drawn.err) == (0, "")
-    assert clr("plot", *flags, "--out", "run.svg").code == 0
+    assert clr("plot", *flags.split(), "--out", "run.svg").code == 0
 
 
 def test_points(folder, data):
@@ -147,7 +143,6 @@ def test_epochs_in_a_picture(folder, clr):
     ],
 )
 def test_round_epochs_in_the_terminal(folder, clr, size, ticks):
-    pytest.importorskip("plotext")
     _, epochs, *lines = clr("plot", "run.json", "--steps-per-epoch", str(size)).out.splitlines()
     assert epochs.split() == [str(tick) for tick in ticks]
     assert f"The upper axis counts epochs of {size:,} updates." in lines
@@ -159,7 +154,6 @@ def test_round_epochs_in_the_terminal(folder, clr, size, ticks):
 
 
 def test_several_schedules_in_one_terminal_plot(folder, clr):
-    pytest.importorskip("plotext")
     done = clr("plot", "run.json", "other.yaml", "groups.json")
     assert (done.code, done.err) == (0, "")
     assert (
@@ -170,7 +164,6 @@ def test_several_schedules_in_one_terminal_plot(folder, clr):
 
 
 def test_several_schedules_in_one_picture(folder, clr, data):
-    pytest.importorskip("matplotlib")
     assert clr("plot", "run.json", "other.yaml", "--out", "both.svg").code == 0
     for text in ("run.json", "other.yaml", "step 1,500", "momentum"):
         assert in_picture(text, folder / "both.svg")
@@ -180,7 +173,6 @@ def test_several_schedules_in_one_picture(folder, clr, data):
 
 
 def test_short_cycles_hide_no_others(folder, clr):
-    pytest.importorskip("plotext")
     Record(CyclicSchedule(base_lr=0.0015, max_lr=0.006, step_size_up=9)).write("short.json")
     dots = {
         symbol: clr("plot", *files).out.partition("momentum over")[0].count(symbol)
@@ -191,7 +183,6 @@ def test_short_cycles_hide_no_others(folder, clr):
 
 
 def test_lengths_and_rates_far_apart(folder, clr):
-    pytest.importorskip("plotext")
     Record(CyclicSchedule(base_lr=1.0, max_lr=5.0, step_size_up=20)).write("high.json")
     out = clr("plot", "run.json", "high.json").out
     assert "learning rate over steps (logarithmic)" in out

@@ -1,5 +1,7 @@
 """`clr suggest`: what `suggest_schedule` says, by flags, with code that fits."""
 
+import shlex
+
 import pytest
 
 from clr_core import CyclicSchedule, suggest_schedule
@@ -78,24 +80,24 @@ def test_the_code_runs_and_counts_updates(folder, data, in_one_process, framewor
         *("--max-lr", "0.1", "--accumulation-steps", "3", "--to", framework),
     )
     check = f"import numpy\n{found['code']}{CODE[framework]}"
-    in_one_process([], check=check, KERAS_BACKEND="jax")
+    in_one_process({}, check=check, KERAS_BACKEND="jax")
 
 
-@pytest.mark.parametrize(
-    ("more", "reason"),
-    [
-        ([], "--max-lr must be given, or the --result of a range test."),
-        (["--max-lr", "-1"], "--max-lr must be positive"),
-        (["--max-lr", "1", "--step-size-up", "3"], "unrecognized arguments: --step-size-up"),
-        (["--max-lr", "1", "--epochs-per-half-cycle", "0"], "--epochs-per-half-cycle must be posi"),
-        (["--max-lr", "1", "--processes", "501", "--drop-last"], "With --drop-last an epoch must "),
-        (["--max-lr", "1", "--out", "x.yaml"], "--out must end in .json. Received: --out 'x.yaml'"),
-        (["--max-lr", "1", "--processes", "0"], "argument --processes: must be an integer from 1"),
-        (["--max-lr", "1", "--base-lr", "2"], "--base-lr must not be above --max-lr. Received: "),
-    ],
-)
-def test_what_is_refused(folder, refused, more, reason):
-    assert refused("suggest", *SIZES, *more).startswith(reason)
+REFUSED = {
+    "": "--max-lr must be given, or the --result of a range test.",
+    "--max-lr -1": "--max-lr must be positive",
+    "--max-lr 1 --step-size-up 3": "unrecognized arguments: --step-size-up",
+    "--max-lr 1 --epochs-per-half-cycle 0": "--epochs-per-half-cycle must be posi",
+    "--max-lr 1 --processes 501 --drop-last": "With --drop-last an epoch must ",
+    "--max-lr 1 --out x.yaml": "--out must end in .json. Received: --out 'x.yaml'",
+    "--max-lr 1 --processes 0": "argument --processes: must be an integer from 1",
+    "--max-lr 1 --base-lr 2": "--base-lr must not be above --max-lr. Received: ",
+}
+
+
+@pytest.mark.parametrize("more", REFUSED)
+def test_what_is_refused(folder, refused, more):
+    assert refused("suggest", *SIZES, *shlex.split(more)).startswith(REFUSED[more])
 
 
 @pytest.mark.parametrize("kind", ["one_cycle", "warm_restarts", "warmup_cosine"])

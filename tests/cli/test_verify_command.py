@@ -1,14 +1,12 @@
 """`clr verify`: the exit code is the answer, the sentence says why."""
 
+import shlex
+
 import pytest
 
 from clr_core.conformance import float32
 
-from .conftest import OTHER, SCHEDULE
-
-
-def log(path, steps, rate):
-    path.write_text("\n".join(["step,lr", *(f"{step},{rate(step)!r}" for step in steps), ""]))
+from .conftest import OTHER, SCHEDULE, log
 
 
 def test_a_run_that_followed(folder, clr, data):
@@ -80,8 +78,7 @@ def test_columns_by_name(folder, clr, refused):
 
 
 def test_logs_of_epochs(folder, clr, refused):
-    rows = [f"{epoch},{SCHEDULE.lr(50 * (epoch + 1))!r}" for epoch in range(180)]
-    (folder / "log.csv").write_text("\n".join(["epoch,learning_rate", *rows, ""]))
+    log(folder / "log.csv", range(180), lambda n: SCHEDULE.lr(50 * n + 50), "epoch,learning_rate")
     assert "give --steps-per-epoch" in refused("verify", "run.json", "log.csv")
     done = clr("verify", "run.json", "log.csv", "--steps-per-epoch", "50")
     assert done.code == 0
@@ -116,24 +113,16 @@ def test_picture(folder, clr, name, start):
     assert (folder / name).read_bytes().startswith(start)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (
-            ["log.csv"],
-            "A schedule and a LOG must be given, the schedule as a FILE or by flags. Rec",
-        ),
-        ([], "the following arguments are required: LOG."),
-        (["run.json", "nothing.csv"], "'nothing.csv': No such file or directory"),
-        (["run.json", "log.csv", "--base-lr", "1"], "A schedule must be given once. Received: th"),
-        (
-            ["run.json", "log.csv", "--plot", "run.gif"],
-            "--plot must end in .png, .svg or .pdf. Received",
-        ),
-        (["run.json", "/dev/zero"], "'/dev/zero' must be a file or a folder"),
-        (["run.json", "run.json"], "run.json must have a column with the rates. It has: "),
-        (["run.json", "models"], "models must contain an event file of TensorBoard; it has none"),
-    ],
-)
-def test_refusals(folder, refused, arguments, reason):
-    assert refused("verify", *arguments).startswith(reason)
+REFUSED = {
+    "log.csv": "A schedule and a LOG must be given, the schedule as a FILE or by flags. Rec",
+    "": "the following arguments are required: LOG.",
+    "run.json log.csv --plot run.gif": "--plot must end in .png, .svg or .pdf. Received",
+    "run.json /dev/zero": "'/dev/zero' must be a file or a folder",
+    "run.json run.json": "run.json must have a column with the rates. It has: ",
+    "run.json models": "models must contain an event file of TensorBoard; it has none",
+}
+
+
+@pytest.mark.parametrize("arguments", REFUSED)
+def test_refusals(folder, refused, arguments):
+    assert refused("verify", *shlex.split(arguments)).startswith(REFUSED[arguments])

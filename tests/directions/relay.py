@@ -16,6 +16,7 @@ hidden layer, then those of the last one.
 
 import sys
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -91,31 +92,22 @@ def batch(step):
     return images[chosen], labels[chosen]
 
 
-def train(run, first, last, hand_over=None):
-    """Updates `first` to `last - 1`: what each of them used, as float32."""
-    used = []
-    for step in range(first, last):
-        if hand_over is not None:
-            hand_over(step)
-        used.append(run.update(*batch(step)))
-    return np.array(used, np.float32)
+def train(run, first, last):
+    """What each of the updates `first` to `last - 1` used."""
+    return [run.update(*batch(step)) for step in range(first, last)]
 
 
 def begin(Run, folder):
     for optimizer in OPTIMIZERS:
         for name, (first, last, points) in STRETCHES.items():
             run = Run(optimizer, *begun(optimizer, name))
-            place = folder / optimizer / name
-
-            def hand_over(step, run=run, place=place, points=points):
-                if step in points:
-                    (place / str(step)).mkdir(parents=True)
-                    run.save(place / str(step))
-
-            used = train(run, first, last, hand_over)
-            (place / "end").mkdir()
-            run.save(place / "end")
-            np.save(place / "used.npy", used)
+            place, used = folder / optimizer / name, []
+            for start, end in pairwise((first, *points, last)):
+                used += train(run, start, end)
+                left = place / ("end" if end == last else str(end))
+                left.mkdir(parents=True)
+                run.save(left)
+            np.save(place / "used.npy", np.array(used, np.float32))
 
 
 def go_on(Run, source, folder, shift=0):
@@ -136,7 +128,7 @@ def go_on(Run, source, folder, shift=0):
                 place.mkdir(parents=True)
                 if not shift:  # Adam's own count would not fit.
                     run.save(place)
-                np.save(place / "used.npy", used)
+                np.save(place / "used.npy", np.array(used, np.float32))
 
 
 def save(folder, record, weights, moments):

@@ -123,16 +123,8 @@ def _keep(name: str, content: bytes, found: str, folder: Path) -> None:
 
 def _child(name: str, seconds: int, folder: Path) -> str:
     """Run a target in a process of its own; its last words if it ended otherwise than asked."""
-    command = [
-        sys.executable,
-        "-P",
-        __file__,
-        name,
-        "--seconds",
-        str(seconds),
-        "--findings",
-        str(folder),
-    ]
+    options = ["--seconds", str(seconds), "--findings", str(folder)]
+    command = [sys.executable, "-P", __file__, name, *options]
     limit = seconds + 5 * HANGS
     try:
         done = subprocess.run(

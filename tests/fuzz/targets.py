@@ -29,8 +29,6 @@ RECORDS = (
     Record([SCHEDULE, CyclicSchedule(base_lr=0, max_lr=1, mode="exp_range", gamma=0.99)], step=3),
     Record(CyclicSchedule(base_lr=1e-5, max_lr=0.1, scale_fn="1 / 5 ** (x * 1e-4)")),
 )
-
-
 Seeds = Callable[[], Iterable[bytes]]
 
 
@@ -212,11 +210,9 @@ def _migrate(content: bytes) -> None:
 
 
 def _sources() -> Iterable[bytes]:
-    import migrate_cases
+    from migrate_cases import all_cases
 
-    for each in vars(migrate_cases).values():
-        texts = each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
-        yield from (text.encode() for text in texts if isinstance(text, str))
+    yield from (source.encode() for source, _ in all_cases().values())
     yield b"from torch.optim.lr_scheduler import CyclicLR\ns = CyclicLR(o, 0.1, max_lr=0.5)\n"
     yield b"import tensorflow_addons as tfa\nf = lambda x: 1 / 2.0 ** x\n" + (
         b"s = tfa.optimizers.CyclicalLearningRate(1e-4, 1e-2, step_size=200, scale_fn=f)\n"

@@ -7,6 +7,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 PACKAGES = ("clr_core", "clr_torch", "clr_keras", "clr_jax", "clr_cli")
@@ -174,17 +175,12 @@ def _goes_up(each: Import) -> bool:
 
 
 def _circles(found: list[Import]) -> list[str]:
-    """A line for each module that imports itself by way of others."""
-    targets: dict[str, set[str]] = {}
+    """A line for each module in a circle of imports, if there is one."""
+    imports = TopologicalSorter[str]()
     for each in found:
-        targets.setdefault(each.module, set()).add(each.target)
-    circles = []
-    for module in sorted(targets):
-        seen, waiting = set(), [module]
-        while waiting:
-            for target in targets.get(waiting.pop(), set()) - seen:
-                seen.add(target)
-                waiting.append(target)
-        if module in seen:
-            circles.append(f"{module}: imports itself by way of others")
-    return circles
+        imports.add(each.module, each.target)
+    try:
+        imports.prepare()
+    except CycleError as error:
+        return [f"{module}: imports itself by way of others" for module in error.args[1]]
+    return []

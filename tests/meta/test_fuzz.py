@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-FUZZ = Path(__file__).parents[1] / "fuzz"
-sys.path.append(str(FUZZ))
-from run import finding  # noqa: E402
-from targets import TARGETS, Target  # noqa: E402
+from fuzz.run import finding
+from fuzz.targets import TARGETS, Target
 
+SCRIPT = Path(__file__).parents[1] / "fuzz" / "run.py"
 FRAMEWORKS = ("torch", "keras", "h5", "msgpack")
 CORE = [name for name in TARGETS if not name.startswith(FRAMEWORKS)]
 
@@ -47,7 +46,7 @@ def test_an_input_by_itself(tmp_path):
     path = tmp_path / "input"
     path.write_bytes(b"min(x")
     done = subprocess.run(
-        [sys.executable, "-P", str(FUZZ / "run.py"), "expression", "--input", str(path)],
+        [sys.executable, "-P", str(SCRIPT), "expression", "--input", str(path)],
         capture_output=True,
         text=True,
         cwd=tmp_path,

@@ -5,19 +5,18 @@ import re
 import subprocess
 import sys
 import zipfile
-from importlib import import_module, metadata, resources
+from importlib import metadata, resources
 from pathlib import Path
 
-import pytest
 import readme_renderer.markdown
+
+import clr_core
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("clr_core", "clr_torch", "clr_keras", "clr_jax", "clr_cli")
 
 
 def test_the_tests_see_the_installed_wheel_and_not_the_source():
-    import clr_core
-
     assert "site-packages" in clr_core.__file__
     assert str(ROOT) not in sys.path
     assert "" not in sys.path
@@ -83,11 +82,9 @@ def torch_versions():
     return re.findall(r'"([\d.]+)"', versions)
 
 
-@pytest.mark.parametrize("package", ["clr_core"])
-def test_public_names_have_docstrings(package):
-    module = import_module(package)
-    for name in module.__all__:
-        assert getattr(module, name).__doc__, name
+def test_public_names_have_docstrings():
+    for name in clr_core.__all__:
+        assert getattr(clr_core, name).__doc__, name
 
 
 def test_pins_are_in_the_constraints_file_only():

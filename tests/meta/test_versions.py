@@ -1,11 +1,9 @@
 """The table of supported versions is what the reports say."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from versions import table
+
 PAGE = """Versions.
 
 <!-- table: versions -->
@@ -30,14 +28,7 @@ timestamp="2026-11-30T14:02:07+00:00"><properties>
 """
 
 
-@pytest.fixture
-def table(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "tests" / "versions"))
-    yield __import__("table")
-    del sys.modules["table"]
-
-
-def test_a_report_becomes_a_row_and_the_others_stay(table, tmp_path):
+def test_a_report_becomes_a_row_and_the_others_stay(tmp_path):
     report = tmp_path / "test-torch-versions 2.4.1.xml"
     report.write_text(REPORT.format(failures=0))
     filled = table.filled(PAGE, [report])
@@ -51,7 +42,7 @@ def test_a_report_becomes_a_row_and_the_others_stay(table, tmp_path):
     assert table.filled(filled, [report]) == filled
 
 
-def test_a_run_that_failed_is_no_row(table, tmp_path):
+def test_a_run_that_failed_is_no_row(tmp_path):
     report = tmp_path / "test-jax.xml"
     report.write_text(REPORT.format(failures=2))
     with pytest.raises(ValueError, match="2 tests failed"):

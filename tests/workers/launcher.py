@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,18 +96,23 @@ class Job:
                 time.sleep(0.005)
         return self.said()
 
-    def ends_as(self, whole: "Job") -> None:
-        """Finish both, and assert right updates and, at the end, the same weights bit for bit."""
-        for job in (self, whole):
+    def whole(self) -> "Job":
+        """The same job, to be launched once."""
+        return replace(self, folder=self.folder.with_name("whole"), launches=[], kills=[])
+
+    def ends_as_whole(self) -> None:
+        """Finish it and a whole one, and assert right updates and at the end the same bits."""
+        jobs = [self, self.whole()]
+        for job in jobs:
             job.finish()
             assert job.faults() == []
-        assert self.weights() == whole.weights()
+        assert jobs[0].weights() == jobs[1].weights()
 
     def copied(self, folder: Path, **changes: Any) -> "Job":
         """The job as it stands, to be launched from there in another way."""
         shutil.copytree(self.folder, folder)
-        copy = {**vars(self), "folder": folder, "kills": [*self.kills], **changes}
-        return Job(**{**copy, "launches": [*self.launches]})
+        lists = {"launches": [*self.launches], "kills": [*self.kills]}
+        return replace(self, folder=folder, **lists, **changes)
 
     @contextlib.contextmanager
     def _launched(self, environment: dict[str, str] | None = None) -> Iterator[list[Any]]:

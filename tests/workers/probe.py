@@ -21,8 +21,8 @@ class Probe(keras.layers.Layer):
         return inputs
 
 
-def make_model(seed=0):
-    keras.utils.set_random_seed(seed)
+def make_model():
+    keras.utils.set_random_seed(0)
     return keras.Sequential(
         [
             keras.layers.Input((8,)),

@@ -22,10 +22,9 @@ def test_four_devices(engine, micro_batches, tmp_path):
 def test_processes_are_killed_and_resume(kills, tmp_path):
     steps, updates = kills
     job = Job("jax_processes.py", tmp_path / "killed", 2, updates, **forced(2))
-    whole = Job("jax_processes.py", tmp_path / "whole", 2, updates, **forced(2))
     for number, step in enumerate(steps):
         job.kill(step, first=number % 2)
-    job.ends_as(whole)
+    job.ends_as_whole()
 
 
 def test_processes_are_killed_and_resume_on_other_meshes(tmp_path):

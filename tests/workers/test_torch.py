@@ -9,16 +9,15 @@ from workers.launcher import Job
 def test_ddp_is_killed_and_resumes(optimizer, kills, tmp_path):
     steps, updates = kills if optimizer == "sgd" else ([8], 20)
     job = Job("ddp.py", tmp_path / "killed", 2, updates, [optimizer])
-    whole = Job("ddp.py", tmp_path / "whole", 2, updates, [optimizer])
     for number, step in enumerate(steps):
         job.kill(step, first=number % 2)
-    job.ends_as(whole)
+    job.ends_as_whole()
 
 
 def test_fsdp_is_killed_and_resumes_on_fewer_and_on_more(tmp_path):
     killed = Job("fsdp.py", tmp_path / "killed", ranks=2, updates=16)
     killed.kill(8)
-    jobs = [Job("fsdp.py", tmp_path / "whole", ranks=2, updates=16)]
+    jobs = [killed.whole()]
     jobs += [killed.copied(tmp_path / f"on-{ranks}", ranks=ranks) for ranks in (1, 2, 4)]
     for job in jobs:
         job.finish()
@@ -30,8 +29,7 @@ def test_fsdp_is_killed_and_resumes_on_fewer_and_on_more(tmp_path):
 def test_zero_with_micro_batches_is_killed_and_resumes(tmp_path):
     job = Job("zero.py", tmp_path / "killed", ranks=2, updates=16, devices=2)
     job.kill(8)
-    whole = Job("zero.py", tmp_path / "whole", ranks=2, updates=16, devices=2)
-    job.ends_as(whole)
+    job.ends_as_whole()
 
 
 def test_a_rank_without_its_checkpoint_shows(tmp_path):
