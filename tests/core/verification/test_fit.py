@@ -48,6 +48,14 @@ def test_finds_the_size_of_few_cycles_and_of_many(every, count):
     assert found == [OtherParameters({"step_size_up": 31})]
 
 
+def test_a_boundary_keeps_its_value_if_the_log_admits_it():
+    # The log is coarse: 0.5 would have fewer digits.
+    given = {"base_lr": 0.25, "max_lr": 0.5003}
+    lines = lines_of(CyclicSchedule(**given, step_size_up=31), range(500), half=0.001)
+    target = Target(CyclicSchedule(**given, step_size_up=64), 500, 10**6)
+    assert list(other_parameters(target, lines, None)) == [OtherParameters({"step_size_up": 31})]
+
+
 def test_one_line_that_is_off_is_no_other_schedule():
     lines = lines_of(SCHEDULE, range(500), half=0.001)
     step, low, high = lines[77]

@@ -200,14 +200,15 @@ def test_one_float32_ulp_is_a_difference():
     assert (verdict.status, verdict.first_difference) == ("deviated", 77)
 
 
-def test_the_last_digit_of_a_log_is_a_difference():
+@pytest.mark.parametrize("step", [77, 1177])
+def test_the_last_digit_of_a_log_is_a_difference(step):
     texts = logged(lambda step: step, round_as=digits(4))
     assert verdict_on(texts).status == "followed"
-    texts[77] = digits(4)(float(texts[77]) + 1e-6)
+    texts[step] = digits(4)(float(texts[step]) + 1e-6)
     verdict = verdict_on(texts)
-    assert (verdict.status, verdict.first_difference) == ("deviated", 77)
+    assert (verdict.status, verdict.first_difference) == ("deviated", step)
     assert (verdict.fault, verdict.candidates) == (None, ())
-    assert "It agrees again from step 78 on." in verdict.sentence
+    assert f"It agrees again from step {step + 1} on." in verdict.sentence
 
 
 @pytest.mark.parametrize("places", [4, 5, 6, 8])
@@ -362,6 +363,13 @@ def test_a_fault_that_was_found_before_the_search_was_given_up(monkeypatch):
     assert (verdict.status, verdict.unseen_shift) == ("followed", None)
 
 
+@pytest.mark.parametrize("steps", [(59, 159), (61, 161)])
+def test_a_log_may_hide_more_on_one_side(steps):
+    # 2.5e-03 stands for the rates of steps 58 to 62, and 5.0e-03 for those of 158 to 162.
+    texts = [digits(2)(SCHEDULE.lr(step)) for step in steps]
+    assert verdict_on(texts, steps=steps).unseen_shift == 3
+
+
 def test_the_only_line_and_a_shift_by_one_step():
     verdict = verify(SCHEDULE, [0], [0.001])
     assert "its one line agrees with it, and with a constant rate too" in verdict.sentence
@@ -480,6 +488,13 @@ def test_a_warm_up_that_ends_with_the_log():
     lrs = [0.001 * (step + 1) / 101 for step in range(0, 100, 10)] + [SCHEDULE.lr(0)]
     verdict = verify(SCHEDULE, range(0, 101, 10), lrs)
     assert verdict.fault == WarmUp(100, (100, 100), behind=100)
+
+
+def test_a_warm_up_only_rises():
+    lrs = [SCHEDULE.lr(step) * min(1.0, step / 100) for step in range(0, 1000, 10)]
+    lrs[0] = 0.005
+    verdict = verify(SCHEDULE, range(0, 1000, 10), lrs)
+    assert (verdict.fault, verdict.candidates) == (None, ())
 
 
 @pytest.mark.parametrize(("lines", "named"), [(2, False), (3, True)])
