@@ -225,7 +225,7 @@ class _Log:
         error = FLOAT64_ERRORS * largest / target.size
         for step, rate in zip(map(numbering.update, steps), rates, strict=True):
             half = 0.0
-            if rate - rate == 0.0:  # NaN and infinity agree with nothing.
+            if math.isfinite(rate):  # NaN and infinity agree with nothing.
                 half = resolution.half_unit(rate) + error * (target.size + step)
             self.lines.append(LoggedRate(step, rate - half, rate + half))
         lr = target.schedule.lr

@@ -52,7 +52,7 @@ class Fit(NamedTuple):
     def cost(self) -> float:
         """The sum of the squares."""
         total = sum(error * error for error in self.errors)
-        return total if total == total else math.inf
+        return math.inf if math.isnan(total) else total
 
     @property
     def worst(self) -> float:

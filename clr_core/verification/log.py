@@ -60,7 +60,7 @@ class Resolution:
         digits, decimals, float32, padded = 1, -MOST_DIGITS, True, False
         for text in texts:
             rate = float(text)
-            if rate - rate != 0.0:
+            if not math.isfinite(rate):
                 continue  # NaN and infinity have no digits.
             float32 = float32 and is_float32(rate)
             padded = padded or _is_padded(text)
@@ -77,7 +77,7 @@ class Resolution:
 
         A number doesn't show to how many digits it was rounded: 0.001 may be exact.
         """
-        return FLOAT32 if all(is_float32(rate) or rate != rate for rate in rates) else FLOAT64
+        return FLOAT32 if all(is_float32(rate) or math.isnan(rate) for rate in rates) else FLOAT64
 
     @property
     def is_text(self) -> bool:
