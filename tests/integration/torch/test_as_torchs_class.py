@@ -165,6 +165,7 @@ def test_what_is_no_list_is_refused_at_once():
     with pytest.raises(TypeError, match=r"^`max_lrs` must be a list\. Received: max_lrs=0\.5$"):
         scheduler.max_lrs = 0.5
     without = CyclicLR(make(), 0.1, 0.5, cycle_momentum=False)
+    assert without.cycle_momentum is hasattr(without, "max_momentums") is False
     assert not hasattr(without, "base_momentums")
     with pytest.raises(AttributeError, match="base_momentum"):
         without.base_momentums = [0.8]
@@ -212,14 +213,6 @@ def test_attributes(case, name):
         assert getattr(ours, attribute) == getattr(torchs, attribute), attribute
     for x in (1, 2, 7):
         assert ours.scale_fn(x) == pytest.approx(torchs.scale_fn(x), rel=1e-15)
-
-
-def test_attributes_without_momentum():
-    ours, torchs = (kind(make(), **ARGUMENTS, cycle_momentum=False) for kind in KINDS)
-    for attribute in ("base_momentums", "max_momentums"):
-        assert not hasattr(ours, attribute)
-        assert not hasattr(torchs, attribute)
-    assert ours.cycle_momentum is torchs.cycle_momentum is False
 
 
 @pytest.mark.parametrize(

@@ -109,20 +109,6 @@ def test_rates_and_momenta_are_those_of_torchs_class(compose, name):
         assert mine == pytest.approx(theirs, rel=1e-14, abs=0), step
 
 
-def test_as_the_second_it_starts_at_its_milestone():
-    optimizer = make()
-    rates = [lr for lr, *_ in over(warm_up_then(CyclicLR, optimizer))]
-    (scheduler,) = CyclicLR(make(), 0.1, 0.5, 3, mode="triangular2").schedules
-    assert rates[5:] == [scheduler.lr(step) for step in range(STEPS - 5)]
-
-
-def test_alone_in_a_sequence_it_is_itself():
-    optimizer = make()
-    sequence = SequentialLR(optimizer, [cyclic(CyclicLR, optimizer)], milestones=[])
-    alone = cyclic(CyclicLR, make())
-    assert over(sequence) == over(alone)
-
-
 def stopped(compose, steps):
     scheduler = compose(CyclicLR, make())
     over(scheduler, steps)

@@ -99,19 +99,6 @@ def test_last_epoch(make, last_epoch):
 
 
 @OTHERS
-def test_another_kind(schedule):
-    optimizer = adam()
-    scheduler = ScheduledLR(optimizer, schedule, step_with_optimizer=True)
-    for step in range(30):
-        for group in optimizer.param_groups:
-            momentum = schedule.momentum(step)
-            betas = (0.9 if momentum is None else momentum, 0.99)
-            assert (group["lr"], group["betas"]) == (schedule.lr(step), betas)
-        optimizer.step()
-    assert scheduler.last_epoch == 30
-
-
-@OTHERS
 @pytest.mark.parametrize("step", [0, 2, 4, 7, 13])
 @pytest.mark.parametrize(
     "copied",

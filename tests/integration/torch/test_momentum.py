@@ -103,16 +103,6 @@ def test_a_momentum_that_reaches_0_comes_back():
         assert each.param_groups[0]["momentum"] == 0.5
 
 
-def test_sgd_without_momentum_makes_no_buffer():
-    weight = torch.nn.Parameter(torch.ones(3))
-    optimizer = torch.optim.SGD([weight], lr=0.3)
-    scheduler = CyclicLR(optimizer, 0.1, 0.5, 2, cycle_momentum=False)
-    weight.grad = torch.ones(3)
-    optimizer.step()
-    scheduler.step()
-    assert optimizer.state[weight].get("momentum_buffer") is None
-
-
 def test_dicts_of_another_optimizer_keep_its_keys():
     # An optimizer writes its defaults into the dicts that it is given (pytorch #51794).
     for first, second, key in (

@@ -83,20 +83,6 @@ def test_one_schedule_where_the_groups_are_equal():
     assert len(to_record(CyclicLR(make(), [0.1, 0.2], 0.5)).schedule) == 2
 
 
-def test_a_record_of_another_framework_starts_at_its_step():
-    # The rate is 0.5 at step 2, the peak of the first cycle, and again every 4 steps.
-    schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
-    record = Record.from_json(Record(schedule, step=4_000_002).to_json())
-    optimizer = make()
-    scheduler = from_record(record, optimizer)
-    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.5]
-    assert scheduler.last_epoch == 4_000_002
-    run(scheduler, 1)
-    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx(
-        [0.3, 0.3], rel=1e-15
-    )  # Two roundings of a float64.
-
-
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
 @pytest.mark.parametrize("source", ["living", "state", "json"])
 @pytest.mark.parametrize("case", CASES)
@@ -133,12 +119,6 @@ def test_ours_goes_on_in_torchs(case):
     # The same parameters in the same formula, so the same bits.
     assert run(again, STEPS) == run(straight, STEPS)
     assert to_record(again) == to_record(straight)
-
-
-def test_torchs_state_tells_the_rate_of_the_next_update():
-    # Torch's class doesn't put it into the optimizer when it loads.
-    record = Record(CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2), step=6)
-    assert to_state_dict(record, of="torch")["_last_lr"] == [0.5]
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
@@ -295,15 +275,6 @@ def test_an_expression_where_the_rate_is_a_tensor(kind):
     scheduler = after(kind(optimizer, 0.1, 0.5, 3, scale_fn=halved), 8)
     for source in (scheduler, scheduler.state_dict()):
         assert to_record(source, scale_fn=EXPRESSION).step == 8
-
-
-def test_a_function_that_torch_did_not_save_shows_in_the_rate():
-    state = after(Torchs(make(), 0.1, 0.5, 3, scale_fn=halved), 8).state_dict()
-    assert state["_scale_fn_custom"] is None  # Nor does any other key reveal it.
-    with pytest.raises(
-        ValueError, match=r"Received: _last_lr=.*\. Give the decay as an expression"
-    ):
-        to_record(state)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -50,24 +50,3 @@ def test_starts_at_base_lr_and_max_momentum():
     (group,) = optimizer.param_groups
     assert (group["lr"], group["momentum"], group["initial_lr"]) == (0.1, 0.9, 0.1)
     assert (scheduler.last_epoch, scheduler.base_lrs) == (0, [0.1])
-
-
-def test_starts_at_base_lr_after_another_scheduler():
-    # Torch's own class starts at the `initial_lr` that the first scheduler has left.
-    optimizer = sgd()
-    torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
-    scheduler = CyclicLR(optimizer, 0.1, 0.5, step_size_up=2)
-    assert (optimizer.param_groups[0]["lr"], scheduler.base_lrs) == (0.1, [0.1])
-    optimizer.step()
-    scheduler.step()
-    assert scheduler.get_last_lr() == [0.3]
-
-
-def test_leaves_the_keys_of_one_cycle_lr_alone():
-    # OneCycleLR reads its boundaries from these keys, which torch's CyclicLR overwrites.
-    optimizer = sgd()
-    torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.5, total_steps=10)
-    (group,) = optimizer.param_groups
-    before = group["base_momentum"], group["max_momentum"]
-    CyclicLR(optimizer, 0.1, 0.5, base_momentum=0.1, max_momentum=0.2)
-    assert (group["base_momentum"], group["max_momentum"]) == before
