@@ -1,6 +1,7 @@
 """A run in torch becomes a record, and the record a run in torch with the same continuation."""
 
 import copy
+import functools
 import json
 
 import pytest
@@ -13,6 +14,8 @@ from torch.optim.lr_scheduler import CyclicLR as Torchs
 from clr_core import CyclicSchedule
 from clr_core.record import Record
 from clr_torch import CyclicLR, from_record, to_record, to_state_dict
+from integration.torch import training
+from integration.torch.training import after, run, values
 
 CASES = {
     "triangular": {},
@@ -25,38 +28,11 @@ CASES = {
     "groups": {"base_lr": [0.1, 0.2], "max_lr": [0.5, 0.6]},
 }
 STEPS = 23
+make = functools.partial(training.make, groups=2)
 
 
 def arguments(case):
     return {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 2} | CASES[case]
-
-
-def make(name="SGD", groups=2, lr=0.3):
-    weights = [{"params": [torch.nn.Parameter(torch.zeros(3))]} for _ in range(groups)]
-    momentum = {"momentum": 0.5} if name == "SGD" else {"betas": (0.5, 0.99)}
-    return getattr(torch.optim, name)(weights, lr=lr, **momentum)
-
-
-def run(scheduler, steps):
-    """The rates and momenta that each update used."""
-    used = []
-    for _ in range(steps):
-        used.append(values(scheduler.optimizer))
-        scheduler.optimizer.step()
-        scheduler.step()
-    return used
-
-
-def after(scheduler, steps):
-    run(scheduler, steps)
-    return scheduler
-
-
-def values(optimizer):
-    return [
-        [float(group["lr"]), *(group["betas"] if "betas" in group else [group["momentum"]])]
-        for group in optimizer.param_groups
-    ]
 
 
 def in_float32(used):
@@ -128,7 +104,7 @@ def test_torchs_state_for_either_kind_of_momentum(name):
     scheduler = Torchs(make(name), 0.1, 0.5, 2)
     scheduler.load_state_dict(to_state_dict(Record(schedule, step=1), groups=2, of="torch"))
     run(scheduler, 1)
-    assert [momentum for _, momentum, *_ in values(scheduler.optimizer)] == [0.6, 0.6]
+    assert [momentum for _, momentum in values(scheduler)] == [0.6, 0.6]
 
 
 @pytest.mark.parametrize("case", CASES)

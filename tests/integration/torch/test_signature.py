@@ -3,15 +3,11 @@
 from inspect import Parameter, signature
 
 import pytest
-import torch
 from torch.optim.lr_scheduler import CyclicLR as Torchs
 from torch.optim.lr_scheduler import LRScheduler
 
 from clr_torch import CyclicLR
-
-
-def sgd():
-    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(3))], lr=0.3, momentum=0.9)
+from integration.torch.training import make
 
 
 def test_is_a_scheduler_of_torchs():
@@ -32,7 +28,7 @@ def test_has_torchs_parameters_in_its_order_with_its_defaults():
 
 def test_takes_all_thirteen_by_position():
     arguments = (0.1, 0.5, 2, 6, "exp_range", 0.5, None, "cycle", True, 0.7, 0.8, 0)
-    ours, torchs = sgd(), sgd()
+    ours, torchs = make(), make()
     Torchs(torchs, 0.1, 0.5)  # `last_epoch=0` needs the `initial_lr` that this sets.
     scheduler, reference = CyclicLR(ours, *arguments), Torchs(torchs, *arguments)
     for _ in range(9):
@@ -45,7 +41,7 @@ def test_takes_all_thirteen_by_position():
 
 
 def test_starts_at_base_lr_and_max_momentum():
-    optimizer = sgd()
+    optimizer = make()
     scheduler = CyclicLR(optimizer, 0.1, 0.5)
     (group,) = optimizer.param_groups
     assert (group["lr"], group["momentum"], group["initial_lr"]) == (0.1, 0.9, 0.1)

@@ -1,6 +1,7 @@
 """`state_dict()` and `load_state_dict()`: plain data, and no surprises."""
 
 import copy
+import functools
 import io
 import json
 import re
@@ -11,6 +12,7 @@ import torch
 
 from clr_core import CyclicSchedule
 from clr_torch import CyclicLR, to_record
+from integration.torch.training import after, make, values
 
 SCHEDULE = CyclicSchedule(
     base_lr=0.1,
@@ -24,22 +26,12 @@ SCHEDULE = CyclicSchedule(
 OTHER = CyclicSchedule(base_lr=0.01, max_lr=0.05, step_size_up=3, mode="exp_range", gamma=0.9)
 
 
-def sgd(groups=2, lr=0.3):
-    weights = [torch.nn.Parameter(torch.zeros(3)) for _ in range(groups)]
-    return torch.optim.SGD([{"params": [each]} for each in weights], lr=lr, momentum=0.5)
+sgd = functools.partial(make, "SGD", groups=2)
 
 
 def run(schedules=(SCHEDULE, OTHER), steps=3, **arguments):
-    schedules = list(schedules)
-    scheduler = CyclicLR.from_schedule(sgd(len(schedules), **arguments), schedules)
-    for _ in range(steps):
-        scheduler.optimizer.step()
-        scheduler.step()
-    return scheduler
-
-
-def values(scheduler):
-    return [(group["lr"], group["momentum"]) for group in scheduler.optimizer.param_groups]
+    optimizer = sgd(groups=len(schedules), **arguments)
+    return after(CyclicLR.from_schedule(optimizer, list(schedules)), steps)
 
 
 @pytest.mark.parametrize("lr", [0.3, torch.tensor(0.3)], ids=["float", "tensor"])
@@ -72,9 +64,7 @@ def test_is_a_snapshot_into_which_one_may_write():
     scheduler = run()
     state = scheduler.state_dict()
     kept = copy.deepcopy(state)
-    for _ in range(3):
-        scheduler.optimizer.step()
-        scheduler.step()
+    after(scheduler, 3)
     assert state == kept
     state["_last_lr"].clear()
     state["schedules"][0]["base_lr"] = 7.0
@@ -88,8 +78,7 @@ def test_loading_leaves_the_argument_alone_and_keeps_nothing_of_it():
     for _ in range(2):  # Torch's own class can't load the same dict twice.
         scheduler = run(steps=0)
         scheduler.load_state_dict(state)
-        scheduler.optimizer.step()
-        scheduler.step()
+        after(scheduler, 1)
         assert state == kept
     state["schedules"].clear()
     state["_last_lr"][0] = 7.0
@@ -266,12 +255,8 @@ TORCHS = {
 
 
 def torchs_state():
-    optimizer = sgd()
-    theirs = torch.optim.lr_scheduler.CyclicLR(optimizer, 0.1, 0.5, 2, mode="exp_range", gamma=0.9)
-    for _ in range(3):
-        optimizer.step()
-        theirs.step()
-    return theirs.state_dict()
+    theirs = torch.optim.lr_scheduler.CyclicLR(sgd(), 0.1, 0.5, 2, mode="exp_range", gamma=0.9)
+    return after(theirs, 3).state_dict()
 
 
 @pytest.mark.parametrize("value", NO_NUMBERS.values(), ids=NO_NUMBERS)
