@@ -18,7 +18,7 @@ from clr_core.adapter import received
 from clr_core.range_finding.ask_tell import RangeTestOptions, scalar
 from clr_core.range_finding.driver import Batches, check_callable, positive, repeated, run
 from clr_core.range_finding.restoring import loader_position, random_states, restore, restored
-from clr_torch.param_groups import check_optimizer
+from clr_torch.param_groups import check_optimizer, write
 from clr_torch.restore import device_random_states, states
 from clr_torch.updates import paused
 
@@ -106,9 +106,8 @@ def range_test(
             model.train()
 
     def update(lr: float) -> tuple[Any, ...]:
-        for group in optimizer.param_groups:
-            # A tensor is filled in place, since a compiled step may hold on to it.
-            group["lr"] = group["lr"].fill_(lr) if isinstance(group["lr"], Tensor) else lr
+        groups = optimizer.param_groups
+        write(groups, [None] * len(groups), [lr] * len(groups), ())
         optimizer.zero_grad()
         total, scored = 0.0, 0.0
         for _ in range(accumulation_steps):

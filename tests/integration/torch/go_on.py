@@ -1,12 +1,7 @@
-"""A training that is saved to a file and resumed in another process.
+"""A training that is saved to a file and resumed, in each order of loading.
 
-Run as a script, it prints the final weights for each order of loading. Its arguments are files,
-each named after its optimizer and the update to resume with, such as `adam-2.pt`.
+A file is named after its optimizer and the update to resume with, such as `adam-2.pt`.
 """
-
-import json
-import sys
-from pathlib import Path
 
 import torch
 
@@ -115,7 +110,3 @@ def resumed(path):
         training.model.load_state_dict(state["model"])
         order(training, state)
         yield order.__name__, training.run(int(update), UPDATES).bits()
-
-
-if __name__ == "__main__":
-    print(json.dumps({path: dict(resumed(Path(path))) for path in sys.argv[1:]}))

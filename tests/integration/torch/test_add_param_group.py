@@ -6,7 +6,6 @@ import pytest
 import torch
 
 import oracle
-from clr_core import CyclicSchedule
 from clr_torch import CyclicLR
 
 HALVES = {"step_size_up": 3, "step_size_down": 4.5, "mode": "triangular2"}
@@ -91,40 +90,20 @@ def test_between_two_updates(make, steps):
 
 @optimizers
 @pytest.mark.parametrize("steps", [0, 1, 3, 4, 7, 8])
-def test_after_the_error(make, steps):
+def test_after_the_error(make, steps, unchanged):
     # An update was done with the new group, so the `last_epoch` of the message is right.
     optimizer, scheduler = begun(make, steps)
     optimizer.add_param_group({"params": [weight()]})
     update(optimizer)
-    with pytest.raises(ValueError, match="add_param_group") as caught:
-        scheduler.step()
-    last_epoch = int(re.search(r"last_epoch=(\d+)\.$", str(caught.value))[1])
-    scheduler = CyclicLR(optimizer, **BOTH, **HALVES, last_epoch=last_epoch)
-    for step in range(steps + 1, STEPS):
-        assert values(optimizer) == expected(step, HEAD, BODY), step
-        run(optimizer, scheduler, 1)
-
-
-@optimizers
-def test_the_error_comes_before_any_change(make, unchanged):
-    optimizer, scheduler = begun(make, 4)
-    optimizer.add_param_group({"params": [weight()]})
-    update(optimizer)
     before = scheduler.last_epoch, scheduler.get_last_lr(), scheduler.get_last_momentum()
     for _ in range(2):
-        with unchanged(optimizer), pytest.raises(ValueError, match=r"^The optimizer must have"):
+        with unchanged(optimizer), pytest.raises(ValueError, match="add_param_group") as caught:
             scheduler.step()
     after = scheduler.last_epoch, scheduler.get_last_lr(), scheduler.get_last_momentum()
     assert after == before
-
-
-def test_the_other_schedules_are_taken_over():
-    # The old boundaries need not be written down again.
-    optimizer, scheduler = begun(OPTIMIZERS["SGD"], 4)
-    optimizer.add_param_group({"params": [weight()]})
-    schedules = [*scheduler.schedules, CyclicSchedule(**BODY, **HALVES)]
-    scheduler = CyclicLR.from_schedule(optimizer, schedules, last_epoch=scheduler.last_epoch - 1)
-    for step in range(4, STEPS):
+    last_epoch = int(re.search(r"last_epoch=(\d+)\.$", str(caught.value))[1])
+    scheduler = CyclicLR(optimizer, **BOTH, **HALVES, last_epoch=last_epoch)
+    for step in range(steps + 1, STEPS):
         assert values(optimizer) == expected(step, HEAD, BODY), step
         run(optimizer, scheduler, 1)
 

@@ -9,7 +9,6 @@ import warnings
 
 import pytest
 import torch
-from torch.optim.lr_scheduler import CyclicLR as Torchs
 
 from clr_torch import CyclicLR
 
@@ -88,17 +87,6 @@ def test_a_momentum_that_comes_with_the_state_cycles(load, name, stop):
     for _ in range(STEPS):
         assert values(run(resumed, 1)) == values(run(straight, 1))
         assert resumed.get_last_momentum() == straight.get_last_momentum() != [None]
-
-
-def test_as_in_torchs_own_class():
-    used = []
-    for kind in (CyclicLR, Torchs):
-        states = saved(run(scheduled(make(lr=0.1, momentum=0.9), kind), 2))
-        resumed = scheduled(make(lr=0.1), kind)
-        resumed.optimizer.load_state_dict(states[0])
-        resumed.load_state_dict(states[1])
-        used.append([number for _ in range(STEPS) for number in values(run(resumed, 1))[0]])
-    assert used[0] == pytest.approx(used[1], rel=1e-14)
 
 
 @ORDERS

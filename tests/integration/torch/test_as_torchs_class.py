@@ -11,29 +11,17 @@ from torch.optim.lr_scheduler import SequentialLR
 
 from clr_core import CyclicSchedule
 from clr_torch import CyclicLR, to_record
+from integration.torch.training import after, make, values
 from other_kinds import Cosine
 
 KINDS = (CyclicLR, Torchs)
 ARGUMENTS = {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 3, "step_size_down": 5}
 
 
-def make(name="SGD", groups=1, lr=0.3):
-    weights = [{"params": [torch.nn.Parameter(torch.zeros(3))]} for _ in range(groups)]
-    return getattr(torch.optim, name)(
-        weights, lr=lr, **({"momentum": 0.9} if name == "SGD" else {})
-    )
-
-
 def used(scheduler, steps):
     """The rates and momenta of the next updates."""
-    seen = []
-    for _ in range(steps):
-        scheduler.optimizer.step()
-        scheduler.step()
-        for group in scheduler.optimizer.param_groups:
-            seen.append(float(group["lr"]))
-            seen.append(float(group["betas"][0] if "betas" in group else group["momentum"]))
-    return seen
+    seen = [values(after(scheduler, 1)) for _ in range(steps)]
+    return [number for groups in seen for pair in groups for number in pair]
 
 
 def same(act, name="SGD", groups=1, rel=1e-13, **arguments):
@@ -50,16 +38,16 @@ def same(act, name="SGD", groups=1, rel=1e-13, **arguments):
 
 def assign(**lists):
     def act(scheduler):
-        for name, values in lists.items():
-            setattr(scheduler, name, values)
+        for name, given in lists.items():
+            setattr(scheduler, name, given)
 
     return act
 
 
 def write(**lists):
     def act(scheduler):
-        for name, values in lists.items():
-            getattr(scheduler, name)[:] = values
+        for name, given in lists.items():
+            getattr(scheduler, name)[:] = given
 
     return act
 
@@ -165,6 +153,7 @@ def test_what_is_no_list_is_refused_at_once():
     with pytest.raises(TypeError, match=r"^`max_lrs` must be a list\. Received: max_lrs=0\.5$"):
         scheduler.max_lrs = 0.5
     without = CyclicLR(make(), 0.1, 0.5, cycle_momentum=False)
+    assert without.cycle_momentum is hasattr(without, "max_momentums") is False
     assert not hasattr(without, "base_momentums")
     with pytest.raises(AttributeError, match="base_momentum"):
         without.base_momentums = [0.8]
@@ -214,14 +203,6 @@ def test_attributes(case, name):
         assert ours.scale_fn(x) == pytest.approx(torchs.scale_fn(x), rel=1e-15)
 
 
-def test_attributes_without_momentum():
-    ours, torchs = (kind(make(), **ARGUMENTS, cycle_momentum=False) for kind in KINDS)
-    for attribute in ("base_momentums", "max_momentums"):
-        assert not hasattr(ours, attribute)
-        assert not hasattr(torchs, attribute)
-    assert ours.cycle_momentum is torchs.cycle_momentum is False
-
-
 @pytest.mark.parametrize(
     "attribute",
     ["total_size", "step_ratio", "mode", "gamma", "scale_mode", "scale_fn", "cycle_momentum"],
@@ -242,8 +223,8 @@ def test_groups_with_different_cycles_have_no_attribute_for_all():
     scheduler.max_lrs[1] = 0.7
     assert [schedule.max_lr for schedule in scheduler.schedules] == [0.5, 0.7]
     scheduler.optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(3))]})
-    for values in (scheduler.base_lrs, scheduler.max_lrs):
-        values.append(values[0])
+    for boundaries in (scheduler.base_lrs, scheduler.max_lrs):
+        boundaries.append(boundaries[0])
     scheduler.optimizer.step()
     with pytest.raises(ValueError, match="groups must have the same cycle for another group"):
         scheduler.step()

@@ -307,11 +307,3 @@ def test_a_program_has_no_states(tmp_path):
         ValueError, match="TorchScript archive, which holds a program; save a state"
     ):
         read_weights(tmp_path / "model.pt")
-
-
-@pytest.mark.parametrize("read", [read_moments, read_weights, read_hyperparameters])
-def test_no_file(tmp_path, read):
-    with pytest.raises(TypeError, match=r"^`path` must be a path\. Received: path=3$"):
-        read(3)
-    with pytest.raises(FileNotFoundError):
-        read(tmp_path / "none.pt")

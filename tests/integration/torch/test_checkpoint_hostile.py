@@ -13,7 +13,7 @@ import zlib
 import pytest
 import torch
 
-from clr_torch import CyclicLR, read_record, to_record
+from clr_torch import CyclicLR, read_record, read_weights, to_record
 from needs import needs
 
 # In a process of its own, under a limit on memory, in an empty folder. Whatever Python's audit
@@ -105,6 +105,14 @@ def tensor(offset, shape, strides, size=b"K\x04", key="0", kind="FloatStorage"):
 def number(value):
     data = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
     return b"\x8a" + bytes([len(data)]) + data
+
+
+def module_in_itself(names, parameters=()):
+    """A module that has itself as a part under each of these names."""
+    modules = [text(each) + b"h\x01" for each in names]
+    parts = {"_parameters": parameters, "_buffers": (), "_modules": modules}
+    state = b"".join(text(key) + b"}(" + b"".join(items) + b"u" for key, items in parts.items())
+    return zipped(b"\x80\x02" + name("torch.nn", "Module") + b")\x81q\x01}(" + state + b"ub.")
 
 
 def tensors(*values):
@@ -292,40 +300,9 @@ WEIGHTS = {
         lambda: tensors(tensor(0, [4], [1]), tensor(0, [2], [1], kind="DoubleStorage")),
         "its storage '0' has two types",
     ),
+    "a module in itself, twice": (lambda: module_in_itself("ab"), "its model contains itself"),
     "a large module in itself": (
-        lambda: zipped(
-            b"\x80\x02"
-            + name("torch.nn", "Module")
-            + b")\x81q\x01}("
-            + text("_parameters")
-            + b"}("
-            + b"".join(number(each) + b"N" for each in range(100_000))
-            + b"u"
-            + text("_buffers")
-            + b"}"
-            + text("_modules")
-            + b"}"
-            + text("a")
-            + b"h\x01sub."
-        ),
-        "its model contains itself",
-    ),
-    "a module in itself": (
-        lambda: zipped(
-            b"\x80\x02"
-            + name("torch.nn", "Module")
-            + b")\x81q\x01}("
-            + text("_parameters")
-            + b"}"
-            + text("_buffers")
-            + b"}"
-            + text("_modules")
-            + b"}("
-            + text("a")
-            + b"h\x01"
-            + text("b")
-            + b"h\x01uub."
-        ),
+        lambda: module_in_itself("a", (number(each) + b"N" for each in range(100_000))),
         "its model contains itself",
     ),
 }
@@ -389,16 +366,7 @@ MAGIC = 0x1950A86A20F9469CFC6C
 
 
 def legacy(count):
-    storage = (
-        b"("
-        + text("storage")
-        + name("torch", "FloatStorage")
-        + text("0")
-        + text("cpu")
-        + b"K\x04NtQ"
-    )
-    arguments = storage, b"K\0", b"K\x04\x85", b"K\x01\x85", b"\x89", b"}"
-    weights = text("w") + call(name("torch._utils", "_rebuild_tensor_v2"), *arguments)
+    weights = text("w") + tensor(0, [4], [1], size=b"K\x04N")
     parts = [pickle.dumps(each, 2) for each in (MAGIC, 1001, {"little_endian": True})]
     parts += [b"\x80\x02(" + weights + b"d.", pickle.dumps(["0"], 2), struct.pack("<q", count)]
     return b"".join(parts)
@@ -491,8 +459,6 @@ def test_each_bit_of_the_pickle_counts(tmp_path):
 
 
 def test_each_storage_is_compared_when_it_is_read(tmp_path):
-    from clr_torch import read_weights
-
     path = tmp_path / "file.pt"
     torch.save({"scheduler": state(), "model": {"w": torch.arange(100.0)}}, path)
     whole = path.read_bytes()

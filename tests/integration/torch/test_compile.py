@@ -177,3 +177,5 @@ def test_floats_are_compiled_in(make, momenta, lr):
     training = Training(CyclicLR, make, momenta, lr).run()
     assert training.graphs[-1] >= LIMIT
     assert training.lrs == expected(oracle.lr)
+    eager = Training(CyclicLR, make, momenta, lr, compiled=False).run()
+    torch.testing.assert_close(training.weights(), eager.weights(), rtol=0, atol=20 * 2**-23)

@@ -12,6 +12,7 @@ import torch
 
 from clr_core import CyclicSchedule, schedule_from_dict
 from clr_torch import CyclicLR
+from integration.torch.training import after, make
 
 SCHEDULE = CyclicSchedule(
     base_lr=0.1,
@@ -28,16 +29,7 @@ def squared(x):
 
 
 def scheduler(schedule=SCHEDULE, lr=0.3):
-    weight = torch.nn.Parameter(torch.zeros(3))
-    made = CyclicLR.from_schedule(torch.optim.SGD([weight], lr=lr, momentum=0.5), schedule)
-    step(made, 3)
-    return made
-
-
-def step(made, count):
-    for _ in range(count):
-        made.optimizer.step()
-        made.step()
+    return after(CyclicLR.from_schedule(make(lr=lr), schedule), 3)
 
 
 def pickled(made):
@@ -53,20 +45,19 @@ def test_a_copy_goes_on_by_itself(copied, lr):
     assert other.state_dict() == before
     assert other.optimizer is not made.optimizer
 
-    step(other, 4)
+    after(other, 4)
     assert made.state_dict() == before
     (group,) = other.optimizer.param_groups
     assert float(group["lr"]) == pytest.approx(SCHEDULE.lr(7))
     assert group["momentum"] == SCHEDULE.momentum(7)
-    step(made, 4)
+    after(made, 4)
     assert made.state_dict() == other.state_dict()
 
 
 def test_a_copy_from_the_start():
     # At `last_epoch` 0 torch's base class checks that it has wrapped the optimizer's `step`. It
     # hasn't wrapped a copy's, so it warns, as it does for its own classes.
-    weight = torch.nn.Parameter(torch.zeros(3))
-    made = CyclicLR.from_schedule(torch.optim.SGD([weight], momentum=0.5), SCHEDULE)
+    made = CyclicLR.from_schedule(make(), SCHEDULE)
     other = copy.deepcopy(made)
     other.optimizer.step()
     with pytest.warns(UserWarning, match="has been overridden"):
@@ -78,7 +69,7 @@ def test_with_a_function_of_a_module():
     schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2, scale_fn=squared)
     other = copy.deepcopy(scheduler(schedule))
     assert other.schedules == (schedule,)
-    step(other, 2)
+    after(other, 2)
     assert other.get_last_lr() == [schedule.lr(5)]
 
 
@@ -135,22 +126,15 @@ def size_of(make, count=20):
 )
 def test_a_scheduler_is_small_if_it_shares_its_curve(copied):
     # With one for each parameter, as some trainings have it, it matters.
-    def make():
-        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(3))], lr=0.3, momentum=0.5)
-        made = CyclicLR(optimizer, 0.001, 0.006, mode="exp_range", gamma=0.99994)
-        step(made, 3)
-        return copied(made)
+    def one():
+        return copied(after(CyclicLR(make(), 0.001, 0.006, mode="exp_range", gamma=0.99994), 3))
 
-    assert size_of(make) < 10_000
+    assert size_of(one) < 10_000
 
 
 @pytest.mark.parametrize("at", [0, 3, 5000])
 def test_a_pickle_is_small(at):
-    made = scheduler()
-    for _ in range(at):
-        made.optimizer.step()
-        made.step()
-    assert len(pickle.dumps(made)) < 2000
+    assert len(pickle.dumps(after(scheduler(), at))) < 2000
 
 
 def test_schedulers_at_other_steps_share_without_harm():

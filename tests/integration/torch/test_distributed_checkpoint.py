@@ -58,14 +58,3 @@ def test_a_flat_state_of_either_class_goes_on(kind, name, scheduler_first):
     assert resumed.get_last_momentum() == expected.get_last_momentum()
     for one, other in zip(again[0].parameters(), straight.parameters(), strict=True):
         assert torch.allclose(one, other)
-
-
-def test_with_a_mark_of_an_older_version():
-    model, optimizer, scheduler = run(CyclicLR, 3)
-    for group in optimizer.param_groups:
-        group["initial_momentum"] = 0.9
-    *again, resumed = run(CyclicLR, 0)
-    set_optimizer_state_dict(*again, flat(model, optimizer), options=FLAT)
-    resumed.load_state_dict(scheduler.state_dict())
-    assert resumed.get_last_momentum() == scheduler.get_last_momentum()
-    assert "initial_momentum" not in again[1].param_groups[0]

@@ -189,15 +189,6 @@ def test_every_byte_is_as_it_was(trained, fail, error, training):
     assert everything(model, optimizer, batches.generator) == before
 
 
-def test_an_optimizer_that_has_done_nothing_has_no_state_afterwards():
-    model, optimizer = fresh()
-    before = everything(model, optimizer)
-    clr_torch.range_test(model, optimizer, loader(), nn.functional.mse_loss, **FEW)
-    assert everything(model, optimizer) == before
-    assert not optimizer.state
-    assert all(parameter.grad is None for parameter in model.parameters())
-
-
 # Of torch's, those that need no closure and no sparse gradients.
 EVERY_OPTIMIZER = [
     kind
@@ -217,22 +208,6 @@ def test_every_optimizer_of_torch_is_as_it_was(kind):
     clr_torch.range_test(model, optimizer, loader(), nn.functional.mse_loss, **FEW)
     assert everything(model, optimizer) == before
     assert repr(optimizer.state_dict()) == saved
-
-
-def test_what_fails_between_backward_and_the_end_of_the_update(trained):
-    model, optimizer = trained
-
-    def fail(*_):
-        seen.append(1)
-        if len(seen) == 4:
-            raise RuntimeError("planted")
-
-    seen = []
-    optimizer.register_step_post_hook(fail)
-    before = everything(model, optimizer)
-    with pytest.raises(RuntimeError, match="planted"):
-        clr_torch.range_test(model, optimizer, loader(), nn.functional.mse_loss, **FEW)
-    assert everything(model, optimizer) == before
 
 
 def test_ctrl_c_pressed_again_while_it_puts_things_back(monkeypatch, trained):

@@ -1,5 +1,6 @@
 """`ScheduledLR`, and `CyclicLR.from_schedule`: schedules in place of thirteen parameters."""
 
+import functools
 import io
 import json
 import pickle
@@ -9,6 +10,7 @@ import torch
 
 from clr_core import CyclicSchedule, Phase, PiecewiseSchedule, Record, one_cycle, warm_restarts
 from clr_torch import CyclicLR, ScheduledLR, from_record, read_record, to_record
+from integration.torch.training import after, make, run
 
 SLOW = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=4)
 QUICK = CyclicSchedule(
@@ -28,48 +30,23 @@ SEQUENCE = (
 )
 OTHERS = pytest.mark.parametrize("schedule", [ONE_CYCLE, SEQUENCE], ids=["one cycle", "sequence"])
 MAKERS = pytest.mark.parametrize(
-    "make", [ScheduledLR, CyclicLR.from_schedule], ids=["ScheduledLR", "from_schedule"]
+    "start", [ScheduledLR, CyclicLR.from_schedule], ids=["ScheduledLR", "from_schedule"]
 )
-
-
-def adam(groups=2):
-    weights = [torch.nn.Parameter(torch.zeros(3)) for _ in range(groups)]
-    return torch.optim.Adam([{"params": [each]} for each in weights], betas=(0.9, 0.99))
-
-
-def steps(optimizer, scheduler, count):
-    for _ in range(count):
-        yield [group["lr"] for group in optimizer.param_groups]
-        optimizer.step()
-        scheduler.step()
+adam = functools.partial(make, "Adam", groups=2)
 
 
 @MAKERS
-def test_one_schedule_for_all_groups(make):
-    optimizer = adam()
-    scheduler = make(optimizer, QUICK)
-    assert scheduler.schedules == (QUICK, QUICK)
-    assert list(steps(optimizer, scheduler, 9)) == [[QUICK.lr(step)] * 2 for step in range(9)]
-
-
-@MAKERS
-def test_one_schedule_per_group(make):
-    optimizer = adam()
-    scheduler = make(optimizer, [SLOW, QUICK])
-    assert scheduler.schedules == (SLOW, QUICK)
-    assert list(steps(optimizer, scheduler, 9)) == [
-        [SLOW.lr(step), QUICK.lr(step)] for step in range(9)
+@pytest.mark.parametrize("given", [QUICK, [SLOW, QUICK]], ids=["for all groups", "per group"])
+def test_rates_and_momenta(start, given):
+    scheduler = start(adam(), given)
+    schedules = given if isinstance(given, list) else [given] * 2
+    assert scheduler.schedules == tuple(schedules)
+    assert run(scheduler, 9) == [
+        # The momentum cycles in the groups whose schedule has one.
+        [(each.lr(step), each.momentum(step) or 0.9) for each in schedules]
+        for step in range(9)
     ]
-
-
-@MAKERS
-def test_momentum_cycles_in_the_groups_whose_schedule_has_one(make):
-    optimizer = adam()
-    scheduler = make(optimizer, [SLOW, QUICK])
-    for _ in steps(optimizer, scheduler, 2):
-        pass
-    assert [group["betas"] for group in optimizer.param_groups] == [(0.9, 0.99), (0.7, 0.99)]
-    assert scheduler.get_last_momentum() == [None, 0.7]
+    assert scheduler.get_last_momentum() == [each.momentum(9) for each in schedules]
 
 
 def test_gives_the_class_it_is_called_on():
@@ -90,25 +67,11 @@ def test_is_the_scheduler_of_the_same_parameters():
 
 @MAKERS
 @pytest.mark.parametrize("last_epoch", [-1, 0, 1, 7, 2**40])
-def test_last_epoch(make, last_epoch):
-    optimizer = adam()
-    scheduler = make(optimizer, QUICK, last_epoch=last_epoch)
+def test_last_epoch(start, last_epoch):
+    scheduler = start(adam(), QUICK, last_epoch=last_epoch)
     assert scheduler.last_epoch == last_epoch + 1
     assert scheduler.get_last_lr() == [QUICK.lr(last_epoch + 1)] * 2
     assert scheduler.get_last_momentum() == [QUICK.momentum(last_epoch + 1)] * 2
-
-
-@OTHERS
-def test_another_kind(schedule):
-    optimizer = adam()
-    scheduler = ScheduledLR(optimizer, schedule, step_with_optimizer=True)
-    for step in range(30):
-        for group in optimizer.param_groups:
-            momentum = schedule.momentum(step)
-            betas = (0.9 if momentum is None else momentum, 0.99)
-            assert (group["lr"], group["betas"]) == (schedule.lr(step), betas)
-        optimizer.step()
-    assert scheduler.last_epoch == 30
 
 
 @OTHERS
@@ -123,18 +86,14 @@ def test_another_kind(schedule):
     ids=["pickle", "JSON", "torch.save"],
 )
 def test_a_state_from_within_a_phase(schedule, step, copied):
-    optimizer = adam()
-    scheduler = ScheduledLR(optimizer, schedule)
-    for _ in steps(optimizer, scheduler, step):
-        pass
-    resumed, loaded = adam(), copied(scheduler)
-    other = ScheduledLR(resumed, schedule)
+    scheduler = after(ScheduledLR(adam(), schedule), step)
+    loaded = copied(scheduler)
+    other = ScheduledLR(adam(), schedule)
     other.load_state_dict(loaded)
     CyclicLR.from_schedule(adam(), schedule).load_state_dict(loaded)  # The states are the same.
     assert other.last_epoch == step
-    expected = list(steps(optimizer, scheduler, 12))
-    assert list(steps(resumed, other, 12)) == expected
-    assert expected == [[schedule.lr(step + k)] * 2 for k in range(12)]
+    expected = [[(schedule.lr(k), schedule.momentum(k) or 0.9)] * 2 for k in range(step, step + 12)]
+    assert run(scheduler, 12) == run(other, 12) == expected
 
 
 def saved(state):
@@ -173,10 +132,9 @@ def test_a_derived_class_with_its_own_rates_and_attributes():
             self.seen += 1
             return [max(lr, 0.1) for lr in super().get_lr()]
 
-    optimizer = adam(1)
-    scheduler = Floored(optimizer, ONE_CYCLE)
-    found = [(lr, scheduler.get_last_momentum()[0]) for (lr,) in steps(optimizer, scheduler, 22)]
-    assert found == [(max(ONE_CYCLE.lr(k), 0.1), ONE_CYCLE.momentum(k)) for k in range(22)]
-    other = Floored(adam(1), ONE_CYCLE)
+    scheduler = Floored(adam(groups=1), ONE_CYCLE)
+    expected = [[(max(ONE_CYCLE.lr(k), 0.1), ONE_CYCLE.momentum(k))] for k in range(22)]
+    assert run(scheduler, 22) == expected
+    other = Floored(adam(groups=1), ONE_CYCLE)
     other.load_state_dict(scheduler.state_dict())
     assert (other.last_epoch, other.seen) == (22, scheduler.seen)

@@ -4,10 +4,10 @@ import subprocess
 import sys
 
 import pytest
-import torch
 
 from clr_core import CyclicSchedule
 from clr_torch import CyclicLR
+from integration.torch.training import after, make
 
 MOMENTA = {"base_momentum": 0.8, "max_momentum": 0.95}
 BLOCK = 960  # Steps computed at a time for one group.
@@ -26,31 +26,20 @@ SCHEDULES = [
 ]
 
 
-def optimizer(groups=1):
-    weights = [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(groups)]
-    return torch.optim.SGD(weights, lr=0.1, momentum=0.9)
-
-
-def advance(scheduler, steps):
-    for _ in range(steps):
-        scheduler.optimizer.step()
-        scheduler.step()
-
-
 @pytest.mark.parametrize("groups", [1, 3], ids=["one-group", "three-groups"])
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
 def test_same_bits_as_one_by_one(schedule, groups):
-    scheduler = CyclicLR.from_schedule(optimizer(groups), schedule)
+    scheduler = CyclicLR.from_schedule(make(groups=groups), schedule)
     for step in range(2 * BLOCK + 10):
         for group in scheduler.optimizer.param_groups:
             assert group["lr"] == schedule.lr(step)
             assert group["momentum"] == (schedule.momentum(step) or 0.9)
-        advance(scheduler, 1)
+        after(scheduler, 1)
 
 
 def test_up_to_the_last_step():
-    scheduler = CyclicLR.from_schedule(optimizer(), SCHEDULES[0], last_epoch=2**53 - 4)
-    advance(scheduler, 3)
+    scheduler = CyclicLR.from_schedule(make(), SCHEDULES[0], last_epoch=2**53 - 4)
+    after(scheduler, 3)
     assert scheduler.get_last_lr() == [SCHEDULES[0].lr(2**53)]
     with pytest.raises(ValueError, match="`step` must lie between 0 and 2\\*\\*53"):
         scheduler.step()
@@ -65,12 +54,12 @@ def test_a_callable_is_asked_when_its_step_has_come():
         asked.append(cycle)
         return factor
 
-    scheduler = CyclicLR(optimizer(), 0.25, 0.75, 1, 1, scale_fn=scale, cycle_momentum=False)
-    advance(scheduler, 1)
+    scheduler = CyclicLR(make(), 0.25, 0.75, 1, 1, scale_fn=scale, cycle_momentum=False)
+    after(scheduler, 1)
     assert max(asked) == 1
     assert scheduler.get_last_lr() == [0.75]
     factor = 0.5  # Values that a user's function reads may change during a run.
-    advance(scheduler, 2)
+    after(scheduler, 2)
     assert scheduler.get_last_lr() == [0.5]
 
 

@@ -27,22 +27,21 @@ def over(optimizer, scheduler):
         scheduler.step()
 
 
-@pytest.mark.parametrize(
-    "name", ["SGD", "RMSprop", pytest.param("Muon", marks=needs("torch.optim.Muon"))]
-)
+MUON = pytest.param("Muon", marks=needs("torch.optim.Muon"))
+BETAS = ["Adam", "AdamW", "NAdam", "RAdam", "Adamax"]
+
+
+@pytest.mark.parametrize("name", ["SGD", "RMSprop", MUON, *BETAS])
 def test_momentum(name):
-    optimizer = make(name, momentum=0.5)
+    key, others = ("betas", (0.99,)) if name in BETAS else ("momentum", None)
+    optimizer = make(name, **{key: (0.5, *others) if others else 0.5})
     scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
-    assert [group["momentum"] for group in over(optimizer, scheduler)] == MOMENTA
-
-
-@pytest.mark.parametrize("name", ["Adam", "AdamW", "NAdam", "RAdam", "Adamax"])
-def test_the_first_of_betas(name):
-    optimizer = make(name, betas=(0.5, 0.99))
-    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
-    seen = [group["betas"] for group in over(optimizer, scheduler)]
-    assert seen == [(momentum, 0.99) for momentum in MOMENTA]
-    assert "momentum" not in optimizer.param_groups[0]
+    for step, group in enumerate(over(optimizer, scheduler)):
+        momentum = MOMENTA[step]
+        assert scheduler.get_last_lr() == [group["lr"]] == [SCHEDULE.lr(step)]
+        assert scheduler.get_last_momentum() == [momentum]
+        assert group[key] == ((momentum, *others) if others else momentum)
+        assert name not in BETAS or "momentum" not in group
 
 
 @pytest.mark.parametrize(("name", "key"), [("SGD", "momentum"), ("Adam", "betas")])
@@ -52,14 +51,6 @@ def test_without_cycle_momentum_it_is_left_alone(name, key):
     scheduler = CyclicLR(optimizer, 0.1, 0.5, 2, cycle_momentum=False)
     assert all(group[key] == before for group in over(optimizer, scheduler))
     assert scheduler.get_last_momentum() == [None]
-
-
-def test_get_last_momentum_beside_get_last_lr():
-    optimizer = make("SGD", momentum=0.5)
-    scheduler = CyclicLR.from_schedule(optimizer, SCHEDULE)
-    for step, group in enumerate(over(optimizer, scheduler)):
-        assert scheduler.get_last_momentum() == [group["momentum"]] == [MOMENTA[step]]
-        assert scheduler.get_last_lr() == [group["lr"]] == [SCHEDULE.lr(step)]
 
 
 def test_get_last_momentum_is_a_copy():
@@ -101,16 +92,6 @@ def test_a_momentum_that_reaches_0_comes_back():
     for each in (optimizer, other):
         CyclicLR(each, 0.1, 0.5, 1, base_momentum=0.0, max_momentum=0.5, last_epoch=5)
         assert each.param_groups[0]["momentum"] == 0.5
-
-
-def test_sgd_without_momentum_makes_no_buffer():
-    weight = torch.nn.Parameter(torch.ones(3))
-    optimizer = torch.optim.SGD([weight], lr=0.3)
-    scheduler = CyclicLR(optimizer, 0.1, 0.5, 2, cycle_momentum=False)
-    weight.grad = torch.ones(3)
-    optimizer.step()
-    scheduler.step()
-    assert optimizer.state[weight].get("momentum_buffer") is None
 
 
 def test_dicts_of_another_optimizer_keep_its_keys():

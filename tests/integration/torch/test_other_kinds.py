@@ -1,5 +1,6 @@
 """The adapter takes kinds of schedules that it doesn't know, also one that holds others."""
 
+import functools
 import io
 import json
 
@@ -8,6 +9,7 @@ import torch
 
 from clr_core import CyclicSchedule, Record, schedule_from_dict
 from clr_torch import ScheduledLR, from_record, read_record, to_record, to_state_dict
+from integration.torch.training import after, make, run
 from other_kinds import Cosine, Mean, other_kinds
 
 __all__ = ["other_kinds"]
@@ -18,30 +20,20 @@ NESTED = Mean((COSINE, Mean((CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_u
 BOTH = pytest.mark.parametrize("schedule", [COSINE, NESTED], ids=["plain", "nested"])
 
 
-def optimizer():
-    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(3))], lr=1.0, momentum=0.5)
-
-
-def used(scheduler, steps):
-    for _ in range(steps):
-        (group,) = scheduler.optimizer.param_groups
-        yield group["lr"], group["momentum"]
-        scheduler.optimizer.step()
-        scheduler.step()
+optimizer = functools.partial(make, momentum=0.5)
 
 
 @BOTH
 def test_rates_and_momenta(schedule):
     scheduler = ScheduledLR(optimizer(), schedule)
     momenta = [schedule.momentum(step) for step in range(30)]
-    expected = [(schedule.lr(k), 0.5 if momenta[k] is None else momenta[k]) for k in range(30)]
-    assert list(used(scheduler, 30)) == expected
+    expected = [[(schedule.lr(k), 0.5 if momenta[k] is None else momenta[k])] for k in range(30)]
+    assert run(scheduler, 30) == expected
 
 
 @BOTH
 def test_state_in_and_out(schedule):
-    first = ScheduledLR(optimizer(), schedule)
-    list(used(first, 13))
+    first = after(ScheduledLR(optimizer(), schedule), 13)
     second = ScheduledLR(optimizer(), schedule)
     second.load_state_dict(first.state_dict())
     assert second.get_last_lr() == first.get_last_lr()
@@ -53,8 +45,7 @@ def test_state_in_and_out(schedule):
 
 @BOTH
 def test_records(schedule, tmp_path):
-    scheduler = ScheduledLR(optimizer(), schedule)
-    list(used(scheduler, 13))
+    scheduler = after(ScheduledLR(optimizer(), schedule), 13)
     record = to_record(scheduler)
     assert record == Record(schedule, 13)
     assert from_record(record, optimizer()).get_last_lr() == scheduler.get_last_lr()
@@ -64,11 +55,8 @@ def test_records(schedule, tmp_path):
 
 
 def test_one_per_group():
-    weights = [{"params": [torch.nn.Parameter(torch.zeros(3))]} for _ in range(2)]
     schedules = NESTED, CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=7)
-    scheduler = ScheduledLR(torch.optim.SGD(weights, lr=1.0), schedules)
-    scheduler.optimizer.step()
-    scheduler.step()
+    scheduler = after(ScheduledLR(optimizer(groups=2), schedules), 1)
     assert scheduler.get_last_lr() == [schedule.lr(1) for schedule in schedules]
     assert to_record(scheduler) == Record(schedules, 1)
 

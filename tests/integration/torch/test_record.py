@@ -1,6 +1,7 @@
 """A run in torch becomes a record, and the record a run in torch with the same continuation."""
 
 import copy
+import functools
 import json
 
 import pytest
@@ -13,6 +14,8 @@ from torch.optim.lr_scheduler import CyclicLR as Torchs
 from clr_core import CyclicSchedule
 from clr_core.record import Record
 from clr_torch import CyclicLR, from_record, to_record, to_state_dict
+from integration.torch import training
+from integration.torch.training import after, run, values
 
 CASES = {
     "triangular": {},
@@ -25,38 +28,11 @@ CASES = {
     "groups": {"base_lr": [0.1, 0.2], "max_lr": [0.5, 0.6]},
 }
 STEPS = 23
+make = functools.partial(training.make, groups=2)
 
 
 def arguments(case):
     return {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 2} | CASES[case]
-
-
-def make(name="SGD", groups=2, lr=0.3):
-    weights = [{"params": [torch.nn.Parameter(torch.zeros(3))]} for _ in range(groups)]
-    momentum = {"momentum": 0.5} if name == "SGD" else {"betas": (0.5, 0.99)}
-    return getattr(torch.optim, name)(weights, lr=lr, **momentum)
-
-
-def run(scheduler, steps):
-    """The rates and momenta that each update used."""
-    used = []
-    for _ in range(steps):
-        used.append(values(scheduler.optimizer))
-        scheduler.optimizer.step()
-        scheduler.step()
-    return used
-
-
-def after(scheduler, steps):
-    run(scheduler, steps)
-    return scheduler
-
-
-def values(optimizer):
-    return [
-        [float(group["lr"]), *(group["betas"] if "betas" in group else [group["momentum"]])]
-        for group in optimizer.param_groups
-    ]
 
 
 def in_float32(used):
@@ -81,20 +57,6 @@ def test_ours_goes_on(case, steps, name):
 def test_one_schedule_where_the_groups_are_equal():
     assert isinstance(to_record(CyclicLR(make(), 0.1, 0.5)).schedule, CyclicSchedule)
     assert len(to_record(CyclicLR(make(), [0.1, 0.2], 0.5)).schedule) == 2
-
-
-def test_a_record_of_another_framework_starts_at_its_step():
-    # The rate is 0.5 at step 2, the peak of the first cycle, and again every 4 steps.
-    schedule = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2)
-    record = Record.from_json(Record(schedule, step=4_000_002).to_json())
-    optimizer = make()
-    scheduler = from_record(record, optimizer)
-    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.5]
-    assert scheduler.last_epoch == 4_000_002
-    run(scheduler, 1)
-    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx(
-        [0.3, 0.3], rel=1e-15
-    )  # Two roundings of a float64.
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
@@ -135,12 +97,6 @@ def test_ours_goes_on_in_torchs(case):
     assert to_record(again) == to_record(straight)
 
 
-def test_torchs_state_tells_the_rate_of_the_next_update():
-    # Torch's class doesn't put it into the optimizer when it loads.
-    record = Record(CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2), step=6)
-    assert to_state_dict(record, of="torch")["_last_lr"] == [0.5]
-
-
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
 def test_torchs_state_for_either_kind_of_momentum(name):
     momenta = {"base_momentum": 0.6, "max_momentum": 0.7}
@@ -148,7 +104,7 @@ def test_torchs_state_for_either_kind_of_momentum(name):
     scheduler = Torchs(make(name), 0.1, 0.5, 2)
     scheduler.load_state_dict(to_state_dict(Record(schedule, step=1), groups=2, of="torch"))
     run(scheduler, 1)
-    assert [momentum for _, momentum, *_ in values(scheduler.optimizer)] == [0.6, 0.6]
+    assert [momentum for _, momentum in values(scheduler)] == [0.6, 0.6]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -295,15 +251,6 @@ def test_an_expression_where_the_rate_is_a_tensor(kind):
     scheduler = after(kind(optimizer, 0.1, 0.5, 3, scale_fn=halved), 8)
     for source in (scheduler, scheduler.state_dict()):
         assert to_record(source, scale_fn=EXPRESSION).step == 8
-
-
-def test_a_function_that_torch_did_not_save_shows_in_the_rate():
-    state = after(Torchs(make(), 0.1, 0.5, 3, scale_fn=halved), 8).state_dict()
-    assert state["_scale_fn_custom"] is None  # Nor does any other key reveal it.
-    with pytest.raises(
-        ValueError, match=r"Received: _last_lr=.*\. Give the decay as an expression"
-    ):
-        to_record(state)
 
 
 @pytest.mark.parametrize("case", CASES)

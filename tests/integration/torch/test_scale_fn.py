@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from clr_torch import CyclicLR
+from integration.torch import training
+from integration.torch.training import after, run
 
 
 def halves(x):
@@ -39,13 +41,7 @@ CALLABLES = {
 
 
 def make(scale_fn=None, steps=0):
-    weight = torch.nn.Parameter(torch.zeros(3))
-    optimizer = torch.optim.SGD([weight], momentum=0.5)
-    scheduler = CyclicLR(optimizer, 0.125, 0.5, 1, scale_fn=scale_fn)
-    for _ in range(steps):
-        optimizer.step()
-        scheduler.step()
-    return scheduler
+    return after(CyclicLR(training.make(), 0.125, 0.5, 1, scale_fn=scale_fn), steps)
 
 
 @pytest.mark.parametrize(("scale_fn", "name"), CALLABLES.values(), ids=CALLABLES)
@@ -87,11 +83,7 @@ def test_loading_does_not_touch_the_callable():
 def test_an_expression_is_saved_and_gives_the_callables_rates():
     texts, calls = make("0.5 ** (x - 1)"), make(halves)
     assert texts.state_dict()["schedules"][0]["scale_fn"] == "0.5 ** (x - 1.0)"
-    for _ in range(6):
-        assert texts.get_last_lr() == calls.get_last_lr()
-        for scheduler in (texts, calls):
-            scheduler.optimizer.step()
-            scheduler.step()
+    assert run(texts, 6) == run(calls, 6)
 
 
 def test_a_callable_is_given_python_ints():

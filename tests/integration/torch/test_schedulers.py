@@ -10,6 +10,7 @@ from torch.optim import lr_scheduler
 
 from clr_core import PiecewiseSchedule, SequenceSchedule, warm_restarts, warmup_cosine
 from clr_torch import CyclicLR, from_record, read_record, to_record
+from integration.torch.training import after, values
 
 transformers = pytest.importorskip("transformers")
 COMES_BACK = "comes back up"
@@ -102,20 +103,6 @@ def optimizer_of(name="SGD", groups=1, lr=PEAK):
     return getattr(torch.optim, name)(parameters, lr=lr, **momentum)
 
 
-def used(scheduler):
-    return [
-        (float(each["lr"]), each["betas"][0] if "betas" in each else each["momentum"])
-        for each in scheduler.optimizer.param_groups
-    ]
-
-
-def run(scheduler, steps):
-    for _ in range(steps):
-        scheduler.optimizer.step()
-        scheduler.step()
-    return scheduler
-
-
 def read(source, **more):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=f".*{COMES_BACK}")
@@ -131,13 +118,13 @@ def test_it_is_their_curve(case, name):
     for step in range(steps):
         record = read(scheduler)
         assert (record.schedule, record.step) == (schedule, step)
-        ((lr, momentum),) = used(scheduler)
+        ((lr, momentum),) = values(scheduler)
         # Some of them go from each rate to the next, which adds up.
         assert abs(schedule.lr(step) - lr) <= 1e-14 * PEAK * 5, step
         if schedule.momentum(0) is not None:
             assert abs(schedule.momentum(step) - momentum) <= 4e-16, step
         if step < steps - 1:
-            run(scheduler, 1)
+            after(scheduler, 1)
 
 
 @pytest.mark.parametrize("three_phase", [False, True])
@@ -158,11 +145,11 @@ def test_short_cycles_of_any_share(strategy, three_phase):
                 continue
             schedule = read(scheduler).schedule
             for step in range(total):
-                ((lr, momentum),) = used(scheduler)
+                ((lr, momentum),) = values(scheduler)
                 assert abs(schedule.lr(step) - lr) <= 4e-16 * PEAK * 10
                 assert abs(schedule.momentum(step) - momentum) <= 4e-16
                 if step < total - 1:
-                    run(scheduler, 1)
+                    after(scheduler, 1)
             read_ones += 1
     assert read_ones > 35
 
@@ -171,19 +158,19 @@ def test_short_cycles_of_any_share(strategy, three_phase):
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_continues(case, at):
     make, steps = CASES[case]
-    theirs = run(make(optimizer_of()), at)
+    theirs = after(make(optimizer_of()), at)
     ours = from_record(read(theirs), optimizer_of())
     for _ in range(at, steps - 1):
-        assert used(ours)[0][0] == pytest.approx(used(theirs)[0][0], rel=1e-12, abs=1e-14)
+        assert values(ours)[0][0] == pytest.approx(values(theirs)[0][0], rel=1e-12, abs=1e-14)
         if ours.schedules[0].momentum(0) is not None:
-            assert used(ours)[0][1] == pytest.approx(used(theirs)[0][1], rel=1e-14)
-        run(ours, 1), run(theirs, 1)
+            assert values(ours)[0][1] == pytest.approx(values(theirs)[0][1], rel=1e-14)
+        after(ours, 1), after(theirs, 1)
 
 
 @pytest.mark.parametrize("case", TORCHS)
 def test_from_a_checkpoint(case, tmp_path):
     make, _ = TORCHS[case]
-    scheduler = run(make(optimizer_of(groups=2)), 6)
+    scheduler = after(make(optimizer_of(groups=2)), 6)
     states = {"optimizer": scheduler.optimizer.state_dict(), "sched": scheduler.state_dict()}
     torch.save(states, tmp_path / "run.pt")
     torch.save(scheduler, tmp_path / "whole.pt")
@@ -201,9 +188,9 @@ def test_a_schedule_for_each_group(case):
     scheduler = make(optimizer_of(groups=3))
     schedules = read(scheduler).schedule
     for step in range(steps):
-        rates = [lr for lr, _ in used(scheduler)]
+        rates = [lr for lr, _ in values(scheduler)]
         assert [each.lr(step) for each in schedules] == pytest.approx(rates, rel=1e-12, abs=1e-15)
-        run(scheduler, 1)
+        after(scheduler, 1)
 
 
 def test_one_cycle_of_several_groups():
@@ -211,16 +198,16 @@ def test_one_cycle_of_several_groups():
     scheduler = lr_scheduler.OneCycleLR(optimizer, [0.1, 0.4], 30, base_momentum=[0.8, 0.85])
     schedules = read(scheduler).schedule
     for step in range(30):
-        for schedule, (lr, momentum) in zip(schedules, used(scheduler), strict=True):
+        for schedule, (lr, momentum) in zip(schedules, values(scheduler), strict=True):
             assert schedule.lr(step) == pytest.approx(lr, rel=1e-13)
             assert schedule.momentum(step) == pytest.approx(momentum, rel=1e-14)
-        run(scheduler, 1)
+        after(scheduler, 1)
     # Torch's goes beyond its end with a step more, after which there is no update.
     assert read(scheduler).step == 30
     optimizer = optimizer_of()
     cycle = lr_scheduler.OneCycleLR(optimizer, 0.1, 9, cycle_momentum=False)
     warm_up = LINEAR(optimizer)
-    scheduler = run(lr_scheduler.SequentialLR(optimizer, [warm_up, cycle], [5]), 14)
+    scheduler = after(lr_scheduler.SequentialLR(optimizer, [warm_up, cycle], [5]), 14)
     assert read(scheduler).step == 14
 
 
@@ -229,9 +216,9 @@ def test_rates_that_are_tensors():
         optimizer = optimizer_of(lr=torch.tensor(PEAK))
         scheduler = make(optimizer)
         for step in range(steps):
-            ((lr, _),) = used(scheduler)
+            ((lr, _),) = values(scheduler)
             assert read(scheduler).schedule.lr(step) == pytest.approx(lr, rel=1e-4, abs=1e-8)
-            run(scheduler, 1) if step < steps - 1 else None
+            after(scheduler, 1) if step < steps - 1 else None
 
 
 def test_as_the_constructors_make_them():
@@ -259,14 +246,14 @@ def refused(source, message, **more):
 
 def test_what_comes_back_up_is_refused_once_it_does():
     scheduler = COSINE(optimizer_of(), 5)
-    assert read(run(scheduler, 5)).step == 5
-    refused(run(scheduler, 1), r"at most 5 steps .* at step 6\. To come back up: Piecewise")
+    assert read(after(scheduler, 5)).step == 5
+    refused(after(scheduler, 1), r"at most 5 steps .* at step 6\. To come back up: Piecewise")
     optimizer = optimizer_of()
     members = [COSINE(optimizer, 5), CONSTANT(optimizer)]
     sequential = lr_scheduler.SequentialLR(optimizer, members, [9])
     refused(sequential, "at most 5 steps .* used for 9")
     cosine = transformers.get_cosine_schedule_with_warmup(optimizer_of(), 2, 7)
-    refused(run(cosine, 8), "transformers' cosine must be used for at most 7 steps")
+    refused(after(cosine, 8), "transformers' cosine must be used for at most 7 steps")
 
 
 def test_restarts_that_were_moved_are_refused():
@@ -345,13 +332,15 @@ def test_rates_that_something_else_has_set_are_refused():
     for at in range(3):
         sequential = lr_scheduler.SequentialLR(optimizer, [linear, cycle], [5])
         cycle.cycle_momentum = False
-        refused(run(sequential, at), "must follow from its parameters.* Something else has set it")
+        refused(
+            after(sequential, at), "must follow from its parameters.* Something else has set it"
+        )
         optimizer = optimizer_of()
         linear, cycle = LINEAR(optimizer), lr_scheduler.OneCycleLR(optimizer, 0.4, 9)
 
 
 def test_the_optimizer_of_one_cycle():
-    scheduler = run(lr_scheduler.OneCycleLR(optimizer_of(), PEAK, 10), 3)
+    scheduler = after(lr_scheduler.OneCycleLR(optimizer_of(), PEAK, 10), 3)
     state, optimizer = scheduler.state_dict(), scheduler.optimizer.state_dict()
     record = read(scheduler)
     assert record == read({"a": optimizer, "b": {"deep": [copy.deepcopy(optimizer), state]}})
@@ -410,7 +399,7 @@ def test_a_cycle_has_precedence_and_a_key_chooses():
 )
 def test_a_broken_state_is_refused(case, key, value):
     make, _ = CASES[case]
-    scheduler = run(make(optimizer_of()), 3)
+    scheduler = after(make(optimizer_of()), 3)
     state = scheduler.state_dict()
     with pytest.raises((TypeError, ValueError), match=r"\S") as error:
         read(state | {key: value}, optimizer=scheduler.optimizer)

@@ -3,15 +3,11 @@
 from inspect import Parameter, signature
 
 import pytest
-import torch
 from torch.optim.lr_scheduler import CyclicLR as Torchs
 from torch.optim.lr_scheduler import LRScheduler
 
 from clr_torch import CyclicLR
-
-
-def sgd():
-    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(3))], lr=0.3, momentum=0.9)
+from integration.torch.training import make
 
 
 def test_is_a_scheduler_of_torchs():
@@ -32,7 +28,7 @@ def test_has_torchs_parameters_in_its_order_with_its_defaults():
 
 def test_takes_all_thirteen_by_position():
     arguments = (0.1, 0.5, 2, 6, "exp_range", 0.5, None, "cycle", True, 0.7, 0.8, 0)
-    ours, torchs = sgd(), sgd()
+    ours, torchs = make(), make()
     Torchs(torchs, 0.1, 0.5)  # `last_epoch=0` needs the `initial_lr` that this sets.
     scheduler, reference = CyclicLR(ours, *arguments), Torchs(torchs, *arguments)
     for _ in range(9):
@@ -45,29 +41,8 @@ def test_takes_all_thirteen_by_position():
 
 
 def test_starts_at_base_lr_and_max_momentum():
-    optimizer = sgd()
+    optimizer = make()
     scheduler = CyclicLR(optimizer, 0.1, 0.5)
     (group,) = optimizer.param_groups
     assert (group["lr"], group["momentum"], group["initial_lr"]) == (0.1, 0.9, 0.1)
     assert (scheduler.last_epoch, scheduler.base_lrs) == (0, [0.1])
-
-
-def test_starts_at_base_lr_after_another_scheduler():
-    # Torch's own class starts at the `initial_lr` that the first scheduler has left.
-    optimizer = sgd()
-    torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
-    scheduler = CyclicLR(optimizer, 0.1, 0.5, step_size_up=2)
-    assert (optimizer.param_groups[0]["lr"], scheduler.base_lrs) == (0.1, [0.1])
-    optimizer.step()
-    scheduler.step()
-    assert scheduler.get_last_lr() == [0.3]
-
-
-def test_leaves_the_keys_of_one_cycle_lr_alone():
-    # OneCycleLR reads its boundaries from these keys, which torch's CyclicLR overwrites.
-    optimizer = sgd()
-    torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.5, total_steps=10)
-    (group,) = optimizer.param_groups
-    before = group["base_momentum"], group["max_momentum"]
-    CyclicLR(optimizer, 0.1, 0.5, base_momentum=0.1, max_momentum=0.2)
-    assert (group["base_momentum"], group["max_momentum"]) == before

@@ -249,11 +249,3 @@ def test_a_record_has_the_step_of_the_next_update(kind):
     ours = CyclicLR(make(), **ARGUMENTS)
     ours.load_state_dict(scheduler.state_dict())
     assert ours.last_epoch == 15
-
-
-def test_a_step_that_was_set_by_hand():
-    scheduler = CyclicLR(make(), 0.1, 0.5, step_size_up=4)
-    scheduler.last_epoch += 1
-    scheduler.load_state_dict(scheduler.state_dict())
-    assert scheduler.last_epoch == 1
-    assert scheduler.optimizer.param_groups[0]["lr"] == 0.1
