@@ -5,11 +5,16 @@ import numpy as np
 import pytest
 
 import clr_keras
+from clr_core import CyclicSchedule
+from clr_core.adapter import rate_only
 from integration.keras.cycled import (
     BACKEND,
+    CLOSE,
     GRADIENTS,
     LOOPS,
+    NAMES,
     SCHEDULE,
+    START,
     UPDATES,
     VARIANTS,
     expected,
@@ -17,12 +22,9 @@ from integration.keras.cycled import (
     model,
     momenta,
     optimizer,
+    rates,
     weights,
 )
-
-# Each of 14 updates rounds a weight below 2 by at most 2**-24. The largest difference seen is 2e-7;
-# a momentum that isn't cycled makes 5e-3 or more, see below.
-CLOSE = {"rtol": 0, "atol": UPDATES * 2.0**-24}
 
 # Keras's conditions compile again in each step of JAX's eager loops: 0.4 s a batch.
 FEWER = [name for name in LOOPS if name == "jit" or (BACKEND != "jax" and name == "eager")]
@@ -43,6 +45,43 @@ def test_a_constant_momentum_or_the_one_of_another_step_would_be_seen(variant):
     for other in (constant, shifted):
         apart = abs(expected(variant, momenta_=other) - expected(variant)).max()
         assert apart > 4e-3
+
+
+NESTEROV = pytest.mark.parametrize("nesterov", [False, True])
+
+
+@NESTEROV
+def test_the_two_forms_of_the_velocity_are_the_same_at_a_constant_rate(nesterov):
+    constant = CyclicSchedule.from_dict(SCHEDULE.to_dict() | {"base_lr": 0.006})
+    keras_form, torch_form = (
+        fit(model(optimizer("SGD", constant, torch_velocity=each, nesterov=nesterov)))
+        for each in (False, True)
+    )
+    np.testing.assert_allclose(keras_form, torch_form, **CLOSE)
+    assert abs(expected("SGD") - expected("SGD-torch")).max() > 0.01
+
+
+@NESTEROV
+def test_torchs_form_with_a_constant_momentum(nesterov):
+    made = clr_keras.SGD(rate_only(SCHEDULE), momentum=0.5, torch_velocity=True, nesterov=nesterov)
+    variant = "SGD-torch-nesterov" if nesterov else "SGD-torch"
+    wanted = expected(variant, momenta_=np.full(UPDATES, 0.5))
+    np.testing.assert_allclose(fit(model(made)), wanted, **CLOSE)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="torch.optim.SGD itself, on that backend")
+@NESTEROV
+def test_torchs_form_gives_the_weights_of_torch(nesterov):
+    import torch
+
+    weight = torch.tensor(START, requires_grad=True)
+    theirs = torch.optim.SGD([weight], lr=1.0, momentum=0.5, nesterov=nesterov)
+    for gradient, rate, momentum in zip(GRADIENTS, rates(), momenta(), strict=True):
+        theirs.param_groups[0].update(lr=float(rate), momentum=float(momentum))
+        weight.grad = torch.tensor(gradient)
+        theirs.step()
+    ours = fit(model(optimizer("SGD", torch_velocity=True, nesterov=nesterov)))
+    np.testing.assert_allclose(ours, weight.detach().numpy(), **CLOSE)
 
 
 @with_fewer_loops
@@ -110,8 +149,6 @@ def test_weights_of_other_types(variant, dtype):
 
 
 def test_the_optimizers_are_keras_own_ones_and_as_fast():
-    for name in ("SGD", "Adam", "AdamW", "Nadam", "Adamax", "RMSprop", "Lion"):
-        keras_own = getattr(keras.optimizers, name)
-        assert issubclass(getattr(clr_keras, name), keras_own)
-        # On torch, what Keras puts in the place of its class: a step over whole lists.
-        assert issubclass(getattr(clr_keras, name), type(keras_own(0.1)))
+    for name in NAMES:
+        # On torch, Keras puts a subclass in the place of its class: a step over whole lists.
+        assert issubclass(getattr(clr_keras, name), type(getattr(keras.optimizers, name)(0.1)))
