@@ -187,10 +187,7 @@ def test_a_member_twice(parts, tmp_path):
 
 CLAIMS = {
     "compressed": ({"data": np.zeros(10**6), "compression": "gzip"}, "a compressed or damaged arr"),
-    "never written": (
-        {"shape": (10**9,), "dtype": "f4"},
-        "or damaged array, which has fewer",
-    ),
+    "never written": ({"shape": (10**9,), "dtype": "f4"}, "or damaged array, which has fewer"),
     "virtual": ({"layout": h5py.VirtualLayout((10**9,), "f4")}, "an array that lies in another f"),
     "text": ({"data": ["text"]}, "it has "),
     "nothing": ({"data": h5py.Empty("f4")}, "it has something else in the place of an array"),

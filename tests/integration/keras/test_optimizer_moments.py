@@ -123,12 +123,7 @@ class Derived(keras.optimizers.Adam):
 
 
 REFUSED = {
-    "no moments": (
-        3,
-        lambda: built(keras_sgd()),
-        TypeError,
-        "must be a clr_core.Moments.",
-    ),
+    "no moments": (3, lambda: built(keras_sgd()), TypeError, "must be a clr_core.Moments."),
     "RMSprop": (
         sgd(),
         lambda: built(optimizer("RMSprop")),
