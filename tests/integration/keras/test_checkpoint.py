@@ -253,12 +253,6 @@ def test_a_gigabyte(start, tmp_path):
         read_record(path, SCHEDULE)
 
 
-def weights(path, make):
-    with h5py.File(path, "w") as file:
-        make(file)
-    return path
-
-
 def _linked(file):
     file["elsewhere"] = np.int32(7)
     file.create_group("optimizer/vars")["0"] = h5py.SoftLink("/elsewhere")
@@ -300,7 +294,10 @@ WEIGHTS = {
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_weights_that_are_none(name, tmp_path):
     make, message = WEIGHTS[name]
-    refuses(weights(tmp_path / "run.weights.h5", make), message, schedule=SCHEDULE)
+    path = tmp_path / "run.weights.h5"
+    with h5py.File(path, "w") as file:
+        make(file)
+    refuses(path, message, schedule=SCHEDULE)
 
 
 def test_weights_that_were_cut_short(parts, tmp_path):

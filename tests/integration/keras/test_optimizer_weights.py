@@ -106,19 +106,22 @@ def test_a_batch_that_loss_scaling_skips_is_no_step(variant, loop):
     np.testing.assert_allclose(fit(trained, GRADIENTS[4:]), expected(variant), **CLOSE)
 
 
+def moved_by(gradient, variant, dtype="float32"):
+    """A weight of ones after updates that all have the same gradient."""
+    weight, made = keras.Variable(np.ones(gradient.shape), dtype=dtype), optimizer(variant)
+    for _ in range(UPDATES):
+        made.apply([gradient], [weight])
+    return keras.ops.convert_to_numpy(weight)
+
+
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="sparse gradients are TensorFlow's")
 @pytest.mark.parametrize("variant", ["SGD", "SGD-nesterov", "SGD-torch", "RMSprop", "Adam"])
 def test_sparse_gradients_are_as_dense_ones(variant):
     import tensorflow as tf
 
     rows, values = [2, 0], tf.constant([[0.5], [-1.0]])
-    sparse = tf.IndexedSlices(values, tf.constant(rows), (3, 1))
-    moved = []
-    for gradient in (sparse, tf.convert_to_tensor(sparse)):
-        weight, made = keras.Variable(np.ones((3, 1), "float32")), optimizer(variant)
-        for _ in range(UPDATES):
-            made.apply([gradient], [weight])
-        moved.append(weight.numpy())
+    sparse = tf.IndexedSlices(values, tf.constant(rows), tf.constant([3, 1]))
+    moved = [moved_by(each, variant) for each in (sparse, tf.convert_to_tensor(sparse))]
     np.testing.assert_allclose(*moved, **CLOSE)
     assert abs(moved[0][[0, 2]] - 1).min() > 0.005
 
@@ -129,23 +132,12 @@ def test_weights_of_other_types(variant, dtype):
     """Rates and momenta are float32 numbers there, too."""
     if dtype == "float64" and BACKEND == "jax":
         pytest.skip("float64 is off in JAX")
-    weight = keras.Variable(np.ones(2), dtype=dtype)
-    made = optimizer(variant)
-    for _ in range(UPDATES):
-        made.apply([keras.ops.ones(2, dtype=dtype)], [weight])
-    by_float32 = keras.Variable(np.ones(2), dtype="float32")
-    made = optimizer(variant)
-    for _ in range(UPDATES):
-        made.apply([keras.ops.ones(2)], [by_float32])
-    given = keras.ops.convert_to_numpy(weight)
+    given = moved_by(keras.ops.ones(2, dtype=dtype), variant, dtype)
     assert given.dtype == dtype
+    by_float32 = moved_by(keras.ops.ones(2), variant)
     # float16 rounds the weight, its velocity and Adam's corrections to 11 bits each.
-    np.testing.assert_allclose(
-        given,
-        keras.ops.convert_to_numpy(by_float32),
-        rtol=0,
-        atol=1e-6 if dtype == "float64" else 5e-3,
-    )
+    atol = 1e-6 if dtype == "float64" else 5e-3
+    np.testing.assert_allclose(given, by_float32, rtol=0, atol=atol)
 
 
 def test_the_optimizers_are_keras_own_ones_and_as_fast():
