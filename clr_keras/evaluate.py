@@ -18,11 +18,7 @@ def evaluate(value: Callable[[Any, Any], Any], step: Any) -> tf.Tensor:
         step: An integer tensor; below 0 it counts as 0.
     """
     at = tf.maximum(tf.cast(step, tf.float64), 0.0)
-    result = tf.convert_to_tensor(value(at, ops), tf.float64)
-    return _to_float32(tf.broadcast_to(result, tf.shape(step)))
-
-
-def _to_float32(x: tf.Tensor) -> tf.Tensor:
+    x = tf.broadcast_to(tf.convert_to_tensor(value(at, ops), tf.float64), tf.shape(step))
     # TensorFlow's own conversion flushes numbers below float32's normal range to zero; other hosts
     # don't. In that range float32 is fixed-point: its bits are the number of times that 2**-149
     # fits in.

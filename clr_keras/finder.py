@@ -95,9 +95,6 @@ def range_test(
     per_update = max(each.gradient_accumulation_steps or 1 for each in trained)
     before = values([*model.weights, *optimizer.variables])
 
-    def start() -> None:
-        restore(before)
-
     def update(lr: float) -> tuple[float, ...]:
         for rate in rates:
             rate.assign(lr)
@@ -114,7 +111,7 @@ def range_test(
     with restored([*before, *around]):
         if optimizer is not model.optimizer or model.train_function is None or score is not None:
             _compile(model, optimizer, metrics)
-        return run(tests, start, update, batches, trials=trials)
+        return run(tests, lambda: restore(before), update, batches, trials=trials)
 
 
 def _others(model: Any) -> list[Any]:

@@ -18,7 +18,7 @@ from clr_core import Schedule
 from clr_core.adapter import received
 from clr_keras import _keras_internals as internals
 from clr_keras._keras_internals import BACKEND
-from clr_keras.schedule import CyclicLR, ScheduledLR, compiled, evaluate, rates_of
+from clr_keras.schedule import CyclicLR, ScheduledLR, compiled, evaluate, rates_of, registered
 
 _foreach: Any = import_module("clr_keras._torch_backend.foreach") if BACKEND == "torch" else None
 
@@ -220,10 +220,7 @@ class _WithBeta(CyclicOptimizer):
     beta_1 = property(CyclicOptimizer._read_momentum, CyclicOptimizer._write_momentum)
 
 
-_registered = keras.saving.register_keras_serializable(package="clr_keras")
-
-
-@_registered
+@registered
 class SGD(_WithMomentum, internals.SGD):
     """`keras.optimizers.SGD` whose rate and momentum both follow a schedule.
 
@@ -297,19 +294,16 @@ class SGD(_WithMomentum, internals.SGD):
         (velocity,) = internals.velocities(self, [variable])
         if self.torch_velocity:
             self.assign(velocity, ops.add(ops.multiply(velocity, momentum), gradient))
+            step = velocity
             if self.nesterov:
                 step = ops.add(ops.multiply(velocity, momentum), gradient)
-                self.assign_sub(variable, ops.multiply(step, rate))
-            else:
-                self.assign_sub(variable, ops.multiply(velocity, rate))
+            self.assign_sub(variable, ops.multiply(step, rate))
         else:
             step = ops.multiply(gradient, rate)
             self.assign(velocity, ops.subtract(ops.multiply(velocity, momentum), step))
             if self.nesterov:
                 step = ops.subtract(ops.multiply(velocity, momentum), step)
-                self.assign_add(variable, step)
-            else:
-                self.assign_add(variable, velocity)
+            self.assign_add(variable, step if self.nesterov else velocity)
 
     def update_lists(self, gradients: Any, variables: Any, learning_rate: Any) -> None:
         if self._is_plain:
@@ -329,7 +323,7 @@ class SGD(_WithMomentum, internals.SGD):
         return {**super().get_config(), "torch_velocity": self.torch_velocity}
 
 
-@_registered
+@registered
 class Adam(_WithBeta, internals.Adam):
     """`keras.optimizers.Adam` whose rate and `beta_1` both follow a schedule.
 
@@ -364,7 +358,7 @@ class Adam(_WithBeta, internals.Adam):
         super().__init__(learning_rate, **options)
 
 
-@_registered
+@registered
 class AdamW(_WithBeta, internals.AdamW):
     """`keras.optimizers.AdamW` whose rate and `beta_1` both follow a schedule; see `Adam`.
 
@@ -380,7 +374,7 @@ class AdamW(_WithBeta, internals.AdamW):
         super().__init__(learning_rate, **options)
 
 
-@_registered
+@registered
 class Nadam(_WithBeta, internals.Nadam):
     """`keras.optimizers.Nadam` whose rate and `beta_1` both follow a schedule; see `Adam`.
 
@@ -406,7 +400,7 @@ class Nadam(_WithBeta, internals.Nadam):
         return self._with_momentum(keras.ops.cast(self._momentum(), dtype))
 
 
-@_registered
+@registered
 class Adamax(_WithBeta, internals.Adamax):
     """`keras.optimizers.Adamax` whose rate and `beta_1` both follow a schedule; see `Adam`.
 
@@ -422,7 +416,7 @@ class Adamax(_WithBeta, internals.Adamax):
         super().__init__(learning_rate, **options)
 
 
-@_registered
+@registered
 class RMSprop(_WithMomentum, internals.RMSprop):
     """`keras.optimizers.RMSprop` whose rate and momentum both follow a schedule; see `SGD`.
 
@@ -465,7 +459,7 @@ class RMSprop(_WithMomentum, internals.RMSprop):
         super().update_lists(gradients, variables, learning_rate)
 
 
-@_registered
+@registered
 class Lion(_WithBeta, internals.Lion):
     """`keras.optimizers.Lion` whose rate and `beta_1` both follow a schedule; see `Adam`.
 

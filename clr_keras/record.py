@@ -206,8 +206,6 @@ def from_record(record: Record, factory: type[Optimizer], **options: Any) -> Opt
 
 
 def _record(runs: list[tuple[Schedule, int]]) -> Record:
-    if not runs:
-        raise ValueError("There must be an optimizer. Received: none")
     schedules, steps = zip(*runs, strict=True)
     if set(steps) != {steps[0]}:
         raise ValueError(f"All optimizers must be at the same step. Received: {list(steps)}")
@@ -283,9 +281,9 @@ def _stored(
         accumulated = accumulation_steps(options.get("gradient_accumulation_steps"))
         if given is None or counted == 1:
             counted = accumulated
-        reason = f"it has another rate than a ScheduledLR: {rate!r:.100}"
+        shown = rate.get("class_name") if isinstance(rate, Mapping) else rate
+        reason = f"it has another rate than a ScheduledLR: {shown!r:.100}"
         if isinstance(rate, Mapping):
-            reason = f"it has another rate than a ScheduledLR: {rate.get('class_name')!r:.100}"
             cycles = checkpoint.class_name(optimizer.config)[0] == "clr_keras"
             if is_addons(rate):
                 schedule, counted = schedule_from_addons(rate, scale_fn), 1

@@ -37,10 +37,10 @@ compiled: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 """The schedule that an optimizer had when its step was compiled last. The step keeps it."""
 
 
-_registered = keras.saving.register_keras_serializable(package="clr_keras")
+registered = keras.saving.register_keras_serializable(package="clr_keras")
 
 
-@_registered
+@registered
 class ScheduledLR(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that follows a schedule of `clr_core`, of any kind.
 
@@ -227,7 +227,7 @@ class ScheduledLR(keras.optimizers.schedules.LearningRateSchedule):
         return cls.of(**{**config, "schedule": schedule_from_dict(schedule)})
 
 
-@_registered
+@registered
 class CyclicLR(ScheduledLR):
     """A learning rate that rises and falls: a `ScheduledLR` by the arguments of `CyclicSchedule`.
 

@@ -62,6 +62,12 @@ def assert_equal(arrays, wanted):
         np.testing.assert_array_equal(array, each, strict=True)
 
 
+def assert_same(moments, wanted):
+    assert (moments.kind, moments.count) == (wanted.kind, wanted.count)
+    for slot in wanted.slots:
+        assert_equal(moments.slots[slot], wanted.slots[slot])
+
+
 @pytest.fixture(scope="module", params=OPTIMIZERS)
 def model(request):
     return trained(OPTIMIZERS[request.param]())
@@ -71,10 +77,7 @@ def model(request):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_moments_and_weights(suffix, model, tmp_path):
     path = save(model, tmp_path / f"run{suffix}")
-    moments, wanted = read_moments(path), to_moments(model.optimizer)
-    assert (moments.kind, moments.count) == (wanted.kind, wanted.count)
-    for slot in wanted.slots:
-        assert_equal(moments.slots[slot], wanted.slots[slot])
+    assert_same(read_moments(path), to_moments(model.optimizer))
     weights = read_weights(path)
     values = [keras.ops.convert_to_numpy(each) for each in model.weights]
     assert sorted(each.shape for each in weights.values()) == sorted(each.shape for each in values)
@@ -84,17 +87,14 @@ def test_moments_and_weights(suffix, model, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*HDF5")
 @pytest.mark.parametrize("suffix", SUFFIXES[:2])
-@pytest.mark.parametrize("rate", [0.01, SCHEDULE])
-def test_accumulated_gradients_are_passed_over(rate, suffix, tmp_path):
-    if rate == 0.01:
-        made = keras.optimizers.Adam(rate, gradient_accumulation_steps=2)
-    else:
-        made = clr_keras.Adam(rate, gradient_accumulation_steps=2)
-    path = save(trained(made), tmp_path / f"run{suffix}")
-    moments, wanted = read_moments(path), to_moments(made)
-    assert moments.count == wanted.count == 2
-    for slot in wanted.slots:
-        assert_equal(moments.slots[slot], wanted.slots[slot])
+@pytest.mark.parametrize(
+    ("kind", "rate"), [(keras.optimizers.Adam, 0.01), (clr_keras.Adam, SCHEDULE)]
+)
+def test_accumulated_gradients_are_passed_over(kind, rate, suffix, tmp_path):
+    made = kind(rate, gradient_accumulation_steps=2)
+    moments = read_moments(save(trained(made), tmp_path / f"run{suffix}"))
+    assert moments.count == 2
+    assert_same(moments, to_moments(made))
 
 
 def test_a_file_of_weights_does_not_tell_all(tmp_path):
@@ -128,10 +128,8 @@ def test_one_of_several_optimizers(suffix, tmp_path):
         kind = {"rest": "sgd-keras", "kernels": "adam"}[optimizer.name]
         kind_of_weights = kind if suffix == ".weights.h5" else None
         moments = read_moments(path, key=optimizer.name, kind=kind_of_weights)
-        wanted = to_moments(optimizer)
         assert (moments.kind, moments.count) == (kind, 5)
-        for slot in wanted.slots:
-            assert_equal(moments.slots[slot], wanted.slots[slot])
+        assert_same(moments, to_moments(optimizer))
 
 
 def test_half_precision(tmp_path):

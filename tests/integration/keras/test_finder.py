@@ -259,13 +259,7 @@ def test_a_score_changes_nothing_of_a_model_with_metrics():
     assert [bits(each) for each in metric.variables] == held
 
 
-def test_a_score_of_two_outputs():
-    inputs = keras.layers.Input((8,))
-    outputs = [keras.layers.Dense(1, name=name)(inputs) for name in ("one", "two")]
-    model = keras.Model(inputs, outputs)
-    model.compile("sgd", ["mse", "mse"])
-    with pytest.raises(ValueError, match=r"must have one output\. Received: 2 outputs"):
-        clr_keras.range_test(model, X, [Y, Y], score="mae", **FEW)
+ONE = np.ones((1, 1), "float32"), np.ones((1, 1), "float32")
 
 
 def one_weight(optimizer):
@@ -288,11 +282,10 @@ RATED = {
 @pytest.mark.parametrize("name", RATED)
 def test_each_update_uses_the_rate_that_was_asked_for(name):
     model = one_weight(RATED[name]())
-    batches = [(np.ones((1, 1), "float32"), np.ones((1, 1), "float32"))] * 24
-    for batch in batches[:2]:  # Now there is a step that was compiled with the schedule.
-        model.train_on_batch(*batch)
+    for _ in range(2):  # Now there is a step that was compiled with the schedule.
+        model.train_on_batch(*ONE)
     model.set_weights([np.zeros((1, 1))])
-    result = clr_keras.range_test(model, batches, **FEW)
+    result = clr_keras.range_test(model, [ONE] * 24, **FEW)
     assert not [each for each in result.warnings if "`x`" in each]
     weight, expected = np.float32(0), []
     for lr in result.lrs:
@@ -304,17 +297,16 @@ def test_each_update_uses_the_rate_that_was_asked_for(name):
 
 @pytest.mark.parametrize("updates", [0, 2])
 def test_a_momentum_that_is_cycled_stays_where_it_is(updates):
-    batches = [(np.ones((1, 1), "float32"), np.ones((1, 1), "float32"))] * 12
     model = one_weight(clr_keras.SGD(SCHEDULE))
-    for batch in batches[:updates]:
-        model.train_on_batch(*batch)
+    for _ in range(updates):
+        model.train_on_batch(*ONE)
     constant = one_weight(keras.optimizers.SGD(0.5, momentum=float(model.optimizer.momentum)))
     constant.optimizer.build(constant.trainable_variables)
     constant.set_weights(model.get_weights())
     if updates:
         velocity = keras.ops.convert_to_numpy(model.optimizer.momentums[0])
         constant.optimizer.momentums[0].assign(np.array(velocity))
-    losses = [clr_keras.range_test(each, batches, **FEW).losses for each in (model, constant)]
+    losses = [clr_keras.range_test(each, [ONE] * 12, **FEW).losses for each in (model, constant)]
     # The same updates, compiled from two programs, each of which may fuse operations of its own.
     np.testing.assert_allclose(*losses, rtol=12 * 2.0**-23, atol=1e-9)
 
@@ -405,10 +397,9 @@ def test_trials_start_from_the_same_weights_with_the_same_batches(monkeypatch):
 def test_repeats_begin_with_the_moments_of_before():
     """One batch, no dropout: then a repeat is the same run once more."""
     model = one_weight(keras.optimizers.Adam(0.5))
-    batch = np.ones((1, 1), "float32"), np.ones((1, 1), "float32")
-    model.train_on_batch(*batch)
-    once = clr_keras.range_test(model, [batch] * 50, **FEW)
-    thrice = clr_keras.range_test(model, [batch] * 50, repeats=3, **FEW)
+    model.train_on_batch(*ONE)
+    once = clr_keras.range_test(model, [ONE] * 50, **FEW)
+    thrice = clr_keras.range_test(model, [ONE] * 50, repeats=3, **FEW)
     assert thrice.losses == once.losses
 
 
@@ -484,6 +475,13 @@ def uncompiled():
     return keras.Sequential([keras.layers.Input((8,)), keras.layers.Dense(1)])
 
 
+def of_two_outputs():
+    inputs = keras.layers.Input((8,))
+    model = keras.Model(inputs, [keras.layers.Dense(1)(inputs) for _ in range(2)])
+    model.compile("sgd", ["mse", "mse"])
+    return model
+
+
 REFUSED = [
     refused(TypeError, "`model` must be a keras.Model. Received: a int", {"model": lambda: 3}),
     refused(ValueError, "`model` must be compiled with an optimizer", {"model": uncompiled}),
@@ -495,6 +493,8 @@ REFUSED = [
     refused(ValueError, "must have the same length. Received: lengths [128, 5]", {"y": Y[:5]}),
     refused(TypeError, "`y` must be given if `x` is an array", {"y": None}),
     refused(TypeError, "`score` must be a metric, as `compile` takes it. Received: s", score=3),
+    refused(ValueError, "must have one output. Received: 2 outputs",
+            {"model": of_two_outputs, "y": [Y, Y]}, score="mae"),
     refused(TypeError, "`sample_weight` must be left out", {"x": BATCHES, "y": None},
             sample_weight=Y),
     refused(ValueError, "Received: a tuple of 4", {"x": [(X, Y, Y, Y)], "y": None}),

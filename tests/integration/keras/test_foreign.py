@@ -78,16 +78,10 @@ REFUSED = [
     (3, "`config` must be a mapping. Received: config=3"),
     (config(TRIANGULAR)["config"], "the name of the class and the config of the object: .*: ini"),
     (config("CosineDecay"), "`class_name` must be one of Triangular.*'CosineD"),
-    (
-        config(TRIANGULAR, gamma=0.9),
-        f"of {TRIANGULAR} has no such key. Received: key='gamma'",
-    ),
+    (config(TRIANGULAR, gamma=0.9), f"of {TRIANGULAR} has no such key. Received: key='gamma'"),
     (WITHOUT_A_BAND, "must have the key `initial_learning_rate`. It is missing"),
     (config(TRIANGULAR, initial_learning_rate={"class_name": "f"}), "must be a number. Received"),
-    (
-        config(TRIANGULAR, scale_mode="cycles"),
-        "one of 'cycle', 'iterations'. Received: scale",
-    ),
+    (config(TRIANGULAR, scale_mode="cycles"), "one of 'cycle', 'iterations'. Received: scale"),
     (config(TRIANGULAR, maximal_learning_rate=0.01), "`base_lr` must not be above `max_lr`"),
     (config("ExponentialCyclicalLearningRate", gamma=1.5, scale_mode="cycle"), "`scale_fn` must"),
 ]

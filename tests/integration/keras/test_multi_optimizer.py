@@ -6,6 +6,7 @@ import numpy as np
 from clr_core import CyclicSchedule
 from integration.keras.cycled import (
     BACKEND,
+    CLOSE,
     GRADIENTS,
     SCHEDULE,
     START,
@@ -25,7 +26,6 @@ OTHER = CyclicSchedule(
 )
 GROUPS = {"body": ("SGD-torch", SCHEDULE), "head": ("Adam", OTHER)}
 SAVED_AT = 5
-CLOSE = {"rtol": 0, "atol": UPDATES * 2.0**-24}  # Half a float32 ulp below 2 for each update.
 STEPS = list(range(UPDATES + 1))
 RATES = {name: expected(schedule, STEPS)[0] for name, (_, schedule) in GROUPS.items()}
 MOMENTA = {name: expected_momenta(schedule, STEPS)[0] for name, (_, schedule) in GROUPS.items()}

@@ -8,6 +8,7 @@ import clr_keras
 from clr_core import CyclicSchedule
 from clr_core.record import Record
 from clr_keras import CyclicLR, to_record
+from integration.keras.cycled import NAMES
 from integration.keras.rates import UPDATES, assert_same, at, fit, model, used
 
 BACKEND = keras.backend.backend()
@@ -19,6 +20,7 @@ EAGER = {"run_eagerly": True, "jit_compile": False}
 # A step on torch isn't compiled, or notices by itself.
 LOOPS = {"eager": EAGER, "compiled": {}}
 KEEPS = BACKEND != "torch"
+keeps = pytest.mark.skipif(not KEEPS, reason="there it takes effect")
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -44,16 +46,16 @@ def test_another_schedule_takes_effect_or_raises(loop):
 OTHERS = {"nesterov": True, "gradient_accumulation_steps": 3, "momentum": 0.5, "clipnorm": 1.0}
 
 
+@keeps
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("schedule", [FIRST, WITH_MOMENTUM], ids=["rate", "momentum"])
 def test_what_a_compiled_step_keeps_is_not_changed(schedule, name):
     optimizer = clr_keras.SGD(schedule)
     fit(model(optimizer), range(1))
     before = getattr(optimizer, name)
-    if KEEPS:
-        with pytest.raises(ValueError, match=f"^`{name}` must not be changed after a step was com"):
-            setattr(optimizer, name, OTHERS[name])
-        assert getattr(optimizer, name) == before
+    with pytest.raises(ValueError, match=f"^`{name}` must not be changed after a step was com"):
+        setattr(optimizer, name, OTHERS[name])
+    assert getattr(optimizer, name) == before
 
 
 def test_what_keras_has_made_variables_for_is_not_changed():
@@ -67,7 +69,7 @@ def test_what_keras_has_made_variables_for_is_not_changed():
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
-@pytest.mark.skipif(not KEEPS, reason="there it takes effect")
+@keeps
 def test_a_record_of_keras_own_optimizer_says_what_its_step_keeps():
     optimizer = keras.optimizers.SGD(CyclicLR(FIRST))
     trained = model(optimizer)
@@ -80,9 +82,6 @@ def test_a_record_of_keras_own_optimizer_says_what_its_step_keeps():
     fit(trained, range(3, UPDATES))
     assert to_record(trained) == Record(SECOND, UPDATES)
     assert_same(used(trained), np.concatenate([at(FIRST)[:3], at(SECOND)[3:]]))
-
-
-NAMES = ["SGD", "Adam", "AdamW", "Nadam", "Adamax", "RMSprop", "Lion"]
 
 
 @pytest.mark.parametrize("accumulated", [None, 4])
@@ -104,14 +103,3 @@ def test_without_a_momentum_it_is_keras_optimizer_with_one_place_for_the_number(
     assert to_record(ours) == Record(FIRST, 8 // (accumulated or 1))
     (key,) = option
     assert ours.get_config()[key] == getattr(ours, key) == option[key]
-
-
-def test_the_form_of_torch_with_a_constant_momentum():
-    optimizer = clr_keras.SGD(FIRST, momentum=0.5, torch_velocity=True)
-    variable = keras.Variable(np.float32([1.0]))
-    weight, velocity = np.float64(1.0), np.float64(0.0)
-    for step in range(5):
-        optimizer.apply([2 * variable.value], [variable])
-        velocity = 0.5 * velocity + 2 * weight
-        weight -= FIRST.lr(step) * velocity
-    assert keras.ops.convert_to_numpy(variable)[0] == pytest.approx(weight, rel=1e-5)

@@ -5,11 +5,16 @@ import numpy as np
 import pytest
 
 import clr_keras
+from clr_core import CyclicSchedule
+from clr_core.adapter import rate_only
 from integration.keras.cycled import (
     BACKEND,
+    CLOSE,
     GRADIENTS,
     LOOPS,
+    NAMES,
     SCHEDULE,
+    START,
     UPDATES,
     VARIANTS,
     expected,
@@ -17,12 +22,9 @@ from integration.keras.cycled import (
     model,
     momenta,
     optimizer,
+    rates,
     weights,
 )
-
-# Each of 14 updates rounds a weight below 2 by at most 2**-24. The largest difference seen is 2e-7;
-# a momentum that isn't cycled makes 5e-3 or more, see below.
-CLOSE = {"rtol": 0, "atol": UPDATES * 2.0**-24}
 
 # Keras's conditions compile again in each step of JAX's eager loops: 0.4 s a batch.
 FEWER = [name for name in LOOPS if name == "jit" or (BACKEND != "jax" and name == "eager")]
@@ -43,6 +45,43 @@ def test_a_constant_momentum_or_the_one_of_another_step_would_be_seen(variant):
     for other in (constant, shifted):
         apart = abs(expected(variant, momenta_=other) - expected(variant)).max()
         assert apart > 4e-3
+
+
+NESTEROV = pytest.mark.parametrize("nesterov", [False, True])
+
+
+@NESTEROV
+def test_the_two_forms_of_the_velocity_are_the_same_at_a_constant_rate(nesterov):
+    constant = CyclicSchedule.from_dict(SCHEDULE.to_dict() | {"base_lr": 0.006})
+    keras_form, torch_form = (
+        fit(model(optimizer("SGD", constant, torch_velocity=each, nesterov=nesterov)))
+        for each in (False, True)
+    )
+    np.testing.assert_allclose(keras_form, torch_form, **CLOSE)
+    assert abs(expected("SGD") - expected("SGD-torch")).max() > 0.01
+
+
+@NESTEROV
+def test_torchs_form_with_a_constant_momentum(nesterov):
+    made = clr_keras.SGD(rate_only(SCHEDULE), momentum=0.5, torch_velocity=True, nesterov=nesterov)
+    variant = "SGD-torch-nesterov" if nesterov else "SGD-torch"
+    wanted = expected(variant, momenta_=np.full(UPDATES, 0.5))
+    np.testing.assert_allclose(fit(model(made)), wanted, **CLOSE)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="torch.optim.SGD itself, on that backend")
+@NESTEROV
+def test_torchs_form_gives_the_weights_of_torch(nesterov):
+    import torch
+
+    weight = torch.tensor(START, requires_grad=True)
+    theirs = torch.optim.SGD([weight], lr=1.0, momentum=0.5, nesterov=nesterov)
+    for gradient, rate, momentum in zip(GRADIENTS, rates(), momenta(), strict=True):
+        theirs.param_groups[0].update(lr=float(rate), momentum=float(momentum))
+        weight.grad = torch.tensor(gradient)
+        theirs.step()
+    ours = fit(model(optimizer("SGD", torch_velocity=True, nesterov=nesterov)))
+    np.testing.assert_allclose(ours, weight.detach().numpy(), **CLOSE)
 
 
 @with_fewer_loops
@@ -67,19 +106,22 @@ def test_a_batch_that_loss_scaling_skips_is_no_step(variant, loop):
     np.testing.assert_allclose(fit(trained, GRADIENTS[4:]), expected(variant), **CLOSE)
 
 
+def moved_by(gradient, variant, dtype="float32"):
+    """A weight of ones after updates that all have the same gradient."""
+    weight, made = keras.Variable(np.ones(gradient.shape), dtype=dtype), optimizer(variant)
+    for _ in range(UPDATES):
+        made.apply([gradient], [weight])
+    return keras.ops.convert_to_numpy(weight)
+
+
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="sparse gradients are TensorFlow's")
 @pytest.mark.parametrize("variant", ["SGD", "SGD-nesterov", "SGD-torch", "RMSprop", "Adam"])
 def test_sparse_gradients_are_as_dense_ones(variant):
     import tensorflow as tf
 
     rows, values = [2, 0], tf.constant([[0.5], [-1.0]])
-    sparse = tf.IndexedSlices(values, tf.constant(rows), (3, 1))
-    moved = []
-    for gradient in (sparse, tf.convert_to_tensor(sparse)):
-        weight, made = keras.Variable(np.ones((3, 1), "float32")), optimizer(variant)
-        for _ in range(UPDATES):
-            made.apply([gradient], [weight])
-        moved.append(weight.numpy())
+    sparse = tf.IndexedSlices(values, tf.constant(rows), tf.constant([3, 1]))
+    moved = [moved_by(each, variant) for each in (sparse, tf.convert_to_tensor(sparse))]
     np.testing.assert_allclose(*moved, **CLOSE)
     assert abs(moved[0][[0, 2]] - 1).min() > 0.005
 
@@ -90,28 +132,15 @@ def test_weights_of_other_types(variant, dtype):
     """Rates and momenta are float32 numbers there, too."""
     if dtype == "float64" and BACKEND == "jax":
         pytest.skip("float64 is off in JAX")
-    weight = keras.Variable(np.ones(2), dtype=dtype)
-    made = optimizer(variant)
-    for _ in range(UPDATES):
-        made.apply([keras.ops.ones(2, dtype=dtype)], [weight])
-    by_float32 = keras.Variable(np.ones(2), dtype="float32")
-    made = optimizer(variant)
-    for _ in range(UPDATES):
-        made.apply([keras.ops.ones(2)], [by_float32])
-    given = keras.ops.convert_to_numpy(weight)
+    given = moved_by(keras.ops.ones(2, dtype=dtype), variant, dtype)
     assert given.dtype == dtype
+    by_float32 = moved_by(keras.ops.ones(2), variant)
     # float16 rounds the weight, its velocity and Adam's corrections to 11 bits each.
-    np.testing.assert_allclose(
-        given,
-        keras.ops.convert_to_numpy(by_float32),
-        rtol=0,
-        atol=1e-6 if dtype == "float64" else 5e-3,
-    )
+    atol = 1e-6 if dtype == "float64" else 5e-3
+    np.testing.assert_allclose(given, by_float32, rtol=0, atol=atol)
 
 
 def test_the_optimizers_are_keras_own_ones_and_as_fast():
-    for name in ("SGD", "Adam", "AdamW", "Nadam", "Adamax", "RMSprop", "Lion"):
-        keras_own = getattr(keras.optimizers, name)
-        assert issubclass(getattr(clr_keras, name), keras_own)
-        # On torch, what Keras puts in the place of its class: a step over whole lists.
-        assert issubclass(getattr(clr_keras, name), type(keras_own(0.1)))
+    for name in NAMES:
+        # On torch, Keras puts a subclass in the place of its class: a step over whole lists.
+        assert issubclass(getattr(clr_keras, name), type(getattr(keras.optimizers, name)(0.1)))

@@ -15,10 +15,10 @@ import pytest
 
 import oracle
 from integration.keras.cycled import (
+    CLOSE,
     GRADIENTS,
     SCHEDULE,
     START,
-    UPDATES,
     WEIGHTS,
     expected,
     fit,
@@ -30,7 +30,6 @@ from needs import needs
 SAVED_AT = 7
 MODELS = sorted(Path(__file__).with_name("states").glob("*.keras"))
 VARIANTS = [path.stem.partition("-")[2] for path in MODELS]
-CLOSE = {"rtol": 0, "atol": UPDATES * 2.0**-24}  # Half a float32 ulp below 2 for each update.
 stored = pytest.mark.parametrize(
     ("path", "variant"), list(zip(MODELS, VARIANTS, strict=True)), ids=VARIANTS
 )

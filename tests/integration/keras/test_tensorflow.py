@@ -7,14 +7,7 @@ import tensorflow as tf
 
 from clr_core import CyclicSchedule
 from clr_keras import CyclicLR
-from integration.keras.rates import (
-    BAND,
-    SCHEDULES,
-    TRIANGULAR2,
-    UPDATES,
-    assert_same,
-    at,
-)
+from integration.keras.rates import BAND, SCHEDULES, TRIANGULAR2, UPDATES, assert_same, at
 
 STEPS = np.arange(UPDATES)
 

@@ -11,15 +11,7 @@ import clr_keras
 from clr_core import CyclicSchedule
 from clr_keras import CyclicLR
 from integration.keras.cycled import SCHEDULE
-from integration.keras.rates import (
-    BAND,
-    BY_CYCLE,
-    SCHEDULES,
-    TRIANGULAR,
-    UPDATES,
-    assert_same,
-    at,
-)
+from integration.keras.rates import BAND, BY_CYCLE, SCHEDULES, TRIANGULAR, UPDATES, assert_same, at
 
 STEPS = torch.arange(UPDATES, dtype=torch.int32)
 with_schedules = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)

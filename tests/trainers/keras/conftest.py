@@ -1,12 +1,5 @@
 """Keras alone; KERAS_BACKEND names the backend, one process for each."""
 
-import keras
-import pytest
+from integration.keras.conftest import _as_it_was
 
-
-@pytest.fixture(autouse=True)
-def _as_it_was():
-    """Restore Keras's settings for the whole process."""
-    policy = keras.config.dtype_policy()
-    yield
-    keras.config.set_dtype_policy(policy)
+__all__ = ["_as_it_was"]
