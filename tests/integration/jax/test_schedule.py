@@ -133,29 +133,6 @@ def test_a_schedule_without_momentum():
         )
 
 
-class Constant:
-    """A schedule of another kind: what an adapter asks of any."""
-
-    def lr(self, step, ops):
-        return 0.25
-
-    def momentum(self, step, ops=None):
-        return None
-
-    def to_dict(self, strict=True):
-        return {"kind": "constant", "lr": 0.25}
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_schedule_of_another_kind(dtype):
-    # It needn't depend on the step at all, and still gives a strong type of the count's shape.
-    counts = jnp.arange(6).reshape(2, 3)
-    with jax.enable_x64(dtype == "float64"):
-        value = cyclic_lr(Constant())(counts)
-    assert (value.dtype, value.shape, value.weak_type) == (dtype, (2, 3), False)
-    assert (np.asarray(value) == 0.25).all()
-
-
 PARAMETERS = {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 20, "step_size_down": 5}
 MOMENTA = {"base_momentum": 0.8, "max_momentum": 0.9}
 
