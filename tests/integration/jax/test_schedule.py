@@ -108,18 +108,10 @@ def test_large_counts_are_exact(step):
     assert cyclic_lr(SCHEDULE)(np.int64(step)) == np.float32(SCHEDULE.lr(step))
 
 
-@pytest.mark.parametrize(
-    "junk",
-    [None, 0.1, {"lr": 0.1}, lambda step: 0.1],
-    ids=["None", "a number", "a dict", "a function"],
-)
 @ANY
-def test_what_is_no_schedule(make, junk):
-    with pytest.raises(TypeError) as caught:
-        make(junk)
-    assert str(caught.value) == (
-        f"`schedule` must be a schedule such as CyclicSchedule. Received: schedule={junk!r}"
-    )
+def test_what_is_no_schedule(make):
+    with pytest.raises(TypeError, match=r"`schedule` must be a schedule .*Received: schedule=0\.1"):
+        make(0.1)
 
 
 def test_a_schedule_without_momentum():
