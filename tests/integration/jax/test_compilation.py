@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from clr_core import CyclicSchedule
 from clr_jax import cyclic_lr, cyclic_momentum
@@ -31,25 +30,6 @@ class Counted:
         return None
 
     to_dict = SCHEDULE.to_dict
-
-
-def test_a_jitted_training_compiles_once():
-    schedule = Counted()
-    optimizer = optax.adam(cyclic_lr(schedule))
-    traced = 0
-
-    @jax.jit
-    def step(params, state):
-        nonlocal traced
-        traced += 1
-        updates, state = optimizer.update(params, state, params)
-        return optax.apply_updates(params, updates), state
-
-    params = jnp.ones(3)
-    state = optimizer.init(params)
-    for _ in range(20):
-        params, state = step(params, state)
-    assert (traced, schedule.traced, step._cache_size()) == (1, 1, 1)
 
 
 def test_eager_calls_compile_once():

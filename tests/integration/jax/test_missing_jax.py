@@ -29,7 +29,7 @@ except ImportError as error:
     ]
 
 
-def test_the_schedules_need_no_optax(run):
+def test_only_the_schedules_need_no_optax(run):
     # `clr_keras` on its JAX backend uses `clr_jax.evaluate` and has no optax.
     output = run(
         HIDE.format(hidden="optax")
@@ -39,6 +39,14 @@ from clr_core import CyclicSchedule
 schedule = CyclicSchedule(base_lr=0.125, max_lr=0.5, step_size_up=2)
 print(clr_jax.evaluate.evaluate(schedule.lr, 1), clr_jax.cyclic_lr(schedule)(1))
 print(sorted(name for name in sys.modules if name.partition(".")[0] == "optax"))
+try:
+    clr_jax.cyclic_optimizer
+except ImportError as error:
+    print(error)
 """
     )
-    assert output == "0.3125 0.3125\n[]\n"
+    assert output.splitlines() == [
+        "0.3125 0.3125",
+        "[]",
+        "`clr_jax.cyclic_optimizer` needs optax. Install it with: pip install 'cyclical-lr[jax]'",
+    ]

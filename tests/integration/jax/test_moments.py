@@ -22,6 +22,7 @@ from clr_jax import (
     to_moments,
     to_record,
 )
+from integration.jax.comparing import same
 
 SCHEDULE = CyclicSchedule(
     base_lr=0.01,
@@ -76,13 +77,6 @@ def train(optimizer, weights, state, steps):
         labels = random.integers(10, size=8, dtype=np.int32)
         weights, state = update(optimizer, weights, state, images, labels)
     return weights, state
-
-
-def same(ours, theirs):
-    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
-    for mine, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
-        assert (mine.dtype, mine.shape) == (other.dtype, other.shape)
-        assert np.asarray(mine).tobytes() == np.asarray(other).tobytes()
 
 
 def saved(tmp_path, state):

@@ -25,6 +25,7 @@ from clr_jax import (
     to_moments,
     to_record,
 )
+from integration.jax.comparing import same_moments
 from jax_checkpoints import to_flax, to_orbax
 from needs import needs
 
@@ -93,14 +94,6 @@ def name(request):
     return request.param
 
 
-def same(ours, theirs):
-    assert ours.kind == theirs.kind
-    assert ours.count == theirs.count
-    for slot, arrays in theirs.slots.items():
-        for mine, other in zip(ours.slots[slot], arrays, strict=True):
-            np.testing.assert_array_equal(mine, other)
-
-
 def plain(name):
     """The moments in the state that optax itself makes of the same updates."""
     model = Model(nnx.Rngs(0))
@@ -128,8 +121,8 @@ def test_a_living_state(name, form):
 
 
 def test_the_moments_are_those_of_optax(name):
-    same(to_moments(trained(name)[1]), plain(name))
-    same(to_moments(nnx.state(trained(name)[1])), plain(name))
+    same_moments(to_moments(trained(name)[1]), plain(name))
+    same_moments(to_moments(nnx.state(trained(name)[1])), plain(name))
 
 
 def test_an_optimizer_that_is_set_resumes(name):
@@ -146,6 +139,10 @@ def test_an_optimizer_that_is_set_resumes(name):
     ):
         if jnp.issubdtype(ours.dtype, jnp.integer) or ours.shape:
             np.testing.assert_array_equal(ours, theirs)
+    moved.update(model, nnx.state(model, nnx.Param))
+    assert set(map(int, schedule_counts(moved).values())) == {UPDATES + 1}
+    if name != "a rate":
+        assert np.asarray(current_lr(moved)) == np.float32(SCHEDULE.lr(UPDATES))
 
 
 def test_a_checkpoint(form, tmp_path):
@@ -158,7 +155,7 @@ def test_a_checkpoint(form, tmp_path):
         paths.append(tmp_path / "checkpoint.msgpack")
     for path in paths:
         assert read_record(path, SCHEDULE) == Record(SCHEDULE, UPDATES)
-        same(read_moments(path), to_moments(optimizer))
+        same_moments(read_moments(path), to_moments(optimizer))
 
 
 @pytest.mark.parametrize("parts", ["split of both", "pure of both", "two states"])

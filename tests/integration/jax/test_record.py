@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax.training.train_state import TrainState
 
 import oracle
 from clr_core import CyclicSchedule
@@ -125,18 +124,6 @@ def test_the_places_on_disk_are_those_of_the_live_state(run, write, tmp_path):
     assert len(listed) == len(expected)
     for place, step in listed.items():
         assert read_record(path, SCHEDULE, count=place).step == int(step)
-
-
-def test_a_train_state_of_flax(write, tmp_path):
-    state = TrainState.create(
-        apply_fn=None, params=WEIGHTS, tx=cyclic_optimizer(optax.sgd, SCHEDULE)
-    )
-    for _ in range(3):
-        state = state.apply_gradients(grads=WEIGHTS)
-    assert to_record(SCHEDULE, state.opt_state).step == 3
-    # flax's own count need not be the number of updates.
-    path = write(tmp_path / "training", state.replace(step=77))
-    assert read_record(path, SCHEDULE).step == 3
 
 
 def test_counts_that_differ_are_asked_back():

@@ -20,6 +20,7 @@ from clr_jax import (
     schedule_counts,
     set_step,
 )
+from integration.jax.comparing import same
 from integration.jax.resume import (
     CALLS,
     LIBRARIES,
@@ -43,13 +44,6 @@ def straight(name):
     for number in range(CALLS):
         trainings.append(run(optimizer, trainings[-1], number, number + 1))
     return trainings
-
-
-def same(ours, theirs):
-    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
-    for mine, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
-        assert (mine.dtype, mine.shape) == (other.dtype, other.shape)
-        assert np.asarray(mine).tobytes() == np.asarray(other).tobytes()
 
 
 @pytest.fixture(params=LIBRARIES)

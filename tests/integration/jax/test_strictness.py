@@ -56,13 +56,3 @@ def test_transfer_guard(schedule, on_host, same_bits):
             rate, count = step(count)
             seen.append(rate)
     same_bits(seen, on_host(schedule.lr)[:20])
-
-
-def test_a_branch_on_a_rate_is_jaxs_error(schedule):
-    # And not one of ours, which would hide the remedy.
-    @jax.jit
-    def update(count):
-        return 1.0 if cyclic_lr(rate_only(schedule))(count) > 0.1 else 0.0
-
-    with pytest.raises(jax.errors.TracerBoolConversionError):
-        update(3)

@@ -20,25 +20,13 @@ def eagerly_on_ints(rate):
     return jnp.stack([rate(int(step)) for step in STEPS])
 
 
-def at_once(rate):
-    return rate(STEPS)
-
-
 def jitted(rate):
     compiled = jax.jit(rate)
     return jnp.stack([compiled(step) for step in STEPS])
 
 
-def jitted_at_once(rate):
-    return jax.jit(rate)(STEPS)
-
-
 def jitted_on_constants(rate):
     return jax.jit(lambda: rate(STEPS))()
-
-
-def vmapped(rate):
-    return jax.vmap(rate)(STEPS)
 
 
 def vmapped_twice_and_jitted(rate):
@@ -47,10 +35,6 @@ def vmapped_twice_and_jitted(rate):
 
 def scanned(rate):
     return jax.lax.scan(lambda step, _: (step + 1, rate(step)), 0, length=len(STEPS))[1]
-
-
-def scanned_over_steps(rate):
-    return jax.jit(lambda steps: jax.lax.scan(lambda _, step: (0, rate(step)), 0, steps)[1])(STEPS)
 
 
 def in_a_cond(rate):
@@ -108,14 +92,10 @@ def compiled_ahead_of_time(rate):
 HOW = [
     eagerly,
     eagerly_on_ints,
-    at_once,
     jitted,
-    jitted_at_once,
     jitted_on_constants,
-    vmapped,
     vmapped_twice_and_jitted,
     scanned,
-    scanned_over_steps,
     in_a_cond,
     in_a_switch,
     in_a_fori_loop,
