@@ -103,9 +103,9 @@ def _what_runs(source: str) -> str:
             node.annotation = None
         elif isinstance(node, ast.FunctionDef):
             node.returns = None
-            caches = ("cache", "lru_cache")
+            unseen = ("cache", "lru_cache", "overload")
             node.decorator_list = [
-                each for each in node.decorator_list if not ast.unparse(each).startswith(caches)
+                each for each in node.decorator_list if not ast.unparse(each).startswith(unseen)
             ]
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             node.test, node.body = ast.Constant(True), [ast.Pass()]

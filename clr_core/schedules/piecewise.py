@@ -175,7 +175,7 @@ class PiecewiseSchedule(Described):
             )
         object.__setattr__(self, "phases", tuple(self.phases))
         object.__setattr__(self, "_table", _Table(self.phases))
-        object.__setattr__(self, "_has_momentum", not has_none[0])
+        object.__setattr__(self, "_has_momentum", not any(has_none))
 
     @property
     def total_steps(self) -> float:

@@ -82,7 +82,7 @@ class SequenceSchedule(Described):
             )
         object.__setattr__(self, "schedules", tuple(self.schedules))
         object.__setattr__(self, "boundaries", boundaries)
-        object.__setattr__(self, "_has_momentum", not has_none[0])
+        object.__setattr__(self, "_has_momentum", not any(has_none))
 
     def _value(self, name: str, step: Any, ops: Ops) -> Any:
         value = getattr(self.schedules[0], name)(step, ops)
