@@ -183,14 +183,14 @@ def verify(
                 return _agreeing(log)
             logs.append(log)
     # The mean of a part that only rises is also the rate of a step in its middle.
-    mean = next((each for each in means if _are_means(each, logs[-1])), None)
+    mean = next((each for each in means if _are_means(each, log)), None)
     if mean is None or steps_per_epoch is None:
         verdict = _deviated(_likeliest(logs[: len(ways)]))
         if exact and verdict.fault is None:
             verdict = _deviated(_likeliest(logs[len(ways) :]))
         if mean is None or verdict.fault or verdict.candidates:
             return verdict
-    return _followed(logs[-1], mean)
+    return _followed(log, mean)
 
 
 def _likeliest(logs: Sequence[_Log]) -> _Log:

@@ -277,7 +277,7 @@ def boundary_between(
             weight, known = wave, numbers["base_lr"] * (1.0 - wave)
         else:
             weight, known = 1.0 - wave, numbers["max_lr"] * wave
-        if weight > 0.0:
+        if weight:
             bounds.append(LoggedRate(step, (low - known) / weight, (high - known) / weight))
     least, most = common(bounds) if bounds else (math.inf, 0.0)
     return (least, most) if least <= most else None

@@ -276,6 +276,10 @@ HOSTILE_YAML = {
         "its aliases stand for more than 10000",
     ),
     "many aliases": ("- &a x\n" + "- *a\n" * 200_000, "its aliases stand for more than 10000 va"),
+    "many empty lists": (
+        "- &a [" + "[], " * 1000 + "[]]\n" + "- *a\n" * 20,
+        "its aliases stand for more than 10000",
+    ),
     "a chain of aliases": (
         "- &a0 []\n" + "".join(f"- &a{i + 1} [*a{i}]\n" for i in range(1000)),
         "it is nested too deeply",
