@@ -236,7 +236,7 @@ def arguments_of(schedule: PiecewiseSchedule) -> tuple[str, dict[str, Any]] | No
         given = {
             name: value
             for name, value in given.items()
-            if value is not None and not (value == defaults[name] or _close(value, defaults[name]))
+            if value is not None and not _close(value, defaults[name])
         }
         try:
             made = make(**given)

@@ -170,6 +170,8 @@ def test_they_are_ordinary_schedules_of_phases():
             one_cycle,
             {"max_lr": 1.0, "total_steps": 9.5, "base_momentum": 0.8, "max_momentum": 0.9},
         ),
+        # Its first phase, as a part of all steps, is the float below 0.3.
+        (one_cycle, {"max_lr": 0.1, "total_steps": 109.0}),
         (warmup_cosine, {"max_lr": 0.1, "warmup_steps": 10.0, "total_steps": 99.0}),
         (
             warmup_cosine,
