@@ -179,7 +179,7 @@ def lowest_lr(schedule: Schedule) -> float:
     if type(schedule) is PiecewiseSchedule:
         # Only from whole steps on, the next step is a whole one away from an end that is 0.
         is_whole = all(phase.steps.is_integer() for phase in schedule.phases)
-        return min(_lowest_of(phase, is_whole) for phase in schedule.phases)
+        return min(_lowest_of(phase, is_whole=is_whole) for phase in schedule.phases)
     if type(schedule) is SequenceSchedule:
         return min(map(lowest_lr, schedule.schedules))
     if type(schedule) is CyclicSchedule and schedule.scale_fn is None:
@@ -187,7 +187,7 @@ def lowest_lr(schedule: Schedule) -> float:
     return 0.0  # A function may lead out of the boundaries.
 
 
-def _lowest_of(phase: Phase, is_whole: bool) -> float:
+def _lowest_of(phase: Phase, *, is_whole: bool) -> float:
     low, high = sorted((phase.start, phase.end))
     if low > 0.0 or not is_whole:
         return low

@@ -196,7 +196,7 @@ def _counts(target: Target, line: LoggedRate, first: int, last: int) -> Iterator
 
 
 def _joined(ranges: Iterable[Range]) -> list[Range]:
-    """The same integers in as few ranges as possible, of ranges whose ends ascend, too."""
+    """The same integers in as few ranges as possible; both ends of the given ones ascend."""
     joined: list[Range] = []
     for first, last in ranges:
         if joined and first <= joined[-1][1] + 1:

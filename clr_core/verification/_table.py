@@ -57,7 +57,9 @@ def kind_of(name: str) -> Kind | None:
         return Kind("epoch")
     words = _words(name)
     named = any(words[i : i + n] in _RATE for n in (1, 2) for i in range(len(words)))
-    return Kind("lr", True) if named and not any(map(_NO_RATE.fullmatch, words)) else None
+    if named and not any(map(_NO_RATE.fullmatch, words)):
+        return Kind("lr", far_fetched=True)
+    return None
 
 
 def _words(name: str) -> tuple[str, ...]:
