@@ -187,8 +187,7 @@ def _rows_of(document: Any, table: Table) -> Iterable[Any]:
                 below.extend(value for value in node.values() if isinstance(value, dict | list))
         level = below
     if isinstance(document, list) and document and _is_scalar_triple(document[0]):
-        # TensorBoard's own JSON: wall time, step, value.
-        return [{"step": step, "lr": rate} for _, step, rate in document]
+        return _scalars(document, table)
     table.forget()  # A list with the rates of the groups is no column.
     return document if isinstance(document, list) else [document]
 
@@ -203,6 +202,14 @@ def _transposed(columns: Mapping[str, list[Any]], table: Table) -> Iterator[dict
     kept = {name: values for name, values in columns.items() if table.kind(name)}
     for i in range(max(map(len, kept.values()))):
         yield {name: values[i] for name, values in kept.items() if i < len(values)}
+
+
+def _scalars(rows: Iterable[Any], table: Table) -> Iterator[dict[str, Any]]:
+    """The rows of TensorBoard's own JSON: wall time, step, value."""
+    for number, row in enumerate(rows, start=1):
+        if not _is_scalar_triple(row):
+            raise table.error(number, "must be a list of a wall time, a step and a rate")
+        yield dict(zip(("step", "lr"), row[1:], strict=True))
 
 
 def _is_scalar_triple(row: Any) -> bool:

@@ -52,12 +52,22 @@ def test_counts_what_it_compared():
             "lr of",
         ),
         (lambda schedule, steps: lrs(schedule, steps)[:-1], "numbers were asked for"),
+        (lambda schedule, steps: [*lrs(schedule, steps), 0.1], "numbers were asked for"),
         (lambda schedule, steps: [math.nan for _ in steps], "got nan"),
         (lambda schedule, steps: [math.inf for _ in steps], "got inf"),
         (lambda schedule, steps: [1e300 for _ in steps], "got inf"),
         (lambda schedule, steps: [-0.0 if x == 0 else x for x in lrs(schedule, steps)], "got -0.0"),
     ],
-    ids=["an ulp", "a step late", "one missing", "nan", "inf", "too large", "minus zero"],
+    ids=[
+        "an ulp",
+        "a step late",
+        "one missing",
+        "one more",
+        "nan",
+        "inf",
+        "too large",
+        "minus zero",
+    ],
 )
 def test_sees_an_error(host, what):
     with pytest.raises(AssertionError, match=what):

@@ -230,6 +230,13 @@ MISTAKES = {
         '{"x": ' * 90 + '{"step": 0, "lr": 0.1}' + "}" * 90 + "\n{}\n",
         "must have a column with the rates. It has: ",
     ),
+    "a pair": ("[[1.5e9, 0]]", "entry 1: must be an object with a step and a rate"),
+    "three lists": ("[[[0], [1], [2]]]", "entry 1: must be an object with a step and a rate"),
+    "a pair below": (
+        "[[1.5e9, 0, 0.1], [1.5e9, 5]]",
+        "entry 2: must be a list of a wall time, a step and a rate",
+    ),
+    "text below": ('[[1.5e9, 0, 0.1], "a50"]', "entry 2: must be a list of a wall time, a step"),
     "truth": ('[{"step": true, "lr": 1}]', "entry 1: 'step' must be an integer. "),
     "deep": ("[" * 100_000, ":1: not JSON: "),
 }

@@ -30,6 +30,7 @@ MINE = one_cycle(PEAK, N)
 WARM_UP = warmup_cosine(PEAK, 60, N)
 DECAYING = warm_restarts(PEAK, 50, growth=2, decay=0.5, min_lr=1e-3, cycles=5)
 DOWN, UP = Phase(250, PEAK, 0.01, "cosine"), Phase(250, 0.01, PEAK, "cosine")
+LINE, DECAY = Phase(60, 0.0, PEAK), Phase(540, PEAK, 0.0, "cosine")
 THIRD = originals.torch_linear(PEAK, total_iters=60)
 # What was to be followed, what was followed, and what is said.
 CASES = {
@@ -57,6 +58,11 @@ CASES = {
         one_cycle(PEAK, N, three_phase=True),
         MINE,
         "a one cycle in two phases: yours has three",
+    ),
+    "torch's two for three": (
+        one_cycle(PEAK, N, three_phase=True),
+        originals.torch_one_cycle(PEAK, N),
+        "torch's OneCycleLR: it has two phases (three_phase=False), and each ends a step before",
     ),
     "lines for cosines": (
         MINE,
@@ -136,6 +142,11 @@ CASES = {
     "WSD": (
         warmup_stable_decay(PEAK, 60, 300, 200),
         originals.transformers_wsd(PEAK, 60, 200, num_stable_steps=300),
+        "a decay of the other shape: a cosine, which transformers' get_wsd_schedule has",
+    ),
+    "a line for a cosine": (
+        WARM_UP,
+        PiecewiseSchedule([LINE, replace(DECAY, shape="linear")]),
         "a decay of the other shape: a cosine, which transformers' get_wsd_schedule has",
     ),
     "it comes back": (
@@ -227,7 +238,6 @@ def test_phases_that_are_no_one_cycle(phases, repeat):
     assert (verdict.status, verdict.fault, verdict.candidates) == ("deviated", None, ())
 
 
-LINE, DECAY = Phase(60, 0.0, PEAK), Phase(540, PEAK, 0.0, "cosine")
 NANO = replace(LINE, start=PEAK / 61)
 # What was to be followed, and what was: as if it were a warm-up, restarts or a cosine.
 NAMELESS = {
