@@ -90,6 +90,13 @@ def test_of_the_speeds_from_some_step_on_that_fit_the_least_is_named(k, named, a
     assert found == faults.Speed(named, "fast", (named, named), also=also, since=since)
 
 
+def test_of_the_steps_at_which_a_run_can_have_become_slow_the_latest_is_named():
+    # Every second step is logged: at half the speed from step 20, or from 21, is the same.
+    target, deviation = log(lambda step: min(step, 10 + step // 2), 11, range(0, 80, 2))
+    found = [each for each in simple_faults(target, deviation) if each.name == "speed"]
+    assert found == [faults.Speed(2, "slow", (2, 2), since=21)]
+
+
 def test_half_a_cycle_in_each_step_is_no_speed():
     # It would go back as well as forth.
     target, deviation = log(lambda step: 8 * step, 1)
