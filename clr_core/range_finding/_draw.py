@@ -68,15 +68,14 @@ def svg(result: RangeTestResult) -> str:
         svg_text(LEFT - 6, y(loss) + 4, f"{loss:.3g}", "end")
         for loss in dict.fromkeys((low, (low + high) / 2, high))
     )
+    base_lr, max_lr = (
+        lr if lr is not None and lrs[0] <= lr <= lrs[-1] else None for lr in (base_lr, max_lr)
+    )
     # The label of `base_lr` ends at its line, and that of `max_lr` begins there, if there is room.
-    low_label, high_label = (
-        f"{name} {lr:.2g}{rule}" if lr is not None and lrs[0] <= lr <= lrs[-1] else ""
-        for name, lr, rule in (("base_lr", base_lr, ""), ("max_lr", max_lr, _by_rule(result)))
-    )
-    begin = min(x(max_lr) - 2 if max_lr and high_label else WIDTH, WIDTH - LETTER * len(high_label))
-    end = max(
-        min(x(base_lr) + 2 if base_lr and low_label else 0, begin - 8), LETTER * len(low_label)
-    )
+    low_label = "" if base_lr is None else f"base_lr {base_lr:.2g}"
+    high_label = "" if max_lr is None else f"max_lr {max_lr:.2g}{_by_rule(result)}"
+    begin = min(WIDTH if max_lr is None else x(max_lr) - 2, WIDTH - LETTER * len(high_label))
+    end = max(min(0 if base_lr is None else x(base_lr) + 2, begin - 8), LETTER * len(low_label))
     begin = max(begin, end + 8)
     boundaries = "".join(
         f'<line x1="{x(lr):.1f}" x2="{x(lr):.1f}" y1="{TOP}" y2="{bottom}" '
@@ -86,7 +85,7 @@ def svg(result: RangeTestResult) -> str:
             (base_lr, low_label, end, "2 3", "end"),
             (max_lr, high_label, begin, "6 3", "start"),
         )
-        if lr is not None and label
+        if lr is not None
     )
     # Losses above the picture are drawn hollow, at its top.
     dots = "".join(

@@ -90,8 +90,8 @@ class _OneCycle(NamedTuple):
 
     def three(self) -> Self:
         """In three phases: back to the first rate, then on to the last."""
-        first, peak, last = self.rates
-        ends = (self.ends[0], 2.0 * self.ends[0], self.ends[-1])
+        (first, peak, last), (top, end) = self.rates, self.ends
+        ends = (top, 2.0 * top, end)
         return self._replace(ends=ends, rates=(first, peak, first, last))
 
     def two(self) -> Self:
@@ -314,11 +314,12 @@ def _one_cycle(phases: list[Phase]) -> _OneCycle | None:
     """The cycle that these phases are, if they are one: up, down, and maybe further down."""
     if len(phases) < 2:
         return None
-    rates = (phases[0].start, *(each.end for each in phases))
+    begin = phases[0]
+    rates = (begin.start, *(each.end for each in phases))
     first, peak, *between, last = rates
     if not 0.0 < first < peak > last or between not in ([], [first]):
         return None
-    cycle = _OneCycle(tuple(accumulate(each.steps for each in phases)), rates, phases[0].shape)
+    cycle = _OneCycle(tuple(accumulate(each.steps for each in phases)), rates, begin.shape)
     # They must be of one shape, and each must begin where the one before ends.
     joined = through([each.steps for each in phases], rates, cycle.shape)
     return cycle if joined == phases else None

@@ -84,6 +84,14 @@ def test_sees_a_wrong_momentum():
         check(lrs, lrs)
 
 
+def test_units_in_the_last_place_are_counted():
+    lines = differences({0: 1.0, 1: 1.0}, [1 + 2**-23, 1 + 2**-22])
+    assert [line.partition(" (")[2] for line in lines] == [
+        "1 float32 ulp apart)",
+        "2 float32 ulps apart)",
+    ]
+
+
 def test_a_complaint_needs_no_knowledge_of_the_test():
     (line,) = differences({0: 0.5, 7: 1.0}, [0.5, 0.25])
     assert line == "  step 7: expected 1.0, got 0.25 (16777216 float32 ulps apart)"

@@ -90,9 +90,10 @@ def test_the_steepest_place_and_the_valley():
     assert found["valley"] == pytest.approx(math.sqrt(begun * found["minimum"]), rel=0.18)
 
 
-def test_two_rates_close_to_each_other_are_no_steep_place():
+@pytest.mark.parametrize("scale", [1.0, 0.1])
+def test_two_rates_close_to_each_other_are_no_steep_place(scale):
     exponents = sorted([-6 + 7 * i / 29 for i in range(30)] + [-3.54])  # The nearest: -3.586.
-    losses = [2 - math.tanh(2 * (x + 3)) + 10 * max(0.0, x + 0.5) for x in exponents]
+    losses = [scale * (2 - math.tanh(2 * (x + 3)) + 10 * max(0.0, x + 0.5)) for x in exponents]
     found = RangeTestResult.from_curve([10.0**x for x in exponents], losses).suggestions
     assert found["steepest"] == pytest.approx(1e-3, rel=0.3)  # Half a step of the ramp.
 

@@ -98,6 +98,8 @@ def test_epochs_on_a_second_axis(matplotlib):
     assert epochs.get_xlim() == pytest.approx((0, 20))  # matplotlib scales in floats.
     assert axes.get_xlim() == (0, 2000)
     assert box(epochs.xaxis.label)[1] > box(axes)[3]
+    upper, lower = WITH_MOMENTUM.plot(4000, steps_per_epoch=100).axes
+    assert (len(upper.child_axes), len(lower.child_axes)) == (1, 0)
 
 
 @pytest.mark.parametrize(("steps_per_epoch", "whole"), [(800, True), (2000, False)])

@@ -62,6 +62,13 @@ def test_of_a_number_that_is_there_twice_the_last_counts(tmp_path):
     assert read_rates(path)[:2] == ([4], [0.5])
 
 
+def test_an_event_without_a_time_comes_first(tmp_path):
+    path = tmp_path / "events.out.tfevents.1"
+    scalar = field(5, field(1, field(1, b"lr") + b"\x15" + FLOAT))
+    path.write_bytes(tensor_event(1, content=FLOAT) + record(b"\x10\x04" + scalar))
+    assert read_rates(path).steps == [4, 1]
+
+
 def test_what_is_wrong_with_an_event(tmp_path):
     path = tmp_path / "events.out.tfevents.1"
     whole = event(0, "lr", 0.25) + event(1, "lr", 0.5)

@@ -147,6 +147,12 @@ def test_a_restart_lies_between_the_lines_that_agree_and_those_that_differ():
     assert restart == faults.Restart(33, (33, 33))
 
 
+def test_a_restart_isnt_before_a_line_that_contradicts_it():
+    # Step 33 still has its own rate: the run lost its count only after that.
+    target, deviation = log(lambda step: step if step < 34 else step - 33, 34, range(60), DECAYING)
+    assert list(simple_faults(target, deviation)) == [faults.Shift(-33, (-33, -33), since=34)]
+
+
 def test_a_restart_names_the_latest_step_and_the_whole_range():
     # After the restart there is one line, with a coarse rate of the rise or the fall: 5 or 6 steps
     # had been done by then, or 10 or 11.

@@ -48,6 +48,16 @@ def test_finds_the_size_of_few_cycles_and_of_many(every, count):
     assert found == [OtherParameters({"step_size_up": 31})]
 
 
+def test_finds_a_size_and_a_decay_of_hundreds_of_cycles():
+    # The first cycles alone don't show the size well enough for the last ones.
+    other = CyclicSchedule(
+        base_lr=0.25, max_lr=0.5, step_size_up=67, mode="exp_range", gamma=0.9999
+    )
+    lines = lines_of(other, range(0, 60_000, 101), half=1e-5)
+    found = list(other_parameters(Target(SCHEDULE, lines[-1].step, 10**6), lines, None))
+    assert found == [OtherParameters({"step_size_up": 67, "mode": "exp_range", "gamma": 0.9999})]
+
+
 def test_a_boundary_keeps_its_value_if_the_log_admits_it():
     # The log is coarse: 0.5 would have fewer digits.
     given = {"base_lr": 0.25, "max_lr": 0.5003}

@@ -93,6 +93,10 @@ TABLES = {
     ' {"iter": 5, "lr": 0.002}]}',
     "columns within json": '{"args": {"step": 9}, "history": {"lr": [0.001, 0.002],'
     ' "step": [0, 5]}}',
+    "as many objects as there may be": "\n".join(
+        '{"x": ' * 20 + f'{{"step": {step}, "lr": {lr}}}' + "}" * 20
+        for step, lr in ((0, 0.001), (5, 0.002))
+    ),
     "tensorboard's json": "[[1.5e9, 0, 0.001], [1.5e9, 5, 0.002]]",
     "a line separator": '{"step": 0, "lr": 0.001, "note": "a\u2028b"}\n{"step": 5, "lr": 0.002}\n',
     "empty lists": '{"step": 0, "lr": 0.001, "tags": []}\n{"step": 5, "lr": 0.002, "tags": []}\n',
@@ -135,6 +139,9 @@ def test_epochs(tmp_path):
     with pytest.raises(ValueError, match="or number the rows from 0 with `step='#'`"):
         read_rates(path)
     assert read_rates(path, step="#").steps == [0, 1]
+    path.write_text('{"lr": [0.1, 0.2, 0.3], "step": [0, 5]}')
+    with pytest.raises(ValueError, match=r"entry 3: 'step' must be an integer\. Received: step"):
+        read_rates(path)
 
 
 def test_names_as_they_stand_in_a_message(tmp_path):
@@ -227,7 +234,7 @@ MISTAKES = {
     "a list of numbers": ("[1, 2]", "entry 1: must be an object with a step and a rate"),
     "a list in it": ('[{"step": 0, "lr": [[1, 2]]}]', "entry 1: 'lr' must be a number. "),
     "a rate in too many objects": (
-        '{"x": ' * 90 + '{"step": 0, "lr": 0.1}' + "}" * 90 + "\n{}\n",
+        '{"x": ' * 21 + '{"step": 0, "lr": 0.1}' + "}" * 21 + "\n{}\n",
         "must have a column with the rates. It has: ",
     ),
     "a pair": ("[[1.5e9, 0]]", "entry 1: must be an object with a step and a rate"),

@@ -58,6 +58,7 @@ def test_counts_below_0_have_the_rate_of_step_0():
     assert found == [(-100, -2)]
     found = explaining(Target(SCHEDULE, 3, 10**6), lines, shifted, -5, -3)
     assert found == [(-5, -3)]  # None beyond those that were asked for.
+    assert explaining(Target(SCHEDULE, 3, 10**6), lines, shifted, -4, -4) == [(-4, -4)]
 
 
 def test_no_count_lies_beyond_2_to_the_53():
