@@ -96,6 +96,7 @@ def test_epochs_on_a_second_axis(matplotlib):
     (epochs,) = axes.child_axes
     assert epochs.get_xlabel() == "epochs (of 100 updates)"
     assert epochs.get_xlim() == pytest.approx((0, 20))  # matplotlib scales in floats.
+    assert list(epochs.get_xticks()) == [0, 5, 10, 15, 20]
     assert axes.get_xlim() == (0, 2000)
     assert box(epochs.xaxis.label)[1] > box(axes)[3]
     upper, lower = WITH_MOMENTUM.plot(4000, steps_per_epoch=100).axes

@@ -13,7 +13,7 @@ from clr_core.verification._fit import (
     sizes_scanned,
     solved,
 )
-from clr_core.verification._search import LoggedRate, Target
+from clr_core.verification._search import GivenUp, LoggedRate, Target
 from clr_core.verification.faults import OtherParameters
 
 SCHEDULE = CyclicSchedule(base_lr=0.25, max_lr=0.5, step_size_up=64)
@@ -101,12 +101,14 @@ def test_four_lines_that_differ_show_one_change(differ, named):
     ],
     ids=["max_lr", "step_size_up", "gamma"],
 )
-def test_a_fit_takes_no_longer_than_it_must(changes, most):
+def test_a_fit_takes_no_longer_than_it_must_and_no_longer_than_it_may(changes, most):
     # About a fifth more rates than it needs: with more, a verdict would give up sooner.
     other = CyclicSchedule(**{"base_lr": 0.25, "max_lr": 0.5, "step_size_up": 64} | changes)
     target = Target(SCHEDULE, 500, most)
     lines = lines_of(other, range(500))
     assert list(other_parameters(target, lines, None)) == [OtherParameters(changes)]
+    with pytest.raises(GivenUp):  # It counts what it takes, so that a verdict ends in time.
+        list(other_parameters(Target(SCHEDULE, 500, most // 2), lines, None))
 
 
 def test_two_changes_that_explain_as_much_are_both_told():
