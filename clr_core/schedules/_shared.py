@@ -110,7 +110,7 @@ class Described:
         """`to_dict` as JSON in one line; the same text for equal schedules."""
         import json  # Imported here to keep `import clr_core` light.
 
-        return json.dumps(self.to_dict(), allow_nan=False)
+        return json.dumps(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -88,8 +88,8 @@ def round_size(size: float) -> float:
 
     0 and what has too few or too many digits for that stay as they are.
 
-    >>> round_size(0.03), round_size(1.0), round_size(130.0)
-    (0.05, 1.0, 200.0)
+    >>> round_size(0.03), round_size(1.0), round_size(130.0), round_size(9.5)
+    (0.05, 1.0, 200.0, 10.0)
     """
     if not 1e-300 < size < 1e300:
         return size

@@ -151,8 +151,9 @@ def test_too_few_losses_are_not_followed_by_trials():
     result, asked = drive(lambda state, lr: math.nan)
     assert result.max_lr is None
     assert len(asked) == 1
-    far = RangeTestResult.from_curve([1e-200 * 2**i for i in range(20)], [1.0] * 20)
-    assert ended(lambda lr: 1.0, far) == (far, [])
+    for lowest in (1e-200, 1e140):  # Nor are rates of which two have a product that is no float.
+        far = RangeTestResult.from_curve([lowest * 10.0**i for i in range(20)], [1.0] * 20)
+        assert ended(lambda lr: 1.0, far) == (far, [])
 
 
 ADVICE = re.compile(r"`(start_lr|end_lr)=(\S+)`")

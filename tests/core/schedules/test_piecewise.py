@@ -140,6 +140,12 @@ def test_a_phase_may_be_written_in_short():
             "Received: start_momentum=None, end_momentum=0.5",
         ),
         (
+            lambda: Phase(5, 0, 1, start_momentum=0.5),
+            ValueError,
+            "`start_momentum` and `end_momentum` must be given together. "
+            "Received: start_momentum=0.5, end_momentum=None",
+        ),
+        (
             lambda: Phase(5, 0, 1, "linear", 1, 0.5),
             ValueError,
             "`start_momentum` must be at least 0 and below 1. Received: start_momentum=1",

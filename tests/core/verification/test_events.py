@@ -65,8 +65,9 @@ def test_of_a_number_that_is_there_twice_the_last_counts(tmp_path):
 def test_an_event_without_a_time_comes_first(tmp_path):
     path = tmp_path / "events.out.tfevents.1"
     scalar = field(5, field(1, field(1, b"lr") + b"\x15" + FLOAT))
-    path.write_bytes(tensor_event(1, content=FLOAT) + record(b"\x10\x04" + scalar))
-    assert read_rates(path).steps == [4, 1]
+    at_1, at_0 = (tensor_event(time, content=FLOAT) for time in (1, 0))
+    path.write_bytes(at_1 + at_0 + record(b"\x10\x04" + scalar))
+    assert read_rates(path).steps == [0, 4, 1]  # 0 is the format's default.
 
 
 def test_what_is_wrong_with_an_event(tmp_path):

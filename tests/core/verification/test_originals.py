@@ -315,6 +315,12 @@ def test_the_beginning_alone_isnt_enough():
     assert verify(MINE, range(300), [theirs.lr(step) for step in range(300)]).fault is not None
 
 
+def test_a_phase_that_a_log_ends_with_is_the_last_that_counts():
+    warm_up = CASES["nanoGPT"][1]
+    verdict = verify(WARM_UP, range(61), [warm_up.lr(step) for step in range(61)])
+    assert "nanoGPT" in verdict.sentence
+
+
 def changed(rng, schedule):
     """The phases of a schedule, one of which isn't what another library would have."""
     phases = [*schedule.phases]

@@ -308,10 +308,11 @@ def test_bad_settings(settings, complaint):
         verify(SCHEDULE, range(9), [0.001] * 9, **dict.fromkeys(settings, 0.5))
 
 
-def test_the_last_epochs_that_can_be_counted():
-    assert verify(SCHEDULE, [2**52 - 1], [0.5], steps_per_epoch=2).status == "deviated"
-    with pytest.raises(ValueError, match=r"in updates\. Received: 4503599627370496 epochs"):
-        verify(SCHEDULE, [2**52], [0.5], steps_per_epoch=2)
+@pytest.mark.parametrize(("size", "last"), [(2, 2**52 - 1), (5, 2**53 // 5 - 2)])
+def test_the_last_epochs_that_can_be_counted(size, last):
+    assert verify(SCHEDULE, [last], [0.5], steps_per_epoch=size).status == "deviated"
+    with pytest.raises(ValueError, match=rf"in updates\. Received: {last + 1} epochs"):
+        verify(SCHEDULE, [last + 1], [0.5], steps_per_epoch=size)
 
 
 def test_rates_that_are_round_are_exact():
