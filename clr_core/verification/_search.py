@@ -132,7 +132,7 @@ def explaining(
     for line in lines:
         ranges = narrowed(target, line, count, ranges)
         if not ranges:
-            break
+            return []
     return ranges
 
 
@@ -149,9 +149,13 @@ def narrowed(
 ) -> list[Range]:
     """The part of the ranges that explains the line as well."""
     step, found = line.step, []
+
+    def counted(n: int) -> int:
+        return max(count(n, step), 0)
+
     for first, last in ranges:
         numbers = range(first, last + 1)
-        ends = [max(count(n, step), 0) for n in (first, last)]
+        ends = counted(first), counted(last)
         low, high = min(ends), min(max(ends), LARGEST_STEP)
         if low > high:
             continue
@@ -159,17 +163,13 @@ def narrowed(
         if len(numbers) <= FEW * cycles:
             found += [(n, n) for n in numbers if target.agrees(count(n, step), line)]
             continue
-        sign = 1 if ends[0] <= ends[1] else -1
-
-        def signed(n: int, sign: int = sign) -> int:
-            return sign * max(count(n, step), 0)
-
-        for c1, c2 in _counts(target, line, low, high):
-            bottom, top = sorted((sign * c1, sign * c2))
-            i = bisect_left(numbers, bottom, key=signed)
-            j = bisect_right(numbers, top, key=signed)
-            if i < j:
-                found.append((numbers[i], numbers[j - 1]))
+        if ends[0] > ends[1]:
+            numbers = numbers[::-1]
+        found += [
+            part
+            for bottom, top in _counts(target, line, low, high)
+            for part in _between(numbers, bottom, top, counted)
+        ]
     return _joined(sorted(found))
 
 
@@ -184,15 +184,20 @@ def _counts(target: Target, line: LoggedRate, first: int, last: int) -> Iterator
         there = target.lr(stop)
         if max(here, there) >= line.low and min(here, there) <= line.high:
             counts = range(start, stop + 1)
-            # Bisection wants rates that rise.
-            sign, ends = (
-                (1, (line.low, line.high)) if here <= there else (-1, (-line.high, -line.low))
-            )
-            i = bisect_left(counts, ends[0], key=lambda count: sign * target.lr(count))
-            j = bisect_right(counts, ends[1], key=lambda count: sign * target.lr(count))
-            if i < j:
-                yield counts[i], counts[j - 1]
+            if here > there:
+                counts = counts[::-1]
+            yield from _between(counts, line.low, line.high, target.lr)
         start, here = stop, there
+
+
+def _between(
+    numbers: range, low: float, high: float, value: Callable[[int], float]
+) -> Iterator[Range]:
+    """The first and the last of the numbers whose value lies between two; it rises along them."""
+    i = bisect_left(numbers, low, key=value)
+    j = bisect_right(numbers, high, key=value)
+    if i < j:
+        yield min(numbers[i], numbers[j - 1]), max(numbers[i], numbers[j - 1])
 
 
 def _joined(ranges: Iterable[Range]) -> list[Range]:

@@ -158,6 +158,9 @@ def test_several_schedules_by_name(matplotlib):
     (axes,) = figure.axes
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["run.json", "other.yaml"]
+    figure.draw_without_rendering()
+    one, other = map(box, figure.legends[0].get_texts())
+    assert one[2] < other[0]  # Beside each other.
     # Each as far as the longer one, and the step that one has reached in its colour.
     assert [curve.get_xdata()[-1] for curve in curves(axes) if len(curve.get_xdata()) > 2] == [
         1500,

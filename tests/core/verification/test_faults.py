@@ -1,6 +1,7 @@
 """The simple faults: each search by itself, on logs of a few exact lines."""
 
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -50,6 +51,15 @@ def test_other_shifts_of_a_schedule_that_does_not_repeat():
     schedule = PiecewiseSchedule([Phase(*each) for each in phases])
     target, deviation = log(lambda step: step + 1, 0, range(4, 60, 14), schedule)
     assert list(simple_faults(target, deviation)) == [faults.Shift(1, (1, 1), also=(-3,))]
+
+
+def test_five_other_shifts_are_named():
+    # Each rise and each fall has the rate of the only line once.
+    rates = [0.125, 0.5] * 5
+    phases = [Phase(3 * k, a, b) for k, (a, b) in enumerate(pairwise(rates), start=1)]
+    target, deviation = log(lambda step: step + 1, 0, range(99, 100), PiecewiseSchedule(phases))
+    (shift,) = (each for each in simple_faults(target, deviation) if each.name == "shift")
+    assert shift == faults.Shift(1, (1, 1), also=(-29, -42, -64, -73, -87))
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,11 @@ CASES = {
         PiecewiseSchedule([DOWN, UP], repeat=True),
         "torch's CosineAnnealingLR, or transformers' cosine: it comes back up after its end",
     ),
+    "it comes back after a warm-up": (
+        WARM_UP,
+        PiecewiseSchedule([LINE, DECAY, replace(DECAY, start=0.0, end=PEAK)]),
+        "torch's CosineAnnealingLR, or transformers' cosine: it comes back up after its end",
+    ),
     "restarts of Keras": (
         DECAYING,
         PiecewiseSchedule(
