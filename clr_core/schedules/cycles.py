@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
@@ -56,7 +56,11 @@ def cycles(step_size_up: float, cycle_size: float) -> Iterator[Cycle]:
 
 
 def turning_steps(
-    first: int, last: int, cycle_size: float, offsets: Sequence[float]
+    first: int,
+    last: int,
+    cycle_size: float,
+    offsets: Sequence[float],
+    jumps: Container[float] = (),
 ) -> Iterator[int]:
     """`first`, `last`, and between them the steps next to each turning point, in order.
 
@@ -68,20 +72,32 @@ def turning_steps(
         last: The last step.
         cycle_size: Steps in a cycle. A turning point lies at the end of each.
         offsets: The other turning points in a cycle, counted from its start, in order.
+        jumps: Those of `offsets` and `cycle_size` at which the rate jumps.
     """
     size = exact(cycle_size)
     parts = [exact(offset) for offset in offsets] + [size]
+    jump = [offset in jumps for offset in (*offsets, cycle_size)]
     yield first
     step = first
     while step < last:
         position = step % size
-        point = step - position + parts[bisect_right(parts, position)]
-        for neighbour in (floor(point), ceil(point)):
+        index = bisect_right(parts, position)
+        for neighbour in next_to(step - position + parts[index], jump=jump[index]):
             if step < neighbour < last:
                 yield neighbour
             step = max(step, neighbour)
     if last > first:
         yield last
+
+
+def next_to(point: Any, *, jump: bool) -> tuple[int, int]:
+    """The steps around a turning point; twice the same if it is one, and no jump.
+
+    >>> next_to(2.5, jump=False), next_to(3, jump=False), next_to(3, jump=True)
+    ((2, 3), (3, 3), (2, 3))
+    """
+    after = ceil(point)
+    return after - 1 if jump else floor(point), after
 
 
 def exact(size: float) -> Any:

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from itertools import accumulate, pairwise, repeat
-from math import ceil, floor, inf
+from math import inf
 from typing import TYPE_CHECKING, Any, Self
 
 from clr_core import kernels
 from clr_core._arguments import number, one_of, positive_number, received
 from clr_core.schedules import check_keys
 from clr_core.schedules._shared import Described, each_read, in_order
-from clr_core.schedules.cycles import exact, turning_steps
+from clr_core.schedules.cycles import exact, next_to, turning_steps
 
 if TYPE_CHECKING:
     from clr_core.ops import Ops
@@ -221,18 +221,20 @@ class PiecewiseSchedule(Described):
             >>> list(schedule.turns(0, 100))
             [0, 2, 3, 6, 7, 100]
 
-        Yields `first`, the steps next to each boundary, and `last`, in order and one at a time.
+        Yields `first`, the steps next to each boundary, and `last`, in order and one at a time. If
+        the rate jumps at a boundary, these are the last step before it and the first one after.
 
         Raises:
             TypeError: Not integers.
             ValueError: Below 0 or above 2**53, or `first` above `last`.
         """
         first, last = in_order(first, last)
-        until = self._table.until
+        until, jumps = self._table.until, self._table.jumps
         if self.repeat:
-            return turning_steps(first, last, until[-1], until[:-1])
-        near = {step for end in until for step in (floor(end), ceil(end)) if first < step < last}
-        return iter(sorted({first, *near, last}))
+            return turning_steps(first, last, until[-1], until[:-1], jumps)
+        near = {step for end in until[:-1] for step in next_to(end, jump=end in jumps)}
+        near.update(next_to(until[-1], jump=False))
+        return iter(sorted({first, *(step for step in near if first < step < last), last}))
 
     def levels(self, of: str = "lr") -> dict[str, float]:
         """The smallest and the largest value: of the rate, or of the "momentum" if there is one.
@@ -295,6 +297,12 @@ class _Table:
                     f"Received: steps={phases[index].steps!r} after {begin!r}, in phase {index}, "
                     "counted from 0"
                 )
+        following = (*phases[1:], phases[0])
+        self.jumps = {
+            until
+            for until, before, after in zip(self.until, phases, following, strict=True)
+            if (before.end, before.end_momentum) != (after.start, after.start_momentum)
+        }
         self.size = _column(b - a for a, b in zip(self.begin, self.until, strict=True))
         self.lr = _values([(each.start, each.end) for each in phases])
         if phases[0].start_momentum is not None:

@@ -278,9 +278,10 @@ def _deviated(log: _Log) -> Verdict:
     if log.numbering.says:
         says += f" ({log.numbering.says})"
     step, expected = log.steps[first], log.target.schedule.lr(lines[first].step)
+    line = f", in line {first + 1}," if step in log.steps[:first] else ""
     return log.verdict(
         "deviated",
-        f"The run didn't follow the schedule{says}. Step {step} is the first that differs: "
+        f"The run didn't follow the schedule{says}. Step {step}{line} is the first that differs: "
         f"{log.rates[first]!r} was logged, {expected!r} expected; "
         f"{len(log.different)} of {len(lines)} lines differ.",
         fault=found[0] if found and not why else None,

@@ -200,8 +200,9 @@ def _same(target: Target, shifts: Range, others: Range) -> bool:
 
 def interrupted(target: Target, log: Deviation) -> Iterator[Held | WarmUp]:
     """Runs whose rate stayed where it was for some steps and went on, or rose before it began."""
-    if log.first == 0:
+    if log.first <= 1:  # The ramp and the schedule may begin with the same rate, such as 0.
         yield from _warm_up(target, log)
+    if log.first == 0:
         return
     held = list(takewhile(lambda line: still([log.rest[0], line]), log.rest))
     rest = log.rest[len(held) :]
@@ -239,9 +240,11 @@ def _warm_up(target: Target, log: Deviation) -> Iterator[WarmUp]:
             if not kept:
                 break
             ranges, begin = kept, begin - 1
-        ramp, first, (low, high) = lines[:begin], lines[begin].step, ranges[0]
-        if len(ramp) >= FEWEST_LINES and not still(ramp) and (low == 0 or low > ramp[-1].step):
-            n = simplest_integer(low, high) if low else 0
+        ramp, rest, (low, high) = lines[:begin], lines[begin:], ranges[0]
+        # A rate that stands still shows neither a ramp nor the schedule after it.
+        moving = not still(ramp) and (len(rest) == 1 or not still(rest))
+        if len(ramp) >= FEWEST_LINES and moving and (low == 0 or low > ramp[-1].step):
+            n, first = simplest_integer(low, high) if low else 0, rest[0].step
             yield WarmUp(n or first, (low, high) if n else (ramp[-1].step + 1, first), n)
             return
 
@@ -284,8 +287,8 @@ def _speed(target: Target, log: Deviation, *, constant: bool) -> Iterator[Speed]
     """
     last = max(line.step for line in log.rest)
     most_times, later = (FAR_FETCHED,) * 2 if constant else (MOST_TIMES, MOST_TIMES_LATER)
-    # At half a cycle a step and beyond, one goes back as well as forth, or stays.
-    half = math.ceil(target.size / 2) - 1
+    # At half a cycle a step and beyond, a wave goes back as well as forth, or stays.
+    half = math.ceil(target.size / 2) - 1 if target.cycles else MOST_TIMES
     for sped in (_faster,) if constant else (_faster, _slower):
         fast = sped is _faster
         most = min(most_times, half) if fast else last + 1
@@ -343,7 +346,10 @@ def float32_formula(target: Target, log: Deviation) -> Iterator[Float32Formula]:
             # The step is rounded as it is counted in halves, and in the exponent of a decay.
             fall = schedule.cycle_size - schedule.step_size_up
             halves = 1.0 + step / schedule.step_size_up + step / fall
-            error += band * schedule.gamma**step * halves
+            decay = schedule.gamma**step
+            if schedule.mode == "triangular2":  # Rounding may count a cycle too few.
+                decay = 0.5 ** max(step // schedule.cycle_size - 1.0, 0.0)
+            error += band * decay * halves
             if schedule.gamma < 1.0 or schedule.scale_mode == "iterations":
                 error += abs(rate - schedule.base_lr) * step
         error *= FLOAT32_ERRORS

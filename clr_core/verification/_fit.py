@@ -15,7 +15,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from clr_core.schedules.cyclic import MODES, CyclicSchedule
-from clr_core.verification._search import LoggedRate, Target, common, simplest, spread
+from clr_core.verification._search import LoggedRate, Target, common, simplest, spread, work
 from clr_core.verification.faults import OtherParameters
 
 # So many lines are fitted, and all of them are checked: more would make a fit slower, not better.
@@ -34,8 +34,7 @@ TURNS = 7
 CYCLES_TO_BEGIN = 2
 GAMMAS = 24  # Gammas to begin with, each of half the decay of the one before.
 SCANNED_LINES = 48
-# A line in a fit takes about twice as long as a rate: it is summed up as well.
-WORK = 2
+WORK = 2  # Of a line in a fit, in rates of a wave, at least: it is summed up as well.
 
 SIZES = ("step_size_up", "step_size_down")
 BOUNDARIES = ("base_lr", "max_lr")
@@ -144,8 +143,10 @@ class Family:
     def waves(self, numbers: Numbers, lines: Sequence[LoggedRate]) -> list[float] | None:
         """The rate at each line, between the boundaries 0 and 1."""
         unit = self.schedule(numbers | {"base_lr": 0.0, "max_lr": 1.0})
-        self.target.spend(WORK * len(lines))
-        return None if unit is None else [unit.lr(line.step) for line in lines]
+        if unit is None:
+            return None
+        self.target.spend(max(WORK, work(unit)) * len(lines))
+        return [unit.lr(line.step) for line in lines]
 
     def closest(
         self, numbers: Numbers, free: Sequence[str], lines: Sequence[LoggedRate]

@@ -14,14 +14,16 @@ from typing import NamedTuple
 
 from clr_core._arguments import LARGEST_STEP
 from clr_core.schedules.cyclic import CyclicSchedule
+from clr_core.schedules.piecewise import PiecewiseSchedule
 from clr_core.schedules.protocol import Schedule
 
 # Up to so many integers are tried one by one, for each cycle. For more, it is faster to find by
 # bisection where the curve crosses a line's rate.
 FEW = 48
-# What takes as long as some rates of a wave: a turn, since it is found exactly; and a rate with a
-# decay, a `scale_fn` above all.
-TURN, DECAYING, CUSTOM = 5, 2, 4
+# A turn takes as long as some rates of a wave, since it is found exactly.
+TURN = 5
+# A rate that is the same at so many turns never changes.
+MANY_TURNS = 1000
 
 
 class LoggedRate(NamedTuple):
@@ -41,10 +43,19 @@ class GivenUp(Exception):
     """A search has computed as many rates as it may."""
 
 
+def work(schedule: Schedule) -> int:
+    """What a rate takes, in rates of a wave without a decay; some 20 of an expression if long."""
+    if not isinstance(schedule, CyclicSchedule):
+        return 2
+    if schedule.scale_fn is not None:
+        return 4 + len(schedule.scale_fn) // 5 if isinstance(schedule.scale_fn, str) else 4
+    return 1 if schedule.mode == "triangular" else 2
+
+
 class Target:
     """The schedule that was to be followed, and how many of its rates a search may compute.
 
-    This is the only place that tells a `CyclicSchedule` from another kind.
+    This is the only place that tells one kind of schedule from another.
 
     Args:
         schedule: Anything with `lr`, `turns` and `levels`.
@@ -63,14 +74,17 @@ class Target:
     def __init__(self, schedule: Schedule, last: int, rates: int) -> None:
         self.schedule, self._left = schedule, rates
         turns = list(islice(schedule.turns(0, LARGEST_STEP), 3))
-        self.constant = len({schedule.lr(turn) for turn in turns}) == 1
+        held = schedule.lr(0)
+        many = islice(schedule.turns(0, LARGEST_STEP), MANY_TURNS)
+        self.constant = all(schedule.lr(turn) == held for turn in many)
         self.levels = schedule.levels()
         once = float(min(turns[-1], max(last, 1)))
         self.size: float = getattr(schedule, "cycle_size", once)
+        self.cycles = hasattr(schedule, "cycle_size")
         self.cyclic = schedule if isinstance(schedule, CyclicSchedule) else None
-        custom = self.cyclic is not None and self.cyclic.scale_fn is not None
-        self.repeats = self.cyclic is not None and self.cyclic.mode == "triangular" and not custom
-        self._work = 1 if self.repeats else CUSTOM if custom else DECAYING
+        self._work = work(schedule)
+        phases = isinstance(schedule, PiecewiseSchedule)
+        self.repeats = schedule.repeat if phases else self._work == 1
 
     def lr(self, count: int) -> float:
         """The rate at a count from 0 to 2**53."""
@@ -95,8 +109,9 @@ class Target:
 
     def explained_by(self, other: Schedule, lines: Iterable[LoggedRate]) -> bool:
         """True if every line has the rate of another schedule."""
+        cost = work(other)
         for line in lines:
-            self.spend(1)
+            self.spend(cost)
             if not line.low <= other.lr(line.step) <= line.high:
                 return False
         return True

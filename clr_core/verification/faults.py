@@ -218,12 +218,14 @@ class Speed(Fault):
         likely = tuple(other for other in self.also if other < FAR_FETCHED * k)
         when = _from(self.since) + _or(likely, self.k_between)
         if self.direction == "fast":
-            text = (
-                f"ran {k} times too fast{when}: each step counted {k} times, "
-                f"as if each of {k} processes stepped the schedule, or it was stepped for each of "
-                f"{k} micro-batches whose gradients are accumulated; or the log counts epochs "
-                f"(`steps_per_epoch={k}`)"
-            )
+            text = f"ran {k} times too fast{when}"
+            if k <= MANY:
+                text += (
+                    f": each step counted {k} times, as if each of {k} processes stepped the "
+                    f"schedule, or it was stepped for each of {k} micro-batches whose gradients "
+                    "are accumulated"
+                )
+            text += f"; or the log counts epochs (`steps_per_epoch={k}`)"
         else:
             text = (
                 f"ran {k} times too slowly{when}: it advanced by one step in {k}, "
@@ -235,6 +237,7 @@ class Speed(Fault):
 
 
 FAR_FETCHED = 8
+MANY = 16  # Processes, or batches in an update; an epoch usually has more updates.
 
 
 @dataclass(frozen=True)

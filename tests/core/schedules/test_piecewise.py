@@ -229,7 +229,7 @@ def test_turns_and_levels():
     assert list(schedule.turns(3, 6)) == [3, 6]
     assert list(schedule.turns(5, 5)) == [5]
     again = PiecewiseSchedule(schedule.phases, repeat=True)
-    assert list(again.turns(0, 13)) == [0, 2, 3, 6, 7, 9, 13]
+    assert list(again.turns(0, 13)) == [0, 2, 3, 6, 7, 9, 12, 13]
     assert schedule.levels() == {"lowest": 0.0, "highest": 0.5}
     assert schedule.levels("momentum") == {}
     opposed = PiecewiseSchedule([Phase(2, 0, 1, "linear", 0.9, 0.8)])
@@ -238,10 +238,22 @@ def test_turns_and_levels():
         schedule.turns(3, 2)
 
 
+def test_a_jump_lies_between_two_turns():
+    """Of the rate or the momentum; the last value is held, so that there is none at the end."""
+    down = Phase(5, 0.5, 0.1, "cosine", 0.8, 0.9)
+    for after in (down, dataclasses.replace(down, start=0.1)):
+        schedule = PiecewiseSchedule([down, after, dataclasses.replace(after, steps=2.5)])
+        assert list(schedule.turns(0, 20)) == [0, 4, 5, 9, 10, 12, 13, 20]
+        assert list(schedule.turns(4, 9)) == [4, 5, 9]
+    again = PiecewiseSchedule([down], repeat=True)
+    assert list(again.turns(0, 12)) == [0, 4, 5, 9, 10, 12]
+    assert list(again.turns(4, 5)) == [4, 5]
+
+
 def test_a_picture_shows_all_phases():
     assert usual_end(PiecewiseSchedule([UP] * 30)) == 120
     assert usual_end(PiecewiseSchedule([UP, DOWN], repeat=True)) == 30
-    assert usual_end(PHASES["warm_restarts growth=2"]) == 6300
+    assert usual_end(PHASES["warm_restarts growth=2"]) == 700
 
 
 def test_rescaled():

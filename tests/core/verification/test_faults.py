@@ -240,6 +240,7 @@ def off_by(error, step, schedule=SCHEDULE):
             10,
             0.5 + 0.25 * (1 + 10 / 8 + 5),
         ),
+        (DECAYING, 80, 0.5 + 0.25 / 16 * (1 + 20)),  # As if it was in cycle 4.
         # In a decay by the step, also those of the exponent.
         (
             CyclicSchedule(

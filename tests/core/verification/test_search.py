@@ -146,13 +146,15 @@ def test_what_a_search_computes_is_counted():
     assert [target.lr(0), target.lr(1024), target.lr(2048)] == [0.25, 0.5, 0.25]
     with pytest.raises(GivenUp):
         target.lr(0)
-    # A turn takes as long as 5 rates; a rate with a decay as long as 2, with a `scale_fn` as 4.
+    # A turn takes as long as 5 rates; a rate with a decay as long as 2, with a `scale_fn` as 4, and
+    # with an expression one more for five letters.
     turns = Target(SCHEDULE, 100, 14).turns(0, 2**53)
     assert [next(turns), next(turns)] == [0, 1024]
     with pytest.raises(GivenUp):
         next(turns)
-    custom = CyclicSchedule(base_lr=0.25, max_lr=0.5, scale_fn="1 / x")
-    for schedule, cost in ((DECAYING, 2), (Zigzag(), 2), (custom, 4)):
+    custom = CyclicSchedule(base_lr=0.25, max_lr=0.5, scale_fn=lambda x: 1 / x)
+    expression = CyclicSchedule(base_lr=0.25, max_lr=0.5, scale_fn="(1 + sin(x)) / 2 * 0.9 ** x")
+    for schedule, cost in ((DECAYING, 2), (Zigzag(), 2), (custom, 4), (expression, 9)):
         target = Target(schedule, 100, 3 * cost - 1)
         target.lr(0)
         target.lr(1)
@@ -161,7 +163,7 @@ def test_what_a_search_computes_is_counted():
 
 
 def test_so_are_the_rates_of_other_schedules():
-    lines, target = exact(DECAYING, lambda step: step, range(4)), Target(SCHEDULE, 4, 7)
+    lines, target = exact(DECAYING, lambda step: step, range(4)), Target(SCHEDULE, 4, 15)
     assert target.explained_by(DECAYING, lines)
     with pytest.raises(GivenUp):
         target.explained_by(DECAYING, lines)

@@ -13,7 +13,16 @@ from pathlib import Path
 import pytest
 
 import oracle
-from clr_core import CyclicSchedule, Verdict, verify
+from clr_core import (
+    CyclicSchedule,
+    Phase,
+    PiecewiseSchedule,
+    Verdict,
+    one_cycle,
+    verify,
+    warm_restarts,
+    warmup_cosine,
+)
 from clr_core.verification.faults import (
     Constant,
     Held,
@@ -292,6 +301,12 @@ def test_a_log_as_good_as_constant_shows_nothing(schedule, steps, level):
     assert verdict.sentence.startswith("The log can't tell whether the run followed the schedule")
 
 
+def test_a_log_of_the_rate_that_a_schedule_holds_at_first_shows_nothing():
+    begin = PiecewiseSchedule([Phase(10, 0.1, 0.1)])
+    for schedule in (begin.then(PiecewiseSchedule([Phase(100, 0.1, 0.0)])), begin.then(SCHEDULE)):
+        assert verify(schedule, range(9), [0.1] * 9).status == "undecided"
+
+
 def test_a_schedule_that_is_constant_is_followed_by_a_constant():
     verdict = verify(CyclicSchedule(base_lr=0.5, max_lr=0.5), range(9), [0.5] * 9)
     assert (verdict.status, verdict.unseen_shift) == ("followed", 0)
@@ -490,6 +505,17 @@ def test_a_warm_up_that_ends_with_the_log():
     assert verdict.fault == WarmUp(100, (100, 100), behind=100)
 
 
+@pytest.mark.parametrize("first", [0, 0.001])
+def test_a_warm_up_that_begins_with_the_rate_of_the_schedule(first):
+    schedule = CyclicSchedule(base_lr=0, max_lr=0.01, step_size_up=500)
+    steps = range(0, 2000, 10)
+    lrs = [schedule.lr(step) * min(1.0, step / 200) for step in steps]
+    lrs[0] = first
+    assert verify(schedule, steps, lrs).fault == (
+        WarmUp(200, (191, 200), 0) if first == 0 else None
+    )
+
+
 def test_a_warm_up_only_rises():
     lrs = [SCHEDULE.lr(step) * min(1.0, step / 100) for step in range(0, 1000, 10)]
     lrs[0] = 0.005
@@ -683,6 +709,16 @@ HARD = {
         range(800),
         [SCHEDULE.lr(step) * (3 if step % 500 == 350 else 1) for step in range(800)],
     ),
+    "a long expression": (
+        CyclicSchedule(
+            base_lr=1e-4,
+            max_lr=1e-3,
+            step_size_up=500,
+            scale_fn="0.3 * sin(x / 9) ** 2 + 0.2 * exp(-x / 99) + 0.1 * log(1 + x) + tanh(x / 50)",
+        ),
+        range(800),
+        [1e-4 + 9e-4 * noise for noise in NOISE],
+    ),
     "an enormous cycle": (
         CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=1e16),
         range(0, 2**53, 2**44),
@@ -710,8 +746,10 @@ def test_the_work_of_a_verdict_is_bounded(monkeypatch, schedule, steps, lrs):
     monkeypatch.setattr(CyclicSchedule, "lr", counted_lr)
     monkeypatch.setattr(CyclicSchedule, "turns", counted_turns)
     verdict = verify(schedule, steps, lrs)
-    # A rate takes a microsecond.
-    assert computed < (700_000 if schedule.mode == "triangular" else 450_000)
+    # A rate takes a third of a microsecond, with a decay two thirds, and a letter of a `scale_fn`
+    # another fifth.
+    most = 700_000 if schedule.mode == "triangular" else 450_000
+    assert computed < (3_500_000 / len(schedule.scale_fn) if schedule.scale_fn else most)
     assert (verdict.status, verdict.fault) == ("deviated", None)
 
 
@@ -725,6 +763,50 @@ def test_an_enormous_cycle_is_followed():
     schedule = CyclicSchedule(base_lr=0.001, max_lr=0.006, step_size_up=1e16)
     steps = range(0, 2**53, 2**44)
     assert verify(schedule, steps, list(map(schedule.lr, steps))).status == "followed"
+
+
+RESTARTS = {
+    "of one size": warm_restarts(1e-3, 1000, min_lr=1e-6),
+    "that grow": warm_restarts(1e-3, 1000, growth=2, min_lr=1e-6),
+    "in a sequence": warm_restarts(1e-3, 300, growth=2, min_lr=1e-6).then(
+        warm_restarts(1e-3, 1000, min_lr=1e-6), at=2100
+    ),
+}
+
+
+@pytest.mark.parametrize("every", [1, 10, 50])
+@pytest.mark.parametrize("n", [-100, -7, -1, 1, 2, 100])
+@pytest.mark.parametrize("schedule", RESTARTS.values(), ids=RESTARTS)
+def test_a_shift_of_warm_restarts(schedule, n, every):
+    """Their rate jumps, which hides no step of it from the search."""
+    steps = range(0, 800 * every, every)
+    lrs = [schedule.lr(max(step + n, 0)) for step in steps]
+    assert verify(schedule, steps, lrs).fault == Shift(n, (n, n))
+
+
+@pytest.mark.parametrize("schedule", RESTARTS.values(), ids=RESTARTS)
+def test_warm_restarts_that_went_back_at_a_resume(schedule):
+    steps = range(0, 8000, 10)
+    lrs = [schedule.lr(step if step < 4500 else step - 30) for step in steps]
+    fault = verify(schedule, steps, lrs).fault
+    assert (fault.name, fault.n_between, fault.since) == ("shift", (-30, -30), 4500)
+
+
+@pytest.mark.parametrize(
+    "schedule", [warmup_cosine(1e-3, 391, 11_730), one_cycle(1e-3, 11_730)], ids=["warm-up", "one"]
+)
+def test_a_short_log_of_epochs_of_a_schedule_without_cycles(schedule):
+    verdict = verify(schedule, range(30), [schedule.lr(391 * epoch) for epoch in range(30)])
+    assert verdict.fault == Speed(391, "fast", (391, 391))
+    assert "; or the log counts epochs (`steps_per_epoch=391`)" in verdict.sentence
+    assert "processes" not in verdict.sentence  # Nobody has so many.
+
+
+def test_a_step_that_a_log_names_twice_is_told_by_its_line():
+    # The numbers start over at a resume, and the rates go on.
+    steps = [*range(0, 500, 50)] * 2
+    verdict = verify(SCHEDULE, steps, [SCHEDULE.lr(step) for step in range(0, 1000, 50)])
+    assert "Step 0, in line 11, is the first that differs" in verdict.sentence
 
 
 @pytest.mark.parametrize(
