@@ -83,8 +83,9 @@ class Target:
         self.cycles = hasattr(schedule, "cycle_size")
         self.cyclic = schedule if isinstance(schedule, CyclicSchedule) else None
         self._work = work(schedule)
-        phases = isinstance(schedule, PiecewiseSchedule)
-        self.repeats = schedule.repeat if phases else self._work == 1
+        self.repeats = (
+            schedule.repeat if isinstance(schedule, PiecewiseSchedule) else self._work == 1
+        )
 
     def lr(self, count: int) -> float:
         """The rate at a count from 0 to 2**53."""
