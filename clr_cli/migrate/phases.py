@@ -156,7 +156,7 @@ def _finding(call: ast.Call, original: Original, reader: _Reader, to: str | None
     given = given_to(call, original.parameters, source)
     cautions = [Caution("origin", original.note)] if original.note else []
     record = replacement = None
-    kept = "It is read, and not rewritten in place: put the schedule in its place yourself."
+    kept = "Phases are only printed: put the schedule in its place yourself."
     try:
         schedule, step = reader.schedule(call, original)
         record = Record(schedule, step).to_dict()
