@@ -62,7 +62,9 @@ def _read(use: Use, source: Source, names: Names) -> None:
         if origin.family == TORCH and len(use.call.args) == len(origin.parameters):
             use.kept = use.kept or "`verbose` is given by its position."
     if not origin.rewritable:
-        use.kept = use.kept or f"{origin.name} is a callback: give the optimizer a schedule yourself."
+        use.kept = (
+            use.kept or f"{origin.name} is a callback: give the optimizer a schedule yourself."
+        )
 
 
 def _finding(use: Use, source: Source, to: str | None) -> Finding:
