@@ -209,7 +209,7 @@ def _replacement(to: str, schedule: Schedule, made: str | None, optimizer: Argum
 
 @dataclass
 class _Reader:
-    """Reads the schedule of a call, and of the calls in its arguments."""
+    """A reader of the schedule of a call, and of those in its arguments."""
 
     source: Source
     names: Names
