@@ -332,7 +332,7 @@ class _Reader:
         return value
 
     def builtin(self, call: ast.Call) -> bool:
-        """True if a call is of a builtin that the file doesn't bind anew."""
+        """True if a call is of a builtin that the file doesn't rebind."""
         return all(each.dotted.startswith("builtins.") for each in self.names.paths(call.func))
 
 
