@@ -50,8 +50,10 @@ Read a schedule and its step from a checkpoint or a record, and write them as a 
 the state of a torch scheduler. The name of SOURCE says what it is:
 
   .json .yaml .yml .toml   a record; - for JSON from standard input
-  .pt .pth .bin .ckpt      torch: the state of clr_torch's or torch's CyclicLR, at any depth
-  .keras .h5               Keras 3 or 2: a model with a schedule of clr_keras or TensorFlow Addons
+  .pt .pth .bin .ckpt      torch: the state of a scheduler of clr_torch, of torch's CyclicLR, or of
+                           another one of torch's that is made of phases, at any depth
+  .keras .h5               Keras 3 or 2: a model with a schedule of clr_keras or TensorFlow Addons,
+                           or Keras's own cosine
   .weights.h5              Keras: only the count; give the schedule by --schedule or by flags
   a folder, .msgpack       JAX: an orbax or flax checkpoint; only the count, likewise
 

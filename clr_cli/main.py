@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: list[str]) -> int:
     parser = Parser(
         prog="clr",
-        description="One cyclical learning rate for PyTorch, Keras and JAX.",
+        description="Learning rate schedules for PyTorch, Keras and JAX, the same in all three.",
         epilog="See clr COMMAND --help for details and examples. Exit codes: 0; 1: the answer is "
         "no; 2: an error.",
     )

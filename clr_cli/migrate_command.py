@@ -46,7 +46,11 @@ examples:
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--diff", action="store_true", help="print the changes that --write makes")
-    how.add_argument("--write", action="store_true", help="rewrite the files in place")
+    how.add_argument(
+        "--write",
+        action="store_true",
+        help="rewrite the files in place, and say what stays, and why",
+    )
     how.add_argument("--json", action="store_true", help="print JSON")
 
 

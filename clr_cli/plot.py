@@ -30,7 +30,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.description = (
         "Draw the rate, and the momentum if there is one, in the terminal or as a picture.\n"
         "Several files are drawn on the same axes, which are logarithmic if that shows them all.\n"
-        "Needs the extra: pip install 'cyclical-lr[plot]'"
+        "Drawing needs the extra: pip install 'cyclical-lr[plot]'. --json alone doesn't."
     )
     parser.epilog = """\
 examples:

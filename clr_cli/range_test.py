@@ -16,9 +16,9 @@ SHOWN = ("max_lr", "base_lr", "suggestions", "stop_reason", "warnings")
 
 
 def configure(parser: ArgumentParser) -> None:
-    """Adds the arguments of `clr range-test`."""
+    """Add the arguments of `clr range-test`."""
     parser.description = (
-        "Shows the result of a range test: FILE contains the JSON of result.to_dict().\n"
+        "Show the result of a range test: FILE contains the JSON of result.to_dict().\n"
         "The exit code is 1 if the curve gives no max_lr."
     )
     parser.epilog = """\
@@ -38,7 +38,7 @@ examples:
 
 
 def run(options: Namespace) -> int:
-    """Shows or draws the result; returns 1 if it has no `max_lr`."""
+    """Print or draw the result; return 1 if it has no `max_lr`."""
     if options.out is not None and options.action == "show":
         raise ValueError("--out must be left out with show")
     name = target("--out", options.out, PICTURES)

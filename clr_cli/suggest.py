@@ -27,10 +27,10 @@ FLAGS = {
 
 
 def configure(parser: ArgumentParser) -> None:
-    """Adds the arguments of `clr suggest`."""
+    """Add the arguments of `clr suggest`."""
     parser.description = (
-        "Plans a schedule that ends with the training, from the training's sizes.\n"
-        "Warns of unusual numbers and common mistakes."
+        "Plan a schedule that ends with the training, from the training's sizes, and warn of\n"
+        "unusual numbers and common mistakes."
     )
     parser.epilog = """\
 examples:
@@ -72,7 +72,7 @@ examples:
 
 
 def run(options: Namespace) -> int:
-    """Suggests a schedule, and prints or writes it."""
+    """Suggest a schedule, and print or write it."""
     name = target("--out", options.out, (".json",))
     result = None if options.result is None else read_result(options.result)
     given = {name: getattr(options, name) for name in (*SIZES, *OTHERS)}

@@ -9,7 +9,15 @@ from dataclasses import replace
 from clr_cli.optional import PICTURES, write_picture
 from clr_cli.output import as_json, say, say_text, target
 from clr_cli.parser import count
-from clr_cli.record_arguments import add_record, flag, flags, groups_of, record_given
+from clr_cli.record_arguments import (
+    FILE,
+    add_key,
+    add_parameters,
+    flag,
+    flags,
+    groups_of,
+    one_record,
+)
 from clr_core import Schedule
 from clr_core.record import Record
 from clr_core.verification import picture, verify
@@ -30,7 +38,11 @@ examples:
   clr verify log.csv --base-lr 0.0015 --max-lr 0.006 --mode triangular2
   clr verify run.json results.csv --steps-per-epoch 391
 """
-    add_record(parser)
+    parser.add_argument("file", metavar="FILE", nargs="?", help=FILE)
+    add_key(parser)
+    # The momentum isn't looked at, nor is the step at which the run is.
+    without = ("base_momentum", "max_momentum")
+    add_parameters(parser, "a schedule in place of FILE", without)
     parser.add_argument(
         "log",
         metavar="LOG",
@@ -73,7 +85,8 @@ def run(options: Namespace) -> int:
             "A schedule and a LOG must be given, the schedule as a FILE or by flags. "
             f"Received: {options.log!r} alone"
         )
-    schedule = _chosen(record_given(options), options.group)
+    record = one_record(options.file, flags(options), None, options.key)
+    schedule = _chosen(record, options.group)
     try:
         logged = read_rates(
             options.log,

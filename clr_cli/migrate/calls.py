@@ -56,12 +56,15 @@ def _read(use: Use, source: Source, names: Names) -> None:
     origin, parent = use.origin, source.parents[use.node]
     if isinstance(parent, ast.ClassDef):
         use.kept = f"`{parent.name}` is derived from it."
-    if use.call is None:
-        return
-    use.reading = read(origin, given_to(use.call, origin.parameters, source), names)
-    use.kept = use.reading.refused
-    if origin.family == TORCH and len(use.call.args) == len(origin.parameters):
-        use.kept = use.kept or "`verbose` is given by its position."
+    if use.call is not None:
+        use.reading = read(origin, given_to(use.call, origin.parameters, source), names)
+        use.kept = use.reading.refused
+        if origin.family == TORCH and len(use.call.args) == len(origin.parameters):
+            use.kept = use.kept or "`verbose` is given by its position."
+    if not origin.rewritable:
+        use.kept = (
+            use.kept or f"{origin.name} is a callback: give the optimizer a schedule yourself."
+        )
 
 
 def _finding(use: Use, source: Source, to: str | None) -> Finding:

@@ -156,7 +156,7 @@ def _finding(call: ast.Call, original: Original, reader: _Reader, to: str | None
     given = given_to(call, original.parameters, source)
     cautions = [Caution("origin", original.note)] if original.note else []
     record = replacement = None
-    kept = "It is read, and not rewritten in place: put the schedule in its place yourself."
+    kept = "Phases are only printed: put the schedule in its place yourself."
     try:
         schedule, step = reader.schedule(call, original)
         record = Record(schedule, step).to_dict()
@@ -209,7 +209,7 @@ def _replacement(to: str, schedule: Schedule, made: str | None, optimizer: Argum
 
 @dataclass
 class _Reader:
-    """Reads the schedule of a call, and of the calls in its arguments."""
+    """A reader of the schedule of a call, and of those in its arguments."""
 
     source: Source
     names: Names
@@ -332,7 +332,7 @@ class _Reader:
         return value
 
     def builtin(self, call: ast.Call) -> bool:
-        """True if a call is of a builtin that the file doesn't bind anew."""
+        """True if a call is of a builtin that the file doesn't rebind."""
         return all(each.dotted.startswith("builtins.") for each in self.names.paths(call.func))
 
 

@@ -66,7 +66,7 @@ def _read(path: Path, table: Table) -> None:
         _read_table(path, table)
     else:
         _read_pairs(path, table)
-        if not len(table):
+        if not len(table) and "=" not in first:
             table.forget()
             table.has_rates(_cells(first))  # The names of its columns are for the message.
 
@@ -130,6 +130,7 @@ def _reader(header: str, lines: Iterable[str] = ()) -> Any:
 
 
 def _read_pairs(path: Path, table: Table) -> None:
+    table.forget()  # Columns of a table and keys of JSON, if any were looked up, are no names here.
     for number, line in enumerate(_lines(path), start=1):
         table.add(number, dict(_PAIR.findall(line)))
 

@@ -8,6 +8,7 @@ from zipfile import ZipFile
 
 import pytest
 
+from clr_cli.convert import KINDS
 from clr_core import CyclicSchedule
 from clr_core.record import Record
 
@@ -366,3 +367,15 @@ def test_a_folder_of_torch_is_told_from_jaxs(folder, refused):
         "'run' is a checkpoint of torch.distributed. Make one file of it: python -m "
         "torch.distributed.checkpoint.format_utils dcp_to_torch run run.pt"
     )
+
+
+def test_the_help_and_the_page_say_the_same_of_what_is_read(clr):
+    said = clr("convert", "--help").out
+    page = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+    (table,) = (each for each in page.split("\n\n") if each.startswith("| source |"))
+    for suffix in (*KINDS, ".weights.h5"):
+        assert f"{suffix} " in said
+        assert f"`{suffix}`" in table
+    for whose in ("clr_torch", "torch's", "phases", "clr_keras", "Addons", "Keras's own cosine"):
+        assert whose in said
+        assert whose in table.replace("`", "")

@@ -74,6 +74,8 @@ def test_each_form_of_import_is_found(form):
     assert finding.line == finding.end_line == len(source.splitlines())
     assert finding.code in call
     assert finding.record["schedule"]["max_lr"] == 2
+    # It is rewritten, or says why not.
+    assert bool(finding.edits) != bool(finding.kept)
 
 
 COPY = """\

@@ -71,10 +71,19 @@ def test_what_stays_is_said_with_its_place(folder, clr):
     (folder / "mine.py").write_text(
         "from torch.optim.lr_scheduler import CyclicLR\nCyclicLR(o, **cfg)\n"
         "getattr(lr_scheduler, 'CyclicLR')\n"
+        "import clr_callback, optax\n"
+        "clr_callback.CyclicLR(base_lr=0.001, max_lr=0.006, step_size=2000.)\n"
+        "[clr_callback.CyclicLR]\n"
+        "optax.cosine_decay_schedule(0.1, 100)\n"
     )
+    callback = "bckenstler's CyclicLR is a callback: give the optimizer a schedule yourself."
+    phases = "Phases are only printed: put the schedule in its place yourself."
     lines = [
         "mine.py:2: not rewritten: The contents of `**cfg` are unknown here.",
         "mine.py:3: CyclicLR by name, not read: look here",
+        f"mine.py:5: not rewritten: {callback}",
+        f"mine.py:6: not rewritten: {callback}",
+        f"mine.py:7: not rewritten: {phases}",
     ]
     done = clr("migrate", "mine.py", "--diff")
     assert (done.code, done.out, done.err.splitlines()) == (0, "", lines)

@@ -57,6 +57,14 @@ def test_flags_and_standard_input(folder, clr):
     assert clr("verify", "log.csv", *flags, "--gamma", "1").code == 0
 
 
+@pytest.mark.parametrize("flag", ["--step", "--base-momentum", "--max-momentum"])
+def test_a_flag_without_effect_is_not_taken(folder, clr, refused, flag):
+    """A verdict depends neither on the momentum nor on the step at which the run is."""
+    assert f" {flag} " not in clr("verify", "--help").out
+    given = ["--base-lr", "0.0015", "--max-lr", "0.006", flag, "0.5"]
+    assert refused("verify", "log.csv", *given).startswith(f"unrecognized arguments: {flag}")
+
+
 def test_groups(folder, clr, refused):
     assert refused("verify", "groups.json", "log.csv") == (
         "--group must be given: the record has 2 schedules"

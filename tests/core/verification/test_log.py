@@ -190,7 +190,16 @@ MISTAKES = {
     ),
     "tqdm": (
         " 45%|####5     | 450/1000 [00:10<00:12, 43.2it/s, lr=0.0012]\n",
-        "must have a column with the steps. It has: ",
+        "must have a column with the steps. It has: 'lr'. Name the one with `step=`, or number the "
+        "rows from 0 with `step='#'`.",
+    ),
+    "tqdm of an epoch": (
+        "Epoch 0:  12%|##   | 0/300 [00:01<00:10, lr=1.00e-03, loss=0.3]\n",
+        "must have a column with the steps. It has: 'Epoch', 'lr', 'loss'. Name the one with ",
+    ),
+    "tqdm without a rate": (
+        "Epoch 0:  12%|##   | 0/300 [00:01<00:10, step=4, loss=0.3]\n",
+        "must have a column with the rates. It has: 'Epoch', 'step', 'loss'. Name the one with ",
     ),
     "markup": ("<html><body>404</body></html>\n", "must have a column with the rates. It has: "),
     "no step": (
