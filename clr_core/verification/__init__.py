@@ -54,7 +54,7 @@ class Verdict:
 
     Args:
         status: "followed"; "deviated" if any line differs; or "undecided" if all lines agree, but
-            would agree with a constant rate, too.
+            would agree with a constant rate, too, or only if the log counts in another way.
         fault: What went wrong, if it deviated and exactly one fault explains every line.
         candidates: If not: the faults that the log admits. Empty if none was found.
         sentence: The verdict in words, with its numbers.
