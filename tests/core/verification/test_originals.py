@@ -154,9 +154,11 @@ CASES = {
         PiecewiseSchedule([DOWN, UP], repeat=True),
         "torch's CosineAnnealingLR, or transformers' cosine: it comes back up after its end",
     ),
-    "it comes back after a warm-up": (
-        WARM_UP,
-        PiecewiseSchedule([LINE, DECAY, replace(DECAY, start=0.0, end=PEAK)]),
+    "it comes back and goes on after a warm-up": (
+        warmup_cosine(PEAK, 60, 300),
+        PiecewiseSchedule(
+            [LINE, *(Phase(240, a, b, "cosine") for a, b in ((PEAK, 0), (0, PEAK), (PEAK, 0)))]
+        ),
         "torch's CosineAnnealingLR, or transformers' cosine: it comes back up after its end",
     ),
     "restarts of Keras": (

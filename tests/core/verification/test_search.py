@@ -215,6 +215,7 @@ def test_the_simplest_numbers():
     assert simplest_ratio(1.99, 2.01) == 2.0
     assert simplest_ratio(0.0999, 0.1001) == 0.1
     assert simplest_ratio(0.1428, 0.1429) == 1 / 7
+    assert simplest_ratio(1 / 3, 0.34) == 1 / 3
     # 9 lies between the inverses of these two numbers, but 1 / 9, once rounded, below both.
     low = math.nextafter(1 / 9, 1)
     assert low <= simplest_ratio(low, math.nextafter(low, 1))
