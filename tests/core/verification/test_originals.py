@@ -157,7 +157,7 @@ CASES = {
     "it comes back and goes on after a warm-up": (
         warmup_cosine(PEAK, 60, 300),
         PiecewiseSchedule(
-            [LINE, *(Phase(240, a, b, "cosine") for a, b in ((PEAK, 0), (0, PEAK), (PEAK, 0)))]
+            [LINE, *(Phase(240, a, b, "cosine") for a, b in ((PEAK, 0), (0, PEAK)) * 2)]
         ),
         "torch's CosineAnnealingLR, or transformers' cosine: it comes back up after its end",
     ),
