@@ -107,10 +107,12 @@ def test_of_the_steps_at_which_a_run_can_have_become_slow_the_latest_is_named():
     assert found == [faults.Speed(2, "slow", (2, 2), since=21)]
 
 
-def test_half_a_cycle_in_each_step_is_no_speed():
+@pytest.mark.parametrize("k", [7, 8])
+def test_half_a_cycle_in_each_step_is_no_speed(k):
     # It would go back as well as forth.
-    target, deviation = log(lambda step: 8 * step, 1)
-    assert not [fault for fault in simple_faults(target, deviation) if fault.name == "speed"]
+    target, deviation = log(lambda step: k * step, 1)
+    found = [each for each in simple_faults(target, deviation) if each.name == "speed"]
+    assert found == ([faults.Speed(7, "fast", (7, 7))] if k == 7 else [])
 
 
 def test_scale():
