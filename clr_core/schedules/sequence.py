@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 from clr_core._arguments import LARGEST_STEP, check_schedule, integer, received
 from clr_core.schedules import schedule_from_dict
 from clr_core.schedules._shared import Described, each_read, in_order
-from clr_core.schedules.protocol import Schedule
+from clr_core.schedules.protocol import Schedule, total_steps_of
+from clr_core.schedules.rescaling import all_rescaled, as_ratio
 
 if TYPE_CHECKING:
     from clr_core.ops import Ops
@@ -134,8 +135,6 @@ class SequenceSchedule(Described):
             ValueError: `factor` isn't positive, a parameter would be out of range, or a boundary
                 wouldn't be whole.
         """
-        from clr_core.schedules.rescaling import as_ratio
-
         ratio = as_ratio(factor)
         boundaries = [boundary * ratio for boundary in self.boundaries]
         for before, after in zip(self.boundaries, boundaries, strict=True):
@@ -144,7 +143,7 @@ class SequenceSchedule(Described):
                     "`boundaries` must stay whole. "
                     f"{received('boundary', before, factor=factor)}, which give {float(after)!r}"
                 )
-        schedules = [each.rescaled(factor) for each in self.schedules]  # type: ignore[attr-defined]
+        schedules = all_rescaled(self.schedules, factor)
         return type(self)(schedules, [int(each) for each in boundaries])
 
     def to_dict(self, *, strict: bool = True) -> dict[str, Any]:
@@ -166,7 +165,7 @@ class SequenceSchedule(Described):
         if isinstance(first, SequenceSchedule):
             schedules, boundaries, last = first.schedules, first.boundaries, first.schedules[-1]
         if at is None:
-            total = None if hasattr(last, "cycle_size") else getattr(last, "total_steps", None)
+            total = total_steps_of(last)
             if total is None or not total.is_integer():
                 got = "no end" if total is None else f"an end after {total!r} steps"
                 raise ValueError(

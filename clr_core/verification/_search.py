@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from clr_core._arguments import LARGEST_STEP
 from clr_core.schedules.cyclic import CyclicSchedule
-from clr_core.schedules.protocol import Schedule
+from clr_core.schedules.protocol import Schedule, cycle_size_of
 
 # Up to so many integers are tried one by one, for each cycle. For more, it is faster to find by
 # bisection where the curve crosses a line's rate.
@@ -66,7 +66,7 @@ class Target:
         self.constant = len({schedule.lr(turn) for turn in turns}) == 1
         self.levels = schedule.levels()
         once = float(min(turns[-1], max(last, 1)))
-        self.size: float = getattr(schedule, "cycle_size", once)
+        self.size = cycle_size_of(schedule) or once
         self.cyclic = schedule if isinstance(schedule, CyclicSchedule) else None
         custom = self.cyclic is not None and self.cyclic.scale_fn is not None
         self.repeats = self.cyclic is not None and self.cyclic.mode == "triangular" and not custom
