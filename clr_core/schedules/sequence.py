@@ -113,18 +113,32 @@ class SequenceSchedule(Described):
                 yield from (start + turn for turn in schedule.turns(low - start, high - start))
 
     def levels(self, of: str = "lr") -> dict[str, float]:
-        """The levels of all its schedules, by their names; one that is used twice has a number.
+        """The levels of all its schedules, by their names.
+
+        A name of several values says of which schedule, counted from 0, unless the value has another
+        name.
 
         >>> from clr_core import Phase, PiecewiseSchedule
-        >>> up, down = (PiecewiseSchedule([Phase(4, *band)]) for band in ((0.0, 0.1), (0.1, 0.0)))
-        >>> up.then(down).levels()
-        {'lowest': 0.0, 'highest': 0.1}
+        >>> up, hold, down = (
+        ...     PiecewiseSchedule([Phase(4, *band)]) for band in ((0, 0.1), (0.1, 0.1), (0.1, 0))
+        ... )
+        >>> up.then(down).levels(), hold.then(down).levels()
+        ({'lowest': 0.0, 'highest': 0.1}, {'highest': 0.1, 'lowest of 1': 0.0})
         """
-        found: dict[str, float] = {}
-        for index, schedule in enumerate(self.schedules):
-            for name, value in schedule.levels(of).items():
-                taken = found.get(name, value) != value
-                found[f"{name} of {index}" if taken else name] = value
+        levels = [
+            (index, name, value)
+            for index, schedule in enumerate(self.schedules)
+            for name, value in schedule.levels(of).items()
+        ]
+        values: dict[str, set[float]] = {}
+        for _, name, value in levels:
+            # In a sequence within, the name has a number already.
+            values.setdefault(name.partition(" of ")[0], set()).add(value)
+        several = {name for _, name, _ in levels if len(values[name.partition(" of ")[0]]) > 1}
+        found = {name: value for _, name, value in levels if name not in several}
+        for index, name, value in levels:
+            if value not in found.values():
+                found[f"{name} of {index}"] = value
         return found
 
     def rescaled(self, factor: float | Fraction) -> Self:
