@@ -115,8 +115,8 @@ class SequenceSchedule(Described):
     def levels(self, of: str = "lr") -> dict[str, float]:
         """The levels of all its schedules, by their names.
 
-        A name of several values says of which schedule, counted from 0, unless the value has another
-        name.
+        A name of several values says of which schedule, counted from 0; a value that has a name
+        already needs no such one.
 
         >>> from clr_core import Phase, PiecewiseSchedule
         >>> up, hold, down = (
