@@ -178,6 +178,7 @@ class SequenceSchedule(Described):
         last = first
         if isinstance(first, SequenceSchedule):
             schedules, boundaries, last = first.schedules, first.boundaries, first.schedules[-1]
+        start = boundaries[-1] if boundaries else 0
         if at is None:
             total = total_steps_of(last)
             if total is None or not total.is_integer():
@@ -186,7 +187,12 @@ class SequenceSchedule(Described):
                     "`at` must be given unless the schedule ends after a whole number of steps. "
                     f"Received: one with {got}"
                 )
-            at = int(total) + (boundaries[-1] if boundaries else 0)
+            at = int(total) + start
+        elif not start < integer("at", at) <= LARGEST_STEP:
+            raise ValueError(
+                f"`at` must be above {start}, where the schedule before begins, and at most 2**53. "
+                f"{received('at', at)}"
+            )
         return cls((*schedules, second), (*boundaries, at))
 
     def __repr__(self) -> str:

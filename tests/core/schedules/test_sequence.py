@@ -165,8 +165,15 @@ def test_rescaled():
             "`at` must be given unless the schedule ends after a whole number of steps. "
             "Received: one with no end",
         ),
-        (lambda: WARM_UP.then(CYCLES, 0), ValueError, "`boundaries` must ascend from above 0"),
-        (lambda: WARM_UP.then(CYCLES, 2.5), TypeError, "`boundary` must be an integer"),
+        (
+            lambda: WARM_UP.then(CYCLES, 0),
+            ValueError,
+            "`at` must be above 0, where the schedule before begins, and at most 2**53. "
+            "Received: at=0",
+        ),
+        (lambda: BOTH.then(CYCLES, 4), ValueError, "`at` must be above 4, where the schedule"),
+        (lambda: WARM_UP.then(CYCLES, 2.5), TypeError, "`at` must be an integer. Received: at=2.5"),
+        (lambda: SequenceSchedule([CYCLES] * 2, [2.5]), TypeError, "`boundary` must be an integer"),
         (lambda: WARM_UP.then(3), TypeError, "`schedule` must "),
         (
             lambda: WARM_UP.then(rate_only(CYCLES)),
@@ -181,6 +188,12 @@ def test_rescaled():
         ),
         (
             lambda: WARM_UP.then(CYCLES, 2**53 + 1),
+            ValueError,
+            "`at` must be above 0, where the schedule before begins, and at most 2**53. "
+            "Received: at=9007199254740993",
+        ),
+        (
+            lambda: SequenceSchedule([CYCLES] * 2, [2**53 + 1]),
             ValueError,
             "`boundaries` must ascend from above 0 to at most 2**53. Received: 9007199254740993",
         ),
