@@ -14,6 +14,7 @@ from clr_core import CyclicSchedule, Schedule
 from clr_core.adapter import LARGEST_STEP
 from clr_core.record import schedule_id
 from clr_core.schedules.cycles import cycle_of, cycles
+from clr_core.schedules.protocol import cycle_size_of
 from clr_core.schedules.samples import usual_end
 
 CYCLES = 5
@@ -104,7 +105,7 @@ def _value(schedule: Schedule, step: int) -> dict[str, Any]:
 
 def _cycle(schedule: Schedule, step: int) -> dict[str, int]:
     """The cycle that contains a step, if the schedule has cycles."""
-    size = getattr(schedule, "cycle_size", None)
+    size = cycle_size_of(schedule)
     return {} if size is None else {"cycle": cycle_of(step, size)}
 
 
@@ -132,7 +133,7 @@ def _epochs(schedule: Schedule, epochs: int, size: int) -> dict[str, Any]:
         steps = {"first": epoch * size, "last": (epoch + 1) * size - 1}
         cycle = _cycle(schedule, steps["first"])
         rows.append({"epoch": epoch + 1, **steps, **cycle, **_rates(schedule, steps)})
-    length = getattr(schedule, "cycle_size", None)
+    length = cycle_size_of(schedule)
     whole = {} if length is None else {"whole_cycles": float(Fraction(total) / Fraction(length))}
     return {"steps": total, **whole, "epochs": rows}
 

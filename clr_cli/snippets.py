@@ -126,11 +126,17 @@ def _rate(cyclic: str, other: str, schedule: Schedule, more: str = "") -> str:
 
 
 def expression(schedule: Schedule) -> str:
-    """The Python expression that makes a schedule: one of another kind from its plain data."""
-    if type(schedule) in OWN:
+    """The Python expression that makes a schedule: from its plain data if its `repr` doesn't."""
+    if _is_own(schedule):
         return re.sub(r"\[(Phase\([^]]*)]", _in_lines, repr(schedule))
     plain = pformat(schedule.to_dict(), sort_dicts=False).replace("\n", "\n    ")
     return f"schedule_from_dict(\n    {plain}\n)"
+
+
+def _is_own(schedule: Schedule) -> bool:
+    """Whether a schedule is of `OWN` kinds, and so is all that it holds."""
+    held = schedule.schedules if isinstance(schedule, SequenceSchedule) else ()
+    return type(schedule) in OWN and all(map(_is_own, held))
 
 
 def _in_lines(phases: re.Match[str]) -> str:

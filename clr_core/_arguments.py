@@ -95,6 +95,18 @@ def positive_number(name: str, value: object) -> float:
     return result
 
 
+def not_negative(name: str, value: object) -> float:
+    """Return `value` as a finite float from 0, or raise an error that names the argument.
+
+    >>> not_negative("base_lr", 0)
+    0.0
+    """
+    result = number(name, value)
+    if result < 0.0:
+        raise ValueError(f"`{name}` must not be negative. {received(name, value)}")
+    return result
+
+
 def integer(name: str, value: object) -> int:
     """Return `value` as an int, or raise an error that names the argument; refuses a bool.
 

@@ -8,7 +8,14 @@ from fractions import Fraction
 from textwrap import wrap
 from typing import Any, Unpack
 
-from clr_core._arguments import LARGEST_STEP, count, number, one_of, positive_number, received
+from clr_core._arguments import (
+    LARGEST_STEP,
+    count,
+    not_negative,
+    one_of,
+    positive_number,
+    received,
+)
 from clr_core.range_finding.result import RangeTestResult, ScheduleOptions, boundaries
 from clr_core.schedules import families
 from clr_core.schedules.cycles import cycle_of
@@ -303,17 +310,21 @@ def _of_kind(
             raise ValueError(
                 f"`{name}` must be left out for the kind {kind!r}. {received(name, value)}"
             )
+    low = 0.0 if base_lr is None else not_negative("base_lr", base_lr)
     if kind == "one_cycle":
         given: dict[str, Any] = {name: options.get(name) for name in momenta}
         if base_lr is not None:
-            if not 0.0 < number("base_lr", base_lr) < max_lr:
+            if not 0.0 < low < max_lr:
                 raise ValueError(
                     "`base_lr` must be above 0 and below `max_lr` for one cycle. "
                     f"{received('base_lr', base_lr, max_lr=max_lr)}"
                 )
-            given["div_factor"] = max_lr / base_lr
+            given["div_factor"] = max_lr / low
         return families.one_cycle(max_lr, steps, **given)
-    low = 0.0 if base_lr is None else base_lr
+    if low > max_lr:
+        raise ValueError(
+            f"`base_lr` must not be above `max_lr`. {received('base_lr', base_lr, max_lr=max_lr)}"
+        )
     if kind == "warm_restarts":
         return families.warm_restarts(
             max_lr, steps / RESTARTS, growth=2.0, min_lr=low, cycles=CYCLES

@@ -1,7 +1,7 @@
-"""Two kinds of schedules that only the tests know: what is true of them is true of any kind."""
+"""Three kinds of schedules that only the tests know: what is true of them is true of any kind."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import merge
 from itertools import groupby
 
@@ -10,8 +10,13 @@ import pytest
 import clr_core.schedules
 from clr_core import CyclicSchedule, one_cycle, python_ops, schedule_from_dict
 from clr_core.evaluate import evaluate
+from clr_core.schedules import check_keys
 
-KINDS = {"test-cosine": "other_kinds:Cosine", "test-mean": "other_kinds:Mean"}
+KINDS = {
+    "test-cosine": "other_kinds:Cosine",
+    "test-mean": "other_kinds:Mean",
+    "test-ramp": "other_kinds:Ramp",
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Cosine:
 
     @classmethod
     def from_dict(cls, document):
+        check_keys("A schedule", document, ("kind", *cls.__match_args__), ("peak",))
         return cls(**{name: value for name, value in document.items() if name != "kind"})
 
     def turns(self, first, last):
@@ -83,10 +89,45 @@ class Mean:
 
     def turns(self, first, last):
         turns = [part.turns(first, last) for part in self.parts]
-        return (step for step, _ in groupby(merge(*turns)))  # Lazily: there may be billions.
+        return (step for step, _ in groupby(merge(*turns)))
 
     def levels(self, of="lr"):
         return {}
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """A line, whose document has other keys than fields, and of what is optional the least."""
+
+    ends: tuple
+    notes: tuple = field(default_factory=tuple)
+    total_steps = 60
+    cycle_size = None
+
+    def lr(self, step, ops=None):
+        if ops is None:
+            if type(step) is not int or step < 0:
+                return evaluate(self.lr, step)
+            step, ops = float(step), python_ops
+        part = ops.minimum(ops.divide(step, 60.0), 1.0)
+        return ops.rounded(self.ends[0] * (1.0 - part)) + ops.rounded(self.ends[1] * part)
+
+    def momentum(self, step, ops=None):
+        return None
+
+    def to_dict(self, *, strict=True):
+        return {"kind": "test-ramp", "from": self.ends[0], "to": self.ends[1]}
+
+    @classmethod
+    def from_dict(cls, document):
+        check_keys("A schedule", document, ("kind", "from", "to"), ("from", "to"))
+        return cls((document["from"], document["to"]))
+
+    def turns(self, first, last):
+        return iter(sorted({first, min(max(60, first), last), last}))
+
+    def levels(self, of="lr"):
+        return {"lowest": min(self.ends), "highest": max(self.ends)} if of == "lr" else {}
 
 
 @pytest.fixture

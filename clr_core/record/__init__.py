@@ -24,7 +24,7 @@ from clr_core import _files, _parsing
 from clr_core._arguments import check_schedule, count, listed, received
 from clr_core.schedules import check_keys, kind_of, schedule_from_dict
 from clr_core.schedules.protocol import Schedule
-from clr_core.schedules.rescaling import as_ratio
+from clr_core.schedules.rescaling import all_rescaled, as_ratio
 
 FORMAT = "cyclical-lr/1"
 MAX_DEPTH = _parsing.MAX_DEPTH - 2  # Of a schedule, which lies in a list in a mapping.
@@ -129,13 +129,7 @@ class Record:
         """
         several = isinstance(self.schedule, tuple)
         schedules: Sequence[Any] = self.schedule if several else [self.schedule]  # type: ignore[assignment]
-        for schedule in schedules:
-            if not hasattr(schedule, "rescaled"):
-                raise TypeError(
-                    "`schedule` must be of a kind that can be rescaled. "
-                    f"{received('schedule', schedule)}"
-                )
-        new = tuple(schedule.rescaled(factor) for schedule in schedules)
+        new = tuple(all_rescaled(schedules, factor))
         exact = self.step * as_ratio(factor)
         step = round(exact)
         if step != exact and not round_step:

@@ -38,26 +38,8 @@ def schedule_from_dict(document: Mapping[str, Any]) -> Schedule:
     if not isinstance(document, Mapping):
         raise TypeError(f"A schedule must be a mapping. {received('document', document)}")
     name = document.get("kind", USUAL)
-    kind = kind_of(name)
-    with_defaults(kind, document)  # Raises an error for keys that are unknown or missing.
-    schedule: Schedule = kind.from_dict({"kind": name, **document})
+    schedule: Schedule = kind_of(name).from_dict({"kind": name, **document})
     return schedule
-
-
-def with_defaults(kind: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The document with the defaults of what it leaves out, if `kind` is a dataclass.
-
-    Raises:
-        ValueError: Keys are unknown, or missing without a default.
-    """
-    from dataclasses import MISSING, fields, is_dataclass
-
-    if not is_dataclass(kind):
-        return document
-    defaults = {each.name: each.default for each in fields(kind) if each.init}
-    needed = [key for key, value in defaults.items() if value is MISSING]
-    check_keys("A schedule", document, ("kind", *defaults), needed)
-    return {**defaults, **document}
 
 
 def check_keys(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 
-from clr_core._arguments import number, one_of, positive_number, received
+from clr_core._arguments import not_negative, number, one_of, positive_number, received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,9 +84,7 @@ def _cycle(step: Any, position: Any, cycle_size: float, ops: Ops) -> Any:
 
 def normalized(given: dict[str, Any]) -> tuple[dict[str, Any], Decay | None]:
     """The parameters in their normal form and the decay, or an error that names the broken rule."""
-    base_lr, max_lr = number("base_lr", given["base_lr"]), number("max_lr", given["max_lr"])
-    if base_lr < 0.0:
-        raise ValueError(f"`base_lr` must not be negative. {received('base_lr', given['base_lr'])}")
+    base_lr, max_lr = not_negative("base_lr", given["base_lr"]), number("max_lr", given["max_lr"])
     if base_lr > max_lr:
         raise ValueError(
             "`base_lr` must not be above `max_lr`. "
@@ -109,7 +107,7 @@ def normalized(given: dict[str, Any]) -> tuple[dict[str, Any], Decay | None]:
         "scale_mode": one_of("scale_mode", given["scale_mode"], SCALE_MODES),
     }
     gamma, scale_fn, decay = _decay(given | modes)
-    base_momentum, max_momentum = _momenta(given)
+    base_momentum, max_momentum = momenta(given["base_momentum"], given["max_momentum"])
     parameters = {
         "base_lr": base_lr,
         "max_lr": max_lr,
@@ -181,17 +179,17 @@ def _function(scale_fn: object, scale_mode: str) -> tuple[Any, Callable[[Any, Op
     return scale_fn, lambda x, ops: ops.call(scale_fn, x)
 
 
-def _momenta(given: dict[str, Any]) -> tuple[float | None, float | None]:
-    base, peak = given["base_momentum"], given["max_momentum"]
+def momenta(base: object, peak: object) -> tuple[float | None, float | None]:
+    """Both momenta or None twice, or an error that names the broken rule."""
     both = received("base_momentum", base, max_momentum=peak)
     if base is None and peak is None:
         return None, None
     if base is None or peak is None:
         raise ValueError(f"`base_momentum` and `max_momentum` must be given together. {both}")
-    base, peak = number("base_momentum", base), number("max_momentum", peak)
-    for name, value in (("base_momentum", base), ("max_momentum", peak)):
+    low, high = number("base_momentum", base), number("max_momentum", peak)
+    for name, value in (("base_momentum", low), ("max_momentum", high)):
         if not 0.0 <= value < 1.0:
             raise ValueError(f"`{name}` must be at least 0 and below 1. {received(name, value)}")
-    if base > peak:
+    if low > high:
         raise ValueError(f"`base_momentum` must not be above `max_momentum`. {both}")
-    return base, peak
+    return low, high

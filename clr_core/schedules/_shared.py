@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
 
 from clr_core import python_ops
 from clr_core._arguments import LARGEST_STEP, count, received
-from clr_core.schedules import kind_of, schedule_from_dict, with_defaults
+from clr_core.schedules import check_keys, kind_of, schedule_from_dict
 
 TYPE_CHECKING = False  # `typing` itself would double the time of `import clr_core`.
 if TYPE_CHECKING:
@@ -103,8 +104,14 @@ class Described:
         kind = document.get("kind", cls.KIND)
         if kind != cls.KIND:
             raise ValueError(f"`kind` must be {cls.KIND!r}. {received('kind', kind)}")
-        complete = with_defaults(cls, document)
-        return cls(**{name: value for name, value in complete.items() if name != "kind"})
+        known = [each for each in fields(cls) if each.init]  # type: ignore[arg-type]
+        needed = [
+            each.name
+            for each in known
+            if each.default is MISSING and each.default_factory is MISSING
+        ]
+        check_keys("A schedule", document, ("kind", *(each.name for each in known)), needed)
+        return cls(**{name: value for name, value in document.items() if name != "kind"})
 
     def to_json(self) -> str:
         """`to_dict` as JSON in one line; the same text for equal schedules."""

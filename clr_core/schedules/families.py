@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import astuple
 from inspect import signature
-from math import isclose
+from math import inf, isclose
 from typing import Any
 
-from clr_core._arguments import LARGEST_STEP, integer, number, positive_number, received
+from clr_core._arguments import (
+    LARGEST_STEP,
+    integer,
+    not_negative,
+    number,
+    positive_number,
+    received,
+)
+from clr_core.schedules._parameters import momenta
 from clr_core.schedules.piecewise import MOST_PHASES, Phase, PiecewiseSchedule, through
 
 
@@ -37,7 +45,7 @@ def one_cycle(
         max_lr: The peak.
         total_steps: The steps of all phases.
         pct_start: The share of the first phase, between 0 and 1; below 0.5 in three phases.
-        div_factor: `max_lr` divided by the first rate.
+        div_factor: `max_lr` divided by the first rate, at least 1.
         final_div_factor: The first rate divided by the last.
         shape: "cosine" or "linear".
         three_phase: Go down to the first rate, and to the last one in a third phase.
@@ -57,17 +65,25 @@ def one_cycle(
         raise ValueError(
             f"`pct_start` must be above 0 and below {most}. {received('pct_start', pct_start)}"
         )
-    start = number("max_lr", max_lr) / positive_number("div_factor", div_factor)
+    peak = not_negative("max_lr", max_lr)
+    start = peak / positive_number("div_factor", div_factor)
     end = start / positive_number("final_div_factor", final_div_factor)
+    given = received("div_factor", div_factor, final_div_factor=final_div_factor)
+    if start > peak:
+        raise ValueError(f"`div_factor` must be at least 1: `max_lr` is the peak. {given}")
+    if end > peak:
+        raise ValueError(
+            f"`final_div_factor` must be at least 1 / `div_factor`: `max_lr` is the peak. {given}"
+        )
+    low, high = momenta(base_momentum, max_momentum)
     total = positive_number("total_steps", total_steps)
     up = share * total
     if three_phase:
-        lengths, rates = [up, up, total - 2.0 * up], [start, max_lr, start, end]
-        momenta = [max_momentum, base_momentum, max_momentum, max_momentum]
+        lengths, rates = [up, up, total - 2.0 * up], [start, peak, start, end]
     else:
-        lengths, rates = [up, total - up], [start, max_lr, end]
-        momenta = [max_momentum, base_momentum, max_momentum]
-    return PiecewiseSchedule(through(lengths, rates, shape, momenta))
+        lengths, rates = [up, total - up], [start, peak, end]
+    # The last momentum is that of a third phase.
+    return PiecewiseSchedule(through(lengths, rates, shape, [high, low, high, high]))
 
 
 def warm_restarts(
@@ -93,7 +109,7 @@ def warm_restarts(
         first_steps: The steps of the first cycle.
         growth: Each cycle's length divided by that of the one before, at least 1.
         decay: Each cycle's peak divided by that of the one before, above 0 and at most 1.
-        min_lr: The rate at the end of each cycle.
+        min_lr: The rate at the end of each cycle, at most the lowest peak.
         cycles: How many there are; then `min_lr` is held. None: no end (up to step 2**53).
 
     Raises:
@@ -111,8 +127,10 @@ def warm_restarts(
         raise ValueError(f"`growth` must be at least 1. {received('growth', growth)}")
     if not 0.0 < decay_ <= 1.0:
         raise ValueError(f"`decay` must be above 0 and at most 1. {received('decay', decay)}")
+    peak = not_negative("max_lr", max_lr)
+    low = _at_most(peak, "min_lr", min_lr)
     if cycles is None and growth_ == decay_ == 1.0:
-        return PiecewiseSchedule([Phase(size, max_lr, min_lr, "cosine")], repeat=True)
+        return PiecewiseSchedule([Phase(size, peak, low, "cosine")], repeat=True)
     if cycles is None:
         cycles, end = 0, 0.0
         while end <= LARGEST_STEP and cycles <= MOST_PHASES:
@@ -127,16 +145,24 @@ def warm_restarts(
         raise ValueError(
             f"`cycles` must be from 1 to {MOST_PHASES:,}. {received('cycles', cycles)}"
         )
-    peak, low = number("max_lr", max_lr), number("min_lr", min_lr)
+    try:
+        lengths = [size * growth_**cycle for cycle in range(cycles)]
+    except OverflowError:
+        lengths = [inf]
+    if sum(lengths) == inf:
+        raise ValueError(
+            "`growth` must leave the sum of the cycles finite. "
+            f"{received('growth', growth, cycles=cycles)}"
+        )
     phases = []
-    for cycle in range(cycles):
+    for cycle, length in enumerate(lengths):
         if peak * decay_**cycle < low:
             raise ValueError(
                 "`min_lr` must not be above the peak of a cycle. "
                 f"Received: min_lr={min_lr!r}, and a peak of {peak * decay_**cycle!r} in cycle "
                 f"{cycle}, counted from 0"
             )
-        phases.append(Phase(size * growth_**cycle, peak * decay_**cycle, low, "cosine"))
+        phases.append(Phase(length, peak * decay_**cycle, low, "cosine"))
     return PiecewiseSchedule(phases)
 
 
@@ -158,8 +184,8 @@ def warmup_cosine(
         max_lr: The peak.
         warmup_steps: The steps of the warm-up.
         total_steps: The steps of both; optax's `decay_steps`, and Keras's without the warm-up.
-        start_lr: The rate of the first step.
-        end_lr: The rate after `total_steps`, which is held.
+        start_lr: The rate of the first step, at most `max_lr`.
+        end_lr: The rate after `total_steps`, which is held; at most `max_lr`.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -174,11 +200,10 @@ def warmup_cosine(
             "`total_steps` must be above `warmup_steps`, which it includes. "
             f"{received('total_steps', total_steps, warmup_steps=warmup_steps)}"
         )
+    peak = not_negative("max_lr", max_lr)
+    start, end = _at_most(peak, "start_lr", start_lr), _at_most(peak, "end_lr", end_lr)
     return PiecewiseSchedule(
-        [
-            Phase(warmup, start_lr, max_lr),
-            Phase(total - warmup, max_lr, end_lr, "cosine"),
-        ]
+        [Phase(warmup, start, peak), Phase(total - warmup, peak, end, "cosine")]
     )
 
 
@@ -203,8 +228,8 @@ def warmup_stable_decay(
         warmup_steps: The steps of the warm-up.
         stable_steps: The steps at `max_lr`.
         decay_steps: The steps of the decay.
-        start_lr: The rate of the first step.
-        end_lr: The rate after all of these, which is held.
+        start_lr: The rate of the first step, at most `max_lr`.
+        end_lr: The rate after all of these, which is held; at most `max_lr`.
         shape: That of the decay, "linear" or "cosine".
 
     Raises:
@@ -214,13 +239,26 @@ def warmup_stable_decay(
     References:
         Shengding Hu et al., MiniCPM, https://arxiv.org/abs/2404.06395.
     """
+    peak = not_negative("max_lr", max_lr)
+    start, end = _at_most(peak, "start_lr", start_lr), _at_most(peak, "end_lr", end_lr)
     return PiecewiseSchedule(
         [
-            Phase(positive_number("warmup_steps", warmup_steps), start_lr, max_lr),
-            Phase(positive_number("stable_steps", stable_steps), max_lr, max_lr),
-            Phase(positive_number("decay_steps", decay_steps), max_lr, end_lr, shape),
+            Phase(positive_number("warmup_steps", warmup_steps), start, peak),
+            Phase(positive_number("stable_steps", stable_steps), peak, peak),
+            Phase(positive_number("decay_steps", decay_steps), peak, end, shape),
         ]
     )
+
+
+def _at_most(max_lr: float, name: str, value: float) -> float:
+    """A rate from 0 to `max_lr`, or an error that names the argument."""
+    rate = not_negative(name, value)
+    if rate > max_lr:
+        raise ValueError(
+            f"`{name}` must not be above `max_lr`. {received(name, value, max_lr=max_lr)}. "
+            "PiecewiseSchedule takes phases between any rates"
+        )
+    return rate
 
 
 def arguments_of(schedule: PiecewiseSchedule) -> tuple[str, dict[str, Any]] | None:

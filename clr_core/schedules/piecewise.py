@@ -10,7 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Self
 
 from clr_core import kernels
-from clr_core._arguments import number, one_of, positive_number, received
+from clr_core._arguments import not_negative, number, one_of, positive_number, received
 from clr_core.schedules import check_keys
 from clr_core.schedules._shared import Described, each_read, in_order
 from clr_core.schedules.cycles import exact, next_to, turning_steps
@@ -58,10 +58,7 @@ class Phase:
             "shape": one_of("shape", self.shape, SHAPES),
         }
         for name in ("start", "end"):
-            given = getattr(self, name)
-            values[name] = number(name, given)
-            if values[name] < 0.0:
-                raise ValueError(f"`{name}` must not be negative. {received(name, given)}")
+            values[name] = not_negative(name, getattr(self, name))
         momenta = (self.start_momentum, self.end_momentum)
         if (momenta[0] is None) is not (momenta[1] is None):
             raise ValueError(

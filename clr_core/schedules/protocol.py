@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self, overload
 
+from clr_core._arguments import positive_number
 from clr_core.ops import Ops
 
 if TYPE_CHECKING:
@@ -18,9 +19,14 @@ class Schedule(Protocol):
     Adapters and records use `lr`, `momentum` and `to_dict`, and
     `clr_core.schedules.schedule_from_dict`, which looks up the class in the table `KINDS` and calls
     its `from_dict`. Pictures, comparisons and `clr_core.verify` use `turns` and `levels` as well.
-    Nothing else is asked of a schedule. A kind whose cycles repeat may have a float `cycle_size`,
-    in steps, of which a picture shows three by default; one that ends may have `total_steps`. Its
-    `__reduce__` should return `(schedule_from_dict, (self.to_dict(strict=False),))`, so that
+    Nothing else is asked of a schedule. It may have more, and None counts as nothing:
+
+    - `cycle_size`, if its cycles repeat: the steps in one. A picture shows three by default.
+    - `total_steps`, if it ends: the steps until then. A picture ends there, and so does the
+      schedule in a sequence if no other step is given.
+    - `rescaled(factor)`: the same curve in `factor` times as many steps, for `Record.rescaled`.
+
+    Its `__reduce__` should return `(schedule_from_dict, (self.to_dict(strict=False),))`, so that
     unpicklers that trust only named functions can load it.
     """
 
@@ -60,13 +66,37 @@ class Schedule(Protocol):
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
-        """Build the schedule from what `to_dict` returned."""
+        """Build the schedule from what `to_dict` returned.
+
+        Which keys may be left out is up to the kind. `clr_core.schedules.check_keys` refuses those
+        that it doesn't know.
+
+        Raises:
+            TypeError: A value has the wrong type.
+            ValueError: Anything else is wrong with the document.
+        """
 
     def turns(self, first: int, last: int) -> Iterator[int]:
         """Steps from `first` to `last`, both included, in order.
 
-        Between two neighbours the rate only rises or only falls.
+        Between two neighbours the rate only rises or only falls. Yields one at a time, since `last`
+        may be 2**53, of which a caller takes the first few: a list of all may not fit in memory.
         """
 
     def levels(self, of: str = "lr") -> dict[str, float]:
         """Named values worth a line in a picture: of the rate, or of the "momentum"."""
+
+
+def cycle_size_of(schedule: Schedule) -> float | None:
+    """The steps in a cycle of a schedule; None: its cycles don't repeat."""
+    return _length(schedule, "cycle_size")
+
+
+def total_steps_of(schedule: Schedule) -> float | None:
+    """The steps after which a schedule ends; None: it doesn't, or begins again."""
+    return None if cycle_size_of(schedule) is not None else _length(schedule, "total_steps")
+
+
+def _length(schedule: Schedule, name: str) -> float | None:
+    length = getattr(schedule, name, None)
+    return None if length is None else positive_number(name, length)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from clr_core._arguments import positive_number, received
 
 if TYPE_CHECKING:
     from clr_core.schedules.cyclic import CyclicSchedule
+    from clr_core.schedules.protocol import Schedule
 
 
 def as_ratio(factor: object) -> Fraction:
@@ -35,6 +37,17 @@ def finite(number: Fraction, factor: object) -> float:
         raise ValueError(
             f"`factor` must leave the parameters finite. {received('factor', factor)}"
         ) from None
+
+
+def all_rescaled(schedules: Sequence[Schedule], factor: object) -> list[Any]:
+    """Each schedule rescaled, of whatever kind, or an error if one of them can't be."""
+    for schedule in schedules:
+        if not callable(getattr(schedule, "rescaled", None)):
+            raise TypeError(
+                "`schedule` must be of a kind that can be rescaled, by its `rescaled(factor)`. "
+                f"{received('schedule', schedule)}"
+            )
+    return [each.rescaled(factor) for each in schedules]  # type: ignore[attr-defined]
 
 
 def rescaled(schedule: CyclicSchedule, factor: object) -> Any:

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import ceil, floor, isfinite, log10
-from typing import TYPE_CHECKING
 
 from clr_core._arguments import LARGEST_STEP
-
-if TYPE_CHECKING:
-    from clr_core.schedules.protocol import Schedule
+from clr_core.schedules.protocol import Schedule, cycle_size_of, total_steps_of
 
 CYCLES = 3
 """How many cycles a picture shows by default."""
@@ -53,10 +50,10 @@ def samples(schedules: Sequence[Schedule], steps: int | None = None) -> list[Sam
 
 def usual_end(schedule: Schedule, cycles: int = CYCLES) -> int:
     """The step at which a picture of a schedule ends: after some cycles, or after its last turn."""
-    size: float | None = getattr(schedule, "cycle_size", None)
+    size = cycle_size_of(schedule)
     if size is not None:
         return round(min(max(cycles * size, 1), LARGEST_STEP))
-    total: float | None = getattr(schedule, "total_steps", None)
+    total = total_steps_of(schedule)
     if total is not None and total < LARGEST_STEP:
         return ceil(total)
     turns = list(islice(schedule.turns(0, LARGEST_STEP), 2 * cycles + 1))
@@ -77,7 +74,7 @@ def sampled_steps(
     turns = list(islice(schedule.turns(first, end), MOST_TURNS + 1))
     if len(turns) <= MOST_TURNS:
         steps.update(turns)
-    elif getattr(schedule, "cycle_size", None) is not None:
+    elif cycle_size_of(schedule) is not None:
         for step in tuple(steps):
             steps.update(islice(schedule.turns(step, end), A_CYCLE))
     return sorted(steps)

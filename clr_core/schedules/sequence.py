@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 from clr_core._arguments import LARGEST_STEP, check_schedule, integer, received
 from clr_core.schedules import schedule_from_dict
 from clr_core.schedules._shared import Described, each_read, in_order
-from clr_core.schedules.protocol import Schedule
+from clr_core.schedules.protocol import Schedule, total_steps_of
+from clr_core.schedules.rescaling import all_rescaled, as_ratio
 
 if TYPE_CHECKING:
     from clr_core.ops import Ops
@@ -112,18 +113,32 @@ class SequenceSchedule(Described):
                 yield from (start + turn for turn in schedule.turns(low - start, high - start))
 
     def levels(self, of: str = "lr") -> dict[str, float]:
-        """The levels of all its schedules, by their names; one that is used twice has a number.
+        """The levels of all its schedules, by their names.
+
+        A name of several values says of which schedule, counted from 0; a value that has a name
+        already needs no such one.
 
         >>> from clr_core import Phase, PiecewiseSchedule
-        >>> up, down = (PiecewiseSchedule([Phase(4, *band)]) for band in ((0.0, 0.1), (0.1, 0.0)))
-        >>> up.then(down).levels()
-        {'lowest': 0.0, 'highest': 0.1}
+        >>> up, hold, down = (
+        ...     PiecewiseSchedule([Phase(4, *band)]) for band in ((0, 0.1), (0.1, 0.1), (0.1, 0))
+        ... )
+        >>> up.then(down).levels(), hold.then(down).levels()
+        ({'lowest': 0.0, 'highest': 0.1}, {'highest': 0.1, 'lowest of 1': 0.0})
         """
-        found: dict[str, float] = {}
-        for index, schedule in enumerate(self.schedules):
-            for name, value in schedule.levels(of).items():
-                taken = found.get(name, value) != value
-                found[f"{name} of {index}" if taken else name] = value
+        levels = [
+            (index, name, value)
+            for index, schedule in enumerate(self.schedules)
+            for name, value in schedule.levels(of).items()
+        ]
+        values: dict[str, set[float]] = {}
+        for _, name, value in levels:
+            # In a sequence within, the name has a number already.
+            values.setdefault(name.partition(" of ")[0], set()).add(value)
+        several = {name for _, name, _ in levels if len(values[name.partition(" of ")[0]]) > 1}
+        found = {name: value for _, name, value in levels if name not in several}
+        for index, name, value in levels:
+            if value not in found.values():
+                found[f"{name} of {index}"] = value
         return found
 
     def rescaled(self, factor: float | Fraction) -> Self:
@@ -134,8 +149,6 @@ class SequenceSchedule(Described):
             ValueError: `factor` isn't positive, a parameter would be out of range, or a boundary
                 wouldn't be whole.
         """
-        from clr_core.schedules.rescaling import as_ratio
-
         ratio = as_ratio(factor)
         boundaries = [boundary * ratio for boundary in self.boundaries]
         for before, after in zip(self.boundaries, boundaries, strict=True):
@@ -144,7 +157,7 @@ class SequenceSchedule(Described):
                     "`boundaries` must stay whole. "
                     f"{received('boundary', before, factor=factor)}, which give {float(after)!r}"
                 )
-        schedules = [each.rescaled(factor) for each in self.schedules]  # type: ignore[attr-defined]
+        schedules = all_rescaled(self.schedules, factor)
         return type(self)(schedules, [int(each) for each in boundaries])
 
     def to_dict(self, *, strict: bool = True) -> dict[str, Any]:
@@ -165,15 +178,21 @@ class SequenceSchedule(Described):
         last = first
         if isinstance(first, SequenceSchedule):
             schedules, boundaries, last = first.schedules, first.boundaries, first.schedules[-1]
+        start = boundaries[-1] if boundaries else 0
         if at is None:
-            total = None if hasattr(last, "cycle_size") else getattr(last, "total_steps", None)
+            total = total_steps_of(last)
             if total is None or not total.is_integer():
                 got = "no end" if total is None else f"an end after {total!r} steps"
                 raise ValueError(
                     "`at` must be given unless the schedule ends after a whole number of steps. "
                     f"Received: one with {got}"
                 )
-            at = int(total) + (boundaries[-1] if boundaries else 0)
+            at = int(total) + start
+        elif not start < integer("at", at) <= LARGEST_STEP:
+            raise ValueError(
+                f"`at` must be above {start}, where the schedule before begins, and at most 2**53. "
+                f"{received('at', at)}"
+            )
         return cls((*schedules, second), (*boundaries, at))
 
     def __repr__(self) -> str:

@@ -288,7 +288,7 @@ def _speed(target: Target, log: Deviation, *, constant: bool) -> Iterator[Speed]
     last = max(line.step for line in log.rest)
     most_times, later = (FAR_FETCHED,) * 2 if constant else (MOST_TIMES, MOST_TIMES_LATER)
     # At half a cycle a step and beyond, a wave goes back as well as forth, or stays.
-    half = math.ceil(target.size / 2) - 1 if target.cycles else MOST_TIMES
+    half = math.ceil(target.size / 2) - 1 if target.has_cycles else MOST_TIMES
     for sped in (_faster,) if constant else (_faster, _slower):
         fast = sped is _faster
         most = min(most_times, half) if fast else last + 1

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from clr_core._arguments import LARGEST_STEP
 from clr_core.schedules.cyclic import CyclicSchedule
 from clr_core.schedules.piecewise import PiecewiseSchedule
-from clr_core.schedules.protocol import Schedule
+from clr_core.schedules.protocol import Schedule, cycle_size_of
 
 # Up to so many integers are tried one by one, for each cycle. For more, it is faster to find by
 # bisection where the curve crosses a line's rate.
@@ -67,6 +67,7 @@ class Target:
         cyclic: The schedule if it is a `CyclicSchedule`, else None.
         size: The steps in a cycle, or in which it rises and falls for the first time; `last` if
             that takes longer.
+        has_cycles: True if the schedule says how long its cycles are.
         repeats: True if each cycle is known to be like the first.
         constant: True if the rate never changes.
     """
@@ -79,8 +80,8 @@ class Target:
         self.constant = all(schedule.lr(turn) == held for turn in many)
         self.levels = schedule.levels()
         once = float(min(turns[-1], max(last, 1)))
-        self.size: float = getattr(schedule, "cycle_size", once)
-        self.cycles = hasattr(schedule, "cycle_size")
+        cycle_size = cycle_size_of(schedule)
+        self.has_cycles, self.size = cycle_size is not None, cycle_size or once
         self.cyclic = schedule if isinstance(schedule, CyclicSchedule) else None
         self._work = work(schedule)
         self.repeats = (

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from clr_core import CyclicSchedule, schedule_from_dict
+from clr_core import CyclicSchedule, SequenceSchedule, schedule_from_dict
 from clr_core.record import Record, schedule_id
 from other_kinds import Cosine, Mean, other_kinds
 
@@ -21,11 +21,14 @@ CYCLIC = CyclicSchedule(
     base_lr=0.1, max_lr=0.5, step_size_up=50, base_momentum=0.8, max_momentum=0.9
 )
 COSINE = Cosine(peak=0.5, floor=0.1)
+IN_A_SEQUENCE = SequenceSchedule([CYCLIC, Cosine(0.5, 0.1, start_momentum=0.9)], [100])
 SCHEDULES = {
     "plain": COSINE,
     "with momentum": Cosine(peak=0.5, floor=0.1, start_momentum=0.9),
     "nested": Mean((COSINE, CYCLIC)),
     "nested with momentum": Mean((Mean((CYCLIC,)), CYCLIC)),
+    "in a sequence": IN_A_SEQUENCE,
+    "in a sequence in a sequence": SequenceSchedule([IN_A_SEQUENCE, CYCLIC], [200]),
 }
 
 

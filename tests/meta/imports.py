@@ -1,11 +1,12 @@
 """Who may import whom, as rules that are executed.
 
-Imports within functions count. Imports for type checkers alone don't.
+Imports within functions count, and so does what `import_module` is called with, and any string that
+is the full name of a module of ours. Imports for type checkers alone don't.
 """
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -42,6 +43,7 @@ ALSO = {
     "clr_torch/_lookahead.py": {"numpy"},
     "clr_keras/_torch_backend/evaluate.py": {"torch", "clr_torch"},
     "clr_keras/_keras_internals.py": {"tensorflow"},
+    "clr_keras/schedule.py": {"clr_jax"},  # By name, for `evaluate` alone.
     "clr_keras/checkpoint.py": {"h5py"},
     "clr_keras/evaluate.py": {"tensorflow"},
     "clr_keras/ops.py": {"tensorflow"},
@@ -58,6 +60,11 @@ ONLY = {
     "clr_keras/_torch_backend/foreach.py": {"torch"},
     "clr_jax/ops.py": {"jax", "numpy"},
     "clr_jax/evaluate.py": {"jax", "numpy"},
+}
+# Tables of names that aren't imports of the module that has them, each with the reason.
+TABLES = {
+    # A kind is loaded when a document names it; each imports the function that looks it up here.
+    ("clr_core/schedules/__init__.py", "KINDS"),
 }
 # The rooms, from the ground floor up. A room is a file or a folder; it imports from lower floors.
 FLOORS = (
@@ -124,26 +131,54 @@ def _module(path: Path, root: Path) -> str:
 
 def _imports(path: Path, root: Path, modules: dict[str, Path]) -> Iterator[Import]:
     """What run-time code imports; a name that is a module of ours is the target itself."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for_types = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for inner in ast.walk(node)
-    }
     name, module = path.relative_to(root).as_posix(), _module(path, root)
-    for node in ast.walk(tree):
-        if id(node) in for_types:
-            continue
+    nodes = list(_running(ast.parse(path.read_text(encoding="utf-8")), name))
+    called = {
+        id(argument)
+        for node in nodes
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith(("import_module", "__import__"))
+        for argument in [*node.args, *(each.value for each in node.keywords)]
+    }
+    bound: dict[str, str] = {}  # The modules of ours that have a name here.
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
+                package = alias.name.partition(".")[0]
+                bound |= {alias.asname: alias.name} if alias.asname else {package: package}
                 yield Import(name, module, node.lineno, alias.name, "")
         elif isinstance(node, ast.ImportFrom):
             target = node.module or ""
             for alias in node.names:
                 inner = f"{target}.{alias.name}"
                 pair = (inner, "") if inner in modules else (target, alias.name)
+                if inner in modules:
+                    bound[alias.asname or alias.name] = inner
                 yield Import(name, module, node.lineno, *pair)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            target = node.value.partition(":")[0]
+            is_ours = "." in target and target in modules and target != module
+            if is_ours or id(node) in called:
+                yield Import(name, module, node.lineno, target, "")
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+            first, *rest = ast.unparse(node.value).split(".")
+            target = ".".join([bound.get(first, ""), *rest])
+            if target in modules and not node.attr.endswith("__"):
+                yield Import(name, module, node.lineno, target, node.attr)
+
+
+def _running(node: ast.AST, path: str) -> Iterator[ast.AST]:
+    """A node and those within it that aren't for type checkers alone, or in one of `TABLES`."""
+    within: Iterable[ast.AST] = ast.iter_child_nodes(node)
+    if isinstance(node, ast.If):
+        test = ast.unparse(node.test).replace("typing.", "")
+        within = {"TYPE_CHECKING": node.orelse, "not TYPE_CHECKING": node.body}.get(test, within)
+    elif isinstance(node, ast.Assign) and (path, ast.unparse(node.targets[0])) in TABLES:
+        return
+    yield node
+    for each in within:
+        yield from _running(each, path)
 
 
 def _is_allowed(each: Import) -> bool:

@@ -55,6 +55,51 @@ PLANTED = {
         "from clr_core.record import Record",
         "up a floor",
     ),
+    "unless for type checkers": (
+        "clr_core/schedules/cyclic.py",
+        "if not TYPE_CHECKING:\n    import torch",
+        "not allowed",
+    ),
+    "else than for type checkers": (
+        "clr_core/schedules/cyclic.py",
+        "if TYPE_CHECKING:\n    X = 1\nelse:\n    import torch",
+        "not allowed",
+    ),
+    "a framework by its name": (
+        "clr_core/schedules/cyclic.py",
+        'importlib.import_module("torch")',
+        "not allowed",
+    ),
+    "a file of another room by its name": (
+        "clr_torch/schedule.py",
+        'import_module("clr_core.record._yaml")',
+        "private to another room",
+    ),
+    "a file of another room in a table": (
+        "clr_torch/schedule.py",
+        'READERS = {"yaml": "clr_core.record._yaml:from_yaml"}',
+        "private to another room",
+    ),
+    "a private attribute": (
+        "clr_torch/schedule.py",
+        "from clr_core import record\nrecord._yaml",
+        "private to another room",
+    ),
+    "a private attribute by another name": (
+        "clr_torch/schedule.py",
+        "import clr_core.record as other\nother._plain(1)",
+        "private to another room",
+    ),
+    "a private attribute by its full name": (
+        "clr_torch/schedule.py",
+        "import clr_core.record\nclr_core.record._plain(1)",
+        "private to another room",
+    ),
+    "a circle by a name": (
+        "clr_core/schedules/samples.py",
+        'def f():\n    import_module("clr_core.schedules.cyclic")',
+        "imports itself by way of others",
+    ),
     "a circle": (
         "clr_core/schedules/samples.py",
         "def f():\n    from clr_core.schedules.cyclic import CyclicSchedule",
@@ -84,9 +129,21 @@ def test_each_rule_can_be_broken(violations, path, lines, rule):
     assert any(each.startswith(planted) and each.endswith(f": {rule}") for each in found)
 
 
-def test_types_may_be_imported_from_anywhere(violations):
-    lines = "if TYPE_CHECKING:\n    from clr_core.record import Record"
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "if TYPE_CHECKING:\n    from clr_core.record import Record",
+        "if not TYPE_CHECKING:\n    pass\nelse:\n    from clr_core.record import Record",
+    ],
+)
+def test_types_may_be_imported_from_anywhere(violations, lines):
     assert violations("clr_core/schedules/samples.py", lines) == []
+
+
+def test_a_table_is_left_out_for_its_circle_alone(monkeypatch):
+    monkeypatch.setattr(imports, "TABLES", ())
+    found = {each.partition(":")[2] for each in imports.violations(ROOT)}
+    assert found == {" imports itself by way of others"}
 
 
 def _run(code, **environment):

@@ -1,5 +1,6 @@
 """The usual schedules made of phases: what their arguments mean."""
 
+from inspect import signature
 from itertools import pairwise
 
 import pytest
@@ -70,6 +71,16 @@ def test_limits_are_included():
     assert not warm_restarts(0.1, 10, cycles=2).repeat
     assert len(warm_restarts(0.1, 10, cycles=10_000).phases) == 10_000
     assert warm_restarts(0.1, 10, min_lr=0.1, cycles=2).lr(5) == 0.1
+    flat = [
+        one_cycle(0.1, 10, div_factor=1, final_div_factor=1),
+        warm_restarts(0.1, 10, min_lr=0.1),
+        warmup_cosine(0.1, 10, 20, start_lr=0.1, end_lr=0.1),
+        warmup_stable_decay(0.1, 1, 1, 1, start_lr=0.1, end_lr=0.1),
+    ]
+    assert all(each.levels() == {"lowest": 0.1, "highest": 0.1} for each in flat)
+    assert one_cycle(0.5, 10, div_factor=4, final_div_factor=0.25).lr(10) == 0.5
+    same = one_cycle(0.1, 10, base_momentum=0.9, max_momentum=0.9)
+    assert same.levels("momentum") == {"lowest": 0.9, "highest": 0.9}
 
 
 def test_warm_restarts():
@@ -127,7 +138,17 @@ def test_a_rate_that_is_no_number():
         (lambda: one_cycle(0.1, 10, shape="cos"), "`shape` must be one of 'linear', 'cosine'"),
         (
             lambda: one_cycle(0.1, 10, max_momentum=0.9),
-            "`start_momentum` and `end_momentum` must be given together",
+            "`base_momentum` and `max_momentum` must be given together. "
+            "Received: base_momentum=None, max_momentum=0.9",
+        ),
+        (
+            lambda: one_cycle(0.1, 10, base_momentum=0.9, max_momentum=0.8),
+            "`base_momentum` must not be above `max_momentum`",
+        ),
+        (lambda: one_cycle(0.1, 10, div_factor=0.9), "`div_factor` must be at least 1: `max_lr`"),
+        (
+            lambda: one_cycle(0.1, 10, div_factor=4, final_div_factor=0.24),
+            "`final_div_factor` must be at least 1 / `div_factor`: `max_lr` is the peak",
         ),
         (lambda: warm_restarts(0.1, 0), "`first_steps` must be positive"),
         (lambda: warm_restarts(0.1, 10, growth=0.5), "`growth` must be at least 1"),
@@ -137,6 +158,11 @@ def test_a_rate_that_is_no_number():
             "`cycles` must be given unless the cycles grow",
         ),
         (lambda: warm_restarts(0.1, 10, growth=1.0001), "`cycles` must be given unless"),
+        (
+            lambda: warm_restarts(0.1, 10, growth=1e200, cycles=3),
+            "`growth` must leave the sum of the cycles finite. Received: growth=1e+200, cycles=3",
+        ),
+        (lambda: warm_restarts(0.1, 1e308, growth=1, cycles=3), "`growth` must leave the sum of"),
         (lambda: warm_restarts(0.1, 10, cycles=0), "`cycles` must be from 1 to 10,000"),
         (lambda: warm_restarts(0.1, 10, cycles=10_001), "`cycles` must be from 1 to 10,000"),
         (lambda: warm_restarts(0.1, 10, decay=1.1, cycles=2), "`decay` must be above 0 and at"),
@@ -145,8 +171,21 @@ def test_a_rate_that_is_no_number():
             "`min_lr` must not be above the peak of a cycle. Received: min_lr=0.125, and a peak of "
             "0.0625 in cycle 2, counted from 0",
         ),
+        (
+            lambda: warm_restarts(0.001, 100, min_lr=1),
+            "`min_lr` must not be above `max_lr`. Received: min_lr=1, max_lr=0.001. Piecewise",
+        ),
         (lambda: warmup_cosine(0.1, 10, 10), "`total_steps` must be above `warmup_steps`"),
-        (lambda: warmup_cosine(-0.1, 10, 20), "`end` must not be negative. Received: end=-0.1"),
+        (lambda: warmup_cosine(0.1, 10, 50, end_lr=1), "`end_lr` must not be above `max_lr`"),
+        (lambda: warmup_cosine(0.1, 10, 50, start_lr=1), "`start_lr` must not be above `max_lr`"),
+        (
+            lambda: warmup_stable_decay(0.1, 1, 1, 1, start_lr=0.2),
+            "`start_lr` must not be above `max_lr`",
+        ),
+        (
+            lambda: warmup_stable_decay(0.1, 1, 1, 1, end_lr=0.2),
+            "`end_lr` must not be above `max_lr`",
+        ),
         (lambda: warmup_stable_decay(0.1, 0, 1, 1), "`warmup_steps` must be positive"),
     ],
 )
@@ -154,6 +193,31 @@ def test_bad_input(make, text):
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         make()
     assert str(caught.value).startswith(text)
+
+
+GIVEN = {
+    one_cycle: {"max_lr": 0.1, "total_steps": 9, "base_momentum": 0.8, "max_momentum": 0.9},
+    warm_restarts: {"max_lr": 0.1, "first_steps": 10},
+    warmup_cosine: {"max_lr": 0.1, "warmup_steps": 1, "total_steps": 9},
+    warmup_stable_decay: {"max_lr": 0.1, "warmup_steps": 1, "stable_steps": 5, "decay_steps": 2},
+}
+
+
+@pytest.mark.parametrize(
+    "value", [-1, float("nan"), float("inf"), -(10**400), "x"], ids=lambda value: str(value)[:4]
+)
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (make, name)
+        for make in GIVEN
+        for name in signature(make).parameters
+        if name != "three_phase"
+    ],
+)
+def test_an_error_names_the_argument_of_the_caller(make, name, value):
+    with pytest.raises((TypeError, ValueError), match=rf"^`{name}` must .* Received: {name}="):
+        make(**GIVEN[make] | {name: value})
 
 
 def test_they_are_ordinary_schedules_of_phases():
@@ -180,7 +244,7 @@ def test_they_are_ordinary_schedules_of_phases():
                 "warmup_steps": 1.0,
                 "total_steps": 9.0,
                 "start_lr": 0.01,
-                "end_lr": 1.0,
+                "end_lr": 0.02,
             },
         ),
         (

@@ -8,20 +8,26 @@ import pytest
 from clr_core import (
     CyclicSchedule,
     Record,
+    SequenceSchedule,
     check_schedule,
     schedule_from_dict,
     schedule_id,
     verify,
 )
 from clr_core.adapter import portable, rate_only
-from other_kinds import Cosine, Mean, other_kinds
+from clr_core.schedules.samples import usual_end
+from other_kinds import Cosine, Mean, Ramp, other_kinds
 
 __all__ = ["other_kinds"]
 pytestmark = pytest.mark.usefixtures("other_kinds")
 
 COSINE = Cosine(peak=0.5, floor=0.1, steps=50, start_momentum=0.9)
 NESTED = Mean((COSINE, Mean((CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=7), COSINE))))
-BOTH = pytest.mark.parametrize("schedule", [COSINE, NESTED], ids=["plain", "nested"])
+CYCLIC = CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=7)
+RAMP = Ramp((0.5, 0.1))
+EACH = pytest.mark.parametrize(
+    "schedule", [COSINE, NESTED, RAMP], ids=["plain", "nested", "with other keys than fields"]
+)
 
 
 def test_the_values_of_the_kind():
@@ -29,7 +35,7 @@ def test_the_values_of_the_kind():
     assert NESTED.lr(0) == (0.5 + (0.1 + 0.5) / 2) / 2
 
 
-@BOTH
+@EACH
 def test_arrays(schedule, np):
     steps = np.arange(200).reshape(2, 100)
     expected = [[schedule.lr(step) for step in row] for row in steps.tolist()]
@@ -37,7 +43,7 @@ def test_arrays(schedule, np):
     assert schedule.lr(steps) == pytest.approx(np.array(expected), rel=1e-15)
 
 
-@BOTH
+@EACH
 def test_plain_data(schedule):
     check_schedule(schedule)
     assert schedule_from_dict(schedule.to_dict()) == schedule
@@ -45,7 +51,7 @@ def test_plain_data(schedule):
     assert portable(schedule) is schedule
 
 
-@BOTH
+@EACH
 def test_records(schedule, tmp_path):
     record = Record((schedule, CyclicSchedule(base_lr=0.1, max_lr=0.5)), step=30)
     assert Record.from_dict(record.to_dict()) == record
@@ -68,7 +74,7 @@ def test_what_cannot_be_read_is_not_written(monkeypatch):
 
     monkeypatch.delitem(clr_core.schedules.KINDS, "test-cosine")
     with pytest.raises(
-        ValueError, match=r"`kind` must be one of 'cyclic', .*, 'test-mean'\. Received"
+        ValueError, match=r"`kind` must be one of 'cyclic', .*, 'test-ramp'\. Received"
     ):
         Record(COSINE)
 
@@ -83,12 +89,44 @@ def test_a_callable_anywhere_gives_way_to_an_expression():
         portable(NESTED, "1 / x")
 
 
+@pytest.mark.parametrize("total_steps", [60, 60.0])
+@pytest.mark.parametrize("cycle_size", [None, 20])
+def test_what_is_optional_may_be_an_int_or_none(monkeypatch, cycle_size, total_steps):
+    monkeypatch.setattr(Ramp, "cycle_size", cycle_size)
+    monkeypatch.setattr(Ramp, "total_steps", total_steps)
+    assert usual_end(RAMP) == 60
+    verdict = verify(RAMP, range(90), [RAMP.lr(max(step - 3, 0)) for step in range(90)])
+    assert (verdict.status, verdict.fault.name) == ("deviated", "shift")
+    sequence = SequenceSchedule([RAMP, RAMP], [30])
+    if cycle_size is None:
+        assert sequence.then(RAMP).boundaries == (30, 90)
+    else:
+        with pytest.raises(ValueError, match="Received: one with no end"):
+            sequence.then(RAMP)
+
+
+def test_a_length_must_be_one(monkeypatch):
+    monkeypatch.setattr(Ramp, "total_steps", 0)
+    with pytest.raises(ValueError, match=r"`total_steps` must be positive\. Received"):
+        usual_end(RAMP)
+
+
+@pytest.mark.parametrize("wrap", [Record, lambda schedule: Record([CYCLIC, schedule])])
+@pytest.mark.parametrize("depth", range(3))
+def test_what_cannot_be_rescaled_is_named(wrap, depth):
+    schedule = RAMP
+    for _ in range(depth):
+        schedule = SequenceSchedule([CYCLIC, schedule], [20])
+    with pytest.raises(TypeError, match=r"^`schedule` must be of a .* schedule=Ramp\("):
+        wrap(schedule).rescaled(2)
+
+
 def test_momentum_can_be_left_out():
     assert rate_only(Mean((COSINE, COSINE))).momentum(3) is None
     assert rate_only(COSINE) == Cosine(peak=0.5, floor=0.1, steps=50)
 
 
-@BOTH
+@EACH
 def test_pictures(schedule):
     from clr_core.schedules.svg import svg
 
@@ -102,7 +140,7 @@ def test_pictures(schedule):
         assert rate == schedule.lr(int(step))
 
 
-@BOTH
+@EACH
 def test_a_verdict(schedule):
     steps = range(100)
     rates = [schedule.lr(step) for step in steps]

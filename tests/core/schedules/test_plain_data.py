@@ -35,13 +35,15 @@ def test_it_pickles_by_a_named_function_of_plain_data():
     assert copy.copy(SCHEDULE) == copy.deepcopy(SCHEDULE) == SCHEDULE
 
 
+@dataclasses.dataclass(frozen=True, repr=False)
 class Named(CyclicSchedule):
-    pass
+    names: tuple = dataclasses.field(default_factory=tuple)
 
 
 def test_a_subclass_stays_one():
     schedule = Named(base_lr=0.001, max_lr=0.006)
     assert type(copy.copy(schedule)) is type(pickle.loads(pickle.dumps(schedule))) is Named
+    assert Named.from_dict({"base_lr": 0.001, "max_lr": 0.006}) == schedule
 
 
 def test_yaml():

@@ -9,6 +9,7 @@ from clr_core import (
     Record,
     SequenceSchedule,
     schedule_from_dict,
+    verify,
     warm_restarts,
 )
 from clr_core.adapter import portable, rate_only
@@ -89,7 +90,51 @@ def test_turns_and_levels():
     assert list(other_way.turns(0, 15)) == [0, 3, 6, 9, 10, 14, 15]
     assert BOTH.levels() == {"lowest": 0.0, "highest": 0.1, "base_lr": 0.1, "max_lr": 0.5}
     twice = SequenceSchedule([CYCLES, CyclicSchedule(**vars_of(CYCLES, max_lr=0.3))], [6])
-    assert twice.levels() == {"base_lr": 0.1, "max_lr": 0.5, "max_lr of 1": 0.3}
+    assert twice.levels() == {"base_lr": 0.1, "max_lr of 0": 0.5, "max_lr of 1": 0.3}
+
+
+def phases(*ends):
+    return SequenceSchedule(
+        [
+            each if isinstance(each, SequenceSchedule) else PiecewiseSchedule([Phase(4, *each)])
+            for each in ends
+        ],
+        [*range(4, 4 * len(ends), 4)],
+    )
+
+
+HOLD = phases((0.1, 0.1), (0.1, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "levels"),
+    [
+        (HOLD, {"highest": 0.1, "lowest of 1": 0.0}),
+        (
+            phases((0, 0.1), (0.2, 0), (0, 0.1)),
+            {"lowest": 0.0, "highest of 0": 0.1, "highest of 1": 0.2},
+        ),
+        (
+            phases((0.1, 0.2), (0.3, 0.4)),
+            {"lowest of 0": 0.1, "highest of 0": 0.2, "lowest of 1": 0.3, "highest of 1": 0.4},
+        ),
+        (
+            phases(HOLD, (0.2, 0.1)),
+            {"lowest of 1 of 0": 0.0, "highest of 0": 0.1, "highest of 1": 0.2},
+        ),
+    ],
+    ids=str,
+)
+def test_a_level_of_several_values_says_of_which_schedule(schedule, levels):
+    assert schedule.levels() == levels
+    assert {*levels.values()} == {
+        value for each in schedule.schedules for value in each.levels().values()
+    }
+
+
+def test_a_verdict_names_the_level_of_the_whole():
+    verdict = verify(HOLD, range(8), [0.1] * 8)
+    assert "kept the rate 0.1 (highest)" in str(verdict)
 
 
 def vars_of(schedule, **changes):
@@ -120,8 +165,15 @@ def test_rescaled():
             "`at` must be given unless the schedule ends after a whole number of steps. "
             "Received: one with no end",
         ),
-        (lambda: WARM_UP.then(CYCLES, 0), ValueError, "`boundaries` must ascend from above 0"),
-        (lambda: WARM_UP.then(CYCLES, 2.5), TypeError, "`boundary` must be an integer"),
+        (
+            lambda: WARM_UP.then(CYCLES, 0),
+            ValueError,
+            "`at` must be above 0, where the schedule before begins, and at most 2**53. "
+            "Received: at=0",
+        ),
+        (lambda: BOTH.then(CYCLES, 4), ValueError, "`at` must be above 4, where the schedule"),
+        (lambda: WARM_UP.then(CYCLES, 2.5), TypeError, "`at` must be an integer. Received: at=2.5"),
+        (lambda: SequenceSchedule([CYCLES] * 2, [2.5]), TypeError, "`boundary` must be an integer"),
         (lambda: WARM_UP.then(3), TypeError, "`schedule` must "),
         (
             lambda: WARM_UP.then(rate_only(CYCLES)),
@@ -136,6 +188,12 @@ def test_rescaled():
         ),
         (
             lambda: WARM_UP.then(CYCLES, 2**53 + 1),
+            ValueError,
+            "`at` must be above 0, where the schedule before begins, and at most 2**53. "
+            "Received: at=9007199254740993",
+        ),
+        (
+            lambda: SequenceSchedule([CYCLES] * 2, [2**53 + 1]),
             ValueError,
             "`boundaries` must ascend from above 0 to at most 2**53. Received: 9007199254740993",
         ),
