@@ -177,6 +177,11 @@ def is_note(value: Any) -> bool:
     return "class_name" in value and "config" in value
 
 
+def note(name: str) -> dict[str, Any]:
+    """What Keras writes in place of a function of this name."""
+    return {"class_name": "function", "config": name}
+
+
 def name_of_note(value: Any) -> str | None:
     """The name of the function or object that Keras noted, None for any other value."""
     if not is_note(value):
