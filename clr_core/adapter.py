@@ -162,10 +162,13 @@ def schedules_from_documents(
 def rate_only(schedule: Schedule) -> Schedule:
     """The same schedule without its momentum.
 
-    >>> from clr_core import CyclicSchedule
-    >>> momenta = dict(base_momentum=0.8, max_momentum=0.9)
-    >>> rate_only(CyclicSchedule(base_lr=0.001, max_lr=0.006, **momenta))
-    CyclicSchedule(base_lr=0.001, max_lr=0.006)
+        >>> from clr_core import CyclicSchedule
+        >>> momenta = dict(base_momentum=0.8, max_momentum=0.9)
+        >>> rate_only(CyclicSchedule(base_lr=0.001, max_lr=0.006, **momenta))
+        CyclicSchedule(base_lr=0.001, max_lr=0.006)
+
+    Raises:
+        ValueError: Another kind of schedule has a momentum under a key that doesn't end so.
     """
     check_schedule(schedule)
     if schedule.momentum(0) is None:
@@ -174,7 +177,13 @@ def rate_only(schedule: Schedule) -> Schedule:
     def without_momentum(key: str, value: Any) -> Any:
         return None if key.endswith("momentum") else value
 
-    return schedule_from_dict(_changed(schedule.to_dict(strict=False), without_momentum))
+    alone = schedule_from_dict(_changed(schedule.to_dict(strict=False), without_momentum))
+    if alone.momentum(0) is not None:
+        raise ValueError(
+            '`schedule` must have its momentum under keys that end in "momentum", in `to_dict`. '
+            f"{received('schedule', schedule)}"
+        )
+    return alone
 
 
 def lowest_lr(schedule: Schedule) -> float:

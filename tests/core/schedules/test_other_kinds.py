@@ -88,6 +88,14 @@ def test_momentum_can_be_left_out():
     assert rate_only(COSINE) == Cosine(peak=0.5, floor=0.1, steps=50)
 
 
+def test_a_momentum_that_stays_is_said(monkeypatch):
+    # A kind with its momentum under another key.
+    monkeypatch.setattr(Cosine, "from_dict", lambda document: COSINE)
+    message = r'keys that end in "momentum", in `to_dict`\. Received: schedule=Cosine\('
+    with pytest.raises(ValueError, match=message):
+        rate_only(COSINE)
+
+
 @BOTH
 def test_pictures(schedule):
     from clr_core.schedules.svg import svg
