@@ -86,7 +86,7 @@ def counted(iterations: Any) -> Any:
     count = iterations.value
     if BACKEND != "jax" or keras.backend.standardize_dtype(count.dtype) != "int32":
         return count
-    return keras.ops.where(count < 0, keras.ops.full_like(count, 2**31 - 1), count)
+    return keras.ops.where(count < 0, keras.ops.full_like(count, np.iinfo(np.int32).max), count)
 
 
 def asking(iterations_of: Any) -> Any:
