@@ -193,6 +193,9 @@ def lowest_lr(schedule: Schedule) -> float:
     >>> lowest_lr(CyclicSchedule(base_lr=0.001, max_lr=0.006))
     0.001
     """
+    own: float | None = getattr(schedule, "lowest_lr", None)
+    if own is not None:
+        return own
     if type(schedule) is PiecewiseSchedule:
         # Only from whole steps on, the next step is a whole one away from an end that is 0.
         is_whole = all(phase.steps.is_integer() for phase in schedule.phases)

@@ -22,6 +22,7 @@ class Schedule(Protocol):
     in steps, of which a picture shows three by default; one that ends may have `total_steps`. Its
     `__reduce__` should return `(schedule_from_dict, (self.to_dict(strict=False),))`, so that
     unpicklers that trust only named functions can load it.
+    A kind may have a float `lowest_lr`, below which no rate but 0 lies: JAX then rounds faster.
     """
 
     @overload

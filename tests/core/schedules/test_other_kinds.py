@@ -8,12 +8,13 @@ import pytest
 from clr_core import (
     CyclicSchedule,
     Record,
+    SequenceSchedule,
     check_schedule,
     schedule_from_dict,
     schedule_id,
     verify,
 )
-from clr_core.adapter import portable, rate_only
+from clr_core.adapter import lowest_lr, portable, rate_only
 from other_kinds import Cosine, Mean, other_kinds
 
 __all__ = ["other_kinds"]
@@ -86,6 +87,14 @@ def test_a_callable_anywhere_gives_way_to_an_expression():
 def test_momentum_can_be_left_out():
     assert rate_only(Mean((COSINE, COSINE))).momentum(3) is None
     assert rate_only(COSINE) == Cosine(peak=0.5, floor=0.1, steps=50)
+
+
+def test_a_kind_may_know_its_lowest_rate(monkeypatch):
+    alone = rate_only(COSINE)
+    sequence = SequenceSchedule([alone, CyclicSchedule(base_lr=0.2, max_lr=0.5)], [8])
+    assert lowest_lr(alone) == lowest_lr(sequence) == 0.0
+    monkeypatch.setattr(Cosine, "lowest_lr", property(lambda self: self.floor), raising=False)
+    assert lowest_lr(alone) == lowest_lr(sequence) == 0.1
 
 
 def test_a_momentum_that_stays_is_said(monkeypatch):
