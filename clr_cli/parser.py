@@ -179,4 +179,7 @@ def step_range(text: str) -> range:
     return found
 
 
-_step = count(0, 2**53)
+def _step(text: str) -> int:
+    from clr_core.adapter import LARGEST_STEP  # Imported here to keep `clr --help` light.
+
+    return count(0, LARGEST_STEP)(text)

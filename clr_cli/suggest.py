@@ -8,7 +8,7 @@ from clr_cli.output import as_json, errors_in, say_text, target
 from clr_cli.parser import count, framework, number
 from clr_cli.record_arguments import PARAMETERS, add_parameters, flag, flags, read_result
 from clr_cli.snippets import WRITERS
-from clr_core.adapter import write
+from clr_core.adapter import LARGEST_STEP, write
 from clr_core.planning import GIVEN_BY_EPOCHS, KINDS, suggest_schedule
 from clr_core.record import Record
 
@@ -42,7 +42,7 @@ examples:
     for name, (default, text) in SIZES.items():
         parser.add_argument(
             flag(name),
-            type=count(1, 2**53),
+            type=count(1, LARGEST_STEP),
             metavar="N",
             required=default is None,
             default=default,

@@ -9,7 +9,7 @@ are here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from math import inf
 from typing import Any
@@ -62,7 +62,7 @@ __all__ = [
     "read_text",
     "received",
     "refusing",
-    "schedule_from_document",
+    "schedules_from_documents",
     "suffix",
     "visible",
     "write",
@@ -99,7 +99,7 @@ def portable(schedule: Schedule, scale_fn: str | None = None) -> Schedule:
     """The schedule, with an expression in place of a `scale_fn` that is a Python callable.
 
     Raises:
-        TypeError: It has a callable, and `scale_fn` is None.
+        TypeError: It has a callable, and `scale_fn` is None; or it has several.
         ValueError: It has none, and `scale_fn` is given.
     """
     check_schedule(schedule)
@@ -107,57 +107,68 @@ def portable(schedule: Schedule, scale_fn: str | None = None) -> Schedule:
         with suppress(TypeError):  # It has a callable.
             schedule.to_dict()
             return schedule
-    return schedule_from_document(schedule.to_dict(strict=False), scale_fn)
+    return schedules_from_documents([schedule.to_dict(strict=False)], scale_fn)[0]
 
 
-def schedule_from_document(
-    document: Mapping[str, Any],
+def schedules_from_documents(
+    documents: Iterable[Mapping[str, Any]],
     scale_fn: str | None = None,
-    name_of: Callable[[Any], str | None] | None = None,
-) -> Schedule:
-    """Build a schedule from `to_dict(strict=False)`, with `scale_fn` in place of a callable.
+    name_of: Callable[[Any], str | None] = lambda value: None,
+) -> list[Schedule]:
+    """Build a run's schedules from `to_dict(strict=False)`, with `scale_fn` for the callable.
 
     Args:
-        document: The schedule as plain data, in which a value may be a callable or what a file
-            notes in its place, at any depth.
+        documents: All schedules of the run as plain data, in which a value may be a callable or
+            what a file notes in its place, at any depth.
         scale_fn: An expression for it.
         name_of: The name of a callable that such a value stands for; None: it stands for none.
 
     Raises:
-        TypeError: There is a callable, and `scale_fn` isn't an expression.
-        ValueError: There is none, and `scale_fn` is given; or not a schedule.
+        TypeError: There is a callable, and `scale_fn` isn't an expression; or there are several.
+        ValueError: There is none, and `scale_fn` is given; or not schedules.
     """
-    noted = _name if name_of is None else name_of
-    found: list[str] = []
+    found: list[Any] = []
+    names: list[str] = []
 
     def with_expression(_: str, value: Any) -> Any:
-        name = noted(value)
+        name = _name(value) or name_of(value)
         if name is None:
             return value
-        found.append(name)
+        if value not in found:
+            found.append(value)
+            names.append(name)
         return scale_fn
 
-    plain = _changed(document, with_expression)
+    plain = [_changed(document, with_expression) for document in documents]
+    if len(found) > 1:
+        raise TypeError(
+            f"`scale_fn` must stand for one Python callable, and there are {len(found)}: "
+            f"{', '.join(names[:20])}. Write an expression into each schedule in its place, "
+            'CyclicSchedule(…, scale_fn="1 / x"), and make the record: Record(schedule, step)'
+        )
     if found and not isinstance(scale_fn, str):
         raise TypeError(
             "A `scale_fn` that is a Python callable can't be carried to another framework, and "
-            f"this is one: {found[0]}. {HINT}"
+            f"this is one: {names[0]}. {HINT}"
         )
     if scale_fn is not None and not found:
         raise ValueError(
             "`scale_fn` must be left out unless the decay is a Python callable. "
             f"{received('scale_fn', scale_fn)}"
         )
-    return schedule_from_dict(plain)
+    return [schedule_from_dict(each) for each in plain]
 
 
 def rate_only(schedule: Schedule) -> Schedule:
     """The same schedule without its momentum.
 
-    >>> from clr_core import CyclicSchedule
-    >>> momenta = dict(base_momentum=0.8, max_momentum=0.9)
-    >>> rate_only(CyclicSchedule(base_lr=0.001, max_lr=0.006, **momenta))
-    CyclicSchedule(base_lr=0.001, max_lr=0.006)
+        >>> from clr_core import CyclicSchedule
+        >>> momenta = dict(base_momentum=0.8, max_momentum=0.9)
+        >>> rate_only(CyclicSchedule(base_lr=0.001, max_lr=0.006, **momenta))
+        CyclicSchedule(base_lr=0.001, max_lr=0.006)
+
+    Raises:
+        ValueError: Another kind of schedule has a momentum under a key that doesn't end so.
     """
     check_schedule(schedule)
     if schedule.momentum(0) is None:
@@ -166,7 +177,13 @@ def rate_only(schedule: Schedule) -> Schedule:
     def without_momentum(key: str, value: Any) -> Any:
         return None if key.endswith("momentum") else value
 
-    return schedule_from_dict(_changed(schedule.to_dict(strict=False), without_momentum))
+    alone = schedule_from_dict(_changed(schedule.to_dict(strict=False), without_momentum))
+    if alone.momentum(0) is not None:
+        raise ValueError(
+            '`schedule` must have its momentum under keys that end in "momentum", in `to_dict`. '
+            f"{received('schedule', schedule)}"
+        )
+    return alone
 
 
 def lowest_lr(schedule: Schedule) -> float:
@@ -176,6 +193,9 @@ def lowest_lr(schedule: Schedule) -> float:
     >>> lowest_lr(CyclicSchedule(base_lr=0.001, max_lr=0.006))
     0.001
     """
+    own: float | None = getattr(schedule, "lowest_lr", None)
+    if own is not None:
+        return own
     if type(schedule) is PiecewiseSchedule:
         # Only from whole steps on, the next step is a whole one away from an end that is 0.
         is_whole = all(phase.steps.is_integer() for phase in schedule.phases)

@@ -29,6 +29,7 @@ from operator import mul
 from typing import TYPE_CHECKING, Any
 
 from clr_core import python_ops
+from clr_core._arguments import LARGEST_STEP
 from clr_core.ops import unguarded
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Power:
         with localcontext() as context:
             context.prec = 60
             log = -256 * Fraction(Decimal(gamma).ln() / Decimal(2).ln())
-        self.limit = float(min(2**53, math.ceil(256 * 1100 / log)))  # Beyond, it is 0.
+        self.limit = float(min(LARGEST_STEP, math.ceil(256 * 1100 / log)))  # Beyond, it is 0.
         unit = Fraction(2) ** (math.frexp(float(log))[1] - 53 + int(self.limit).bit_length())
         self.high = float(log // unit * unit)  # Rounded down, so that no product is negative.
         self.low = float(log - Fraction(self.high))

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from clr_core.adapter import LARGEST_STEP
 from clr_jax import ops
 
 SMALLEST_NORMAL = 2.0**-126
@@ -71,7 +72,7 @@ def _check_whole(step: Any) -> None:
     if isinstance(step, jax.core.Tracer) or not jnp.issubdtype(jnp.result_type(step), jnp.floating):
         return
     values = np.asarray(step, np.float64)
-    others = values[~((values == np.floor(values)) & (abs(values) <= 2**53))]
+    others = values[~((values == np.floor(values)) & (abs(values) <= LARGEST_STEP))]
     if others.size:
         raise ValueError(f"`count` must be a whole number. Received: count={others[0]}")
 

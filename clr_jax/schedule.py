@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Required, Unpack
@@ -32,7 +31,9 @@ def scheduled_lr(schedule: Schedule, /) -> optax.Schedule:
 
         rate(k) = float32(schedule.lr(k))
 
-    for the update that `k` updates came before: computed in float64 and rounded once.
+    for the update that `k` updates came before: computed in float64 and rounded once. A momentum of
+    the schedule isn't in it: `scheduled_momentum` gives that, and `scheduled_optimizer` schedules
+    both. Alone, as here, the optimizer's momentum stays constant.
 
         >>> import optax
         >>> from clr_core import one_cycle
@@ -54,15 +55,11 @@ def scheduled_lr(schedule: Schedule, /) -> optax.Schedule:
     Raises:
         TypeError: `schedule` isn't a schedule.
 
-    Warns:
-        UserWarning: The schedule has a momentum, and the calling function doesn't use
-            `scheduled_momentum` (or `cyclic_momentum`): it is dropped.
-
     References:
         https://optax.readthedocs.io/en/latest/api/optimizer_schedules.html
     """
     check_schedule(schedule)
-    return _rate(schedule)
+    return _schedule(schedule.lr, lowest_lr(schedule))
 
 
 def cyclic_lr(
@@ -92,9 +89,17 @@ def cyclic_lr(
         ValueError: A parameter is out of range.
 
     Warns:
-        UserWarning: As in `scheduled_lr`.
+        UserWarning: `base_momentum` and `max_momentum` are among the parameters.
     """
-    return _rate(_given(schedule, parameters))
+    made = _given(schedule, parameters)
+    if schedule is None and made.momentum(0) is not None:
+        warnings.warn(
+            "`base_momentum` and `max_momentum` have no effect in cyclic_lr, which gives the rate "
+            "alone: leave them out of it. To schedule both, make a CyclicSchedule and pass it to "
+            "clr_jax.cyclic_optimizer(factory, schedule), or to cyclic_lr and cyclic_momentum.",
+            stacklevel=2,
+        )
+    return scheduled_lr(made)
 
 
 def scheduled_momentum(schedule: Schedule, /) -> optax.Schedule:
@@ -142,22 +147,6 @@ def cyclic_momentum(
     Takes and raises the same as `cyclic_lr`; a ValueError, too, if there is no momentum.
     """
     return scheduled_momentum(_given(schedule, parameters))
-
-
-def _rate(schedule: Schedule) -> optax.Schedule:
-    # In a function that makes both, the momentum isn't lost.
-    names = sys._getframe(2).f_code.co_names
-    if schedule.momentum(0) is not None and not _MOMENTA.intersection(names):
-        warnings.warn(
-            "The momentum of the schedule is dropped, since an optax schedule is a rate alone. "
-            "clr_jax.scheduled_optimizer(factory, schedule) schedules both, and so does "
-            "optax.inject_hyperparams with scheduled_momentum(schedule) beside it.",
-            stacklevel=3,
-        )
-    return _schedule(schedule.lr, lowest_lr(schedule))
-
-
-_MOMENTA = {"scheduled_momentum", "cyclic_momentum"}
 
 
 def _given(schedule: Any, parameters: Any) -> Schedule:

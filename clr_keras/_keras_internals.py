@@ -86,7 +86,7 @@ def counted(iterations: Any) -> Any:
     count = iterations.value
     if BACKEND != "jax" or keras.backend.standardize_dtype(count.dtype) != "int32":
         return count
-    return keras.ops.where(count < 0, keras.ops.full_like(count, 2**31 - 1), count)
+    return keras.ops.where(count < 0, keras.ops.full_like(count, np.iinfo(np.int32).max), count)
 
 
 def asking(iterations_of: Any) -> Any:
@@ -175,6 +175,11 @@ def is_note(value: Any) -> bool:
     if not isinstance(value, Mapping) or "kind" in value:
         return False
     return "class_name" in value and "config" in value
+
+
+def note(name: str) -> dict[str, Any]:
+    """What Keras writes in place of a function of this name."""
+    return {"class_name": "function", "config": name}
 
 
 def name_of_note(value: Any) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from clr_core import CyclicSchedule, PiecewiseSchedule
-from clr_core.adapter import HINT, listed, number, received
+from clr_core.adapter import HINT, listed, number, received, schedules_from_documents
 from clr_core.schedules import originals
 from clr_keras import _keras_internals as internals
 
@@ -122,6 +122,19 @@ def schedule_from_addons(config: Mapping[str, Any], scale_fn: str | None = None)
         ValueError: Another class, unknown or missing keys, a `scale_fn` for a class that has its
             own, or values that `CyclicSchedule` refuses.
     """
+    document = document_from_addons(config)
+    if scale_fn is not None and not internals.is_note(document.get("scale_fn")):
+        raise ValueError(
+            f"`scale_fn` must be left out: {config['class_name']} has its own. "
+            f"{received('scale_fn', scale_fn)}"
+        )
+    (schedule,) = schedules_from_documents([document], scale_fn, internals.name_of_note)
+    assert isinstance(schedule, CyclicSchedule)
+    return schedule
+
+
+def document_from_addons(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of such a schedule, with a note in place of a Python callable."""
     name, given = _class_and_config(config)
     own = {"exp_range": ["gamma"], None: ["scale_fn"]}.get(MODES[name], [])
     known = [*NEEDED, "scale_mode", "name", *own]
@@ -143,17 +156,15 @@ def schedule_from_addons(config: Mapping[str, Any], scale_fn: str | None = None)
     usual = "iterations" if mode == "exp_range" else "cycle"
     scale_mode = given.get("scale_mode", usual)
     if mode is None:
-        return _custom(band, scale_fn, scale_mode, given.get("scale_fn"))
-    if scale_fn is not None:
-        raise ValueError(
-            f"`scale_fn` must be left out: {name} has its own. {received('scale_fn', scale_fn)}"
-        )
+        theirs = given.get("scale_fn")
+        noted = internals.name_of_note(theirs) or f"{theirs!r:.100}"
+        return {**band, "scale_fn": internals.note(noted), "scale_mode": scale_mode}
     gamma = _number("gamma", {"gamma": 1.0, **given})
     if scale_mode == usual or (mode == "triangular" and scale_mode == "iterations"):
-        return CyclicSchedule(**band, mode=mode, gamma=gamma)
+        return {**band, "mode": mode, "gamma": gamma}
     # TFA treats any `scale_mode` other than "cycle" as "iterations"; here a typo is an error.
     decays = {"triangular": "1", "triangular2": "0.5 ** (x - 1)", "exp_range": f"{gamma!r} ** x"}
-    return CyclicSchedule(**band, scale_fn=decays[mode], scale_mode=scale_mode)
+    return {**band, "scale_fn": decays[mode], "scale_mode": scale_mode}
 
 
 def schedule_from_callback(
@@ -194,7 +205,12 @@ def schedule_from_callback(
         "step_size_up": number("step_size", step_size),
     }
     if scale_fn is not None:
-        return _custom(band, scale_fn, scale_mode, scale_fn)
+        if not isinstance(scale_fn, str):
+            raise TypeError(
+                "A `scale_fn` that is a Python callable can't be carried. "
+                f"{received('scale_fn', scale_fn)}. {HINT}"
+            )
+        return CyclicSchedule(**band, scale_fn=scale_fn, scale_mode=scale_mode)
     return CyclicSchedule(**band, mode=mode, gamma=gamma if mode == "exp_range" else 1.0)
 
 
@@ -228,12 +244,3 @@ def _number(name: str, given: Mapping[str, Any]) -> float:
     if internals.name_of_note(value) in ("__tensor__", "__numpy__"):
         value = value["config"].get("value")
     return number(name, value)
-
-
-def _custom(band: dict[str, Any], text: Any, scale_mode: Any, theirs: Any) -> CyclicSchedule:
-    if not isinstance(text, str):
-        raise TypeError(
-            "A `scale_fn` that is a Python callable can't be carried. "
-            f"{received('scale_fn', text or internals.name_of_note(theirs) or theirs)}. {HINT}"
-        )
-    return CyclicSchedule(**band, scale_fn=text, scale_mode=scale_mode)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from os import PathLike
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import keras
 import numpy as np
 
 from clr_core import Schedule
-from clr_core.adapter import count, portable, rate_only, received, schedule_from_document
+from clr_core.adapter import count, rate_only, received, schedules_from_documents
 from clr_core.record import Record, check_record
 from clr_keras import _keras_internals as internals
 from clr_keras import checkpoint
-from clr_keras.foreign import KERAS, is_addons, is_keras, schedule_from_addons, schedule_from_keras
+from clr_keras.foreign import KERAS, document_from_addons, is_addons, is_keras, schedule_from_keras
 from clr_keras.optimizer import CyclicOptimizer
 from clr_keras.schedule import (
     CyclicLR,
@@ -57,7 +57,7 @@ def to_record(source: Any, scale_fn: str | None = None) -> Record:
 
     Raises:
         TypeError: Neither an optimizer nor a model, another kind of rate, or a `scale_fn` that is a
-            Python callable.
+            Python callable; with the argument `scale_fn`, several that differ.
         ValueError: A model that isn't compiled, a schedule that counts micro-batches in an
             optimizer that accumulates gradients, optimizers at different steps, or a count that has
             wrapped at 2**31, as those of Keras on JAX and on torch do.
@@ -71,7 +71,7 @@ def to_record(source: Any, scale_fn: str | None = None) -> Record:
         raise TypeError(
             f"`source` must be a Keras optimizer or a model. {received('source', source)}"
         )
-    return _record([_live(each, scale_fn) for each in internals.inner_optimizers(optimizer)])
+    return _record([_live(each) for each in internals.inner_optimizers(optimizer)], scale_fn)
 
 
 def read_record(
@@ -132,7 +132,7 @@ def read_record(
                 )
         else:
             reason = "the model in it wasn't compiled, so it has no schedule"
-        return _record([_stored(each, rate, scale_fn, step, reason) for each in optimizers])
+        return _record([_stored(each, rate, step, reason) for each in optimizers], scale_fn)
 
 
 def from_record(record: Record, factory: type[Optimizer], **options: Any) -> Optimizer:
@@ -205,18 +205,34 @@ def from_record(record: Record, factory: type[Optimizer], **options: Any) -> Opt
     return optimizer
 
 
-def _record(runs: list[tuple[Schedule, int]]) -> Record:
-    schedules, steps = zip(*runs, strict=True)
+class _Run(NamedTuple):
+    """What an optimizer has done."""
+
+    document: Mapping[str, Any]
+    """The schedule as plain data, with Python callables or Keras's notes of these."""
+    cycles: bool
+    """True if the optimizer cycles the momentum."""
+    step: int
+
+
+def _record(runs: list[_Run], scale_fn: str | None) -> Record:
+    steps = [run.step for run in runs]
     if set(steps) != {steps[0]}:
-        raise ValueError(f"All optimizers must be at the same step. Received: {list(steps)}")
+        raise ValueError(f"All optimizers must be at the same step. Received: {steps}")
+    documents = (run.document for run in runs)
+    carried = schedules_from_documents(documents, scale_fn, internals.name_of_note)
+    schedules = tuple(
+        schedule if run.cycles else rate_only(schedule)
+        for run, schedule in zip(runs, carried, strict=True)
+    )
     same = all(schedule == schedules[0] for schedule in schedules)
     return Record(schedules[0] if same else schedules, steps[0])
 
 
 def _run(
-    schedule: Schedule, cycles: bool, iterations: int, counted: int, accumulated: int
-) -> tuple[Schedule, int]:
-    """The schedule that an optimizer followed, and the number of its updates.
+    document: Mapping[str, Any], cycles: bool, iterations: int, counted: int, accumulated: int
+) -> _Run:
+    """The run of an optimizer.
 
     Of its `iterations`, which are micro-batches, the schedule counts so many as a step, and so many
     are accumulated for an update.
@@ -227,10 +243,10 @@ def _run(
             f"schedule. {received('gradient_accumulation_steps', accumulated)} and "
             f"{counted}. Otherwise no schedule has the rates of its updates"
         )
-    return schedule if cycles else rate_only(schedule), updates(iterations, accumulated)
+    return _Run(document, cycles, updates(iterations, accumulated))
 
 
-def _live(optimizer: Any, scale_fn: str | None) -> tuple[Schedule, int]:
+def _live(optimizer: Any) -> _Run:
     rate = internals.rate(optimizer)
     former = compiled.get(optimizer)
     if former not in (None, rate):
@@ -240,9 +256,10 @@ def _live(optimizer: Any, scale_fn: str | None) -> tuple[Schedule, int]:
             stacklevel=4,
         )
     if isinstance(rate, ScheduledLR):
-        schedule, counted = rate.schedule, rate.gradient_accumulation_steps
+        document = rate.schedule.to_dict(strict=False)
+        counted = rate.gradient_accumulation_steps
     elif type(rate) in (kind for kind, _ in KERAS.values()):
-        schedule, counted = schedule_from_keras(rate), 1
+        document, counted = schedule_from_keras(rate).to_dict(), 1
     else:
         raise TypeError(
             "`learning_rate` must be a clr_keras.ScheduledLR or CyclicLR, or Keras's "
@@ -250,7 +267,7 @@ def _live(optimizer: Any, scale_fn: str | None) -> tuple[Schedule, int]:
             f"Received: a {type(rate).__name__} in {optimizer.name!r}"
         )
     return _run(
-        portable(schedule, scale_fn),
+        document,
         isinstance(optimizer, CyclicOptimizer),
         int(keras.ops.convert_to_numpy(internals.iterations(optimizer))),
         counted=counted,
@@ -261,12 +278,11 @@ def _live(optimizer: Any, scale_fn: str | None) -> tuple[Schedule, int]:
 def _stored(
     optimizer: checkpoint.Optimizer,
     given: ScheduledLR | None,
-    scale_fn: str | None,
     step: int | None,
     reason: str,
-) -> tuple[Schedule, int]:
+) -> _Run:
     """The run of an optimizer in a file; `reason` says why a file without a config has none."""
-    schedule: Schedule | None = None
+    document: Mapping[str, Any] | None = None
     cycles, legacy = True, False
     counted = accumulated = given.gradient_accumulation_steps if given else 1
     if optimizer.config is not None:
@@ -286,21 +302,20 @@ def _stored(
         if isinstance(rate, Mapping):
             cycles = checkpoint.class_name(optimizer.config)[0] == "clr_keras"
             if is_addons(rate):
-                schedule, counted = schedule_from_addons(rate, scale_fn), 1
+                document, counted = document_from_addons(rate), 1
             elif is_keras(rate):
-                schedule, counted = portable(schedule_from_keras(rate), scale_fn), 1
+                document, counted = schedule_from_keras(rate).to_dict(), 1
             elif rate.get("registered_name") in map(
                 keras.saving.get_registered_name, (CyclicLR, ScheduledLR)
             ):
                 document = checkpoint.entry(rate, "config", "schedule")
-                schedule = schedule_from_document(document, scale_fn, internals.name_of_note)
                 counted = accumulation_steps(
                     checkpoint.entry(rate, "config", "gradient_accumulation_steps")
                 )
-    if schedule is None:
+    if document is None:
         if given is None:
             raise ValueError(f"{reason}: pass `schedule`")
-        schedule, cycles = portable(given.schedule, scale_fn), True
+        document, cycles = given.schedule.to_dict(strict=False), True
     elif given is not None:
         raise ValueError("it has a schedule in it: leave out `schedule`")
     if not optimizer.variables:
@@ -311,11 +326,11 @@ def _stored(
                 else "it was saved without the state of an optimizer"
             )
             raise ValueError(f"{why}, so it has no step: pass `step`")
-        return _run(schedule, cycles, step * accumulated, counted, accumulated)
+        return _run(document, cycles, step * accumulated, counted, accumulated)
     iterations = optimizer.count()
     if step is not None:
         raise ValueError(
             f"it has its own step, {iterations // accumulated}: leave out `step`. "
             f"{received('step', step)}"
         )
-    return _run(schedule, cycles, iterations, counted, accumulated)
+    return _run(document, cycles, iterations, counted, accumulated)

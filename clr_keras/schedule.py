@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from clr_core import CyclicSchedule, Schedule, check_schedule, schedule_from_dict
-from clr_core.adapter import integer, received
+from clr_core.adapter import LARGEST_STEP, integer, received
 from clr_core.evaluate import evaluate as evaluate_on_host
 from clr_keras import _keras_internals as internals
 from clr_keras._keras_internals import BACKEND
@@ -30,7 +30,7 @@ _EVALUATE = {
 # backend it is None: a model can be loaded there without its optimizer.
 evaluate: Any = import_module(_EVALUATE[BACKEND]).evaluate if BACKEND in _EVALUATE else None
 
-WHOLE = {"float16": 2**11, "bfloat16": 2**8, "float32": 2**24, "float64": 2**53}
+WHOLE = {"float16": 2**11, "bfloat16": 2**8, "float32": 2**24, "float64": LARGEST_STEP}
 """The step to which a float of each dtype holds every whole number."""
 
 compiled: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
@@ -158,7 +158,7 @@ class ScheduledLR(keras.optimizers.schedules.LearningRateSchedule):
             return evaluate(value, keras.ops.cast(step, "int64" if dtype == "float64" else "int32"))
         if isinstance(step, float | np.floating | np.ndarray) and np.result_type(step).kind == "f":
             array = np.asarray(step)
-            whole = _integers(array, WHOLE.get(array.dtype.name, 2**53))
+            whole = _integers(array, WHOLE.get(array.dtype.name, LARGEST_STEP))
             step = whole if whole.ndim else int(whole)
         # Computed immediately, in plain Python or NumPy: JAX has no tensor of 2**31.
         return keras.ops.convert_to_tensor(np.float32(evaluate_on_host(value, step)), "float32")

@@ -167,7 +167,7 @@ NESTED: dict[str, Build] = {"torch.storage._load_from_bytes": _nested}
 def _schedule(document: dict[str, Any]) -> dict[str, Any]:
     """A schedule in a pickle as plain data, with a note in place of a callable."""
     return {
-        name: {"callable": value.name} if isinstance(value, Name | Foreign) else value
+        name: {"callable": value} if isinstance(value, Name | Foreign) else value
         for name, value in document.items()
     }
 

@@ -64,14 +64,14 @@ def read(
     ]
     shared = {name: plain(name, state[name]) for name in SHARED}
     sizes = _step_sizes(shared)
-    documents = []
+    documents, written_like = [], own.written(like)
     for index, row in enumerate(zip(*found, strict=True)):
         mine = _cyclic(like[index]) if like else None
         documents.append(
             {"kind": "cyclic", "base_momentum": None, "max_momentum": None}
             | dict(zip(columns, row, strict=True))
             | (_sizes_of(mine, shared) or sizes)
-            | _decay(state, shared, mine, custom)
+            | _decay(state, shared, written_like[index]["scale_fn"] if like else None, custom)
         )
     last_lr, eps = rates(state, groups) if known else (None, 0.0)
     last_epoch, step_count = count(state, "last_epoch", -1), count(state, "_step_count", 0)
@@ -121,12 +121,11 @@ def _scale_mode(mode: object) -> str:
 
 
 def _decay(
-    state: Mapping[str, Any], shared: Mapping[str, Any], like: CyclicSchedule | None, custom: bool
+    state: Mapping[str, Any], shared: Mapping[str, Any], mine: Any, custom: bool
 ) -> dict[str, Any]:
-    """The decay, with a note in place of a function."""
+    """The decay, with a note in place of a function; `mine` is the `scale_fn` that is expected."""
     mode, scale_mode, function = shared["mode"], shared["scale_mode"], _function(state)
     note = None if function is None else _note(function)
-    mine = None if like is None else own.written(like)["scale_fn"]
     if note is None and (custom or mine is not None or scale_mode != _scale_mode(mode)):
         note = {"callable": "a function that wasn't saved"}
     if note is None:
@@ -154,7 +153,7 @@ def _note(function: Any) -> dict[str, str]:
         return {"callable": f"an object with the attributes {dict(function)}"[:200]}
     if not callable(function) and isinstance(getattr(function, "name", None), str):
         return {"callable": function.name[:200]}  # It stands for an object in a file.
-    noted: dict[str, str] = own.noted(function if callable(function) else type(function))
+    noted: dict[str, str] = own.noted(function if callable(function) else type(function), {})
     return noted
 
 

@@ -60,7 +60,8 @@ def to_record(
         per group.
 
     Raises:
-        TypeError: Neither a scheduler nor a mapping, or a `scale_fn` that is a Python callable.
+        TypeError: Neither a scheduler nor a mapping, or a `scale_fn` that is a Python callable;
+            with the argument `scale_fn`, several that differ.
         ValueError: No state of such a scheduler, several, or one that contradicts itself; or a
             curve that isn't made of phases.
 
@@ -227,7 +228,7 @@ def _record(tree: Any, key: str | None, scale_fn: str | None, optimizer: Any) ->
         saved, ends = _schedulers.read(found, optimizers)
         if ends is not None:
             warnings.warn(COMES_BACK.format(*ends), stacklevel=3)
-    schedules = [state.read(each, scale_fn) for each in saved.documents]
+    schedules = state.read(saved.documents, scale_fn)
     state.check_last_rates(saved, schedules)
     same = all(schedule == schedules[0] for schedule in schedules)
     # It is -1 while another scheduler has the first turn.

@@ -340,7 +340,7 @@ class ScheduledLR(updates.CountingScheduler):
         last = state.plain("_last_lr", self.get_last_lr())
         attributes = self._attributes()
         return ({"attributes": attributes} if attributes else {}) | {
-            "schedules": [state.written(schedule) for schedule in self.schedules],
+            "schedules": state.written(self.schedules),
             "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
             "_last_lr": last,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from clr_core import Schedule
-from clr_core.adapter import HINT, listed, number, received, schedule_from_document
+from clr_core.adapter import HINT, listed, number, received, schedules_from_documents
+from clr_torch._unpickler import Foreign, Name
 
 COUNTS = {"last_epoch", "_step_count", "_last_lr"}
 KEYS = {"schedules", "applied", *COUNTS}
@@ -41,15 +42,18 @@ class Saved:
     """What may be the reason if they don't follow from the schedules."""
 
 
-def written(schedule: Schedule) -> dict[str, Any]:
-    """The schedule as plain data; a Python callable in it, at any depth, is noted by its name."""
-    document: dict[str, Any] = noted(schedule.to_dict(strict=False))
-    return document
+def written(schedules: Iterable[Schedule]) -> list[dict[str, Any]]:
+    """The schedules as plain data; a Python callable in them, at any depth, is noted by its name.
+
+    Another one of the same name, such as a second lambda, is noted with a number, too.
+    """
+    found: dict[str, list[Any]] = {}
+    return [noted(schedule.to_dict(strict=False), found) for schedule in schedules]
 
 
-def read(document: Mapping[str, Any], scale_fn: str | None = None) -> Schedule:
-    """Build the schedule that `written` wrote, with `scale_fn` in place of a callable."""
-    return schedule_from_document(document, scale_fn, _noted_name)
+def read(documents: Iterable[Mapping[str, Any]], scale_fn: str | None = None) -> list[Schedule]:
+    """Build the schedules that `written` wrote, with `scale_fn` in place of a callable."""
+    return schedules_from_documents(documents, scale_fn, _noted_name)
 
 
 def check_bounded(state: object) -> None:
@@ -74,19 +78,29 @@ def _inner(level: list[Any]) -> Iterator[Any]:
             yield from each
 
 
-def noted(value: Any) -> Any:
-    """The value with a note of its name in place of a callable, at any depth."""
+def noted(value: Any, found: dict[str, list[Any]]) -> Any:
+    """The value with a note of its name in place of a callable, at any depth.
+
+    Those of each name are added to `found`.
+    """
     if callable(value):
         named = value if hasattr(value, "__qualname__") else type(value)
-        return {"callable": f"{getattr(named, '__module__', None)}.{named.__qualname__}"}
+        name = f"{getattr(named, '__module__', None)}.{named.__qualname__}"
+        others = found.setdefault(name, [])
+        if value not in others:
+            others.append(value)
+        number = others.index(value) + 1
+        return {"callable": name if number == 1 else f"{name} ({number})"}
     if isinstance(value, Mapping):
-        return {key: noted(each) for key, each in value.items()}
-    return [noted(each) for each in value] if isinstance(value, list | tuple) else value
+        return {key: noted(each, found) for key, each in value.items()}
+    return [noted(each, found) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _noted_name(value: Any) -> str | None:
-    is_note = isinstance(value, Mapping) and set(value) == {"callable"}
-    return str(value["callable"]) if is_note else None
+    named = value["callable"] if isinstance(value, Mapping) and set(value) == {"callable"} else None
+    if isinstance(named, Foreign | Name):  # In a scheduler that was pickled whole.
+        return named.name
+    return named if isinstance(named, str) else None
 
 
 def saved(state: Mapping[str, Any], groups: int | None = None) -> Saved:
@@ -119,8 +133,8 @@ def saved(state: Mapping[str, Any], groups: int | None = None) -> Saved:
 
 def check_same(saved: Saved, schedules: Sequence[Schedule]) -> None:
     """Raise a ValueError unless it is the state of a scheduler with these schedules."""
-    for index, (theirs, schedule) in enumerate(zip(saved.documents, schedules, strict=True)):
-        mine = written(schedule)
+    pairs = zip(saved.documents, written(schedules), strict=True)
+    for index, (theirs, mine) in enumerate(pairs):
         differing = [
             f"{name}={_shown(theirs.get(name))} in place of {_shown(mine.get(name))}"
             for name in sorted({*mine, *theirs}, key=str)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
+from clr_core._arguments import LARGEST_STEP
 from clr_core._float32 import float32 as float32
 from clr_core._float32 import same_bits
 from clr_core._float32 import ulps_apart as ulps_apart
@@ -50,7 +51,7 @@ def golden_curves() -> list[GoldenCurve]:
     ]
 
 
-def check(rates: Host, momenta: Host | None = None, max_step: int = 2**53) -> int:
+def check(rates: Host, momenta: Host | None = None, max_step: int = LARGEST_STEP) -> int:
     """Compare an adapter with every golden curve.
 
     Args:

@@ -24,6 +24,7 @@ class Schedule(Protocol):
     - `cycle_size`, if its cycles repeat: the steps in one. A picture shows three by default.
     - `total_steps`, if it ends: the steps until then. A picture ends there, and so does the
       schedule in a sequence if no other step is given.
+    - `lowest_lr`: a float below which no rate lies, unless it is 0. JAX then rounds faster.
     - `rescaled(factor)`: the same curve in `factor` times as many steps, for `Record.rescaled`.
 
     Its `__reduce__` should return `(schedule_from_dict, (self.to_dict(strict=False),))`, so that

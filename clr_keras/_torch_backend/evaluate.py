@@ -16,7 +16,7 @@ from clr_core import python_ops
 from clr_torch.evaluate import evaluate as evaluate_tensor
 
 is_compiling = torch.compiler.is_compiling
-LARGEST = 2**31 - 1
+LARGEST = torch.iinfo(torch.int32).max
 
 
 def _call(fn: Callable[[Any], Any], x: float) -> float:

@@ -1,11 +1,12 @@
 """What adapters share: one-line errors and schedules that can be carried."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from clr_core import CyclicSchedule, Phase, PiecewiseSchedule, adapter
-from clr_core.adapter import lowest_lr, one_line, portable, rate_only, schedule_from_document
+from clr_core.adapter import lowest_lr, one_line, portable, rate_only, schedules_from_documents
 from schedules import random_of_any_kind, random_phases, random_steps
 
 EXPRESSION = CyclicSchedule(base_lr=0.1, max_lr=0.5, scale_fn="1 / x")
@@ -55,15 +56,31 @@ def test_an_expression_without_a_callable():
         portable(EXPRESSION, "x")
 
 
+def test_an_expression_stands_for_one_callable_wherever_it_is():
+    of_step = {"scale_fn": "1 / (1 + x)", "scale_mode": "iterations"}
+    three = CALLABLE.then(replace(CALLABLE, scale_mode="iterations"), 8).then(EXPRESSION, 16)
+    one, another, last = portable(three, of_step["scale_fn"]).schedules
+    assert one == replace(CALLABLE, scale_fn=of_step["scale_fn"])
+    assert (another, last) == (replace(CALLABLE, **of_step), EXPRESSION)
+    other = replace(CALLABLE, scale_fn=lambda x: 0.5**x)
+    for scale_fn in (None, "1 / x"):  # At once, and not after the first expression.
+        with pytest.raises(TypeError, match=r"there are 2: reciprocal, <lambda>\. Write an expr"):
+            portable(CALLABLE.then(other, 8), scale_fn)
+    documents = [each.to_dict(strict=False) for each in (EXPRESSION, CALLABLE, other)]
+    assert schedules_from_documents(documents[:2], "1 / x") == [EXPRESSION, EXPRESSION]
+    with pytest.raises(TypeError, match="`scale_fn` must stand for one Python callable"):
+        schedules_from_documents(documents, "1 / x")
+
+
 def test_what_a_file_noted_in_place_of_a_callable():
     document = CALLABLE.to_dict(strict=False) | {"scale_fn": {"callable": "module.name"}}
 
     def name_of(value):
         return value["callable"] if isinstance(value, dict) and "callable" in value else None
 
-    assert schedule_from_document(document, "1 / x", name_of) == EXPRESSION
+    assert schedules_from_documents([document] * 2, "1 / x", name_of) == [EXPRESSION] * 2
     with pytest.raises(TypeError, match=r"this is one: module\.name"):
-        schedule_from_document(document, None, name_of)
+        schedules_from_documents([document], None, name_of)
 
 
 def test_rate_only():

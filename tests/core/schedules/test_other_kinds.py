@@ -14,7 +14,7 @@ from clr_core import (
     schedule_id,
     verify,
 )
-from clr_core.adapter import portable, rate_only
+from clr_core.adapter import lowest_lr, portable, rate_only
 from clr_core.schedules.samples import usual_end
 from other_kinds import Cosine, Mean, Ramp, other_kinds
 
@@ -124,6 +124,22 @@ def test_what_cannot_be_rescaled_is_named(wrap, depth):
 def test_momentum_can_be_left_out():
     assert rate_only(Mean((COSINE, COSINE))).momentum(3) is None
     assert rate_only(COSINE) == Cosine(peak=0.5, floor=0.1, steps=50)
+
+
+def test_a_kind_may_know_its_lowest_rate(monkeypatch):
+    alone = rate_only(COSINE)
+    sequence = SequenceSchedule([alone, CyclicSchedule(base_lr=0.2, max_lr=0.5)], [8])
+    assert lowest_lr(alone) == lowest_lr(sequence) == 0.0
+    monkeypatch.setattr(Cosine, "lowest_lr", property(lambda self: self.floor), raising=False)
+    assert lowest_lr(alone) == lowest_lr(sequence) == 0.1
+
+
+def test_a_momentum_that_stays_is_said(monkeypatch):
+    # A kind with its momentum under another key.
+    monkeypatch.setattr(Cosine, "from_dict", lambda document: COSINE)
+    message = r'keys that end in "momentum", in `to_dict`\. Received: schedule=Cosine\('
+    with pytest.raises(ValueError, match=message):
+        rate_only(COSINE)
 
 
 @EACH

@@ -6,14 +6,12 @@ import numpy as np
 import optax
 import pytest
 
-from clr_core import CyclicSchedule, one_cycle
+from clr_core import CyclicSchedule
 from clr_jax import cyclic_lr, cyclic_momentum, scheduled_lr, scheduled_momentum
 
 SCHEDULE = CyclicSchedule(
     base_lr=0.1, max_lr=0.5, step_size_up=20, base_momentum=0.8, max_momentum=0.9
 )
-# A test of the warning is below.
-pytestmark = pytest.mark.filterwarnings("ignore:The momentum of the schedule is dropped")
 ANY = pytest.mark.parametrize(
     "make", [cyclic_lr, scheduled_lr, cyclic_momentum, scheduled_momentum]
 )
@@ -129,6 +127,7 @@ PARAMETERS = {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 20, "step_size_down
 MOMENTA = {"base_momentum": 0.8, "max_momentum": 0.9}
 
 
+@pytest.mark.filterwarnings("ignore:.* have no effect in cyclic_lr")  # A test is below.
 @MAKERS
 def test_parameters_in_place_of_a_schedule(make, same_bits):
     counts = np.arange(60)
@@ -151,25 +150,20 @@ def test_parameters_that_are_wrong(make):
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_momentum_that_is_dropped_is_said():
-    for make in (
-        lambda: cyclic_lr(SCHEDULE),
-        lambda: cyclic_lr(**PARAMETERS, **MOMENTA),
-        lambda: scheduled_lr(one_cycle(0.5, 9, **MOMENTA)),
-    ):
-        with pytest.warns(
-            UserWarning, match=r"momentum .* is dropped.*scheduled_optimizer\("
-        ) as caught:
-            make()
-        assert [each.filename for each in caught] == [__file__]
+def test_momenta_that_have_no_effect_are_said():
+    with pytest.warns(UserWarning, match=r"`max_momentum` have no effect in cyclic_lr") as caught:
+        cyclic_lr(**PARAMETERS, **MOMENTA)
+    assert [each.filename for each in caught] == [__file__]
     cyclic_lr(**PARAMETERS)
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_momentum_that_is_cycled_beside_the_rate_is_not_dropped():
-    optax.inject_hyperparams(optax.sgd)(
-        learning_rate=scheduled_lr(SCHEDULE), momentum=scheduled_momentum(SCHEDULE)
-    )
-    optax.inject_hyperparams(optax.sgd)(
-        learning_rate=cyclic_lr(SCHEDULE), momentum=cyclic_momentum(SCHEDULE)
-    )
+def test_the_rate_of_a_schedule_with_a_momentum():
+    # Whoever calls it, and whatever else is made where.
+    rates = [make(SCHEDULE) for make in (cyclic_lr, scheduled_lr)]
+    momenta = [make(SCHEDULE) for make in (cyclic_momentum, scheduled_momentum)]
+    for rate, momentum in zip(rates, momenta, strict=True):
+        optimizer = optax.inject_hyperparams(optax.sgd)(learning_rate=rate, momentum=momentum)
+        hyperparams = optimizer.init(jnp.ones(3)).hyperparams
+        assert hyperparams["learning_rate"] == np.float32(SCHEDULE.lr(0))
+        assert hyperparams["momentum"] == np.float32(SCHEDULE.momentum(0))

@@ -14,7 +14,7 @@ import pytest
 
 import clr_keras
 from clr_core.record import Record
-from clr_keras import CyclicLR, read_record
+from clr_keras import CyclicLR, ScheduledLR, read_record
 from integration.keras.cycled import GRADIENTS, SCHEDULE, fit, model, optimizer
 from integration.keras.test_record import ADAM, ALONE, OTHER, both, multi, traced
 from integration.keras.test_stored_states import MODELS, SAVED_AT
@@ -85,6 +85,19 @@ def test_a_function_is_named_and_may_be_given_as_an_expression(function, tmp_pat
         read_record(tmp_path / "run.keras")
     wanted = Record(replace(OTHER, scale_fn="0.5 ** x"))
     assert read_record(tmp_path / "run.keras", scale_fn="0.5 ** x") == wanted
+
+
+@pytest.mark.filterwarnings("ignore:.*lambda")
+def test_one_expression_for_several_functions(tmp_path):
+    def saved(*scale_fns):
+        first, second = (replace(OTHER, scale_fn=each) for each in scale_fns)
+        model(ADAM(ScheduledLR(first.then(second, 8)))).save(tmp_path / "run.keras")
+        return read_record(tmp_path / "run.keras", scale_fn="0.5 ** x").schedule
+
+    wanted = replace(OTHER, scale_fn="0.5 ** x")
+    assert saved(traced, traced) == wanted.then(wanted, 8)
+    with pytest.raises(ValueError, match="and there are 2: __lambda__, __lambda__"):
+        saved(lambda x: 0.5**x, lambda x: 0.25**x)
 
 
 @pytest.fixture(scope="module")

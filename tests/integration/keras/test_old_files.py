@@ -99,7 +99,7 @@ def test_the_schedule_and_the_count(name):
 @pytest.mark.parametrize("name", OF_A_FUNCTION)
 def test_a_function_may_be_given_as_an_expression(name):
     function, scale_mode = OF_A_FUNCTION[name]
-    refuses(name, f"is a Python callable can't be carried. Received: scale_fn={function!r}. Give")
+    refuses(name, f"can't be carried to another framework, and this is one: {function}. Give")
     wanted = CyclicSchedule(**BAND, scale_fn="0.5 ** x", scale_mode=scale_mode)
     assert read_record(FOLDER / name, scale_fn="0.5 ** x") == Record(wanted, UPDATES)
 

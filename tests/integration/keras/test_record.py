@@ -10,7 +10,7 @@ import clr_keras
 from clr_core import CyclicSchedule
 from clr_core.adapter import rate_only
 from clr_core.record import Record
-from clr_keras import CyclicLR, from_record, read_record, to_moments, to_record
+from clr_keras import CyclicLR, ScheduledLR, from_record, read_record, to_moments, to_record
 from integration.keras.cycled import BACKEND, GRADIENTS, SCHEDULE, fit, model, optimizer, shown
 from integration.keras.rates import numbers
 from needs import needs
@@ -114,6 +114,21 @@ def test_a_function_is_named_and_may_be_given_as_an_expression():
     assert given == CyclicSchedule(base_lr=0.1, max_lr=0.2, scale_fn="0.5 ** x")
     with pytest.raises(ValueError, match="`scale_fn` must be left out unless the decay is a P"):
         to_record(ADAM(CyclicLR(ALONE)), scale_fn="0.5 ** x")
+
+
+@multi
+def test_one_expression_stands_for_one_function_in_all_optimizers():
+    def run(*scale_fns):
+        return both(*(ADAM(CyclicLR(replace(OTHER, scale_fn=each))) for each in scale_fns))
+
+    wanted = replace(OTHER, scale_fn="0.5 ** x")
+    assert to_record(run(traced, None), scale_fn="0.5 ** x") == Record((OTHER, wanted))
+    assert to_record(run(traced, traced), scale_fn="0.5 ** x") == Record(wanted)
+    with pytest.raises(TypeError, match="one Python callable, and there are 2: traced, <lambda>"):
+        to_record(run(lambda x: 1 / x, traced), scale_fn="0.5 ** x")
+    sequence = replace(OTHER, scale_fn=traced).then(replace(OTHER, scale_fn=lambda x: 1 / x), 8)
+    with pytest.raises(TypeError, match="one Python callable, and there are 2: traced, <lambda>"):
+        to_record(ADAM(ScheduledLR(sequence)), scale_fn="0.5 ** x")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import CyclicLR as Torchs
 
 from clr_core import CyclicSchedule
 from clr_core.record import Record
-from clr_torch import CyclicLR, from_record, to_record, to_state_dict
+from clr_torch import CyclicLR, from_record, read_record, to_record, to_state_dict
 from integration.torch import training
 from integration.torch.training import after, run, values
 
@@ -227,6 +227,48 @@ def test_an_expression_takes_its_place(kind, scale_fn):
         assert record.schedule.scale_fn == "1.0 / 2.0 ** (x - 1.0)"
     again = run(from_record(record, make()), STEPS)
     assert in_float32(again) == in_float32(run(scheduler, STEPS))
+
+
+def as_a_file(scheduler, path):
+    torch.save(scheduler, path)
+    return path
+
+
+def in_groups(*scale_fns):
+    schedules = [
+        CyclicSchedule(base_lr=0.1, max_lr=0.5, step_size_up=2, scale_fn=each) for each in scale_fns
+    ]
+    # At a peak in the first cycle, where the rates don't tell one from another.
+    return after(CyclicLR.from_schedule(make(groups=len(schedules)), schedules), 2)
+
+
+@pytest.mark.parametrize("scale_fns", [(halved, None), (None, halved), (halved, EXPRESSION)])
+def test_a_callable_in_some_groups_gives_way_to_an_expression(scale_fns, tmp_path):
+    scheduler = in_groups(*scale_fns)
+    whole = as_a_file(scheduler, tmp_path / "whole.pt")
+    wanted = in_groups(*(each and EXPRESSION for each in scale_fns))
+    for record in (
+        to_record(scheduler, scale_fn=EXPRESSION),
+        to_record(scheduler.state_dict(), scale_fn=EXPRESSION),
+        read_record(whole, scale_fn=EXPRESSION),
+    ):
+        assert record == to_record(wanted)
+
+
+def test_one_expression_for_the_callables_of_several_groups(tmp_path):
+    two = tuple(lambda x, base=base: base ** (x - 1) for base in (0.5, 0.25))
+    message = r"^`scale_fn` must stand for one Python callable, and there are 2: .*<lambda> \(2\)\."
+    for source in (in_groups(*two), in_groups(*two, two[0]).state_dict()):
+        for scale_fn in (None, EXPRESSION):
+            with pytest.raises(TypeError, match=message):
+                to_record(source, scale_fn=scale_fn)
+    again = in_groups(*two)
+    again.load_state_dict(in_groups(*two).state_dict())
+    with pytest.raises(ValueError, match="must come from a scheduler with the same parameters"):
+        again.load_state_dict(in_groups(two[0], two[0]).state_dict())
+    whole = as_a_file(in_groups(Decay(), halved, Decay()), tmp_path / "whole.pt")
+    with pytest.raises(TypeError, match=r"there are 3: .*Decay, .*halved, .*Decay"):
+        read_record(whole, scale_fn=EXPRESSION)
 
 
 def test_the_mode_of_the_decay_is_carried():
