@@ -52,7 +52,7 @@ CYCLES_AHEAD = 10
 LIKELY_SHIFT = 16
 # With lines further apart than this part of a cycle, a restart at just the right step is as likely.
 LIKELY_CHANCE = 0.01
-SAME = 1e-3  # Rates closer than this part of a line's width are the same.
+SAME = 1e-3  # Rates closer than this part of half a line's width are the same.
 FLOAT32_ROUNDING = 2.0**-24
 FLOAT32_ERRORS = 8.0 * FLOAT32_ROUNDING  # Eight roundings; the usual formulas take five to seven.
 
@@ -120,8 +120,8 @@ def constant_rate(target: Target, low: float, high: float) -> tuple[float, str |
 
 def still(lines: Sequence[LoggedRate]) -> bool:
     """True if all lines have the same rate: however a log rounds, it rounds one rate to one."""
-    rates = [(line.low + line.high) / 2 for line in lines]
-    return max(rates) - min(rates) <= SAME * min(line.high - line.low for line in lines)
+    twice = [line.low + line.high for line in lines]
+    return max(twice) - min(twice) <= SAME * min(line.high - line.low for line in lines)
 
 
 def _constant(target: Target, log: Deviation) -> Iterator[Constant]:

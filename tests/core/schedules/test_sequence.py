@@ -172,6 +172,7 @@ def test_rescaled():
             "Received: at=0",
         ),
         (lambda: BOTH.then(CYCLES, 4), ValueError, "`at` must be above 4, where the schedule"),
+        (lambda: BOTH.then(CYCLES, 3), ValueError, "`at` must be above 4, where the schedule"),
         (lambda: WARM_UP.then(CYCLES, 2.5), TypeError, "`at` must be an integer. Received: at=2.5"),
         (lambda: SequenceSchedule([CYCLES] * 2, [2.5]), TypeError, "`boundary` must be an integer"),
         (lambda: WARM_UP.then(3), TypeError, "`schedule` must "),
