@@ -60,6 +60,10 @@ def test_what_was_logged_over_the_schedule():
     assert data(difference) == [STEPS, [a - b for a, b in zip(late, LRS, strict=True)]]
     assert (schedule.get_color(), logged.get_color()) == (BLUE, VERMILLION)
     assert (zero.get_color(), difference.get_color()) == (BLUE, VERMILLION)
+    # The steps are the same in both, and have numbers below the lower one.
+    lower.set_xlim(20, 30)
+    assert upper.get_xlim() == (20, 30)
+    assert not any(label.get_visible() for label in upper.get_xticklabels())
 
 
 def test_a_log_in_any_order():
