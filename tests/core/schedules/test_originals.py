@@ -253,6 +253,7 @@ def test_a_last_phase_without_a_step_is_still_the_end():
     ("make", "message"),
     [
         (lambda: originals.torch_one_cycle(0.1), "`total_steps`, or `epochs` and"),
+        (lambda: originals.torch_one_cycle(0.1, epochs=4), "`total_steps`, or `epochs` and"),
         (lambda: originals.torch_one_cycle(0.1, 10.5), "`total_steps` must be an integer"),
         (lambda: originals.torch_one_cycle(0.1, 10, pct_start=1.5), "`pct_start` must be from 0"),
         (lambda: originals.torch_one_cycle(0.1, 10, pct_start=0.1), "must end after step 0"),
