@@ -177,7 +177,7 @@ def test_names_of_files_have_room_in_the_legend(matplotlib):
     left, _, right, top = box(figure.legends[0])
     assert 0 <= left < right <= figure.bbox.width
     assert top <= figure.bbox.height
-    longer = picture(samples(GROUPS[:2]), names=[f"{name}/{'x' * 30}" for name in names[:2]])
+    longer = picture(samples(GROUPS[:2]), names=[f"{name}/{'x' * 40}" for name in names[:2]])
     longer.draw_without_rendering()  # One below the other, however long.
 
 
