@@ -124,7 +124,7 @@ def _reader(header: str, lines: Iterable[str] = ()) -> Any:
     return csv.reader(
         chain([header], lines),
         delimiter=delimiter,
-        skipinitialspace=delimiter == " ",
+        skipinitialspace=True,
         strict=True,
     )
 

@@ -54,6 +54,7 @@ def test_the_text_for_people_is_short(np, moments):
     assert repr(moments) == (
         "Moments('adam', count=17: first and second of 3 parameters, 20 numbers, 80 bytes)"
     )
+    assert type(moments)("sgd", 0, {"velocity": [np.zeros(3)]}).count == 0
     large = type(moments)("sgd", 10**6, {"velocity": [np.zeros((100, 1000))] * 1000})
     assert repr(large) == (
         "Moments('sgd', count=1000000: velocity of 1000 parameters, 100000000 numbers, "

@@ -245,6 +245,8 @@ def test_a_jump_lies_between_two_turns():
         schedule = PiecewiseSchedule([down, after, dataclasses.replace(after, steps=2.5)])
         assert list(schedule.turns(0, 20)) == [0, 4, 5, 9, 10, 12, 13, 20]
         assert list(schedule.turns(4, 9)) == [4, 5, 9]
+    wave = PiecewiseSchedule([Phase(2, 0.0, 0.5), Phase(3, 0.5, 0.0)], repeat=True)
+    assert list(wave.turns(0, 11)) == [0, 2, 5, 7, 10, 11]
     again = PiecewiseSchedule([down], repeat=True)
     assert list(again.turns(0, 12)) == [0, 4, 5, 9, 10, 12]
     assert list(again.turns(4, 5)) == [4, 5]

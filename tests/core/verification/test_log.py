@@ -85,6 +85,7 @@ TABLES = {
     "pandas's commas": ",step,lr\n0,0,0.001\n1,5,0.002\n",
     "pandas's tabs": "\tstep\tlr\n0\t0\t0.001\n1\t5\t0.002\n",
     "a second header": "step,lr\n0,0.001\nloss,lr,step\n1,0.002,5\n",
+    "quotes after blanks": 'step, lr\n0, 0.001\n"5", "0.002"\n',
     "thousands": 'step,lr\n0,0.001\n"5",0.002\n',
     "a decimal comma": "step;lr\n0;0,001\n5;0,002\n",
     "nested json": '[{"trainer": {"step": 0}, "optimizer": {"lr": [0.001]}},'
