@@ -39,7 +39,7 @@ FLOATS = ("float16", "float32", "float64")
 """The dtypes of the arrays. NumPy's files keep other ones, such as bfloat16, as untyped bytes."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False)
 class Moments:
     """The moments of all parameters, in the order of the framework that they belong to.
 

@@ -22,7 +22,7 @@ SHAPES = ("linear", "cosine")
 MOST_PHASES = 10_000
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Phase:
     """Some steps in which the rate goes from one value to another.
 
@@ -116,7 +116,7 @@ def through(
     ]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class PiecewiseSchedule(Described):
     """A learning rate, and optionally a momentum, in phases: one after another.
 

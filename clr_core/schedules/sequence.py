@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST = 100
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class SequenceSchedule(Described):
     """Schedules one after another: each begins at its boundary, from its own step 0.
 
