@@ -105,6 +105,20 @@ def test_the_rate_stays_if_no_other_is_better():
     assert (result.max_lr, len(tried)) == (curve(0.01).max_lr, 3)
 
 
+@pytest.mark.parametrize(("before", "better"), [(5, False), (4, True)])
+def test_a_training_is_judged_by_its_last_quarter(before, better):
+    # The next rate ends with so many losses above that of all others, after lower ones.
+    first, tried = curve(0.01), []
+
+    def update(lr):
+        tried[-1].append(lr)
+        higher = 4 * tried[-1][0] > 2 * first.max_lr  # It begins with a quarter of its rate.
+        return (float(len(tried[-1]) > 20 - before) if higher else 0.9,)
+
+    result = compared(first, lambda: tried.append([]), update, 20)
+    assert (result.max_lr > first.max_lr) == better
+
+
 def test_rates_that_diverge():
     middle = curve(0.01).max_lr
     result, _ = ended(lambda lr: math.inf if lr > middle / 5 else 1.0)
