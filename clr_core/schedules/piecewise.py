@@ -171,7 +171,7 @@ class PiecewiseSchedule(Described):
                 f"Received: none in phase {has_none.index(True)}, counted from 0"
             )
         object.__setattr__(self, "phases", tuple(self.phases))
-        object.__setattr__(self, "_table", _Table(self.phases))
+        object.__setattr__(self, "_table", _Table(self.phases, repeat=self.repeat))
         object.__setattr__(self, "_has_momentum", not any(has_none))
 
     @property
@@ -229,8 +229,7 @@ class PiecewiseSchedule(Described):
         until, jumps = self._table.until, self._table.jumps
         if self.repeat:
             return turning_steps(first, last, until[-1], until[:-1], jumps)
-        near = {step for end in until[:-1] for step in next_to(end, jump=end in jumps)}
-        near.update(next_to(until[-1], jump=False))
+        near = {step for end in until for step in next_to(end, jump=end in jumps)}
         return iter(sorted({first, *(step for step in near if first < step < last), last}))
 
     def levels(self, of: str = "lr") -> dict[str, float]:
@@ -283,7 +282,7 @@ class PiecewiseSchedule(Described):
 class _Table:
     """The phases' numbers, in columns."""
 
-    def __init__(self, phases: Sequence[Phase]) -> None:
+    def __init__(self, phases: Sequence[Phase], *, repeat: bool) -> None:
         ends = [_float(each) for each in accumulate(exact(phase.steps) for phase in phases)]
         self.begin = (0.0, *ends[:-1])
         self.until = tuple(ends)
@@ -294,10 +293,11 @@ class _Table:
                     f"Received: steps={phases[index].steps!r} after {begin!r}, in phase {index}, "
                     "counted from 0"
                 )
-        following = (*phases[1:], phases[0])
+        # After the last phase its end is held, unless all begins again.
+        following = (*phases[1:], *phases[:repeat])
         self.jumps = {
             until
-            for until, before, after in zip(self.until, phases, following, strict=True)
+            for until, before, after in zip(self.until, phases, following, strict=False)
             if (before.end, before.end_momentum) != (after.start, after.start_momentum)
         }
         self.size = _column(b - a for a, b in zip(self.begin, self.until, strict=True))
