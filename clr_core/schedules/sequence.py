@@ -125,18 +125,17 @@ class SequenceSchedule(Described):
         >>> up.then(down).levels(), hold.then(down).levels()
         ({'lowest': 0.0, 'highest': 0.1}, {'highest': 0.1, 'lowest of 1': 0.0})
         """
+        # In a sequence within, a name may have a number already.
         levels = [
-            (index, name, value)
+            (index, name, name.partition(" of ")[0], value)
             for index, schedule in enumerate(self.schedules)
             for name, value in schedule.levels(of).items()
         ]
         values: dict[str, set[float]] = {}
-        for _, name, value in levels:
-            # In a sequence within, the name has a number already.
-            values.setdefault(name.partition(" of ")[0], set()).add(value)
-        several = {name for _, name, _ in levels if len(values[name.partition(" of ")[0]]) > 1}
-        found = {name: value for _, name, value in levels if name not in several}
-        for index, name, value in levels:
+        for _, _, plain, value in levels:
+            values.setdefault(plain, set()).add(value)
+        found = {name: value for _, name, plain, value in levels if len(values[plain]) == 1}
+        for index, name, _, value in levels:
             if value not in found.values():
                 found[f"{name} of {index}"] = value
         return found
