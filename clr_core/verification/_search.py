@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from clr_core._arguments import LARGEST_STEP
@@ -47,9 +47,9 @@ def work(schedule: Schedule) -> int:
     """What a rate takes, in rates of a wave without a decay; some 20 of an expression if long."""
     if not isinstance(schedule, CyclicSchedule):
         return 2
-    if schedule.scale_fn is not None:
-        return 4 + len(schedule.scale_fn) // 5 if isinstance(schedule.scale_fn, str) else 4
-    return 1 if schedule.mode == "triangular" else 2
+    if schedule.scale_fn is None:
+        return 1 if schedule.mode == "triangular" else 2
+    return 4 + (len(schedule.scale_fn) // 5 if isinstance(schedule.scale_fn, str) else 0)
 
 
 class Target:
@@ -74,12 +74,12 @@ class Target:
 
     def __init__(self, schedule: Schedule, last: int, rates: int) -> None:
         self.schedule, self._left = schedule, rates
-        turns = list(islice(schedule.turns(0, LARGEST_STEP), 3))
+        turns = islice(schedule.turns(0, LARGEST_STEP), MANY_TURNS)
+        begin = list(islice(turns, 3))
         held = schedule.lr(0)
-        many = islice(schedule.turns(0, LARGEST_STEP), MANY_TURNS)
-        self.constant = all(schedule.lr(turn) == held for turn in many)
+        self.constant = all(schedule.lr(turn) == held for turn in chain(begin, turns))
         self.levels = schedule.levels()
-        once = float(min(turns[-1], max(last, 1)))
+        once = float(min(begin[-1], max(last, 1)))
         cycle_size = cycle_size_of(schedule)
         self.has_cycles, self.size = cycle_size is not None, cycle_size or once
         self.cyclic = schedule if isinstance(schedule, CyclicSchedule) else None
